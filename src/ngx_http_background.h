@@ -1,0 +1,143 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+/*
+ * What an operation kind may use: the public interface of the module.
+ *
+ * A kind is an nginx HTTP module with one command of the context
+ * NGX_HTTP_BACKGROUND_TASK_CONF.  The command's handler parses its arguments,
+ * then hands a description of the kind and its own configuration to
+ * ngx_http_background_add_operation().  The built-in kinds, in operations/,
+ * use nothing else.
+ */
+
+
+#ifndef _NGX_HTTP_BACKGROUND_H_INCLUDED_
+#define _NGX_HTTP_BACKGROUND_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+#include <ngx_http.h>
+
+
+/*
+ * The context of "background_task NAME { }", for the type of a command.  The
+ * command's "conf" is an NGX_HTTP_*_CONF_OFFSET, as in any HTTP module: the
+ * handler gets its own module's main, server or location configuration.
+ */
+#define NGX_HTTP_BACKGROUND_TASK_CONF  0x00020000
+
+/* the longest failure text, in bytes; what is longer is cut */
+#define NGX_HTTP_BACKGROUND_ERROR_LEN  512
+
+
+/* what a run did; the kind fills it in, it starts as zeroes */
+
+typedef struct {
+    ngx_uint_t    completed;      /* operations that succeeded */
+    ngx_uint_t    failed;         /* operations that failed; counted by
+                                     ngx_http_background_fail() */
+    uint64_t      bytes;          /* data processed, in bytes */
+    ngx_msec_t    io_time;        /* I/O kinds: the sum of what each operation
+                                     waited, in milliseconds */
+    size_t        error_len;
+    u_char        error[NGX_HTTP_BACKGROUND_ERROR_LEN];
+} ngx_http_background_result_t;
+
+
+/*
+ * One run of an operation in one cycle.  It lives from the cycle's start to
+ * its end, and so does all that is allocated from its pool.
+ */
+
+typedef struct {
+    void                          *conf;  /* as given to add_operation() */
+    void                          *ctx;   /* the kind's own, starts as NULL */
+    ngx_pool_t                    *pool;  /* this run's alone: a CPU kind may
+                                             use it on the pool thread */
+    ngx_log_t                     *log;   /* usable on a pool thread, too */
+    ngx_str_t                     *task;  /* the task's name */
+    size_t                         limit_rate;
+                                          /* CPU kinds: result.bytes per
+                                             second, 0: unlimited; enforced in
+                                             ngx_http_background_cancelled() */
+    ngx_http_background_result_t   result;
+} ngx_http_background_run_t;
+
+
+/*
+ * A kind is either I/O ("start" and "cancel") or CPU ("work").
+ *
+ * start   on the event loop: begins the work, never blocks.  When all is over
+ *         the kind calls ngx_http_background_done() once, be it in start
+ *         itself.
+ * cancel  on the event loop, between start and done: stops at once all that
+ *         start began, timers, connections, and does not call done.  What it
+ *         leaves behind must not touch the run any more.
+ * work    on a pool thread, may block.  It returns soon after
+ *         ngx_http_background_cancelled() said so, and asks at least every
+ *         millisecond or 64 KiB of work.  It may call only what this header
+ *         marks for pool threads, and what nginx allows there: logging, memory
+ *         from run->pool, system calls.
+ */
+
+typedef struct {
+    void       (*start)(ngx_http_background_run_t *run);
+    void       (*cancel)(ngx_http_background_run_t *run);
+    void       (*work)(ngx_http_background_run_t *run);
+} ngx_http_background_kind_t;
+
+
+/*
+ * Adds an operation to the task whose block is being read.  To be called by a
+ * command's handler.
+ *
+ * kind    static; kept by reference
+ * conf    the operation's configuration, from cf->pool, or NULL; each run gets
+ *         it as run->conf and only reads it
+ *
+ * In texts the operation is named by its directive and first argument, as in
+ * "digest "/srv/www"".  Returns NGX_CONF_OK or NGX_CONF_ERROR.
+ */
+char *ngx_http_background_add_operation(ngx_conf_t *cf,
+    const ngx_http_background_kind_t *kind, void *conf);
+
+
+/*
+ * Tells that all of an I/O run is over.  On the event loop; the run may be
+ * gone when it returns.
+ */
+void ngx_http_background_done(ngx_http_background_run_t *run);
+
+
+/*
+ * Counts one failed operation and, if it is the first, keeps the text, a
+ * format of ngx_sprintf(), without the operation's name, newline or period.
+ * With err the system's words are added, as in "open() "x" failed (2: No such
+ * file or directory)".  The result must be in use by one thread only.
+ */
+void ngx_cdecl ngx_http_background_fail(ngx_http_background_result_t *result,
+    ngx_err_t err, const char *fmt, ...);
+
+
+/*
+ * On the run's pool thread: whether to stop.  Also keeps the thread's share of
+ * a CPU ("quota=") and run->limit_rate, by sleeping here; so it is called
+ * often, and without a lock held that others need.
+ */
+ngx_uint_t ngx_http_background_cancelled(ngx_http_background_run_t *run);
+
+
+/*
+ * On the run's pool thread: how far the run is, in a unit of the kind's own.
+ * A total of 0 means that it is not known.
+ */
+void ngx_http_background_progress(ngx_http_background_run_t *run,
+    uint64_t done, uint64_t total);
+
+
+#endif /* _NGX_HTTP_BACKGROUND_H_INCLUDED_ */

@@ -1,0 +1,975 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+/* Directives, configuration, and the life of the process. */
+
+
+#include "ngx_http_background_module.h"
+
+#include <ngx_event.h>
+#include <sys/eventfd.h>
+
+
+/* a year; what is longer is taken for a mistake */
+#define NGX_HTTP_BACKGROUND_MAX_TIME  ((ngx_msec_t) 365 * 24 * 60 * 60 * 1000)
+
+
+static void *ngx_http_background_create_main_conf(ngx_conf_t *cf);
+static char *ngx_http_background_init_main_conf(ngx_conf_t *cf, void *conf);
+static ngx_int_t ngx_http_background_init(ngx_conf_t *cf);
+
+static char *ngx_http_background_threads(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_background_zone_directive(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+static char *ngx_http_background_task_block(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static ngx_http_background_task_t *ngx_http_background_task_create(
+    ngx_conf_t *cf, ngx_http_background_main_conf_t *bmcf, ngx_str_t *name);
+static char *ngx_http_background_task_init(ngx_conf_t *cf,
+    ngx_http_background_task_t *task);
+
+static char *ngx_http_background_workers(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_background_interval(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_background_retry_directive(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+static char *ngx_http_background_timeout(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_background_health(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+
+static ngx_int_t ngx_http_background_conf_time(ngx_conf_t *cf,
+    ngx_uint_t n, ngx_str_t *prefix, ngx_msec_t *time);
+static ngx_int_t ngx_http_background_conf_number(ngx_conf_t *cf,
+    ngx_uint_t n, ngx_str_t *prefix, ngx_int_t min, ngx_int_t max,
+    ngx_int_t *number);
+static ngx_uint_t ngx_http_background_conf_prefix(ngx_str_t *value,
+    ngx_str_t *prefix);
+static char *ngx_http_background_conf_unknown(ngx_conf_t *cf, ngx_uint_t n);
+
+static ngx_int_t ngx_http_background_init_module(ngx_cycle_t *cycle);
+static ngx_int_t ngx_http_background_init_process(ngx_cycle_t *cycle);
+static ngx_int_t ngx_http_background_watch(ngx_cycle_t *cycle);
+static void ngx_http_background_watch_handler(ngx_event_t *ev);
+static void ngx_http_background_watch_close(void);
+static void ngx_http_background_exit_process(ngx_cycle_t *cycle);
+
+
+static ngx_command_t  ngx_http_background_commands[] = {
+
+    { ngx_string("background_threads"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_1MORE,
+      ngx_http_background_threads,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("background_zone"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_http_background_zone_directive,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("background_task"),
+      NGX_HTTP_MAIN_CONF|NGX_HTTP_SRV_CONF|NGX_CONF_BLOCK|NGX_CONF_TAKE1,
+      ngx_http_background_task_block,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("workers"),
+      NGX_HTTP_BACKGROUND_TASK_CONF|NGX_CONF_TAKE1,
+      ngx_http_background_workers,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("interval"),
+      NGX_HTTP_BACKGROUND_TASK_CONF|NGX_CONF_TAKE12,
+      ngx_http_background_interval,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("retry"),
+      NGX_HTTP_BACKGROUND_TASK_CONF|NGX_CONF_TAKE12,
+      ngx_http_background_retry_directive,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("timeout"),
+      NGX_HTTP_BACKGROUND_TASK_CONF|NGX_CONF_TAKE1,
+      ngx_http_background_timeout,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("health"),
+      NGX_HTTP_BACKGROUND_TASK_CONF|NGX_CONF_TAKE12,
+      ngx_http_background_health,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_background_module_ctx = {
+    NULL,                                  /* preconfiguration */
+    ngx_http_background_init,              /* postconfiguration */
+
+    ngx_http_background_create_main_conf,  /* create main configuration */
+    ngx_http_background_init_main_conf,    /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    NULL,                                  /* create location configuration */
+    NULL                                   /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_background_module = {
+    NGX_MODULE_V1,
+    &ngx_http_background_module_ctx,       /* module context */
+    ngx_http_background_commands,          /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    ngx_http_background_init_module,       /* init module */
+    ngx_http_background_init_process,      /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    ngx_http_background_exit_process,      /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+/*
+ * The watcher: nginx calls the read handler of idle connections when a worker
+ * starts to shut down, and has no other way to tell a module.
+ */
+
+static ngx_connection_t  *ngx_http_background_watcher;
+
+
+static void *
+ngx_http_background_create_main_conf(ngx_conf_t *cf)
+{
+    ngx_http_background_main_conf_t  *bmcf;
+
+    bmcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_background_main_conf_t));
+    if (bmcf == NULL) {
+        return NULL;
+    }
+
+    /*
+     * set by ngx_pcalloc():
+     *
+     *     bmcf->zone.zone = NULL;
+     *     bmcf->pool.threads = 0;
+     *     bmcf->pool.quota = 0;
+     *     bmcf->pool.thread_pool = NULL;
+     *     bmcf->task = NULL;
+     */
+
+    bmcf->zone.size = NGX_CONF_UNSET_SIZE;
+    bmcf->pool.max_queue = NGX_CONF_UNSET_UINT;
+    bmcf->pool.priority = 10;
+
+    if (ngx_array_init(&bmcf->zone.tasks, cf->pool, 4,
+                       sizeof(ngx_http_background_zone_task_t *))
+        != NGX_OK)
+    {
+        return NULL;
+    }
+
+    return bmcf;
+}
+
+
+static char *
+ngx_http_background_init_main_conf(ngx_conf_t *cf, void *conf)
+{
+    ngx_http_background_main_conf_t *bmcf = conf;
+
+    if (bmcf->zone.size == NGX_CONF_UNSET_SIZE) {
+        bmcf->zone.size = 1024 * 1024;
+        bmcf->zone.file = cf->conf_file->file.name.data;
+        bmcf->zone.line = cf->conf_file->line;
+    }
+
+    ngx_conf_init_uint_value(bmcf->pool.max_queue, 1024);
+
+    if (ngx_http_background_pool_init(cf, &bmcf->pool) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_init(ngx_conf_t *cf)
+{
+    ngx_uint_t                         i;
+    ngx_http_background_task_t        *task;
+    ngx_http_background_main_conf_t   *bmcf;
+    ngx_http_background_zone_task_t  **tasks;
+
+    bmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_background_module);
+
+    tasks = bmcf->zone.tasks.elts;
+
+    for (i = 0; i < bmcf->zone.tasks.nelts; i++) {
+        task = (ngx_http_background_task_t *) tasks[i];
+
+        if (task->cpu) {
+            if (ngx_http_background_pool_add(cf, &bmcf->pool) != NGX_OK) {
+                return NGX_ERROR;
+            }
+
+            break;
+        }
+    }
+
+    return ngx_http_background_zone_add(cf, &bmcf->zone,
+                                        &ngx_http_background_module);
+}
+
+
+static char *
+ngx_http_background_threads(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_background_main_conf_t *bmcf = conf;
+
+    ngx_int_t                         n;
+    ngx_str_t                        *value;
+    ngx_uint_t                        i;
+    ngx_http_background_pool_conf_t  *pcf;
+
+    static ngx_str_t  none = ngx_null_string;
+    static ngx_str_t  max_queue = ngx_string("max_queue=");
+    static ngx_str_t  priority = ngx_string("priority=");
+    static ngx_str_t  quota = ngx_string("quota=");
+
+    pcf = &bmcf->pool;
+
+    if (pcf->max_queue != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    pcf->max_queue = 1024;
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "auto") != 0) {
+        if (ngx_http_background_conf_number(cf, 1, &none, 1,
+                                            NGX_HTTP_BACKGROUND_MAX_THREADS,
+                                            &n)
+            != NGX_OK)
+        {
+            return NGX_CONF_ERROR;
+        }
+
+        pcf->threads = n;
+    }
+
+    for (i = 2; i < cf->args->nelts; i++) {
+
+        if (ngx_http_background_conf_prefix(&value[i], &max_queue)) {
+            if (ngx_http_background_conf_number(cf, i, &max_queue, 1,
+                                                NGX_MAX_INT32_VALUE, &n)
+                != NGX_OK)
+            {
+                return NGX_CONF_ERROR;
+            }
+
+            pcf->max_queue = n;
+
+        } else if (ngx_http_background_conf_prefix(&value[i], &priority)) {
+            if (ngx_http_background_conf_number(cf, i, &priority, -20, 19, &n)
+                != NGX_OK)
+            {
+                return NGX_CONF_ERROR;
+            }
+
+            pcf->priority = n;
+
+        } else if (ngx_http_background_conf_prefix(&value[i], &quota)) {
+            if (value[i].data[value[i].len - 1] == '%') {
+                value[i].len--;
+            }
+
+            if (ngx_http_background_conf_number(cf, i, &quota, 1, 100, &n)
+                != NGX_OK)
+            {
+                return NGX_CONF_ERROR;
+            }
+
+            pcf->quota = n;
+
+        } else {
+            return ngx_http_background_conf_unknown(cf, i);
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_background_zone_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_background_main_conf_t *bmcf = conf;
+
+    ssize_t     size, min;
+    ngx_str_t  *value;
+
+    if (bmcf->zone.size != NGX_CONF_UNSET_SIZE) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    size = ngx_parse_size(&value[1]);
+    min = 8 * ngx_pagesize;
+
+    if (size == NGX_ERROR || size < min) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid size \"%V\" in \"%V\" directive, "
+                           "it must be %zk or more",
+                           &value[1], &cmd->name, min / 1024);
+        return NGX_CONF_ERROR;
+    }
+
+    bmcf->zone.size = size;
+    bmcf->zone.file = cf->conf_file->file.name.data;
+    bmcf->zone.line = cf->conf_file->line;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_background_task_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_background_main_conf_t *bmcf = conf;
+
+    char                        *rv;
+    ngx_str_t                   *value;
+    ngx_uint_t                   cmd_type;
+    ngx_http_background_task_t  *task;
+
+    value = cf->args->elts;
+
+    task = ngx_http_background_task_create(cf, bmcf, &value[1]);
+    if (task == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    /* NGX_MAIN_CONF is for "include", no HTTP module has another such one */
+
+    cmd_type = cf->cmd_type;
+    cf->cmd_type = NGX_MAIN_CONF|NGX_HTTP_BACKGROUND_TASK_CONF;
+    bmcf->task = task;
+
+    rv = ngx_conf_parse(cf, NULL);
+
+    bmcf->task = NULL;
+    cf->cmd_type = cmd_type;
+
+    if (rv != NGX_CONF_OK) {
+        return rv;
+    }
+
+    return ngx_http_background_task_init(cf, task);
+}
+
+
+static ngx_http_background_task_t *
+ngx_http_background_task_create(ngx_conf_t *cf,
+    ngx_http_background_main_conf_t *bmcf, ngx_str_t *name)
+{
+    u_char                            *p, c;
+    ngx_http_background_task_t        *task;
+    ngx_http_background_zone_task_t  **zt;
+
+    for (p = name->data; p < name->data + name->len; p++) {
+        c = *p | 0x20;
+
+        if (!((c >= 'a' && c <= 'z') || (*p >= '0' && *p <= '9')
+              || *p == '_' || *p == '.' || *p == '-'))
+        {
+            break;
+        }
+    }
+
+    if (name->len == 0 || name->len > NGX_HTTP_BACKGROUND_NAME_LEN
+        || p < name->data + name->len)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid name \"%V\" in \"background_task\" "
+                           "directive, it must be 1-%d of \"A-Z\", \"a-z\", "
+                           "\"0-9\", \"_\", \".\", and \"-\"",
+                           name, NGX_HTTP_BACKGROUND_NAME_LEN);
+        return NULL;
+    }
+
+    if (ngx_http_background_find_task(bmcf, name)) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "duplicate background task \"%V\"", name);
+        return NULL;
+    }
+
+    task = ngx_pcalloc(cf->pool, sizeof(ngx_http_background_task_t));
+    if (task == NULL) {
+        return NULL;
+    }
+
+    task->zone.name = *name;
+    task->zone.all = NGX_CONF_UNSET_UINT;
+    task->interval = NGX_CONF_UNSET_MSEC;
+    task->retry = NGX_CONF_UNSET_MSEC;
+    task->timeout = NGX_CONF_UNSET_MSEC;
+    task->fails = NGX_CONF_UNSET_UINT;
+
+    if (ngx_array_init(&task->operations, cf->pool, 2,
+                       sizeof(ngx_http_background_operation_t))
+        != NGX_OK)
+    {
+        return NULL;
+    }
+
+    zt = ngx_array_push(&bmcf->zone.tasks);
+    if (zt == NULL) {
+        return NULL;
+    }
+
+    *zt = &task->zone;
+
+    return task;
+}
+
+
+static char *
+ngx_http_background_task_init(ngx_conf_t *cf, ngx_http_background_task_t *task)
+{
+    if (task->operations.nelts == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "no operations in background task \"%V\"",
+                           &task->zone.name);
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_conf_init_uint_value(task->zone.all, 0);
+    ngx_conf_init_msec_value(task->interval, 30000);
+
+    if (task->retry == NGX_CONF_UNSET_MSEC) {
+        task->retry = 5000;
+        task->retry_max = 5000;
+    }
+
+    ngx_conf_init_msec_value(task->timeout, task->cpu ? 0 : 60000);
+
+    if (task->fails == NGX_CONF_UNSET_UINT) {
+        task->fails = 1;
+        task->passes = 1;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+ngx_http_background_task_t *
+ngx_http_background_find_task(ngx_http_background_main_conf_t *bmcf,
+    ngx_str_t *name)
+{
+    ngx_uint_t                         i;
+    ngx_http_background_zone_task_t  **tasks;
+
+    tasks = bmcf->zone.tasks.elts;
+
+    for (i = 0; i < bmcf->zone.tasks.nelts; i++) {
+        if (tasks[i]->name.len == name->len
+            && ngx_memcmp(tasks[i]->name.data, name->data, name->len) == 0)
+        {
+            return (ngx_http_background_task_t *) tasks[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+static char *
+ngx_http_background_workers(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_background_main_conf_t *bmcf = conf;
+
+    ngx_str_t                   *value;
+    ngx_http_background_task_t  *task;
+
+    task = bmcf->task;
+
+    if (task->zone.all != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "one") == 0) {
+        task->zone.all = 0;
+
+    } else if (ngx_strcmp(value[1].data, "all") == 0) {
+        task->zone.all = 1;
+
+    } else {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid value \"%V\" in \"%V\" directive, "
+                           "it must be \"one\" or \"all\"",
+                           &value[1], &cmd->name);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_background_interval(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_background_main_conf_t *bmcf = conf;
+
+    ngx_str_t                   *value;
+    ngx_http_background_task_t  *task;
+
+    static ngx_str_t  none = ngx_null_string;
+    static ngx_str_t  jitter = ngx_string("jitter=");
+
+    task = bmcf->task;
+
+    if (task->interval != NGX_CONF_UNSET_MSEC) {
+        return "is duplicate";
+    }
+
+    if (ngx_http_background_conf_time(cf, 1, &none, &task->interval)
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    if (cf->args->nelts == 2) {
+        return NGX_CONF_OK;
+    }
+
+    value = cf->args->elts;
+
+    if (!ngx_http_background_conf_prefix(&value[2], &jitter)) {
+        return ngx_http_background_conf_unknown(cf, 2);
+    }
+
+    if (ngx_http_background_conf_time(cf, 2, &jitter, &task->jitter)
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_background_retry_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_background_main_conf_t *bmcf = conf;
+
+    ngx_str_t                   *value;
+    ngx_http_background_task_t  *task;
+
+    static ngx_str_t  none = ngx_null_string;
+    static ngx_str_t  max = ngx_string("max=");
+
+    task = bmcf->task;
+
+    if (task->retry != NGX_CONF_UNSET_MSEC) {
+        return "is duplicate";
+    }
+
+    if (ngx_http_background_conf_time(cf, 1, &none, &task->retry) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    task->retry_max = task->retry;
+
+    if (cf->args->nelts == 2) {
+        return NGX_CONF_OK;
+    }
+
+    value = cf->args->elts;
+
+    if (!ngx_http_background_conf_prefix(&value[2], &max)) {
+        return ngx_http_background_conf_unknown(cf, 2);
+    }
+
+    if (ngx_http_background_conf_time(cf, 2, &max, &task->retry_max)
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    if (task->retry_max < task->retry) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid value \"%V\" in \"%V\" directive, "
+                           "it must not be less than \"%V\"",
+                           &value[2], &cmd->name, &value[1]);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_background_timeout(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_background_main_conf_t *bmcf = conf;
+
+    static ngx_str_t  none = ngx_null_string;
+
+    if (bmcf->task->timeout != NGX_CONF_UNSET_MSEC) {
+        return "is duplicate";
+    }
+
+    if (ngx_http_background_conf_time(cf, 1, &none, &bmcf->task->timeout)
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_background_health(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_background_main_conf_t *bmcf = conf;
+
+    ngx_int_t                    n;
+    ngx_str_t                   *value;
+    ngx_uint_t                   i;
+    ngx_http_background_task_t  *task;
+
+    static ngx_str_t  fails = ngx_string("fails=");
+    static ngx_str_t  passes = ngx_string("passes=");
+
+    task = bmcf->task;
+
+    if (task->fails != NGX_CONF_UNSET_UINT) {
+        return "is duplicate";
+    }
+
+    task->fails = 1;
+    task->passes = 1;
+
+    value = cf->args->elts;
+
+    for (i = 1; i < cf->args->nelts; i++) {
+
+        if (ngx_http_background_conf_prefix(&value[i], &fails)) {
+            if (ngx_http_background_conf_number(cf, i, &fails, 1,
+                                                NGX_MAX_INT32_VALUE, &n)
+                != NGX_OK)
+            {
+                return NGX_CONF_ERROR;
+            }
+
+            task->fails = n;
+
+        } else if (ngx_http_background_conf_prefix(&value[i], &passes)) {
+            if (ngx_http_background_conf_number(cf, i, &passes, 1,
+                                                NGX_MAX_INT32_VALUE, &n)
+                != NGX_OK)
+            {
+                return NGX_CONF_ERROR;
+            }
+
+            task->passes = n;
+
+        } else {
+            return ngx_http_background_conf_unknown(cf, i);
+        }
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_background_add_operation(ngx_conf_t *cf,
+    const ngx_http_background_kind_t *kind, void *conf)
+{
+    u_char                           *p;
+    size_t                            len;
+    ngx_str_t                        *value;
+    ngx_http_background_main_conf_t  *bmcf;
+    ngx_http_background_operation_t  *operation;
+
+    bmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_background_module);
+
+    operation = ngx_array_push(&bmcf->task->operations);
+    if (operation == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    operation->kind = kind;
+    operation->conf = conf;
+
+    value = cf->args->elts;
+
+    len = value[0].len;
+
+    if (cf->args->nelts > 1) {
+        len += sizeof(" \"\"") - 1 + value[1].len;
+    }
+
+    p = ngx_pnalloc(cf->pool, len);
+    if (p == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    operation->title.len = len;
+    operation->title.data = p;
+
+    p = ngx_cpymem(p, value[0].data, value[0].len);
+
+    if (cf->args->nelts > 1) {
+        (void) ngx_sprintf(p, " \"%V\"", &value[1]);
+    }
+
+    if (kind->work) {
+        bmcf->task->cpu = 1;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_conf_time(ngx_conf_t *cf, ngx_uint_t n, ngx_str_t *prefix,
+    ngx_msec_t *time)
+{
+    ngx_int_t   ms;
+    ngx_str_t  *value, s;
+
+    value = cf->args->elts;
+
+    s.data = value[n].data + prefix->len;
+    s.len = value[n].len - prefix->len;
+
+    ms = ngx_parse_time(&s, 0);
+
+    if (ms < 1 || (ngx_msec_t) ms > NGX_HTTP_BACKGROUND_MAX_TIME) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid time \"%V\" in \"%V\" directive, "
+                           "it must be from 1ms to 365d",
+                           &value[n], &value[0]);
+        return NGX_ERROR;
+    }
+
+    *time = ms;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_conf_number(ngx_conf_t *cf, ngx_uint_t n,
+    ngx_str_t *prefix, ngx_int_t min, ngx_int_t max, ngx_int_t *number)
+{
+    ngx_int_t   i;
+    ngx_str_t  *value, s;
+    ngx_uint_t  minus;
+
+    value = cf->args->elts;
+
+    s.data = value[n].data + prefix->len;
+    s.len = value[n].len - prefix->len;
+
+    minus = (s.len > 1 && s.data[0] == '-');
+
+    i = ngx_atoi(s.data + minus, s.len - minus);
+
+    if (i != NGX_ERROR && minus) {
+        i = -i;
+
+    } else if (i == NGX_ERROR) {
+        i = min - 1;
+    }
+
+    if (i < min || i > max) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid value \"%s\" in \"%V\" directive, "
+                           "it must be a number from %i to %i",
+                           value[n].data, &value[0], min, max);
+        return NGX_ERROR;
+    }
+
+    *number = i;
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_background_conf_prefix(ngx_str_t *value, ngx_str_t *prefix)
+{
+    return value->len >= prefix->len
+           && ngx_strncmp(value->data, prefix->data, prefix->len) == 0;
+}
+
+
+static char *
+ngx_http_background_conf_unknown(ngx_conf_t *cf, ngx_uint_t n)
+{
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "unknown parameter \"%V\" in \"%V\" directive",
+                       &value[n], &value[0]);
+
+    return NGX_CONF_ERROR;
+}
+
+
+/* the configuration can't fail any more */
+
+static ngx_int_t
+ngx_http_background_init_module(ngx_cycle_t *cycle)
+{
+    ngx_http_background_main_conf_t  *bmcf;
+
+    bmcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                               ngx_http_background_module);
+
+    if (bmcf) {
+        ngx_http_background_zone_commit(&bmcf->zone);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_init_process(ngx_cycle_t *cycle)
+{
+    ngx_http_background_main_conf_t  *bmcf;
+
+    if (ngx_process != NGX_PROCESS_WORKER && ngx_process != NGX_PROCESS_SINGLE)
+    {
+        return NGX_OK;
+    }
+
+    bmcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                               ngx_http_background_module);
+
+    if (bmcf == NULL || bmcf->zone.tasks.nelts == 0) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_background_watch(cycle) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (bmcf->pool.thread_pool) {
+        ngx_http_background_pool_start(cycle, &bmcf->pool);
+    }
+
+    return ngx_http_background_tasks_start(cycle, &bmcf->zone);
+}
+
+
+static ngx_int_t
+ngx_http_background_watch(ngx_cycle_t *cycle)
+{
+    int                fd;
+    ngx_connection_t  *c;
+
+    fd = eventfd(0, EFD_NONBLOCK|EFD_CLOEXEC);
+
+    if (fd == -1) {
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno,
+                      "eventfd() failed");
+        return NGX_ERROR;
+    }
+
+    c = ngx_get_connection(fd, cycle->log);
+
+    if (c == NULL) {
+        if (close(fd) == -1) {
+            ngx_log_error(NGX_LOG_ALERT, cycle->log, ngx_errno,
+                          "close() failed");
+        }
+
+        return NGX_ERROR;
+    }
+
+    c->read->handler = ngx_http_background_watch_handler;
+    c->read->log = cycle->log;
+    c->write->log = cycle->log;
+    c->idle = 1;
+
+    ngx_http_background_watcher = c;
+
+    return NGX_OK;
+}
+
+
+/*
+ * Nothing may be left for later: the worker exits as soon as it has no timers
+ * that hold it, without another look at its events.
+ */
+
+static void
+ngx_http_background_watch_handler(ngx_event_t *ev)
+{
+    ngx_http_background_watch_close();
+
+    ngx_http_background_tasks_stop();
+}
+
+
+static void
+ngx_http_background_watch_close(void)
+{
+    if (ngx_http_background_watcher) {
+        ngx_close_connection(ngx_http_background_watcher);
+        ngx_http_background_watcher = NULL;
+    }
+}
+
+
+/* nginx's thread pools are gone by now, and with them all running jobs */
+
+static void
+ngx_http_background_exit_process(ngx_cycle_t *cycle)
+{
+    ngx_http_background_watch_close();
+
+    ngx_http_background_tasks_stop();
+    ngx_http_background_pool_stop(cycle);
+    ngx_http_background_tasks_exit();
+}

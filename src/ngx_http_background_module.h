@@ -1,0 +1,38 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+/* What the files of the module itself share: the configuration. */
+
+
+#ifndef _NGX_HTTP_BACKGROUND_MODULE_H_INCLUDED_
+#define _NGX_HTTP_BACKGROUND_MODULE_H_INCLUDED_
+
+
+#include <ngx_http_background.h>
+#include <ngx_http_background_pool.h>
+#include <ngx_http_background_task.h>
+#include <ngx_http_background_zone.h>
+
+
+#define NGX_HTTP_BACKGROUND_VERSION  "0.1.0"
+
+
+typedef struct {
+    ngx_http_background_zone_conf_t   zone;    /* with the tasks */
+    ngx_http_background_pool_conf_t   pool;
+    ngx_http_background_task_t       *task;    /* whose block is being read */
+} ngx_http_background_main_conf_t;
+
+
+/* NULL when there is no such task */
+ngx_http_background_task_t *ngx_http_background_find_task(
+    ngx_http_background_main_conf_t *bmcf, ngx_str_t *name);
+
+
+extern ngx_module_t  ngx_http_background_module;
+
+
+#endif /* _NGX_HTTP_BACKGROUND_MODULE_H_INCLUDED_ */

@@ -1,0 +1,570 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+#include "ngx_http_background_pool.h"
+
+#include <ngx_event.h>
+#include <sys/resource.h>
+#include <sys/syscall.h>
+
+
+/* linux/ioprio.h is not in every distribution's headers */
+#define NGX_HTTP_BACKGROUND_IOPRIO_WHO_PROCESS  1
+#define NGX_HTTP_BACKGROUND_IOPRIO_IDLE         (3 << 13)
+
+/* how long a job waits before it tries for a slot again, in milliseconds */
+#define NGX_HTTP_BACKGROUND_BUDGET_POLL  20
+
+/*
+ * Pacing, in microseconds: what a thread may use at once after it was idle,
+ * how often its CPU time is read, and the longest sleep before it looks
+ * whether it is cancelled.  The first two keep its bursts far below the 100 ms
+ * over which the kernel enforces a cgroup's quota.
+ */
+#define NGX_HTTP_BACKGROUND_PACE_BURST   10000
+#define NGX_HTTP_BACKGROUND_PACE_CHECK   500
+#define NGX_HTTP_BACKGROUND_PACE_SLEEP   10000
+
+/*
+ * The most that all threads together take of a cgroup's quota, in percent,
+ * where they would leave the event loops less than one CPU of it.
+ */
+#define NGX_HTTP_BACKGROUND_QUOTA        70
+
+
+static ngx_uint_t ngx_http_background_affinity(ngx_conf_t *cf,
+    ngx_http_background_pool_conf_t *pcf);
+static void ngx_http_background_pool_dispatch(void);
+static void ngx_http_background_pool_timer_handler(ngx_event_t *ev);
+static void ngx_http_background_pool_thread_handler(void *data,
+    ngx_log_t *log);
+static void ngx_http_background_pool_thread_init(ngx_log_t *log);
+static void ngx_http_background_pool_event_handler(ngx_event_t *ev);
+static void ngx_http_background_pool_complete(ngx_http_background_job_t *job);
+static ngx_uint_t ngx_http_background_job_stops(
+    ngx_http_background_job_t *job);
+static uint64_t ngx_http_background_usec(clockid_t clock);
+
+
+typedef struct {
+    /* event ident must be after 3 pointers as in ngx_connection_t */
+    ngx_http_background_pool_conf_t  *conf;
+    ngx_core_conf_t                  *ccf;
+    ngx_log_t                        *log;
+    ngx_int_t                         ident;
+
+    ngx_queue_t                       waiting;
+    ngx_queue_t                       posted;
+    ngx_uint_t                        nwaiting;
+    ngx_event_t                       timer;
+} ngx_http_background_pool_t;
+
+
+static ngx_http_background_pool_t  ngx_http_background_pool;
+
+
+static ngx_str_t  ngx_http_background_pool_name =
+    ngx_string("ngx_http_background");
+
+
+extern ngx_module_t  ngx_thread_pool_module;
+
+
+ngx_int_t
+ngx_http_background_pool_init(ngx_conf_t *cf,
+    ngx_http_background_pool_conf_t *pcf)
+{
+    double                            share;
+    ngx_uint_t                        n;
+    ngx_http_background_cpu_limit_t  *limit;
+
+    n = ngx_http_background_affinity(cf, pcf);
+    if (n == 0) {
+        return NGX_ERROR;
+    }
+
+    limit = &pcf->cpu_limit;
+
+    ngx_http_background_cpu_limit("", n, limit);
+
+    if (pcf->threads == 0) {
+        pcf->threads = ngx_min(ngx_max(limit->limit, 2) - 1,
+                               NGX_HTTP_BACKGROUND_MAX_THREADS);
+    }
+
+    if (pcf->quota == 0) {
+        pcf->quota = 100;
+
+        if (limit->quota > 0 && limit->quota - (double) pcf->threads < 1) {
+            share = ngx_min(limit->quota / (double) pcf->threads, 1);
+            pcf->quota = ngx_max((ngx_uint_t)
+                                 (NGX_HTTP_BACKGROUND_QUOTA * share), 1);
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_background_affinity(ngx_conf_t *cf,
+    ngx_http_background_pool_conf_t *pcf)
+{
+    ngx_int_t  n;
+
+    /* the kernel's mask may be longer than cpu_set_t */
+
+    for (n = CPU_SETSIZE; n <= 64 * CPU_SETSIZE; n *= 2) {
+        pcf->affinity_size = CPU_ALLOC_SIZE(n);
+
+        pcf->affinity = ngx_pcalloc(cf->pool, pcf->affinity_size);
+        if (pcf->affinity == NULL) {
+            return 0;
+        }
+
+        if (sched_getaffinity(0, pcf->affinity_size, pcf->affinity) == 0) {
+            return CPU_COUNT_S(pcf->affinity_size, pcf->affinity);
+        }
+
+        if (ngx_errno != NGX_EINVAL) {
+            break;
+        }
+    }
+
+    ngx_log_error(NGX_LOG_EMERG, cf->log, ngx_errno,
+                  "sched_getaffinity() failed");
+
+    return 0;
+}
+
+
+/*
+ * nginx has no function to make a pool of a given size: the "thread_pool"
+ * directive's own handler is called, as if it stood in the configuration.
+ */
+
+ngx_int_t
+ngx_http_background_pool_add(ngx_conf_t *cf,
+    ngx_http_background_pool_conf_t *pcf)
+{
+    char           *rv;
+    u_char         *threads;
+    ngx_str_t      *value;
+    ngx_array_t    *args, *saved;
+    ngx_command_t  *cmd;
+
+    threads = ngx_pnalloc(cf->pool, sizeof("threads=") + NGX_INT_T_LEN);
+    if (threads == NULL) {
+        return NGX_ERROR;
+    }
+
+    args = ngx_array_create(cf->pool, 3, sizeof(ngx_str_t));
+    if (args == NULL) {
+        return NGX_ERROR;
+    }
+
+    cmd = ngx_thread_pool_module.commands;
+
+    value = ngx_array_push_n(args, 3);
+
+    value[0] = cmd->name;
+    value[1] = ngx_http_background_pool_name;
+    value[2].data = threads;
+    value[2].len = ngx_sprintf(threads, "threads=%ui", pcf->threads) - threads;
+
+    saved = cf->args;
+    cf->args = args;
+
+    rv = cmd->set(cf, cmd, NULL);
+
+    cf->args = saved;
+
+    if (rv != NGX_CONF_OK) {
+        return NGX_ERROR;
+    }
+
+    pcf->thread_pool = ngx_thread_pool_add(cf, &ngx_http_background_pool_name);
+    if (pcf->thread_pool == NULL) {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_background_pool_start(ngx_cycle_t *cycle,
+    ngx_http_background_pool_conf_t *pcf)
+{
+    ngx_http_background_pool_t  *pool;
+
+    pool = &ngx_http_background_pool;
+
+    ngx_memzero(pool, sizeof(ngx_http_background_pool_t));
+
+    pool->conf = pcf;
+    pool->ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx,
+                                                 ngx_core_module);
+    pool->log = cycle->log;
+    pool->ident = -1;
+
+    ngx_queue_init(&pool->waiting);
+    ngx_queue_init(&pool->posted);
+
+    pool->timer.handler = ngx_http_background_pool_timer_handler;
+    pool->timer.data = pool;
+    pool->timer.log = cycle->log;
+    pool->timer.cancelable = 1;
+
+    ngx_log_error(NGX_LOG_NOTICE, cycle->log, 0,
+                  "background: CPU limit %ui (%s), "
+                  "thread pool started with %ui threads",
+                  (ngx_uint_t) pcf->cpu_limit.limit, pcf->cpu_limit.source,
+                  pcf->threads);
+}
+
+
+ngx_int_t
+ngx_http_background_pool_post(ngx_http_background_job_t *job)
+{
+    ngx_http_background_pool_t  *pool;
+
+    pool = &ngx_http_background_pool;
+
+    if (pool->nwaiting >= pool->conf->max_queue) {
+        ngx_http_background_fail(&job->run.result, 0,
+                                 "queue overflow: %ui jobs waiting",
+                                 pool->nwaiting);
+        return NGX_ERROR;
+    }
+
+    ngx_queue_insert_tail(&pool->waiting, &job->queue);
+    pool->nwaiting++;
+
+    ngx_http_background_pool_dispatch();
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_background_pool_cancel(ngx_http_background_job_t *job)
+{
+    ngx_http_background_pool_t  *pool;
+
+    if (job->posted) {
+        __atomic_store_n(&job->cancel, 1, __ATOMIC_RELAXED);
+        return NGX_AGAIN;
+    }
+
+    pool = &ngx_http_background_pool;
+
+    ngx_queue_remove(&job->queue);
+    pool->nwaiting--;
+
+    ngx_http_background_budget_queued(pool->nwaiting);
+
+    job->cancelled = 1;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_background_pool_stop(ngx_cycle_t *cycle)
+{
+    ngx_queue_t                 *q;
+    ngx_http_background_job_t   *job;
+    ngx_http_background_pool_t  *pool;
+
+    pool = &ngx_http_background_pool;
+
+    if (pool->conf == NULL) {
+        return;
+    }
+
+    while (!ngx_queue_empty(&pool->posted)) {
+        q = ngx_queue_head(&pool->posted);
+        job = ngx_queue_data(q, ngx_http_background_job_t, queue);
+
+        ngx_http_background_pool_complete(job);
+    }
+
+    if (pool->timer.timer_set) {
+        ngx_del_timer(&pool->timer);
+    }
+
+    pool->conf = NULL;
+
+    ngx_log_error(NGX_LOG_NOTICE, cycle->log, 0,
+                  "background: thread pool shut down");
+}
+
+
+static void
+ngx_http_background_pool_dispatch(void)
+{
+    ngx_int_t                    slot;
+    ngx_queue_t                 *q;
+    ngx_http_background_job_t   *job;
+    ngx_http_background_pool_t  *pool;
+
+    pool = &ngx_http_background_pool;
+
+    while (!ngx_queue_empty(&pool->waiting)) {
+
+        slot = ngx_http_background_budget_take(pool->conf->threads);
+
+        if (slot == NGX_AGAIN) {
+            if (!pool->timer.timer_set) {
+                ngx_add_timer(&pool->timer, NGX_HTTP_BACKGROUND_BUDGET_POLL);
+            }
+
+            break;
+        }
+
+        q = ngx_queue_head(&pool->waiting);
+        job = ngx_queue_data(q, ngx_http_background_job_t, queue);
+
+        job->slot = slot;
+        job->posted = 1;
+
+        job->task.handler = ngx_http_background_pool_thread_handler;
+        job->task.ctx = job;
+        job->task.event.handler = ngx_http_background_pool_event_handler;
+        job->task.event.data = job;
+        job->task.event.log = pool->log;
+
+        ngx_queue_remove(q);
+        ngx_queue_insert_tail(&pool->posted, q);
+        pool->nwaiting--;
+
+        if (ngx_thread_task_post(pool->conf->thread_pool, &job->task)
+            != NGX_OK)
+        {
+            ngx_http_background_fail(&job->run.result, 0,
+                                     "thread pool did not take the job");
+            ngx_http_background_pool_complete(job);
+        }
+    }
+
+    ngx_http_background_budget_queued(pool->nwaiting);
+}
+
+
+static void
+ngx_http_background_pool_timer_handler(ngx_event_t *ev)
+{
+    ngx_http_background_pool_dispatch();
+}
+
+
+static void
+ngx_http_background_pool_thread_handler(void *data, ngx_log_t *log)
+{
+    ngx_http_background_job_t *job = data;
+
+    uint64_t  start;
+
+    static __thread ngx_uint_t  initialized;
+
+    if (!initialized) {
+        ngx_http_background_pool_thread_init(log);
+        initialized = 1;
+    }
+
+    start = ngx_http_background_usec(CLOCK_THREAD_CPUTIME_ID);
+
+    job->checked = ngx_http_background_usec(CLOCK_MONOTONIC);
+    job->cpu_checked = start;
+    job->due = job->checked;
+
+    if (ngx_http_background_job_stops(job)) {
+        job->cancelled = 1;
+
+    } else {
+        job->work(&job->run);
+    }
+
+    job->cpu_usec = ngx_http_background_usec(CLOCK_THREAD_CPUTIME_ID) - start;
+}
+
+
+/*
+ * In Linux nice value, I/O priority and affinity are a thread's own.  What
+ * fails here costs requests some latency, so it is told, but stops nothing.
+ */
+
+static void
+ngx_http_background_pool_thread_init(ngx_log_t *log)
+{
+    int                               priority;
+    ngx_http_background_pool_conf_t  *pcf;
+
+    pcf = ngx_http_background_pool.conf;
+
+    ngx_set_errno(0);
+    priority = getpriority(PRIO_PROCESS, 0);
+
+    /* never less nice than the worker with its "worker_priority" */
+
+    if ((priority != -1 || ngx_errno == 0)
+        && priority < pcf->priority
+        && setpriority(PRIO_PROCESS, 0, pcf->priority) == -1)
+    {
+        ngx_log_error(NGX_LOG_WARN, log, ngx_errno,
+                      "background: setpriority(%i) of a thread failed",
+                      pcf->priority);
+    }
+
+    if (syscall(SYS_ioprio_set, NGX_HTTP_BACKGROUND_IOPRIO_WHO_PROCESS, 0,
+                NGX_HTTP_BACKGROUND_IOPRIO_IDLE)
+        == -1)
+    {
+        ngx_log_error(NGX_LOG_WARN, log, ngx_errno,
+                      "background: ioprio_set() of a thread failed");
+    }
+
+    /* "worker_cpu_affinity" binds event loops, jobs may run beside them */
+
+    if (ngx_http_background_pool.ccf->cpu_affinity_n
+        && sched_setaffinity(0, pcf->affinity_size, pcf->affinity) == -1)
+    {
+        ngx_log_error(NGX_LOG_WARN, log, ngx_errno,
+                      "background: sched_setaffinity() of a thread failed");
+    }
+}
+
+
+static void
+ngx_http_background_pool_event_handler(ngx_event_t *ev)
+{
+    ngx_http_background_pool_complete(ev->data);
+
+    ngx_http_background_pool_dispatch();
+}
+
+
+static void
+ngx_http_background_pool_complete(ngx_http_background_job_t *job)
+{
+    ngx_queue_remove(&job->queue);
+    job->posted = 0;
+
+    ngx_http_background_budget_release(job->slot);
+    ngx_http_background_budget_completed(!job->cancelled, job->cpu_usec);
+
+    job->handler(job);
+}
+
+
+ngx_uint_t
+ngx_http_background_cancelled(ngx_http_background_run_t *run)
+{
+    /* a job begins with its run */
+    ngx_http_background_job_t *job = (ngx_http_background_job_t *) run;
+
+    uint64_t         now, cpu, cost, wait;
+    ngx_uint_t       quota;
+    struct timespec  ts;
+
+    if (ngx_http_background_job_stops(job)) {
+        job->cancelled = 1;
+        return 1;
+    }
+
+    quota = ngx_http_background_pool.conf->quota;
+
+    if (quota >= 100 && run->limit_rate == 0) {
+        return 0;
+    }
+
+    now = ngx_http_background_usec(CLOCK_MONOTONIC);
+
+    if (now - job->checked < NGX_HTTP_BACKGROUND_PACE_CHECK) {
+        return 0;
+    }
+
+    cost = 0;
+
+    if (quota < 100) {
+        cpu = ngx_http_background_usec(CLOCK_THREAD_CPUTIME_ID);
+        cost = (cpu - job->cpu_checked) * 100 / quota;
+        job->cpu_checked = cpu;
+    }
+
+    if (run->limit_rate) {
+        cost = ngx_max(cost, (run->result.bytes - job->bytes_checked) * 1000000
+                             / run->limit_rate);
+        job->bytes_checked = run->result.bytes;
+    }
+
+    /* a leaky bucket: the work done so far is paid for at "due" */
+
+    if (job->due + NGX_HTTP_BACKGROUND_PACE_BURST < job->checked) {
+        job->due = job->checked - NGX_HTTP_BACKGROUND_PACE_BURST;
+    }
+
+    job->due += cost;
+
+    while (now + 1000 < job->due) {
+
+        wait = ngx_min(job->due - now, NGX_HTTP_BACKGROUND_PACE_SLEEP);
+
+        ts.tv_sec = 0;
+        ts.tv_nsec = wait * 1000;
+
+        (void) nanosleep(&ts, NULL);
+
+        if (ngx_http_background_job_stops(job)) {
+            job->cancelled = 1;
+            return 1;
+        }
+
+        now = ngx_http_background_usec(CLOCK_MONOTONIC);
+    }
+
+    job->checked = now;
+
+    return 0;
+}
+
+
+void
+ngx_http_background_progress(ngx_http_background_run_t *run, uint64_t done,
+    uint64_t total)
+{
+    ngx_http_background_job_t *job = (ngx_http_background_job_t *) run;
+
+    ngx_http_background_cell_progress(job->cell, done - job->done,
+                                      total - job->total);
+    job->done = done;
+    job->total = total;
+}
+
+
+/*
+ * A fast exit, and any exit of a single process, calls nothing of ours before
+ * nginx waits for its pools' threads: jobs look at nginx's own flags, too.
+ */
+
+static ngx_uint_t
+ngx_http_background_job_stops(ngx_http_background_job_t *job)
+{
+    return __atomic_load_n(&job->cancel, __ATOMIC_RELAXED)
+           || ngx_terminate || ngx_quit || ngx_exiting;
+}
+
+
+static uint64_t
+ngx_http_background_usec(clockid_t clock)
+{
+    struct timespec  ts;
+
+    (void) clock_gettime(clock, &ts);
+
+    return (uint64_t) ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}

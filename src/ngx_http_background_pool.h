@@ -1,0 +1,106 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+/*
+ * The pool: CPU work on an nginx thread pool.
+ *
+ * A job waits in a queue of the worker's own until a slot of the budget, which
+ * all workers share, is free; only then it is posted to nginx's pool.  So that
+ * pool's queue never holds more jobs than there are threads.
+ *
+ * All functions are for the worker's main thread, in the worker.
+ */
+
+
+#ifndef _NGX_HTTP_BACKGROUND_POOL_H_INCLUDED_
+#define _NGX_HTTP_BACKGROUND_POOL_H_INCLUDED_
+
+
+#include <ngx_thread_pool.h>
+#include <sched.h>
+#include <ngx_http_background.h>
+#include <ngx_http_background_cpu_limit.h>
+#include <ngx_http_background_zone.h>
+
+
+typedef struct ngx_http_background_job_s  ngx_http_background_job_t;
+
+
+typedef struct {
+    ngx_uint_t                        threads;     /* 0: "auto" */
+    ngx_uint_t                        max_queue;
+    ngx_int_t                         priority;    /* nice value */
+    ngx_uint_t                        quota;       /* percent of a CPU for each
+                                                      thread, 0: by default */
+
+    /* set by init() */
+    ngx_http_background_cpu_limit_t   cpu_limit;
+    cpu_set_t                        *affinity;    /* of the master */
+    size_t                            affinity_size;
+
+    /* set by add(), NULL where nothing needs a pool */
+    ngx_thread_pool_t                *thread_pool;
+} ngx_http_background_pool_conf_t;
+
+
+/*
+ * A job, with the run it does first.  The caller fills in what comes before
+ * "cpu_usec" and zeroes the rest.
+ */
+
+struct ngx_http_background_job_s {
+    ngx_http_background_run_t         run;
+    void                            (*work)(ngx_http_background_run_t *run);
+    void                            (*handler)(ngx_http_background_job_t *job);
+    ngx_http_background_cell_t       *cell;        /* shows the progress */
+
+    /* when it has come home */
+    uint64_t                          cpu_usec;    /* thread CPU time */
+    ngx_uint_t                        cancelled;   /* it stopped early */
+
+    /* private */
+    ngx_uint_t                        cancel;
+    ngx_uint_t                        posted;
+    ngx_int_t                         slot;
+    ngx_queue_t                       queue;
+    ngx_thread_task_t                 task;
+    uint64_t                          done;
+    uint64_t                          total;
+
+    uint64_t                          checked;     /* usec, monotonic */
+    uint64_t                          cpu_checked; /* usec */
+    uint64_t                          bytes_checked;
+    uint64_t                          due;         /* usec, monotonic */
+};
+
+
+/*
+ * Reading the configuration: init() finds out the CPU limit and fills in the
+ * defaults, add() makes nginx's thread pool.
+ */
+ngx_int_t ngx_http_background_pool_init(ngx_conf_t *cf,
+    ngx_http_background_pool_conf_t *pcf);
+ngx_int_t ngx_http_background_pool_add(ngx_conf_t *cf,
+    ngx_http_background_pool_conf_t *pcf);
+
+
+/*
+ * start   before the first job
+ * post    the job's handler is called on the event loop when it is over; on
+ *         NGX_ERROR it is not, and the run's result has the reason
+ * cancel  NGX_OK: the job never ran, its handler will not be called;
+ *         NGX_AGAIN: it was told to stop and its handler will be called soon
+ * stop    in exit_process, when the threads are gone: calls the handlers of
+ *         all jobs that were running
+ */
+void ngx_http_background_pool_start(ngx_cycle_t *cycle,
+    ngx_http_background_pool_conf_t *pcf);
+ngx_int_t ngx_http_background_pool_post(ngx_http_background_job_t *job);
+ngx_int_t ngx_http_background_pool_cancel(ngx_http_background_job_t *job);
+void ngx_http_background_pool_stop(ngx_cycle_t *cycle);
+
+
+#endif /* _NGX_HTTP_BACKGROUND_POOL_H_INCLUDED_ */

@@ -1,0 +1,1043 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+#include "ngx_http_background_zone.h"
+
+#include <pthread.h>
+
+
+#define NGX_HTTP_BACKGROUND_MAGIC    0x646e756f72676b62    /* "bkground" */
+#define NGX_HTTP_BACKGROUND_LAYOUT   1
+
+/* a slab's largest chunk on a page of 4K */
+#define NGX_HTTP_BACKGROUND_CHUNK    2048
+
+#define ngx_http_background_load(p)                                          \
+    __atomic_load_n(p, __ATOMIC_ACQUIRE)
+#define ngx_http_background_store(p, v)                                      \
+    __atomic_store_n(p, v, __ATOMIC_RELEASE)
+#define ngx_http_background_add(p, v)                                        \
+    __atomic_add_fetch(p, v, __ATOMIC_ACQ_REL)
+#define ngx_http_background_cas(p, old, new)                                 \
+    __atomic_compare_exchange_n(p, old, new, 0, __ATOMIC_ACQ_REL,            \
+                                __ATOMIC_ACQUIRE)
+
+
+/*
+ * A registration.  The owner holds the mutex; "epoch" changes when the owner
+ * is known to be gone, before the mutex is free for another one.
+ */
+
+typedef struct {
+    pthread_mutex_t                 mutex;
+    uint64_t                        epoch;
+    uint64_t                        generation;
+    uint32_t                        pid;          /* 0: free */
+    uint32_t                        worker;
+    uint32_t                        queued;
+} ngx_http_background_member_t;
+
+
+struct ngx_http_background_cell_s {
+    ngx_http_background_cell_t     *next;
+    uint64_t                        owner;
+    uint64_t                        version;      /* published: stats[% 2] */
+    uint64_t                        created;
+    uint64_t                        started;
+    uint64_t                        progress_done;
+    uint64_t                        progress_total;
+    ngx_http_background_stats_t     stats[2];
+};
+
+
+/*
+ * Any worker may add to the history at any time, and die while it does.  An
+ * entry is two words, each written at once and marked with the low bits of
+ * the cycle's number: words of different cycles are never taken for one.
+ */
+
+typedef struct {
+    uint64_t                        finished;     /* ms << 16 | number */
+    uint64_t                        outcome;      /* ms << 32 | failed << 16
+                                                     | number */
+} ngx_http_background_entry_t;
+
+
+struct ngx_http_background_record_s {
+    ngx_http_background_record_t   *next;
+    ngx_http_background_cell_t     *cells;
+    uint64_t                        generation;   /* the last that has it */
+    uint32_t                        crashes;
+    uint32_t                        name_len;
+    u_char                          name[NGX_HTTP_BACKGROUND_NAME_LEN];
+    uint64_t                        number;       /* of the last cycle */
+    ngx_http_background_entry_t     history[NGX_HTTP_BACKGROUND_HISTORY];
+};
+
+
+struct ngx_http_background_zone_s {
+    uint64_t                        magic;
+    uint64_t                        layout;
+    uint64_t                        created;
+    uint64_t                        generation;
+    uint64_t                        jobs_completed;
+    uint64_t                        jobs_usec;
+    ngx_slab_pool_t                *shpool;
+    ngx_http_background_record_t   *records;      /* the master's alone */
+    uint64_t                        budget[NGX_HTTP_BACKGROUND_MAX_THREADS];
+    uint32_t                        nmembers;     /* ever used */
+    ngx_http_background_member_t    members[NGX_MAX_PROCESSES];
+};
+
+
+/* no more than the slab's largest chunk, or each would take a page */
+
+typedef char  ngx_http_background_cell_fits
+    [sizeof(ngx_http_background_cell_t) <= NGX_HTTP_BACKGROUND_CHUNK ? 1 : -1];
+typedef char  ngx_http_background_record_fits
+    [sizeof(ngx_http_background_record_t) <= NGX_HTTP_BACKGROUND_CHUNK
+     ? 1 : -1];
+
+
+static ngx_int_t ngx_http_background_zone_init(ngx_shm_zone_t *shm_zone,
+    void *data);
+static ngx_int_t ngx_http_background_zone_create(
+    ngx_http_background_zone_conf_t *zcf);
+static ngx_uint_t ngx_http_background_zone_resized(
+    ngx_http_background_zone_conf_t *zcf);
+static ngx_int_t ngx_http_background_zone_reuse(
+    ngx_http_background_zone_conf_t *zcf);
+static ngx_int_t ngx_http_background_zone_add_task(
+    ngx_http_background_zone_t *zone, ngx_http_background_zone_task_t *task);
+static ngx_http_background_record_t *ngx_http_background_zone_lookup(
+    ngx_http_background_zone_t *zone, ngx_str_t *name);
+static void ngx_http_background_zone_sweep(
+    ngx_http_background_zone_conf_t *zcf);
+static uint64_t ngx_http_background_zone_oldest(
+    ngx_http_background_zone_t *zone);
+static ngx_int_t ngx_http_background_zone_too_small(
+    ngx_http_background_zone_conf_t *zcf);
+static uint32_t ngx_http_background_member_reap(
+    ngx_http_background_member_t *member);
+static ngx_http_background_member_t *ngx_http_background_owner(
+    ngx_http_background_zone_t *zone, uint64_t owner);
+static ngx_int_t ngx_http_background_take(uint64_t *word);
+static void ngx_http_background_give(uint64_t *word);
+
+
+/*
+ * Upper bounds of the duration histogram, in milliseconds: from a probe of
+ * some ms to a job of some ten minutes.
+ */
+
+const ngx_msec_t  ngx_http_background_buckets[NGX_HTTP_BACKGROUND_BUCKETS] = {
+    5, 25, 100, 500, 1000, 5000, 15000, 60000, 300000, 1800000
+};
+
+
+static ngx_str_t  ngx_http_background_zone_name =
+    ngx_string("ngx_http_background");
+
+
+/* this worker's registration; ngx_http_background_self is what it writes */
+
+static ngx_http_background_zone_t    *ngx_http_background_zone;
+static ngx_http_background_member_t  *ngx_http_background_member;
+static uint64_t                       ngx_http_background_self;
+
+
+ngx_int_t
+ngx_http_background_zone_add(ngx_conf_t *cf,
+    ngx_http_background_zone_conf_t *zcf, void *tag)
+{
+    zcf->shm_zone = ngx_shared_memory_add(cf, &ngx_http_background_zone_name,
+                                          zcf->size, tag);
+    if (zcf->shm_zone == NULL) {
+        return NGX_ERROR;
+    }
+
+    zcf->shm_zone->init = ngx_http_background_zone_init;
+    zcf->shm_zone->data = zcf;
+
+    zcf->cycle = cf->cycle;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_zone_init(ngx_shm_zone_t *shm_zone, void *data)
+{
+    ngx_http_background_zone_conf_t *zcf = shm_zone->data;
+
+    ngx_int_t                          rc;
+    ngx_uint_t                         i;
+    ngx_core_conf_t                   *ccf;
+    ngx_http_background_zone_task_t  **tasks;
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(zcf->cycle->conf_ctx,
+                                           ngx_core_module);
+
+    zcf->workers = ccf->master ? ccf->worker_processes : 1;
+
+    tasks = zcf->tasks.elts;
+
+    for (i = 0; i < zcf->tasks.nelts; i++) {
+        tasks[i]->cells = tasks[i]->all ? zcf->workers : 1;
+    }
+
+    if (data || shm_zone->shm.exists) {
+        rc = ngx_http_background_zone_reuse(zcf);
+
+    } else {
+        rc = ngx_http_background_zone_create(zcf);
+    }
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    for (i = 0; i < zcf->tasks.nelts; i++) {
+        if (ngx_http_background_zone_add_task(zcf->zone, tasks[i]) != NGX_OK) {
+            return ngx_http_background_zone_too_small(zcf);
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_zone_create(ngx_http_background_zone_conf_t *zcf)
+{
+    int                          err;
+    ngx_log_t                   *log;
+    ngx_uint_t                   i;
+    ngx_slab_pool_t             *shpool;
+    pthread_mutexattr_t          attr;
+    ngx_http_background_zone_t  *zone;
+
+    log = zcf->shm_zone->shm.log;
+    shpool = (ngx_slab_pool_t *) zcf->shm_zone->shm.addr;
+
+    /* what does not fit is told in words of our own */
+    shpool->log_nomem = 0;
+
+    zone = ngx_slab_calloc(shpool, sizeof(ngx_http_background_zone_t));
+    if (zone == NULL) {
+        return ngx_http_background_zone_too_small(zcf);
+    }
+
+    err = pthread_mutexattr_init(&attr);
+    if (err) {
+        ngx_log_error(NGX_LOG_EMERG, log, err,
+                      "pthread_mutexattr_init() failed");
+        return NGX_ERROR;
+    }
+
+    (void) pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
+    (void) pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
+
+    for (i = 0; i < NGX_MAX_PROCESSES; i++) {
+        err = pthread_mutex_init(&zone->members[i].mutex, &attr);
+        if (err) {
+            ngx_log_error(NGX_LOG_EMERG, log, err,
+                          "pthread_mutex_init() failed");
+            break;
+        }
+    }
+
+    (void) pthread_mutexattr_destroy(&attr);
+
+    if (err) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_background_zone_resized(zcf)) {
+        ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                      "background: zone size changed to %uz, "
+                      "statistics start anew", zcf->size);
+    }
+
+    zone->magic = NGX_HTTP_BACKGROUND_MAGIC;
+    zone->layout = NGX_HTTP_BACKGROUND_LAYOUT;
+    zone->created = ngx_current_msec;
+    zone->shpool = shpool;
+
+    shpool->data = zone;
+    zcf->zone = zone;
+
+    return NGX_OK;
+}
+
+
+/* while the configuration is read, ngx_cycle is the one in use so far */
+
+static ngx_uint_t
+ngx_http_background_zone_resized(ngx_http_background_zone_conf_t *zcf)
+{
+    ngx_uint_t        i;
+    ngx_shm_zone_t   *shm_zone;
+    ngx_list_part_t  *part;
+
+    part = (ngx_list_part_t *) &ngx_cycle->shared_memory.part;
+    shm_zone = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                return 0;
+            }
+
+            part = part->next;
+            shm_zone = part->elts;
+            i = 0;
+        }
+
+        if (shm_zone[i].tag == zcf->shm_zone->tag
+            && shm_zone[i].shm.size != zcf->size)
+        {
+            return 1;
+        }
+    }
+}
+
+
+static ngx_int_t
+ngx_http_background_zone_reuse(ngx_http_background_zone_conf_t *zcf)
+{
+    ngx_slab_pool_t             *shpool;
+    ngx_http_background_zone_t  *zone;
+
+    shpool = (ngx_slab_pool_t *) zcf->shm_zone->shm.addr;
+    zone = shpool->data;
+
+    if (zone == NULL
+        || zone->magic != NGX_HTTP_BACKGROUND_MAGIC
+        || zone->layout != NGX_HTTP_BACKGROUND_LAYOUT)
+    {
+        ngx_log_error(NGX_LOG_EMERG, zcf->shm_zone->shm.log, 0,
+                      "background_zone was made by another version of the "
+                      "module, restart nginx or change the size in %s:%ui",
+                      zcf->file, zcf->line);
+        return NGX_ERROR;
+    }
+
+    zcf->zone = zone;
+    ngx_http_background_zone_sweep(zcf);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_zone_add_task(ngx_http_background_zone_t *zone,
+    ngx_http_background_zone_task_t *task)
+{
+    ngx_uint_t                     n;
+    ngx_http_background_cell_t    *cell, **last;
+    ngx_http_background_record_t  *record;
+
+    record = ngx_http_background_zone_lookup(zone, &task->name);
+
+    if (record == NULL) {
+        record = ngx_slab_calloc(zone->shpool,
+                                 sizeof(ngx_http_background_record_t));
+        if (record == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_memcpy(record->name, task->name.data, task->name.len);
+        record->name_len = task->name.len;
+
+        record->next = zone->records;
+        zone->records = record;
+    }
+
+    /* cells are only added: workers of the configuration in use have them */
+
+    last = &record->cells;
+
+    for (n = 0; n < task->cells; n++) {
+
+        if (*last == NULL) {
+            cell = ngx_slab_calloc(zone->shpool,
+                                   sizeof(ngx_http_background_cell_t));
+            if (cell == NULL) {
+                return NGX_ERROR;
+            }
+
+            cell->created = ngx_current_msec;
+            ngx_http_background_store(last, cell);
+        }
+
+        last = &(*last)->next;
+    }
+
+    task->record = record;
+
+    return NGX_OK;
+}
+
+
+static ngx_http_background_record_t *
+ngx_http_background_zone_lookup(ngx_http_background_zone_t *zone,
+    ngx_str_t *name)
+{
+    ngx_http_background_record_t  *record;
+
+    for (record = zone->records; record; record = record->next) {
+        if (record->name_len == name->len
+            && ngx_memcmp(record->name, name->data, name->len) == 0)
+        {
+            return record;
+        }
+    }
+
+    return NULL;
+}
+
+
+/* frees what neither this configuration nor a live process may use */
+
+static void
+ngx_http_background_zone_sweep(ngx_http_background_zone_conf_t *zcf)
+{
+    uint64_t                           oldest;
+    ngx_uint_t                         i;
+    ngx_http_background_cell_t        *cell, *next;
+    ngx_http_background_record_t      *record, **last;
+    ngx_http_background_zone_task_t  **tasks;
+
+    tasks = zcf->tasks.elts;
+    oldest = ngx_http_background_zone_oldest(zcf->zone);
+
+    last = &zcf->zone->records;
+
+    while ((record = *last) != NULL) {
+
+        for (i = 0; i < zcf->tasks.nelts; i++) {
+            if (record->name_len == tasks[i]->name.len
+                && ngx_memcmp(record->name, tasks[i]->name.data,
+                              record->name_len)
+                   == 0)
+            {
+                break;
+            }
+        }
+
+        if (i < zcf->tasks.nelts || record->generation >= oldest) {
+            last = &record->next;
+            continue;
+        }
+
+        *last = record->next;
+
+        for (cell = record->cells; cell; cell = next) {
+            next = cell->next;
+            ngx_slab_free(zcf->zone->shpool, cell);
+        }
+
+        ngx_slab_free(zcf->zone->shpool, record);
+    }
+}
+
+
+static uint64_t
+ngx_http_background_zone_oldest(ngx_http_background_zone_t *zone)
+{
+    uint64_t                       oldest, generation;
+    ngx_uint_t                     i, n;
+    ngx_http_background_member_t  *member;
+
+    oldest = zone->generation;
+    n = ngx_http_background_load(&zone->nmembers);
+
+    for (i = 0; i < n; i++) {
+        member = &zone->members[i];
+
+        (void) ngx_http_background_member_reap(member);
+
+        if (ngx_http_background_load(&member->pid) == 0) {
+            continue;
+        }
+
+        generation = ngx_http_background_load(&member->generation);
+
+        if (generation < oldest) {
+            oldest = generation;
+        }
+    }
+
+    return oldest;
+}
+
+
+/*
+ * What the slab pool needs for itself: see ngx_slab_init(), which has two
+ * structures for each size of chunks, one for each page, and aligns.
+ */
+
+static ngx_int_t
+ngx_http_background_zone_too_small(ngx_http_background_zone_conf_t *zcf)
+{
+    size_t                             size;
+    ngx_uint_t                         i, chunks, pages;
+    ngx_slab_pool_t                   *shpool;
+    ngx_http_background_zone_task_t  **tasks;
+
+    chunks = 0;
+    tasks = zcf->tasks.elts;
+
+    for (i = 0; i < zcf->tasks.nelts; i++) {
+        chunks += 1 + tasks[i]->cells;
+    }
+
+    size = chunks * NGX_HTTP_BACKGROUND_CHUNK
+           + ngx_align(sizeof(ngx_http_background_zone_t), ngx_pagesize);
+    pages = (size + ngx_pagesize - 1) / ngx_pagesize;
+
+    shpool = (ngx_slab_pool_t *) zcf->shm_zone->shm.addr;
+
+    size = (pages + 1) * (ngx_pagesize + sizeof(ngx_slab_page_t))
+           + sizeof(ngx_slab_pool_t)
+           + (ngx_pagesize_shift - shpool->min_shift)
+             * (sizeof(ngx_slab_page_t) + sizeof(ngx_slab_stat_t));
+    size = ngx_align(size, ngx_pagesize);
+
+    if (size <= zcf->size) {
+        ngx_log_error(NGX_LOG_EMERG, zcf->shm_zone->shm.log, 0,
+                      "background_zone has no room for %ui tasks beside those "
+                      "of workers that are still shutting down in %s:%ui",
+                      zcf->tasks.nelts, zcf->file, zcf->line);
+        return NGX_ERROR;
+    }
+
+    ngx_log_error(NGX_LOG_EMERG, zcf->shm_zone->shm.log, 0,
+                  "background_zone of %uz bytes is too small for %ui tasks, "
+                  "it needs at least %uzk in %s:%ui",
+                  zcf->size, zcf->tasks.nelts, size / 1024,
+                  zcf->file, zcf->line);
+
+    return NGX_ERROR;
+}
+
+
+void
+ngx_http_background_zone_commit(ngx_http_background_zone_conf_t *zcf)
+{
+    ngx_uint_t                         i;
+    ngx_http_background_zone_task_t  **tasks;
+
+    zcf->generation = ngx_http_background_add(&zcf->zone->generation, 1);
+
+    tasks = zcf->tasks.elts;
+
+    for (i = 0; i < zcf->tasks.nelts; i++) {
+        tasks[i]->record->generation = zcf->generation;
+        ngx_http_background_store(&tasks[i]->record->crashes, 0);
+    }
+}
+
+
+ngx_int_t
+ngx_http_background_zone_join(ngx_http_background_zone_conf_t *zcf)
+{
+    int                            err;
+    uint32_t                       n;
+    ngx_uint_t                     i;
+    ngx_http_background_zone_t    *zone;
+    ngx_http_background_member_t  *member;
+
+    zone = zcf->zone;
+
+    for (i = 0; i < NGX_MAX_PROCESSES; i++) {
+        member = &zone->members[i];
+
+        err = pthread_mutex_trylock(&member->mutex);
+
+        if (err == EOWNERDEAD) {
+            err = pthread_mutex_consistent(&member->mutex);
+        }
+
+        if (err == 0) {
+            goto found;
+        }
+    }
+
+    return NGX_BUSY;
+
+found:
+
+    n = ngx_http_background_load(&zone->nmembers);
+
+    while (n < i + 1) {
+        if (ngx_http_background_cas(&zone->nmembers, &n, (uint32_t) i + 1)) {
+            break;
+        }
+    }
+
+    member->generation = zcf->generation;
+    member->worker = ngx_worker;
+    ngx_http_background_store(&member->queued, 0);
+    ngx_http_background_store(&member->pid, (uint32_t) ngx_pid);
+
+    ngx_http_background_zone = zone;
+    ngx_http_background_member = member;
+    ngx_http_background_self =
+                        ngx_http_background_add(&member->epoch, 1) << 16
+                        | (i + 1);
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_background_zone_leave(void)
+{
+    ngx_http_background_member_t  *member;
+
+    member = ngx_http_background_member;
+
+    if (member == NULL) {
+        return;
+    }
+
+    ngx_http_background_store(&member->queued, 0);
+    ngx_http_background_store(&member->pid, 0);
+    (void) ngx_http_background_add(&member->epoch, 1);
+
+    (void) pthread_mutex_unlock(&member->mutex);
+
+    ngx_http_background_member = NULL;
+    ngx_http_background_self = 0;
+}
+
+
+void
+ngx_http_background_zone_reap(ngx_log_t *log)
+{
+    uint32_t                       pid;
+    ngx_uint_t                     i, n;
+    ngx_http_background_member_t  *member;
+
+    n = ngx_http_background_load(&ngx_http_background_zone->nmembers);
+
+    for (i = 0; i < n; i++) {
+        member = &ngx_http_background_zone->members[i];
+
+        if (member == ngx_http_background_member) {
+            continue;
+        }
+
+        pid = ngx_http_background_member_reap(member);
+
+        if (pid) {
+            ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                          "background: worker process %uD died, "
+                          "its leases and jobs are free", pid);
+        }
+    }
+}
+
+
+/* returns the process identifier of an owner that died, or 0 */
+
+static uint32_t
+ngx_http_background_member_reap(ngx_http_background_member_t *member)
+{
+    int       err;
+    uint32_t  pid;
+
+    err = pthread_mutex_trylock(&member->mutex);
+
+    if (err != 0 && err != EOWNERDEAD) {
+        return 0;
+    }
+
+    pid = 0;
+
+    if (err == EOWNERDEAD) {
+        pid = member->pid;
+
+        (void) ngx_http_background_add(&member->epoch, 1);
+        ngx_http_background_store(&member->queued, 0);
+        ngx_http_background_store(&member->pid, 0);
+
+        (void) pthread_mutex_consistent(&member->mutex);
+    }
+
+    (void) pthread_mutex_unlock(&member->mutex);
+
+    return pid;
+}
+
+
+/* returns the registration that "owner" names, or NULL when it is over */
+
+static ngx_http_background_member_t *
+ngx_http_background_owner(ngx_http_background_zone_t *zone, uint64_t owner)
+{
+    ngx_http_background_member_t  *member;
+
+    if (owner == 0) {
+        return NULL;
+    }
+
+    member = &zone->members[(owner & 0xffff) - 1];
+
+    if (ngx_http_background_load(&member->epoch) != owner >> 16) {
+        return NULL;
+    }
+
+    return member;
+}
+
+
+static ngx_int_t
+ngx_http_background_take(uint64_t *word)
+{
+    uint64_t  owner;
+
+    if (ngx_http_background_self == 0) {
+        return NGX_AGAIN;
+    }
+
+    owner = ngx_http_background_load(word);
+
+    if (ngx_http_background_owner(ngx_http_background_zone, owner)) {
+        return NGX_AGAIN;
+    }
+
+    if (!ngx_http_background_cas(word, &owner, ngx_http_background_self)) {
+        return NGX_AGAIN;
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_background_give(uint64_t *word)
+{
+    uint64_t  owner;
+
+    owner = ngx_http_background_self;
+
+    if (owner) {
+        (void) ngx_http_background_cas(word, &owner, 0);
+    }
+}
+
+
+ngx_http_background_cell_t *
+ngx_http_background_cell(ngx_http_background_record_t *record, ngx_uint_t n)
+{
+    ngx_http_background_cell_t  *cell;
+
+    cell = ngx_http_background_load(&record->cells);
+
+    while (cell && n--) {
+        cell = ngx_http_background_load(&cell->next);
+    }
+
+    return cell;
+}
+
+
+ngx_int_t
+ngx_http_background_lease_take(ngx_http_background_cell_t *cell)
+{
+    if (ngx_http_background_self
+        && ngx_http_background_load(&cell->owner) == ngx_http_background_self)
+    {
+        return NGX_OK;
+    }
+
+    return ngx_http_background_take(&cell->owner);
+}
+
+
+void
+ngx_http_background_lease_release(ngx_http_background_cell_t *cell)
+{
+    ngx_http_background_give(&cell->owner);
+}
+
+
+void
+ngx_http_background_cell_begin(ngx_http_background_cell_t *cell, uint64_t now)
+{
+    ngx_http_background_store(&cell->progress_done, 0);
+    ngx_http_background_store(&cell->progress_total, 0);
+    ngx_http_background_store(&cell->started, now);
+}
+
+
+uint64_t
+ngx_http_background_cell_started(ngx_http_background_cell_t *cell)
+{
+    return ngx_http_background_load(&cell->started);
+}
+
+
+ngx_uint_t
+ngx_http_background_cell_interrupted(ngx_http_background_cell_t *cell)
+{
+    uint64_t  started;
+
+    started = ngx_http_background_cell_started(cell);
+
+    return started
+           && started != ngx_http_background_cell_stats(cell)->recorded;
+}
+
+
+const ngx_http_background_stats_t *
+ngx_http_background_cell_stats(ngx_http_background_cell_t *cell)
+{
+    return &cell->stats[cell->version % 2];
+}
+
+
+ngx_http_background_stats_t *
+ngx_http_background_cell_edit(ngx_http_background_cell_t *cell)
+{
+    ngx_http_background_stats_t  *stats;
+
+    /* a reader that sees what is written now has to see the last version */
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+
+    stats = &cell->stats[(cell->version + 1) % 2];
+    *stats = *ngx_http_background_cell_stats(cell);
+
+    return stats;
+}
+
+
+void
+ngx_http_background_cell_publish(ngx_http_background_cell_t *cell)
+{
+    ngx_http_background_store(&cell->version, cell->version + 1);
+}
+
+
+void
+ngx_http_background_cell_end(ngx_http_background_cell_t *cell)
+{
+    ngx_http_background_store(&cell->started, 0);
+    ngx_http_background_store(&cell->progress_total, 0);
+    ngx_http_background_store(&cell->progress_done, 0);
+}
+
+
+void
+ngx_http_background_cell_progress(ngx_http_background_cell_t *cell,
+    int64_t done, int64_t total)
+{
+    (void) ngx_http_background_add(&cell->progress_total, (uint64_t) total);
+    (void) ngx_http_background_add(&cell->progress_done, (uint64_t) done);
+}
+
+
+void
+ngx_http_background_record_history(ngx_http_background_record_t *record,
+    const ngx_http_background_last_t *last)
+{
+    uint64_t                      number, wall, failed;
+    ngx_http_background_entry_t  *entry;
+
+    number = ngx_http_background_add(&record->number, 1);
+    entry = &record->history[number % NGX_HTTP_BACKGROUND_HISTORY];
+
+    number &= 0xffff;
+    wall = ngx_min(last->wall_time, 0xffffffff);
+    failed = ngx_min(last->failed, 0xffff);
+
+    ngx_http_background_store(&entry->finished,
+                              last->finished_at << 16 | number);
+    ngx_http_background_store(&entry->outcome,
+                              wall << 32 | failed << 16 | number);
+}
+
+
+ngx_uint_t
+ngx_http_background_history_read(ngx_http_background_record_t *record,
+    ngx_http_background_history_t history[NGX_HTTP_BACKGROUND_HISTORY])
+{
+    uint64_t                      number, last, finished, outcome;
+    ngx_uint_t                    n;
+    ngx_http_background_entry_t  *entry;
+
+    n = 0;
+    last = ngx_http_background_load(&record->number);
+    number = (last < NGX_HTTP_BACKGROUND_HISTORY)
+             ? 1 : last - NGX_HTTP_BACKGROUND_HISTORY + 1;
+
+    for ( /* void */ ; number <= last; number++) {
+        entry = &record->history[number % NGX_HTTP_BACKGROUND_HISTORY];
+
+        finished = ngx_http_background_load(&entry->finished);
+        outcome = ngx_http_background_load(&entry->outcome);
+
+        if ((finished & 0xffff) != (number & 0xffff)
+            || (outcome & 0xffff) != (number & 0xffff))
+        {
+            continue;
+        }
+
+        history[n].finished_at = finished >> 16;
+        history[n].wall_time = outcome >> 32;
+        history[n].failed = outcome >> 16 & 0xffff;
+        n++;
+    }
+
+    return n;
+}
+
+
+ngx_uint_t
+ngx_http_background_record_crashed(ngx_http_background_record_t *record)
+{
+    return ngx_http_background_add(&record->crashes, 1);
+}
+
+
+void
+ngx_http_background_record_survived(ngx_http_background_record_t *record)
+{
+    ngx_http_background_store(&record->crashes, 0);
+}
+
+
+ngx_uint_t
+ngx_http_background_record_crashes(ngx_http_background_record_t *record)
+{
+    return ngx_http_background_load(&record->crashes);
+}
+
+
+ngx_int_t
+ngx_http_background_budget_take(ngx_uint_t threads)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < threads; i++) {
+        if (ngx_http_background_take(&ngx_http_background_zone->budget[i])
+            == NGX_OK)
+        {
+            return i;
+        }
+    }
+
+    return NGX_AGAIN;
+}
+
+
+void
+ngx_http_background_budget_release(ngx_int_t slot)
+{
+    ngx_http_background_give(&ngx_http_background_zone->budget[slot]);
+}
+
+
+void
+ngx_http_background_budget_queued(ngx_uint_t n)
+{
+    if (ngx_http_background_member) {
+        ngx_http_background_store(&ngx_http_background_member->queued,
+                                  (uint32_t) n);
+    }
+}
+
+
+void
+ngx_http_background_budget_completed(ngx_uint_t n, uint64_t usec)
+{
+    ngx_http_background_zone_t  *zone;
+
+    zone = ngx_http_background_zone;
+
+    (void) ngx_http_background_add(&zone->jobs_completed, n);
+    (void) ngx_http_background_add(&zone->jobs_usec, usec);
+}
+
+
+void
+ngx_http_background_zone_info(ngx_http_background_zone_conf_t *zcf,
+    ngx_http_background_zone_info_t *info)
+{
+    ngx_uint_t                   i, n;
+    ngx_http_background_zone_t  *zone;
+
+    zone = zcf->zone;
+
+    info->generation = ngx_http_background_load(&zone->generation);
+    info->created = zone->created;
+    info->jobs_completed = ngx_http_background_load(&zone->jobs_completed);
+    info->jobs_usec = ngx_http_background_load(&zone->jobs_usec);
+    info->free = zone->shpool->pfree * ngx_pagesize;
+
+    info->jobs_running = 0;
+
+    for (i = 0; i < NGX_HTTP_BACKGROUND_MAX_THREADS; i++) {
+        if (ngx_http_background_owner(zone,
+                               ngx_http_background_load(&zone->budget[i])))
+        {
+            info->jobs_running++;
+        }
+    }
+
+    info->jobs_queued = 0;
+    n = ngx_http_background_load(&zone->nmembers);
+
+    for (i = 0; i < n; i++) {
+        info->jobs_queued +=
+                         ngx_http_background_load(&zone->members[i].queued);
+    }
+}
+
+
+void
+ngx_http_background_cell_read(ngx_http_background_zone_t *zone,
+    ngx_http_background_cell_t *cell, ngx_http_background_snapshot_t *snapshot)
+{
+    uint64_t                       version, owner;
+    ngx_http_background_member_t  *member;
+
+    /* the version moves on only while cycles end: some copy is undisturbed */
+
+    do {
+        version = ngx_http_background_load(&cell->version);
+        snapshot->stats = cell->stats[version % 2];
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    } while (ngx_http_background_load(&cell->version) != version);
+
+    snapshot->created = cell->created;
+    snapshot->progress_done = ngx_http_background_load(&cell->progress_done);
+    snapshot->progress_total = ngx_http_background_load(&cell->progress_total);
+    snapshot->started = ngx_http_background_load(&cell->started);
+
+    if (snapshot->started == snapshot->stats.recorded) {
+        snapshot->started = 0;
+    }
+
+    owner = ngx_http_background_load(&cell->owner);
+    member = ngx_http_background_owner(zone, owner);
+
+    if (member) {
+        snapshot->pid = ngx_http_background_load(&member->pid);
+        snapshot->worker = member->worker;
+        member = ngx_http_background_owner(zone, owner);
+    }
+
+    snapshot->leased = (member != NULL);
+
+    if (member == NULL) {
+        snapshot->started = 0;
+    }
+}

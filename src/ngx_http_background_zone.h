@@ -1,0 +1,263 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+/*
+ * The zone: shared memory with statistics, leases and the budget.
+ *
+ * Each worker is registered in the zone while it lives and holds one robust
+ * mutex for it.  Who can lock that mutex knows that the worker is dead, and
+ * then advances the registration's epoch.  Whatever a worker owns, a lease or
+ * a budget slot, is a word that names registration and epoch: so all that a
+ * dead worker owned becomes free in one step, and nothing has to be searched.
+ *
+ * A cell is what one runner of a task writes: it belongs to the worker that
+ * holds the cell's lease.  A task with "workers one" has one cell, a task with
+ * "workers all" has one for each worker.  The statistics in a cell are kept
+ * twice: the owner fills in the copy that nobody reads, then publishes it in
+ * one store.
+ *
+ * Memory is allocated and freed by the master only, when it reads a
+ * configuration.  Nothing here takes a lock that a dead process could keep.
+ * But where noted all functions are for the worker's main thread.
+ */
+
+
+#ifndef _NGX_HTTP_BACKGROUND_ZONE_H_INCLUDED_
+#define _NGX_HTTP_BACKGROUND_ZONE_H_INCLUDED_
+
+
+#include <ngx_http_background.h>
+
+
+#define NGX_HTTP_BACKGROUND_NAME_LEN     64
+#define NGX_HTTP_BACKGROUND_MAX_THREADS  1024
+#define NGX_HTTP_BACKGROUND_HISTORY      60
+#define NGX_HTTP_BACKGROUND_BUCKETS      10
+
+
+typedef struct ngx_http_background_zone_s    ngx_http_background_zone_t;
+typedef struct ngx_http_background_record_s  ngx_http_background_record_t;
+typedef struct ngx_http_background_cell_s    ngx_http_background_cell_t;
+
+
+/*
+ * Times named "_time" are durations in milliseconds, those named "_at"
+ * milliseconds of the wall clock since the epoch, "due" and "started" are
+ * ngx_current_msec, which all processes share.
+ */
+
+typedef struct {
+    uint64_t    started_at;
+    uint64_t    finished_at;        /* 0: no cycle yet */
+    uint64_t    completed;          /* operations */
+    uint64_t    failed;
+    uint64_t    bytes;
+    uint64_t    io_time;
+    uint64_t    cpu_usec;
+    uint64_t    wall_time;
+    ngx_uint_t  success;
+} ngx_http_background_last_t;
+
+
+typedef struct {
+    /* totals */
+    uint64_t    cycles_completed;
+    uint64_t    cycles_failed;
+    uint64_t    cycles_cancelled;
+    uint64_t    operations_completed;
+    uint64_t    operations_failed;
+    uint64_t    bytes;
+    uint64_t    io_time;
+    uint64_t    cpu_usec;
+    uint64_t    wall_time;
+    uint64_t    buckets[NGX_HTTP_BACKGROUND_BUCKETS + 1];
+
+    /* since the last change of the outcome */
+    uint64_t    failures;           /* in a row */
+    uint64_t    successes;          /* in a row */
+    ngx_uint_t  unhealthy;          /* unsigned  unhealthy:1; */
+
+    uint64_t    due;                /* the next cycle; 0: at once */
+    uint64_t    recorded;           /* "started" of the cycle recorded last */
+    uint64_t    ended;              /* ngx_current_msec, of the last one that
+                                       was not cancelled; 0: none yet */
+
+    uint64_t    success_at;         /* 0: none yet */
+    uint64_t    failure_at;         /* 0: none yet */
+
+    ngx_http_background_last_t  last;
+
+    /* of the last failed cycle */
+    size_t      error_len;
+    u_char      error[NGX_HTTP_BACKGROUND_ERROR_LEN];
+} ngx_http_background_stats_t;
+
+
+/* a consistent copy of a cell, for the status */
+
+typedef struct {
+    ngx_uint_t                    leased;
+    ngx_pid_t                     pid;
+    ngx_uint_t                    worker;
+    uint64_t                      started;        /* 0: not running */
+    uint64_t                      created;        /* ngx_current_msec */
+    uint64_t                      progress_done;
+    uint64_t                      progress_total;
+    ngx_http_background_stats_t   stats;
+} ngx_http_background_snapshot_t;
+
+
+typedef struct {
+    uint64_t    finished_at;
+    uint64_t    wall_time;
+    ngx_uint_t  failed;             /* operations, at most 65535 */
+} ngx_http_background_history_t;
+
+
+typedef struct {
+    uint64_t    generation;
+    uint64_t    created;            /* ngx_current_msec */
+    uint64_t    jobs_completed;
+    uint64_t    jobs_usec;
+    ngx_uint_t  jobs_running;
+    ngx_uint_t  jobs_queued;
+    size_t      free;               /* bytes, in whole pages */
+} ngx_http_background_zone_info_t;
+
+
+/* what a task needs of the zone */
+
+typedef struct {
+    ngx_str_t                      name;
+    ngx_uint_t                     all;       /* a cell for each worker */
+
+    /* set by the zone */
+    ngx_uint_t                     cells;
+    ngx_http_background_record_t  *record;
+} ngx_http_background_zone_task_t;
+
+
+/*
+ * The zone's configuration.  What the zone sets is valid from the zone's
+ * initialisation to the end of the cycle.
+ */
+
+typedef struct {
+    size_t                        size;
+    u_char                       *file;       /* where, for error texts */
+    ngx_uint_t                    line;
+    ngx_array_t                   tasks;      /* of ..._zone_task_t * */
+
+    /* set by the zone */
+    ngx_cycle_t                  *cycle;
+    ngx_uint_t                    workers;    /* worker processes */
+    ngx_shm_zone_t               *shm_zone;
+    ngx_http_background_zone_t   *zone;
+    uint64_t                      generation; /* by ..._zone_commit() */
+} ngx_http_background_zone_conf_t;
+
+
+/*
+ * Reading the configuration, in the master.
+ *
+ * add     creates the shared memory; its tasks may be filled in later, up to
+ *         the end of the configuration
+ * commit  to be called when the configuration can't fail any more
+ */
+ngx_int_t ngx_http_background_zone_add(ngx_conf_t *cf,
+    ngx_http_background_zone_conf_t *zcf, void *tag);
+void ngx_http_background_zone_commit(ngx_http_background_zone_conf_t *zcf);
+
+
+/*
+ * The worker's registration.  join() returns NGX_OK, or NGX_BUSY when there is
+ * no free place, and may then be tried again.  leave() gives up what the
+ * worker still owns.  reap() looks for dead workers and frees what they
+ * owned.
+ */
+ngx_int_t ngx_http_background_zone_join(ngx_http_background_zone_conf_t *zcf);
+void ngx_http_background_zone_leave(void);
+void ngx_http_background_zone_reap(ngx_log_t *log);
+
+
+/*
+ * Leases.  take() returns NGX_OK when the caller has the lease, NGX_AGAIN when
+ * another live worker has it, and can be called in any state.
+ */
+ngx_http_background_cell_t *ngx_http_background_cell(
+    ngx_http_background_record_t *record, ngx_uint_t n);
+ngx_int_t ngx_http_background_lease_take(ngx_http_background_cell_t *cell);
+void ngx_http_background_lease_release(ngx_http_background_cell_t *cell);
+
+
+/*
+ * A cell's contents, for the holder of its lease.
+ *
+ * begin        a cycle starts now
+ * started      when the running cycle, or the interrupted one, began
+ * interrupted  whether a cycle of the former holder began and was never
+ *              recorded: it died in the middle
+ * stats        the published statistics
+ * edit         a copy of them to change, which publish() makes the published
+ *              ones; a death in between leaves those before
+ * end          no cycle is running; no progress is to be shown
+ * progress     adds to what the running cycle has done and has to do; for any
+ *              thread
+ */
+void ngx_http_background_cell_begin(ngx_http_background_cell_t *cell,
+    uint64_t now);
+uint64_t ngx_http_background_cell_started(ngx_http_background_cell_t *cell);
+ngx_uint_t ngx_http_background_cell_interrupted(
+    ngx_http_background_cell_t *cell);
+const ngx_http_background_stats_t *ngx_http_background_cell_stats(
+    ngx_http_background_cell_t *cell);
+ngx_http_background_stats_t *ngx_http_background_cell_edit(
+    ngx_http_background_cell_t *cell);
+void ngx_http_background_cell_publish(ngx_http_background_cell_t *cell);
+void ngx_http_background_cell_end(ngx_http_background_cell_t *cell);
+void ngx_http_background_cell_progress(ngx_http_background_cell_t *cell,
+    int64_t done, int64_t total);
+
+
+/*
+ * What belongs to the whole task: its last cycles, and how many cycles in a
+ * row ended with the worker's death.  crashed() returns that number with this
+ * one; a reload starts anew.
+ */
+void ngx_http_background_record_history(ngx_http_background_record_t *record,
+    const ngx_http_background_last_t *last);
+ngx_uint_t ngx_http_background_record_crashed(
+    ngx_http_background_record_t *record);
+void ngx_http_background_record_survived(ngx_http_background_record_t *record);
+ngx_uint_t ngx_http_background_record_crashes(
+    ngx_http_background_record_t *record);
+
+
+/*
+ * The budget: at most "threads" slots are taken at once.  take() returns a
+ * slot, or NGX_AGAIN.
+ */
+ngx_int_t ngx_http_background_budget_take(ngx_uint_t threads);
+void ngx_http_background_budget_release(ngx_int_t slot);
+void ngx_http_background_budget_queued(ngx_uint_t n);
+void ngx_http_background_budget_completed(ngx_uint_t n, uint64_t usec);
+
+
+/* reading, for any process that has the zone; none of them waits */
+
+void ngx_http_background_zone_info(ngx_http_background_zone_conf_t *zcf,
+    ngx_http_background_zone_info_t *info);
+void ngx_http_background_cell_read(ngx_http_background_zone_t *zone,
+    ngx_http_background_cell_t *cell, ngx_http_background_snapshot_t *snapshot);
+ngx_uint_t ngx_http_background_history_read(
+    ngx_http_background_record_t *record,
+    ngx_http_background_history_t history[NGX_HTTP_BACKGROUND_HISTORY]);
+
+extern const ngx_msec_t
+    ngx_http_background_buckets[NGX_HTTP_BACKGROUND_BUCKETS];
+
+
+#endif /* _NGX_HTTP_BACKGROUND_ZONE_H_INCLUDED_ */

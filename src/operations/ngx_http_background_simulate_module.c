@@ -1,0 +1,396 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+/*
+ * "simulate_io" and "simulate_cpu": load without a purpose, to try things out
+ * and as examples of an I/O and of a CPU kind.
+ */
+
+
+#include <ngx_http_background.h>
+
+#include <ngx_event.h>
+#include <time.h>
+
+
+#define NGX_HTTP_BACKGROUND_SIMULATE_IO_MAX   1000000
+#define NGX_HTTP_BACKGROUND_SIMULATE_CPU_MAX  (24 * 60 * 60 * 1000)
+
+/* numbers that one step of the sieve looks at; some 10 microseconds */
+#define NGX_HTTP_BACKGROUND_SIEVE             8192
+
+
+typedef struct {
+    ngx_uint_t                  count;
+    ngx_msec_t                  min;
+    ngx_msec_t                  max;
+} ngx_http_background_simulate_io_t;
+
+
+typedef struct {
+    ngx_event_t                 event;
+    ngx_msec_t                  started;
+    ngx_http_background_run_t  *run;
+} ngx_http_background_simulate_wait_t;
+
+
+static char *ngx_http_background_simulate_io(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+static ngx_int_t ngx_http_background_simulate_delay(ngx_str_t *value,
+    ngx_http_background_simulate_io_t *sio);
+static char *ngx_http_background_simulate_cpu(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+
+static void ngx_http_background_simulate_io_start(
+    ngx_http_background_run_t *run);
+static void ngx_http_background_simulate_io_cancel(
+    ngx_http_background_run_t *run);
+static void ngx_http_background_simulate_io_handler(ngx_event_t *ev);
+
+static void ngx_http_background_simulate_cpu_work(
+    ngx_http_background_run_t *run);
+static ngx_uint_t ngx_http_background_sieve(u_char *composite, uint64_t from);
+static ngx_msec_t ngx_http_background_thread_time(void);
+
+
+static ngx_http_background_kind_t  ngx_http_background_simulate_io_kind = {
+    ngx_http_background_simulate_io_start,
+    ngx_http_background_simulate_io_cancel,
+    NULL
+};
+
+
+static ngx_http_background_kind_t  ngx_http_background_simulate_cpu_kind = {
+    NULL,
+    NULL,
+    ngx_http_background_simulate_cpu_work
+};
+
+
+static ngx_command_t  ngx_http_background_simulate_commands[] = {
+
+    { ngx_string("simulate_io"),
+      NGX_HTTP_BACKGROUND_TASK_CONF|NGX_CONF_TAKE12,
+      ngx_http_background_simulate_io,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("simulate_cpu"),
+      NGX_HTTP_BACKGROUND_TASK_CONF|NGX_CONF_TAKE1,
+      ngx_http_background_simulate_cpu,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_background_simulate_module_ctx = {
+    NULL,                                  /* preconfiguration */
+    NULL,                                  /* postconfiguration */
+
+    NULL,                                  /* create main configuration */
+    NULL,                                  /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    NULL,                                  /* create location configuration */
+    NULL                                   /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_background_simulate_module = {
+    NGX_MODULE_V1,
+    &ngx_http_background_simulate_module_ctx, /* module context */
+    ngx_http_background_simulate_commands, /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    NULL,                                  /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    NULL,                                  /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static char *
+ngx_http_background_simulate_io(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_int_t                           n;
+    ngx_str_t                          *value;
+    ngx_http_background_simulate_io_t  *sio;
+
+    sio = ngx_palloc(cf->pool, sizeof(ngx_http_background_simulate_io_t));
+    if (sio == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    value = cf->args->elts;
+
+    n = ngx_atoi(value[1].data, value[1].len);
+
+    if (n < 1 || n > NGX_HTTP_BACKGROUND_SIMULATE_IO_MAX) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid count \"%V\" in \"%V\" directive, "
+                           "it must be a number from 1 to %d",
+                           &value[1], &cmd->name,
+                           NGX_HTTP_BACKGROUND_SIMULATE_IO_MAX);
+        return NGX_CONF_ERROR;
+    }
+
+    sio->count = n;
+    sio->min = 500;
+    sio->max = 2000;
+
+    if (cf->args->nelts == 3
+        && ngx_http_background_simulate_delay(&value[2], sio) != NGX_OK)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid parameter \"%V\" in \"%V\" directive, "
+                           "it must be \"delay=MIN-MAX\", two times",
+                           &value[2], &cmd->name);
+        return NGX_CONF_ERROR;
+    }
+
+    return ngx_http_background_add_operation(cf,
+                                  &ngx_http_background_simulate_io_kind, sio);
+}
+
+
+static ngx_int_t
+ngx_http_background_simulate_delay(ngx_str_t *value,
+    ngx_http_background_simulate_io_t *sio)
+{
+    u_char     *p, *last;
+    ngx_int_t   min, max;
+    ngx_str_t   s;
+
+    if (ngx_strncmp(value->data, "delay=", 6) != 0) {
+        return NGX_ERROR;
+    }
+
+    last = value->data + value->len;
+    s.data = value->data + 6;
+
+    p = ngx_strlchr(s.data, last, '-');
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    s.len = p - s.data;
+    min = ngx_parse_time(&s, 0);
+
+    s.data = p + 1;
+    s.len = last - s.data;
+    max = ngx_parse_time(&s, 0);
+
+    if (min == NGX_ERROR || max == NGX_ERROR || min > max
+        || max > NGX_MAX_INT32_VALUE)
+    {
+        return NGX_ERROR;
+    }
+
+    sio->min = min;
+    sio->max = max;
+
+    return NGX_OK;
+}
+
+
+static char *
+ngx_http_background_simulate_cpu(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_int_t    ms;
+    ngx_str_t   *value;
+    ngx_msec_t  *time;
+
+    value = cf->args->elts;
+
+    ms = ngx_parse_time(&value[1], 0);
+
+    if (ms < 1 || ms > NGX_HTTP_BACKGROUND_SIMULATE_CPU_MAX) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid time \"%V\" in \"%V\" directive, "
+                           "it must be from 1ms to 24h",
+                           &value[1], &cmd->name);
+        return NGX_CONF_ERROR;
+    }
+
+    time = ngx_palloc(cf->pool, sizeof(ngx_msec_t));
+    if (time == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    *time = ms;
+
+    return ngx_http_background_add_operation(cf,
+                                &ngx_http_background_simulate_cpu_kind, time);
+}
+
+
+static void
+ngx_http_background_simulate_io_start(ngx_http_background_run_t *run)
+{
+    ngx_uint_t                            i;
+    ngx_http_background_simulate_io_t    *sio;
+    ngx_http_background_simulate_wait_t  *wait;
+
+    sio = run->conf;
+
+    wait = ngx_pcalloc(run->pool,
+                       sio->count * sizeof(ngx_http_background_simulate_wait_t));
+    if (wait == NULL) {
+        ngx_http_background_fail(&run->result, 0, "no memory");
+        ngx_http_background_done(run);
+        return;
+    }
+
+    run->ctx = wait;
+
+    for (i = 0; i < sio->count; i++) {
+        wait[i].run = run;
+        wait[i].started = ngx_current_msec;
+
+        wait[i].event.handler = ngx_http_background_simulate_io_handler;
+        wait[i].event.data = &wait[i];
+        wait[i].event.log = run->log;
+        wait[i].event.cancelable = 1;
+
+        ngx_add_timer(&wait[i].event,
+                      sio->min + ngx_random() % (sio->max - sio->min + 1));
+    }
+}
+
+
+static void
+ngx_http_background_simulate_io_cancel(ngx_http_background_run_t *run)
+{
+    ngx_uint_t                            i;
+    ngx_http_background_simulate_io_t    *sio;
+    ngx_http_background_simulate_wait_t  *wait;
+
+    sio = run->conf;
+    wait = run->ctx;
+
+    for (i = 0; i < sio->count; i++) {
+        if (wait[i].event.timer_set) {
+            ngx_del_timer(&wait[i].event);
+        }
+    }
+}
+
+
+static void
+ngx_http_background_simulate_io_handler(ngx_event_t *ev)
+{
+    ngx_http_background_run_t            *run;
+    ngx_http_background_simulate_io_t    *sio;
+    ngx_http_background_simulate_wait_t  *wait;
+
+    wait = ev->data;
+    run = wait->run;
+    sio = run->conf;
+
+    run->result.completed++;
+    run->result.bytes += ngx_random() % 1001;
+    run->result.io_time += ngx_current_msec - wait->started;
+
+    if (run->result.completed == sio->count) {
+        ngx_http_background_done(run);
+    }
+}
+
+
+static void
+ngx_http_background_simulate_cpu_work(ngx_http_background_run_t *run)
+{
+    u_char      *composite;
+    uint64_t     from, primes;
+    ngx_msec_t   start, time, total;
+
+    total = *(ngx_msec_t *) run->conf;
+
+    composite = ngx_palloc(run->pool, NGX_HTTP_BACKGROUND_SIEVE);
+    if (composite == NULL) {
+        ngx_http_background_fail(&run->result, 0, "no memory");
+        return;
+    }
+
+    primes = 0;
+    start = ngx_http_background_thread_time();
+
+    for (from = 0; /* void */ ; from += NGX_HTTP_BACKGROUND_SIEVE) {
+
+        primes += ngx_http_background_sieve(composite, from);
+
+        time = ngx_http_background_thread_time() - start;
+
+        ngx_http_background_progress(run, ngx_min(time, total), total);
+
+        if (time >= total) {
+            break;
+        }
+
+        if (ngx_http_background_cancelled(run)) {
+            return;
+        }
+    }
+
+    run->result.completed = 1;
+
+    ngx_log_error(NGX_LOG_INFO, run->log, 0,
+                  "background task \"%V\": simulate_cpu found %uL primes "
+                  "below %uL", run->task, primes,
+                  from + NGX_HTTP_BACKGROUND_SIEVE);
+}
+
+
+/* a segment of the sieve of Eratosthenes; returns the number of its primes */
+
+static ngx_uint_t
+ngx_http_background_sieve(u_char *composite, uint64_t from)
+{
+    uint64_t    i, n, end;
+    ngx_uint_t  primes;
+
+    ngx_memzero(composite, NGX_HTTP_BACKGROUND_SIEVE);
+
+    end = from + NGX_HTTP_BACKGROUND_SIEVE;
+
+    for (i = 2; i * i < end; i++) {
+
+        n = ngx_max(i * i, (from + i - 1) / i * i);
+
+        for ( /* void */ ; n < end; n += i) {
+            composite[n - from] = 1;
+        }
+    }
+
+    primes = 0;
+
+    for (n = ngx_max(from, 2); n < end; n++) {
+        primes += !composite[n - from];
+    }
+
+    return primes;
+}
+
+
+static ngx_msec_t
+ngx_http_background_thread_time(void)
+{
+    struct timespec  ts;
+
+    (void) clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
+
+    return (ngx_msec_t) ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}

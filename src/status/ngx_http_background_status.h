@@ -1,0 +1,87 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+/* The status: what the zone says, put together, and its formats. */
+
+
+#ifndef _NGX_HTTP_BACKGROUND_STATUS_H_INCLUDED_
+#define _NGX_HTTP_BACKGROUND_STATUS_H_INCLUDED_
+
+
+#include <ngx_http_background_module.h>
+
+
+/* no single write is longer, in bytes */
+#define NGX_HTTP_BACKGROUND_WRITE_MAX  4096
+
+
+/* where a format writes its output; zeroed but for the pool */
+
+typedef struct {
+    ngx_pool_t                       *pool;
+    ngx_chain_t                      *out;
+    ngx_chain_t                      *last;
+    off_t                             size;
+    ngx_uint_t                        failed;     /* no memory */
+} ngx_http_background_writer_t;
+
+
+typedef enum {
+    ngx_http_background_waiting = 0,
+    ngx_http_background_running,
+    ngx_http_background_retrying,
+    ngx_http_background_quarantined,
+    ngx_http_background_stopped
+} ngx_http_background_state_e;
+
+
+/* a task, all its cells together; times as in the zone */
+
+typedef struct {
+    ngx_http_background_task_t       *task;
+    ngx_http_background_state_e       state;
+    ngx_uint_t                        healthy;
+    ngx_uint_t                        overdue;
+    ngx_uint_t                        running;    /* cells in a cycle now */
+    uint64_t                          started;    /* the first of these */
+    uint64_t                          due;        /* the earliest; 0: none */
+    uint64_t                          progress_done;
+    uint64_t                          progress_total;
+    ngx_uint_t                        leased;     /* cells with a worker */
+    ngx_pid_t                         pid;        /* of one of them */
+    ngx_uint_t                        worker;
+
+    /* totals, the newest "last", the longest row of failures */
+    ngx_http_background_stats_t       stats;
+
+    /* the text of the newest cycle that failed is in "stats" */
+    ngx_uint_t                        last_failed;
+} ngx_http_background_view_t;
+
+
+typedef struct {
+    ngx_http_background_main_conf_t  *bmcf;
+    ngx_http_background_view_t       *tasks;
+    ngx_uint_t                        ntasks;
+    ngx_uint_t                        unhealthy;  /* tasks */
+    ngx_http_background_zone_info_t   info;
+    ngx_uint_t                        brief;
+    ngx_uint_t                        history;
+} ngx_http_background_status_t;
+
+
+void ngx_http_background_write_json(ngx_http_background_writer_t *w,
+    ngx_http_background_status_t *status);
+
+
+/* a place for "size" bytes, at most NGX_HTTP_BACKGROUND_WRITE_MAX, or NULL */
+ngx_buf_t *ngx_http_background_reserve(ngx_http_background_writer_t *w,
+    size_t size);
+void ngx_cdecl ngx_http_background_write(ngx_http_background_writer_t *w,
+    const char *fmt, ...);
+
+
+#endif /* _NGX_HTTP_BACKGROUND_STATUS_H_INCLUDED_ */

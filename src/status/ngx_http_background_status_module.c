@@ -1,0 +1,628 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+/* "background_status": the content handler. */
+
+
+#include "ngx_http_background_status.h"
+
+
+typedef struct {
+    ngx_array_t   tasks;              /* of ngx_http_background_status_name_t */
+} ngx_http_background_status_main_conf_t;
+
+
+typedef struct {
+    ngx_array_t  *names;              /* of ngx_str_t, NULL: all tasks */
+    ngx_uint_t    failing;            /* status code, 0: 200 */
+    ngx_uint_t    brief;
+    ngx_uint_t    configured;
+} ngx_http_background_status_loc_conf_t;
+
+
+/* a task that "task=" names, to be looked up when all tasks are known */
+
+typedef struct {
+    ngx_str_t     name;
+    u_char       *file;
+    ngx_uint_t    line;
+} ngx_http_background_status_name_t;
+
+
+static void *ngx_http_background_status_create_main_conf(ngx_conf_t *cf);
+static void *ngx_http_background_status_create_loc_conf(ngx_conf_t *cf);
+static ngx_int_t ngx_http_background_status_init(ngx_conf_t *cf);
+static char *ngx_http_background_status_directive(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
+static ngx_int_t ngx_http_background_status_add_name(ngx_conf_t *cf,
+    ngx_http_background_status_loc_conf_t *blcf, ngx_str_t *name);
+
+static ngx_int_t ngx_http_background_status_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_background_status_read(ngx_http_request_t *r,
+    ngx_http_background_status_t *status);
+static ngx_uint_t ngx_http_background_status_selects(
+    ngx_http_background_status_loc_conf_t *blcf, ngx_str_t *name);
+static void ngx_http_background_view_read(ngx_http_background_view_t *view,
+    ngx_http_background_zone_conf_t *zcf, ngx_http_background_task_t *task);
+static void ngx_http_background_view_add(ngx_http_background_view_t *view,
+    ngx_http_background_snapshot_t *snapshot);
+static void ngx_http_background_view_add_live(ngx_http_background_view_t *view,
+    ngx_http_background_snapshot_t *snapshot);
+static ngx_int_t ngx_http_background_status_no_store(ngx_http_request_t *r);
+
+
+static ngx_command_t  ngx_http_background_status_commands[] = {
+
+    { ngx_string("background_status"),
+      NGX_HTTP_LOC_CONF|NGX_CONF_ANY,
+      ngx_http_background_status_directive,
+      NGX_HTTP_LOC_CONF_OFFSET,
+      0,
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_background_status_module_ctx = {
+    NULL,                                  /* preconfiguration */
+    ngx_http_background_status_init,       /* postconfiguration */
+
+    ngx_http_background_status_create_main_conf,
+                                           /* create main configuration */
+    NULL,                                  /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    ngx_http_background_status_create_loc_conf,
+                                           /* create location configuration */
+    NULL                                   /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_background_status_module = {
+    NGX_MODULE_V1,
+    &ngx_http_background_status_module_ctx, /* module context */
+    ngx_http_background_status_commands,   /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    NULL,                                  /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    NULL,                                  /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static void *
+ngx_http_background_status_create_main_conf(ngx_conf_t *cf)
+{
+    ngx_http_background_status_main_conf_t  *bmcf;
+
+    bmcf = ngx_pcalloc(cf->pool,
+                       sizeof(ngx_http_background_status_main_conf_t));
+    if (bmcf == NULL) {
+        return NULL;
+    }
+
+    if (ngx_array_init(&bmcf->tasks, cf->pool, 4,
+                       sizeof(ngx_http_background_status_name_t))
+        != NGX_OK)
+    {
+        return NULL;
+    }
+
+    return bmcf;
+}
+
+
+static void *
+ngx_http_background_status_create_loc_conf(ngx_conf_t *cf)
+{
+    return ngx_pcalloc(cf->pool,
+                       sizeof(ngx_http_background_status_loc_conf_t));
+}
+
+
+static ngx_int_t
+ngx_http_background_status_init(ngx_conf_t *cf)
+{
+    ngx_uint_t                               i;
+    ngx_http_background_main_conf_t         *bmcf;
+    ngx_http_background_status_name_t       *names;
+    ngx_http_background_status_main_conf_t  *smcf;
+
+    bmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_background_module);
+    smcf = ngx_http_conf_get_module_main_conf(cf,
+                                           ngx_http_background_status_module);
+    names = smcf->tasks.elts;
+
+    for (i = 0; i < smcf->tasks.nelts; i++) {
+        if (ngx_http_background_find_task(bmcf, &names[i].name) == NULL) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "unknown background task \"%V\" in "
+                          "\"background_status\" directive in %s:%ui",
+                          &names[i].name, names[i].file, names[i].line);
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static char *
+ngx_http_background_status_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_background_status_loc_conf_t *blcf = conf;
+
+    ngx_int_t                  n;
+    ngx_str_t                 *value, name;
+    ngx_uint_t                 i;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    if (blcf->configured) {
+        return "is duplicate";
+    }
+
+    blcf->configured = 1;
+
+    value = cf->args->elts;
+    i = 1;
+
+    if (cf->args->nelts > 1 && ngx_strcmp(value[1].data, "json") == 0) {
+        i++;
+    }
+
+    for ( /* void */ ; i < cf->args->nelts; i++) {
+
+        if (ngx_strncmp(value[i].data, "task=", 5) == 0) {
+            name.data = value[i].data + 5;
+            name.len = value[i].len - 5;
+
+            if (ngx_http_background_status_add_name(cf, blcf, &name)
+                != NGX_OK)
+            {
+                return NGX_CONF_ERROR;
+            }
+
+        } else if (ngx_strncmp(value[i].data, "failing=", 8) == 0) {
+            n = ngx_atoi(value[i].data + 8, value[i].len - 8);
+
+            if (n < 400 || n > 599) {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "invalid code \"%V\" in \"%V\" directive, "
+                                   "it must be from 400 to 599",
+                                   &value[i], &cmd->name);
+                return NGX_CONF_ERROR;
+            }
+
+            if (blcf->failing) {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "duplicate parameter \"%V\" in \"%V\" "
+                                   "directive", &value[i], &cmd->name);
+                return NGX_CONF_ERROR;
+            }
+
+            blcf->failing = n;
+
+        } else if (ngx_strcmp(value[i].data, "brief") == 0) {
+            blcf->brief = 1;
+
+        } else {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "unknown parameter \"%V\" in \"%V\" directive",
+                               &value[i], &cmd->name);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    clcf->handler = ngx_http_background_status_handler;
+
+    return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_status_add_name(ngx_conf_t *cf,
+    ngx_http_background_status_loc_conf_t *blcf, ngx_str_t *name)
+{
+    ngx_str_t                               *s;
+    ngx_http_background_status_name_t       *n;
+    ngx_http_background_status_main_conf_t  *smcf;
+
+    if (blcf->names == NULL) {
+        blcf->names = ngx_array_create(cf->pool, 2, sizeof(ngx_str_t));
+        if (blcf->names == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    s = ngx_array_push(blcf->names);
+    if (s == NULL) {
+        return NGX_ERROR;
+    }
+
+    *s = *name;
+
+    smcf = ngx_http_conf_get_module_main_conf(cf,
+                                           ngx_http_background_status_module);
+
+    n = ngx_array_push(&smcf->tasks);
+    if (n == NULL) {
+        return NGX_ERROR;
+    }
+
+    n->name = *name;
+    n->file = cf->conf_file->file.name.data;
+    n->line = cf->conf_file->line;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_status_handler(ngx_http_request_t *r)
+{
+    ngx_int_t                               rc;
+    ngx_http_background_writer_t            w;
+    ngx_http_background_status_t            status;
+    ngx_http_background_status_loc_conf_t  *blcf;
+
+    if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
+        return NGX_HTTP_NOT_ALLOWED;
+    }
+
+    rc = ngx_http_discard_request_body(r);
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    blcf = ngx_http_get_module_loc_conf(r, ngx_http_background_status_module);
+
+    if (ngx_http_background_status_read(r, &status) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    ngx_memzero(&w, sizeof(ngx_http_background_writer_t));
+
+    w.pool = r->pool;
+
+    ngx_http_background_write_json(&w, &status);
+
+    if (w.failed) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    w.last->buf->last_buf = (r == r->main);
+    w.last->buf->last_in_chain = 1;
+
+    ngx_str_set(&r->headers_out.content_type, "application/json");
+    r->headers_out.content_type_len = r->headers_out.content_type.len;
+    r->headers_out.content_length_n = w.size;
+
+    r->headers_out.status = (status.unhealthy && blcf->failing)
+                            ? blcf->failing : NGX_HTTP_OK;
+
+    if (ngx_http_background_status_no_store(r) != NGX_OK) {
+        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    }
+
+    rc = ngx_http_send_header(r);
+
+    if (rc == NGX_ERROR || rc > NGX_OK || r->header_only) {
+        return rc;
+    }
+
+    return ngx_http_output_filter(r, w.out);
+}
+
+
+static ngx_int_t
+ngx_http_background_status_read(ngx_http_request_t *r,
+    ngx_http_background_status_t *status)
+{
+    ngx_str_t                                arg;
+    ngx_uint_t                               i;
+    ngx_http_background_view_t              *view;
+    ngx_http_background_main_conf_t         *bmcf;
+    ngx_http_background_zone_task_t        **tasks;
+    ngx_http_background_status_loc_conf_t   *blcf;
+
+    bmcf = ngx_http_get_module_main_conf(r, ngx_http_background_module);
+    blcf = ngx_http_get_module_loc_conf(r, ngx_http_background_status_module);
+
+    ngx_memzero(status, sizeof(ngx_http_background_status_t));
+
+    status->bmcf = bmcf;
+    status->brief = blcf->brief;
+    status->history = ngx_http_arg(r, (u_char *) "history", 7, &arg) == NGX_OK
+                      && arg.len == 1 && arg.data[0] == '1';
+
+    ngx_http_background_zone_info(&bmcf->zone, &status->info);
+
+    status->tasks = ngx_palloc(r->pool, bmcf->zone.tasks.nelts
+                                        * sizeof(ngx_http_background_view_t));
+    if (status->tasks == NULL) {
+        return NGX_ERROR;
+    }
+
+    tasks = bmcf->zone.tasks.elts;
+
+    for (i = 0; i < bmcf->zone.tasks.nelts; i++) {
+
+        if (!ngx_http_background_status_selects(blcf, &tasks[i]->name)) {
+            continue;
+        }
+
+        view = &status->tasks[status->ntasks++];
+
+        ngx_http_background_view_read(view, &bmcf->zone,
+                                    (ngx_http_background_task_t *) tasks[i]);
+
+        if (!view->healthy) {
+            status->unhealthy++;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_background_status_selects(ngx_http_background_status_loc_conf_t *blcf,
+    ngx_str_t *name)
+{
+    ngx_str_t   *names;
+    ngx_uint_t   i;
+
+    if (blcf->names == NULL) {
+        return 1;
+    }
+
+    names = blcf->names->elts;
+
+    for (i = 0; i < blcf->names->nelts; i++) {
+        if (names[i].len == name->len
+            && ngx_memcmp(names[i].data, name->data, name->len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static void
+ngx_http_background_view_read(ngx_http_background_view_t *view,
+    ngx_http_background_zone_conf_t *zcf, ngx_http_background_task_t *task)
+{
+    ngx_uint_t                       n;
+    ngx_http_background_cell_t      *cell;
+    ngx_http_background_snapshot_t   snapshot;
+
+    ngx_memzero(view, sizeof(ngx_http_background_view_t));
+
+    view->task = task;
+    view->healthy = 1;
+
+    /* there are more cells than workers after their number was lowered */
+
+    for (n = 0; /* void */ ; n++) {
+
+        cell = ngx_http_background_cell(task->zone.record, n);
+        if (cell == NULL) {
+            break;
+        }
+
+        ngx_http_background_cell_read(zcf->zone, cell, &snapshot);
+        ngx_http_background_view_add(view, &snapshot);
+
+        if (n < task->zone.cells) {
+            ngx_http_background_view_add_live(view, &snapshot);
+        }
+    }
+
+    view->last_failed = view->stats.last.finished_at
+                        && !view->stats.last.success;
+
+    if (ngx_http_background_record_crashes(task->zone.record)
+        >= NGX_HTTP_BACKGROUND_CRASHES)
+    {
+        view->state = ngx_http_background_quarantined;
+        view->due = 0;
+
+    } else if (view->running) {
+        view->state = ngx_http_background_running;
+
+    } else if (view->leased == 0) {
+        view->state = ngx_http_background_stopped;
+
+    } else if (view->stats.failures) {
+        view->state = ngx_http_background_retrying;
+
+    } else {
+        view->state = ngx_http_background_waiting;
+    }
+}
+
+
+static void
+ngx_http_background_view_add(ngx_http_background_view_t *view,
+    ngx_http_background_snapshot_t *snapshot)
+{
+    ngx_uint_t                    i;
+    ngx_http_background_stats_t  *sum, *stats;
+
+    sum = &view->stats;
+    stats = &snapshot->stats;
+
+    sum->cycles_completed += stats->cycles_completed;
+    sum->cycles_failed += stats->cycles_failed;
+    sum->cycles_cancelled += stats->cycles_cancelled;
+    sum->operations_completed += stats->operations_completed;
+    sum->operations_failed += stats->operations_failed;
+    sum->bytes += stats->bytes;
+    sum->io_time += stats->io_time;
+    sum->cpu_usec += stats->cpu_usec;
+    sum->wall_time += stats->wall_time;
+
+    for (i = 0; i <= NGX_HTTP_BACKGROUND_BUCKETS; i++) {
+        sum->buckets[i] += stats->buckets[i];
+    }
+
+    sum->success_at = ngx_max(sum->success_at, stats->success_at);
+
+    if (stats->last.finished_at > sum->last.finished_at) {
+        sum->last = stats->last;
+    }
+
+    if (stats->failure_at > sum->failure_at) {
+        sum->failure_at = stats->failure_at;
+        sum->error_len = stats->error_len;
+        ngx_memcpy(sum->error, stats->error, stats->error_len);
+    }
+}
+
+
+/* what only counts where a worker is in charge of the cell */
+
+static void
+ngx_http_background_view_add_live(ngx_http_background_view_t *view,
+    ngx_http_background_snapshot_t *snapshot)
+{
+    uint64_t                      since, allowed;
+    ngx_http_background_task_t   *task;
+    ngx_http_background_stats_t  *stats;
+
+    task = view->task;
+    stats = &snapshot->stats;
+
+    view->stats.failures = ngx_max(view->stats.failures, stats->failures);
+
+    if (stats->unhealthy) {
+        view->healthy = 0;
+    }
+
+    since = stats->ended ? stats->ended : snapshot->created;
+    allowed = ngx_max(task->interval + task->jitter, task->retry_max);
+    allowed = task->timeout ? allowed + task->timeout : 3 * allowed;
+
+    if (ngx_current_msec > since + allowed) {
+        view->overdue = 1;
+    }
+
+    if (!snapshot->leased) {
+        return;
+    }
+
+    view->leased++;
+    view->pid = snapshot->pid;
+    view->worker = snapshot->worker;
+
+    if (snapshot->started) {
+        view->running++;
+
+        if (view->started == 0 || snapshot->started < view->started) {
+            view->started = snapshot->started;
+        }
+
+        view->progress_done += snapshot->progress_done;
+        view->progress_total += snapshot->progress_total;
+
+        return;
+    }
+
+    if (stats->due && (view->due == 0 || stats->due < view->due)) {
+        view->due = stats->due;
+    }
+}
+
+
+static ngx_int_t
+ngx_http_background_status_no_store(ngx_http_request_t *r)
+{
+    ngx_table_elt_t  *h;
+
+    h = ngx_list_push(&r->headers_out.headers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(h, sizeof(ngx_table_elt_t));
+
+    h->hash = 1;
+    ngx_str_set(&h->key, "Cache-Control");
+    ngx_str_set(&h->value, "no-store");
+
+    return NGX_OK;
+}
+
+
+ngx_buf_t *
+ngx_http_background_reserve(ngx_http_background_writer_t *w, size_t size)
+{
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl;
+
+    if (w->failed) {
+        return NULL;
+    }
+
+    if (w->last && (size_t) (w->last->buf->end - w->last->buf->last) >= size) {
+        return w->last->buf;
+    }
+
+    cl = ngx_alloc_chain_link(w->pool);
+    b = ngx_create_temp_buf(w->pool, 4 * NGX_HTTP_BACKGROUND_WRITE_MAX);
+
+    if (cl == NULL || b == NULL) {
+        w->failed = 1;
+        return NULL;
+    }
+
+    cl->buf = b;
+    cl->next = NULL;
+
+    if (w->last) {
+        w->last->next = cl;
+
+    } else {
+        w->out = cl;
+    }
+
+    w->last = cl;
+
+    return b;
+}
+
+
+void ngx_cdecl
+ngx_http_background_write(ngx_http_background_writer_t *w, const char *fmt,
+    ...)
+{
+    u_char     *p;
+    va_list     args;
+    ngx_buf_t  *b;
+
+    b = ngx_http_background_reserve(w, NGX_HTTP_BACKGROUND_WRITE_MAX);
+    if (b == NULL) {
+        return;
+    }
+
+    va_start(args, fmt);
+    p = ngx_vslprintf(b->last, b->end, fmt, args);
+    va_end(args);
+
+    w->size += p - b->last;
+    b->last = p;
+}
