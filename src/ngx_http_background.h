@@ -41,6 +41,8 @@ typedef struct {
     ngx_uint_t    completed;      /* operations that succeeded */
     ngx_uint_t    failed;         /* operations that failed; counted by
                                      ngx_http_background_fail() */
+    ngx_uint_t    active;         /* operations that are under way: what a
+                                     timeout counts as failed, at least one */
     uint64_t      bytes;          /* data processed, in bytes */
     ngx_msec_t    io_time;        /* I/O kinds: the sum of what each operation
                                      waited, in milliseconds */

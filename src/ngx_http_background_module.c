@@ -179,6 +179,7 @@ ngx_http_background_create_main_conf(ngx_conf_t *cf)
      *     bmcf->pool.quota = 0;
      *     bmcf->pool.thread_pool = NULL;
      *     bmcf->task = NULL;
+     *     bmcf->used = 0;
      */
 
     bmcf->zone.size = NGX_CONF_UNSET_SIZE;
@@ -209,6 +210,10 @@ ngx_http_background_init_main_conf(ngx_conf_t *cf, void *conf)
 
     ngx_conf_init_uint_value(bmcf->pool.max_queue, 1024);
 
+    if (!bmcf->used) {
+        return NGX_CONF_OK;
+    }
+
     if (ngx_http_background_pool_init(cf, &bmcf->pool) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
@@ -226,6 +231,10 @@ ngx_http_background_init(ngx_conf_t *cf)
     ngx_http_background_zone_task_t  **tasks;
 
     bmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_background_module);
+
+    if (!bmcf->used) {
+        return NGX_OK;
+    }
 
     tasks = bmcf->zone.tasks.elts;
 
@@ -456,6 +465,7 @@ ngx_http_background_task_create(ngx_conf_t *cf,
     }
 
     *zt = &task->zone;
+    bmcf->used = 1;
 
     return task;
 }
@@ -865,7 +875,7 @@ ngx_http_background_init_module(ngx_cycle_t *cycle)
     bmcf = ngx_http_cycle_get_module_main_conf(cycle,
                                                ngx_http_background_module);
 
-    if (bmcf) {
+    if (bmcf && bmcf->used) {
         ngx_http_background_zone_commit(&bmcf->zone);
     }
 

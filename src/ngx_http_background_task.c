@@ -561,6 +561,7 @@ ngx_http_background_job_handler(ngx_http_background_job_t *job)
 
     if (job->cancelled && ctx->runner->timed_out) {
         ngx_http_background_fail(&job->run.result, 0, "timed out");
+        job->run.result.failed += ngx_max(job->run.result.active, 1) - 1;
     }
 
     ngx_http_background_run_done(ctx);

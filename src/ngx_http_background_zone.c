@@ -257,6 +257,15 @@ ngx_http_background_zone_create(ngx_http_background_zone_conf_t *zcf)
     }
 
     if (ngx_http_background_zone_resized(zcf)) {
+
+        if (ngx_process == NGX_PROCESS_SINGLE) {
+            ngx_log_error(NGX_LOG_EMERG, log, 0,
+                          "background_zone can't be changed while nginx runs "
+                          "with \"master_process off\" in %s:%ui",
+                          zcf->file, zcf->line);
+            return NGX_ERROR;
+        }
+
         ngx_log_error(NGX_LOG_NOTICE, log, 0,
                       "background: zone size changed to %uz, "
                       "statistics start anew", zcf->size);

@@ -255,6 +255,7 @@ ngx_http_background_simulate_io_start(ngx_http_background_run_t *run)
     }
 
     run->ctx = wait;
+    run->result.active = sio->count;
 
     for (i = 0; i < sio->count; i++) {
         wait[i].run = run;
@@ -293,18 +294,16 @@ static void
 ngx_http_background_simulate_io_handler(ngx_event_t *ev)
 {
     ngx_http_background_run_t            *run;
-    ngx_http_background_simulate_io_t    *sio;
     ngx_http_background_simulate_wait_t  *wait;
 
     wait = ev->data;
     run = wait->run;
-    sio = run->conf;
 
     run->result.completed++;
     run->result.bytes += ngx_random() % 1001;
     run->result.io_time += ngx_current_msec - wait->started;
 
-    if (run->result.completed == sio->count) {
+    if (--run->result.active == 0) {
         ngx_http_background_done(run);
     }
 }

@@ -163,16 +163,20 @@ ngx_http_background_status_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 {
     ngx_http_background_status_loc_conf_t *blcf = conf;
 
-    ngx_int_t                  n;
-    ngx_str_t                 *value, name;
-    ngx_uint_t                 i;
-    ngx_http_core_loc_conf_t  *clcf;
+    ngx_int_t                         n;
+    ngx_str_t                        *value, name;
+    ngx_uint_t                        i;
+    ngx_http_core_loc_conf_t         *clcf;
+    ngx_http_background_main_conf_t  *bmcf;
 
     if (blcf->configured) {
         return "is duplicate";
     }
 
     blcf->configured = 1;
+
+    bmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_background_module);
+    bmcf->used = 1;
 
     value = cf->args->elts;
     i = 1;

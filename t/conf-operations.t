@@ -1,0 +1,100 @@
+#!/usr/bin/env perl
+
+# simulate_io, simulate_cpu, digest: what "nginx -t" says.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use BackgroundConf;
+use Test::More;
+
+###############################################################################
+
+my $dir = conf_dir();
+
+rejects('empty', map { ("$_;" => sprintf
+        'invalid number of arguments in "%s" directive', /(\S+)/) }
+    'simulate_io', 'simulate_io 1 delay=1s-2s 1', 'simulate_cpu',
+    'simulate_cpu 1s 1', 'digest',
+    'digest /etc/hosts algorithm=md5 limit_rate=1k limit_rate=1k');
+
+# simulate_io
+
+accepts('empty', 'simulate_io 1;', 'simulate_io 1000000;',
+        'simulate_io 1 delay=0-0;', 'simulate_io 1 delay=1ms-1ms;',
+        'simulate_io 1 delay=1m-1h;', 'simulate_io 1 delay=0-2147483647ms;',
+        'simulate_io 1; simulate_io 1;');
+
+rejects('empty',
+    (map { ("simulate_io $_;" => "invalid count \"$_\" in \"simulate_io\" "
+            . 'directive, it must be a number from 1 to 1000000') }
+        qw/ 0 -1 1x x 1.5 1000001 99999999999999999999 delay=1s-2s /),
+    'simulate_io "";' => 'invalid count "" in "simulate_io" directive, '
+        . 'it must be a number from 1 to 1000000',
+
+    map { ("simulate_io 1 $_;"
+            => "invalid parameter \"$_\" in \"simulate_io\" directive, "
+            . 'it must be "delay=MIN-MAX", two times') }
+        qw/ 2 delay delay= delay=1s delay=- delay=1s- delay=-1s delay=2s-1s
+            delay=-1s-1s delay=1s-2s-3s delay=1s--2s delay=x-y delay=1x-2s
+            delay=1s-2147483648ms delay=1s-99999999999999999999s foo=1s-2s /
+);
+
+# simulate_cpu
+
+accepts('empty', 'simulate_cpu 1ms;', 'simulate_cpu 24h;', 'simulate_cpu 1;',
+        'simulate_cpu 86400000ms;', 'simulate_cpu 1s; simulate_cpu 1s;');
+
+rejects('empty',
+    (map { ("simulate_cpu $_;" => "invalid time \"$_\" in \"simulate_cpu\" "
+            . 'directive, it must be from 1ms to 24h') }
+        qw/ 0 0ms -1s x 1x 1.5s 25h 86400001ms 99999999999999999999 /),
+    'simulate_cpu "";' => 'invalid time "" in "simulate_cpu" directive, '
+        . 'it must be from 1ms to 24h',
+);
+
+# digest
+
+put('file', 'content');
+mkdir "$dir/folder" or die "mkdir: $!\n";
+symlink 'nowhere', "$dir/dangling" or die "symlink: $!\n";
+
+accepts('empty', "digest $dir/file;", "digest $dir/folder;", "digest $dir/;",
+        'digest file;', "digest file algorithm=sha256;",
+        "digest file algorithm=SHA512 limit_rate=1;",
+        "digest file limit_rate=1k algorithm=md5;",
+        "digest file algorithm=sha3-256;", "digest file limit_rate=1000m;",
+        "digest file; digest file; digest folder;");
+
+rejects('empty',
+    'digest "";' => 'empty path in "digest" directive',
+    'digest algorithm=md5;' => 'stat() "' . $dir . '/algorithm=md5" of '
+        . '"digest" directive failed (2: No such file or directory)',
+
+    (map { ("digest $_->[0];" => "stat() \"$_->[1]\" of \"digest\" directive "
+            . "failed ($_->[2])") }
+        ['/no/such', '/no/such', '2: No such file or directory'],
+        ['missing', "$dir/missing", '2: No such file or directory'],
+        ["$dir/dangling", "$dir/dangling", '2: No such file or directory'],
+        ['file/file', "$dir/file/file", '20: Not a directory'],
+        ['$file', "$dir/\$file", '2: No such file or directory'],
+        ['/' . 'x' x 256, '/' . 'x' x 256, '36: File name too long']),
+
+    (map { ("digest file algorithm=$_;" => "unknown algorithm \"$_\" in "
+            . '"digest" directive, it must be a digest of OpenSSL') }
+        '', qw/ crc32 sha257 aes256 /, 'x' x 200),
+
+    (map { ("digest file limit_rate=$_;" => "invalid rate \"limit_rate=$_\" "
+            . 'in "digest" directive, it must be bytes per second, 1 or more') }
+        '', qw/ 0 0k -1 x 1x 1.5m 1g 99999999999999999999 /),
+
+    (map { ("digest file $_;"
+            => "unknown parameter \"$_\" in \"digest\" directive") }
+        qw/ algorithm limit_rate foo=1 file Algorithm=md5 manifest=x /),
+    'digest file "";' => 'unknown parameter "" in "digest" directive',
+);
+
+done_testing();

@@ -1,0 +1,122 @@
+#!/usr/bin/env perl
+
+# workers, interval, retry, timeout, health: what "nginx -t" says.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use BackgroundConf;
+use Test::More;
+
+###############################################################################
+
+# every directive is known, with none and with too many arguments
+
+rejects('task', map { ("$_;" => sprintf
+        'invalid number of arguments in "%s" directive', /(\S+)/) }
+    'workers', 'workers one all',
+    'interval', 'interval 1s jitter=1s jitter=1s',
+    'retry', 'retry 1s max=2s max=2s',
+    'timeout', 'timeout 1s 2s',
+    'health', 'health fails=1 passes=1 fails=1');
+
+rejects('task', map { ("$_;\n$_; # here" => sprintf
+        '"%s" directive is duplicate', /(\S+)/) }
+    'workers one', 'workers all', 'interval 1s', 'retry 1s', 'timeout 1s',
+    'health fails=2');
+
+rejects('task', "workers one;\nworkers all; # here"
+    => '"workers" directive is duplicate');
+
+# a second task starts anew
+
+accepts('http', 'background_task a { interval 1s; workers all; retry 1s;'
+    . ' timeout 1s; health fails=2; simulate_io 1; } '
+    . 'background_task b { interval 1s; workers all; retry 1s; timeout 1s;'
+    . ' health fails=2; simulate_io 1; }');
+
+# workers
+
+accepts('task', 'workers one;', 'workers all;', 'workers "all";');
+
+rejects('task', map { ("workers $_;"
+        => sprintf 'invalid value "%s" in "workers" directive, '
+            . 'it must be "one" or "all"', $_ eq '""' ? '' : $_) }
+    '""', qw/ two 1 0 -1 One on onee/);
+
+# times
+
+my $year = 365 * 24 * 60 * 60;
+
+accepts('task', map { ("interval $_;", "interval 1s jitter=$_;", "retry $_;",
+                       "retry 1ms max=$_;", "timeout $_;") }
+    '1ms', '1', '1s', '1m', '2h', '1d', '1w', '365d', "${year}s",
+    "${year}000ms", '1h30m');
+accepts('task', 'interval "1h 30m";', 'retry 1s "max=1h 30m";');
+
+my @bad = ('""', qw/ 0 0s 0ms -1 -1s x 1x 1.5s 366d 1y 1s1m 1ms1ms s ms 1S
+                     18446744073709551616 99999999999999999999s /,
+           "${year}001ms", $year + 1);
+
+for my $directive ('interval %s', 'interval 1s jitter=%s', 'retry %s',
+                   'retry 1s max=%s', 'timeout %s')
+{
+    rejects('task', map {
+        my $value = $_ eq '""' && $directive =~ /=/ ? '' : $_;
+        my $text = sprintf $directive, $value;
+        my ($name, $last) = $text =~ /^(\S+).* (\S+)$/ or die;
+
+        $last = '' if $last eq '""';
+
+        ("$text;" => "invalid time \"$last\" in \"$name\" directive, "
+            . 'it must be from 1ms to 365d')
+    } @bad);
+}
+
+rejects('task', map { my ($name, $last) = /^(\S+) 1s (\S+)/;
+        ("$_;" => "unknown parameter \"$last\" in \"$name\" directive") }
+    'interval 1s 2s', 'interval 1s max=2s', 'interval 1s jitter',
+    'interval 1s Jitter=1s', 'retry 1s 2s', 'retry 1s jitter=2s',
+    'retry 1s max');
+
+rejects('task',
+    'interval jitter=1s;' => 'invalid time "jitter=1s" in "interval" '
+        . 'directive, it must be from 1ms to 365d',
+    'interval jitter=1s 1s;' => 'invalid time "jitter=1s" in "interval" '
+        . 'directive, it must be from 1ms to 365d',
+);
+
+# retry max= is at least the first
+
+accepts('task', 'retry 5s max=5s;', 'retry 5s max=5001ms;',
+        'retry 1000ms max=1s;');
+
+rejects('task',
+    'retry 5s max=4999ms;' => 'invalid value "max=4999ms" in "retry" '
+        . 'directive, it must not be less than "5s"',
+    'retry 1h max=1m;' => 'invalid value "max=1m" in "retry" directive, '
+        . 'it must not be less than "1h"',
+);
+
+# health
+
+accepts('task', 'health fails=1;', 'health passes=1;',
+        'health passes=2147483647 fails=2147483647;');
+
+rejects('task', map { ("health $_;" => "invalid value \"$_\" in \"health\" "
+        . 'directive, it must be a number from 1 to 2147483647') }
+    map { ("fails=$_", "passes=$_") }
+        '', qw/ 0 -1 x 1x 1.5 2147483648 99999999999999999999 /);
+
+rejects('task',
+    'health 3;' => 'unknown parameter "3" in "health" directive',
+    'health fails;' => 'unknown parameter "fails" in "health" directive',
+    'health fails=1 foo=1;'
+        => 'unknown parameter "foo=1" in "health" directive',
+    'health "";' => 'unknown parameter "" in "health" directive',
+);
+
+done_testing();

@@ -1,0 +1,267 @@
+package BackgroundStatus;
+
+# An nginx of the test's own, on a socket in a folder of the test's own, and
+# what its status says.
+
+use strict;
+use warnings;
+
+use Exporter qw/ import /;
+use File::Temp qw/ tempdir /;
+use IO::Socket::UNIX;
+use JSON::PP ();
+use POSIX qw/ WNOHANG /;
+use Test::More;
+use Time::HiRes qw/ sleep time /;
+
+our @EXPORT = qw/ dir put start stop http get status parse utf8_text poll
+                  by_name type /;
+
+###############################################################################
+
+my $nginx = $ENV{TEST_NGINX_BINARY} || 'nginx';
+my $modules = join '', map { "load_module $_;\n" }
+    split ' ', $ENV{TEST_NGINX_LOAD_MODULES} || '';
+
+# workers have no rights to files of mode 0
+
+my $user = $> == 0 ? 'user nobody ' . getgrgid((getpwnam 'nobody')[3]) . ';'
+                   : '';
+
+my $dir = tempdir('status.XXXXXX', TMPDIR => 1, CLEANUP => 1);
+chmod 0755, $dir or die "chmod: $!\n";
+
+my $test = $$;
+my $pid;
+
+# ten times what slow machines and sanitizers need
+
+my $deadline = 30;
+
+$SIG{INT} = $SIG{TERM} = $SIG{HUP} = sub { exit 1 };
+
+sub dir { $dir }
+
+sub put {
+    my ($name, $text) = @_;
+
+    open my $file, '>', "$dir/$name" or die "open $dir/$name: $!\n";
+    print $file $text;
+    close $file or die "close $dir/$name: $!\n";
+}
+
+# start(HTTP, LOCATIONS, MAIN): what to add to the configuration, which has a
+# location "/status" in any case
+
+sub start {
+    my ($http, $locations, $main) = map { defined $_ ? $_ : '' } @_[0 .. 2];
+
+    my $temp = join ' ', map { "${_}_temp_path temp;" }
+        qw/ client_body proxy fastcgi uwsgi scgi /;
+
+    put('nginx.conf', <<"EOF");
+$modules$user
+$main
+daemon off;
+pid nginx.pid;
+error_log error.log info;
+events {
+}
+http {
+    access_log off;
+    $temp
+    $http
+    server {
+        listen unix:$dir/socket;
+        location = /status {
+            background_status;
+        }
+        $locations
+    }
+}
+EOF
+
+    unlink "$dir/error.log", "$dir/socket";
+
+    defined($pid = fork) or die "fork: $!\n";
+
+    if ($pid == 0) {
+        setpgrp;
+        open STDOUT, '>', "$dir/out" or POSIX::_exit(1);
+        open STDERR, '>&', \*STDOUT or POSIX::_exit(1);
+        exec $nginx, '-p', "$dir/", '-c', 'nginx.conf', '-e', 'error.log'
+            or POSIX::_exit(1);
+    }
+
+    poll('nginx answers', sub {
+        if (waitpid $pid, WNOHANG) {
+            undef $pid;
+            die slurp('out');
+        }
+
+        connection();
+    });
+}
+
+# stops it; tests that it had nothing to complain of
+
+sub stop {
+    kill 'TERM', $pid;
+
+    my $end = time + $deadline;
+
+    until (waitpid $pid, WNOHANG) {
+        if (time > $end) {
+            fail('nginx stops');
+            kill 'KILL', -$pid;
+            waitpid $pid, 0;
+            last;
+        }
+
+        sleep 0.02;
+    }
+
+    undef $pid;
+
+    is(join('', grep { /\[(?:alert|crit|emerg)\]|Sanitizer/ }
+                    split /^/, slurp('error.log') . slurp('out')),
+        '', 'nothing to complain of');
+}
+
+END {
+    if ($pid && $$ == $test) {
+        my $status = $?;
+
+        kill 'KILL', -$pid;
+        waitpid $pid, 0;
+
+        $? = $status;
+    }
+}
+
+# the raw answer to a raw request, up to the connection's end
+
+sub http {
+    my ($request) = @_;
+
+    my $socket = connection() or die "connect: $!\n";
+    my $answer = '';
+
+    print $socket $request;
+    $socket->flush;
+
+    local $SIG{ALRM} = sub { die "no end of the answer\n" };
+    alarm $deadline;
+    1 while sysread $socket, $answer, 65536, length $answer;
+    alarm 0;
+
+    return $answer;
+}
+
+# returns (CODE, HEADERS, BODY)
+
+sub get {
+    my ($uri) = @_;
+
+    my ($headers, $body) = split /\r\n\r\n/,
+        http("GET $uri HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"), 2;
+
+    my ($code) = $headers =~ /^HTTP\/1\.1 (\d{3}) /;
+
+    return ($code, $headers, $body);
+}
+
+sub status {
+    my ($uri) = @_;
+
+    return parse((get($uri || '/status'))[2]);
+}
+
+# strict: well-formed UTF-8, and nothing around the JSON
+
+sub parse {
+    my ($body) = @_;
+
+    my $text = utf8_text($body);
+
+    die "not UTF-8\n" if $text ne utf8_text($body, '?');
+
+    return JSON::PP->new->decode($text);
+}
+
+# text of bytes; each that is not in a well-formed sequence of UTF-8 (The
+# Unicode Standard, table 3-7) becomes U+FFFD, or what is given
+
+sub utf8_text {
+    my ($bytes, $instead) = @_;
+
+    $instead = "\xef\xbf\xbd" unless defined $instead;
+
+    $bytes =~ s/\G(?<good>(?:
+          [\x00-\x7f]++
+        | [\xc2-\xdf] [\x80-\xbf]
+        | \xe0 [\xa0-\xbf] [\x80-\xbf]
+        | [\xe1-\xec\xee\xef] [\x80-\xbf]{2}
+        | \xed [\x80-\x9f] [\x80-\xbf]
+        | \xf0 [\x90-\xbf] [\x80-\xbf]{2}
+        | [\xf1-\xf3] [\x80-\xbf]{3}
+        | \xf4 [\x80-\x8f] [\x80-\xbf]{2}
+        )+) | \G.
+        /defined $+{good} ? $+{good} : $instead/gexs;
+
+    utf8::decode($bytes) or die "utf8::decode() failed\n";
+
+    return $bytes;
+}
+
+# calls the function until it returns something true, and returns that
+
+sub poll {
+    my ($name, $function) = @_;
+
+    my $end = time + $deadline;
+
+    for ( ;; ) {
+        my $rv = $function->();
+        return $rv if $rv;
+
+        last if time > $end;
+        sleep 0.02;
+    }
+
+    diag(slurp('error.log'));
+    diag(eval { (get('/status'))[2] } || 'no status');
+    die "timed out: $name\n";
+}
+
+sub by_name {
+    my ($status) = @_;
+
+    return map { $_->{name} => $_ } @{$status->{tasks}};
+}
+
+# a value's JSON type
+
+sub type {
+    my ($value) = @_;
+
+    return 'null' unless defined $value;
+    return 'boolean' if JSON::PP::is_bool($value);
+    return lc ref $value if ref $value;
+    return JSON::PP->new->encode([$value]) =~ /^\["/ ? 'string' : 'number';
+}
+
+sub connection {
+    return IO::Socket::UNIX->new(Type => SOCK_STREAM, Peer => "$dir/socket");
+}
+
+sub slurp {
+    my ($name) = @_;
+
+    open my $file, '<', "$dir/$name" or return '';
+    local $/;
+
+    return scalar(<$file>) // '';
+}
+
+1;

@@ -1,0 +1,201 @@
+# What HTTP makes of the status: methods, headers, keepalive, HTTP/1.0.
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use BackgroundStatus 'parse';
+use Test::Nginx::Socket 'no_plan';
+
+add_block_preprocessor(sub {
+    my ($block) = @_;
+
+    $block->set_value(http_config => <<'EOF' . ($block->http_config || ''));
+    background_task first { interval 1d; simulate_io 1 delay=0-0; }
+    background_task second { workers all; simulate_io 2; }
+EOF
+
+    $block->set_value(config => <<'EOF' . ($block->config || ''));
+    location = /status { background_status; }
+    location = /json { background_status json; }
+EOF
+
+    $block->set_value(no_error_log => "[alert]\n[crit]\n[error]")
+        unless defined $block->no_error_log || defined $block->error_log;
+});
+
+# "--- json": the body is a status with both tasks, and whole
+
+add_response_body_check(sub {
+    my ($block, $body) = @_;
+
+    if (defined $block->json) {
+        my $status = eval { parse($body) };
+
+        is($@, '', $block->name . ' - JSON');
+        is(join(' ', map { $_->{name} } @{$status->{tasks}}), 'first second',
+            $block->name . ' - tasks');
+    }
+});
+
+repeat_each(2);
+run_tests();
+
+__DATA__
+
+=== TEST 1: GET
+--- request
+GET /status
+--- response_headers
+Content-Type: application/json
+Cache-Control: no-store
+--- raw_response_headers_like
+Content-Length: [1-9]\d{2,}\r
+--- json
+
+
+
+=== TEST 2: with the format
+--- request
+GET /json
+--- json
+
+
+
+=== TEST 3: arguments that mean nothing
+--- request
+GET /status?history=0&history&task=first&brief&x=%00
+--- json
+--- response_body_unlike: "history"
+
+
+
+=== TEST 4: HEAD has the headers and no body
+--- request
+HEAD /status
+--- response_headers
+Content-Type: application/json
+Cache-Control: no-store
+--- raw_response_headers_like
+Content-Length: [1-9]\d{2,}\r
+--- response_body
+
+
+
+=== TEST 5: other methods
+--- request eval
+[map { "$_ /status" } qw/ POST PUT DELETE OPTIONS PATCH PROPFIND /]
+--- error_code eval
+[(405) x 6]
+
+
+
+=== TEST 6: POST with a body
+--- request
+POST /status
+task=first
+--- error_code: 405
+--- response_body_unlike: "tasks"
+
+
+
+=== TEST 7: keepalive, GET and HEAD and methods that are refused
+--- pipelined_requests eval
+["GET /status", "HEAD /status", "GET /status", "POST /status\nbody",
+ "GET /status", "GET /status?history=1"]
+--- error_code eval
+[200, 200, 200, 405, 200, 200]
+--- response_body_like eval
+my $json = qr/\A\{"status":"ok","message":"[^\n]*.*\}\n\z/s;
+[$json, qr/\A\z/, $json, qr/405 Not Allowed/, $json, $json]
+
+
+
+=== TEST 8: a body that GET does not need is passed over
+--- pipelined_requests eval
+["GET /status\nbody", "GET /status"]
+--- json
+
+
+
+=== TEST 9: HTTP/1.0
+--- raw_request eval
+"GET /status HTTP/1.0\r\n\r\n"
+--- raw_response_headers_like
+Content-Length: [1-9]\d{2,}\r
+--- response_headers
+Connection: close
+--- json
+
+
+
+=== TEST 10: HTTP/1.0 with keepalive
+--- raw_request eval
+"GET /status HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
+--- raw_response_headers_like
+Content-Length: [1-9]\d{2,}\r
+--- response_headers
+Connection: keep-alive
+--- json
+
+
+
+=== TEST 11: ranges and conditions
+--- request
+GET /status
+--- more_headers
+Range: bytes=0-3
+If-Modified-Since: Fri, 01 Jan 2100 00:00:00 GMT
+If-None-Match: *
+--- error_code: 200
+--- json
+
+
+
+=== TEST 12: in a page
+--- config
+    location = /page.html { ssi on; }
+--- user_files
+>>> page.html
+[<!--#include virtual="/status" -->, <!--#include virtual="/json" -->]
+--- request
+GET /page.html
+--- response_headers
+Content-Type: text/html
+--- response_body_like eval
+qr/\A\[\{"status":"ok".*\}\n, \{"status":"ok".*\}\n\]\n\z/s
+
+
+
+=== TEST 13: as an error page
+--- config
+    location = /none { error_page 404 /status; return 404; }
+--- request
+GET /none
+--- error_code: 404
+--- json
+
+
+
+=== TEST 14: access is nginx's own affair
+--- config
+    location = /denied { deny all; background_status; }
+--- request
+GET /denied
+--- error_code: 403
+--- no_error_log
+[alert]
+
+
+
+=== TEST 15: compressed
+--- config
+    location = /gzip { gzip on; gzip_types application/json; background_status; }
+--- request
+GET /gzip
+--- more_headers
+Accept-Encoding: gzip
+--- response_headers
+Content-Encoding: gzip
+Cache-Control: no-store
+--- response_body_unlike: "status"
+

@@ -1,0 +1,22 @@
+#!/bin/bash
+# Builds the modules against the nginx that the distribution ships:
+#
+#     [CC=clang] [CFLAGS=-O0] util/build.sh
+#
+# The result is build/objs/ngx_http_background*_module.so.
+
+set -euo pipefail
+. "$(dirname "$0")/common.sh"
+
+for file in "$nginx" /usr/share/nginx{/src/conf_flags,-ndk/src/config}; do
+    [ -e "$file" ] || die "there is no $file: util/packages.sh installs it"
+done
+
+mkdir -p "$build"
+exec 9> "$build/lock"
+flock 9
+
+# -Wextra, but nginx's handlers have parameters which not each of them uses
+build_nginx /usr/share/nginx/src "$build/objs" '-Wl,-z,relro -Wl,-z,now' \
+    -g -O2 -fstack-protector-strong -D_FORTIFY_SOURCE=2 \
+    -Wall -Wextra -Wno-unused-parameter -Werror ${CFLAGS:+"$CFLAGS"}

@@ -1,0 +1,112 @@
+# What the scripts beside it share; sourced.
+# shellcheck shell=bash
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+build=$root/build
+nginx=/usr/sbin/nginx
+
+die() {
+    echo "${0##*/}: $*" >&2
+    exit 1
+}
+
+# quietly LOG COMMAND...: what COMMAND says goes to LOG, shown if it fails
+quietly() {
+    local log=$1
+    shift
+
+    "$@" > "$log" 2>&1 < /dev/null || {
+        cat "$log" >&2
+        die "failed: $*"
+    }
+}
+
+# build_nginx SOURCE OBJS LD_OPT CC_OPT...
+#
+# Makes the modules in OBJS, and nginx itself where SOURCE is a complete one,
+# configured as Debian's.  Configures anew only when something has changed that
+# make doesn't look at.
+build_nginx() {
+    local source=$1 objs=$2 ld_opt=$3 cc=${CC:-gcc} inputs targets
+    shift 3
+
+    command -v "${cc%% *}" > /dev/null || die "there is no compiler \"$cc\""
+
+    # shellcheck source=/dev/null
+    . /usr/share/nginx/src/conf_flags
+
+    set -- "${NGX_CONF_FLAGS[@]}" --with-cc="$cc" --with-cc-opt="$*" \
+        --with-ld-opt="$ld_opt" --builddir="$objs" \
+        --add-dynamic-module=/usr/share/nginx-ndk/src \
+        --add-dynamic-module="$root"
+
+    inputs=$(printf '%s\n' "$source" "$@"
+             $cc --version
+             dpkg-query -W nginx-dev libnginx-mod-http-ndk-dev 2>&1 || true
+             cat "$root/config")
+
+    if [ "$inputs" != "$(cat "$objs/inputs" 2> /dev/null)" ]; then
+        echo "configuring nginx with $cc for $objs"
+        rm -rf "$objs"
+        mkdir -p "$objs"
+        (cd "$source" && quietly "$objs/configure.log" bash ./configure "$@")
+        echo "$inputs" > "$objs/inputs"
+    fi
+
+    # NDK's package holds its headers only: no module to be made of them
+    mapfile -t targets < <(sed -n 's/^modules:[[:space:]]*//p' \
+        "$objs/Makefile" | grep /ngx_http_background)
+
+    if [ -f "$source/src/core/nginx.c" ]; then
+        targets+=("$objs/nginx")
+    fi
+
+    make -s --no-print-directory -j"$(nproc)" -C "$source" \
+        -f "$objs/Makefile" "${targets[@]}"
+
+    # what root builds in somebody's tree stays that somebody's
+    if [ "$EUID" -eq 0 ]; then
+        chown -R --reference="$root" "$build/lock" "$objs"
+        chown --reference="$root" "$build"
+    fi
+}
+
+# modules OBJS: all there is to load, in the order to load it
+modules() {
+    "$nginx" -V 2>&1 |
+        sed -n 's,.*--modules-path=\([^ ]*\).*,\1/ndk_http_module.so,p'
+    echo "$1/ngx_http_background_module.so"
+    find "$1" -maxdepth 1 -name 'ngx_http_background_*_module.so' | sort
+}
+
+# apt_aside DIR apt-get|apt-cache ARGUMENT...
+#
+# With the sources in DIR/sources.list and a state of its own in DIR: needs no
+# rights, and leaves the system's configuration alone.
+apt_aside() {
+    local dir=$1 tool=$2
+    shift 2
+
+    mkdir -p "$dir/state/lists/partial" "$dir/cache/archives/partial"
+
+    "$tool" -o Dir::Etc::SourceList="$dir/sources.list" \
+        -o Dir::Etc::SourceParts=/dev/null -o Dir::State="$dir/state" \
+        -o Dir::Cache="$dir/cache" -o APT::Sandbox::User=root \
+        -o Acquire::Check-Valid-Until=false -o Acquire::Languages=none \
+        -o Acquire::Retries=3 "$@"
+}
+
+# Debian's archives that apt knows, one a line: URI and release
+debian_archives() {
+    # shellcheck disable=SC2016
+    apt-get indextargets --format '$(REPO_URI) $(RELEASE)' \
+        'Created-By: Packages' 'Component: main' 'Origin: Debian' | sort -u
+}
+
+# debian_source deb|deb-src URI RELEASE: a line of a sources.list
+debian_source() {
+    local keyring=/usr/share/keyrings/debian-archive-keyring.gpg
+
+    [ -f $keyring ] || keyring=
+    echo "$1 ${keyring:+[signed-by=$keyring]} $2 $3 main"
+}

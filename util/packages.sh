@@ -1,0 +1,116 @@
+#!/bin/bash
+# Installs what is missing on Debian, as root or through sudo:
+#
+#     util/packages.sh [test]
+#
+# to build and run the module; with "test" also to test it.  Starts no service.
+
+set -euo pipefail
+. "$(dirname "$0")/common.sh"
+
+packages=(nginx nginx-dev libnginx-mod-http-ndk libnginx-mod-http-ndk-dev
+          gcc libc6-dev make libssl-dev util-linux curl)
+test_packages=(perl procps libtest-nginx-perl)
+
+policy=/usr/sbin/policy-rc.d
+policy_mark='# temporary, of ngx_http_background_module'
+
+installed() {
+    if [ "$1" = libtest-nginx-perl ]; then      # or it came from CPAN
+        perl -e 'exit !grep { -e "$_/Test/Nginx/Socket.pm" } @INC'
+    else
+        [ "$(dpkg-query -W -f '${db:Status-Status}' "$1")" = installed ]
+    fi 2> /dev/null
+}
+
+forbid_services() {
+    if grep -qs "$policy_mark" $policy ||
+        (set -o noclobber; : > $policy) 2> /dev/null
+    then
+        trap 'rm -rf $policy "$tmp"' EXIT
+        printf '#!/bin/sh\n%s\nexit 101\n' "$policy_mark" > $policy
+        chmod 755 $policy
+    fi
+}
+
+# Debian 12 and 13 don't have it, but a later release's package fits them.
+# It comes from the archive that the system uses, without becoming a source.
+fetch_test_nginx() {
+    local archive release
+
+    archive=$(debian_archives |
+        awk -v release="$VERSION_CODENAME" '$2 == release { print $1; exit }')
+
+    for release in forky sid; do
+        debian_source deb "$archive" $release > "$tmp/sources.list"
+
+        if apt_aside "$tmp" apt-get update &&
+            (cd "$tmp" && apt_aside . apt-get download libtest-nginx-perl)
+        then
+            return
+        fi
+    done
+
+    return 1
+}
+
+install() {
+    local package names=()
+    local apt=(apt-get -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3)
+
+    # a broken source of somebody else's is no obstacle
+    "${apt[@]}" update || true
+
+    for package; do
+        if [ "$package" = libtest-nginx-perl ] &&
+            ! apt-cache show "$package" > /dev/null 2>&1
+        then
+            fetch_test_nginx || return
+            package=$(echo "$tmp"/libtest-nginx-perl_*.deb)
+        fi
+        names+=("$package")
+    done
+
+    DEBIAN_FRONTEND=noninteractive \
+        "${apt[@]}" install -y --no-install-recommends "${names[@]}"
+}
+
+if [ "${1-}" = test ]; then
+    packages+=("${test_packages[@]}")
+fi
+
+missing=()
+
+for package in "${packages[@]}"; do
+    installed "$package" || missing+=("$package")
+done
+
+if [ ${#missing[@]} -eq 0 ]; then
+    exit
+fi
+
+ID='' VERSION_ID='' VERSION_CODENAME=''
+# shellcheck source=/dev/null
+. /etc/os-release 2> /dev/null || true
+
+if [ "$ID" != debian ] || [ "${VERSION_ID:-99}" -lt 12 ]; then
+    die "this system is not Debian 12 or later. Install by hand what these" \
+        "packages of Debian have: ${missing[*]}." \
+        "(Test::Nginx: cpanm Test::Nginx.)" \
+        "README.md says how to build the module into an nginx of your own."
+fi
+
+if [ "$EUID" -ne 0 ]; then
+    command -v sudo > /dev/null ||
+        die "packages are missing: ${missing[*]}. Run this as root once: $0 $*"
+    echo "packages are missing: ${missing[*]}; asking sudo to install them"
+    exec sudo -- "$0" "$@"
+fi
+
+echo "installing ${missing[*]}"
+
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+
+forbid_services
+quietly "$tmp/log" install "${missing[@]}"

@@ -1,0 +1,53 @@
+#!/bin/bash
+# Installs what is missing, builds, and runs nginx.conf.example in the
+# foreground until Ctrl-C:
+#
+#     util/run.sh [PORT]
+
+set -euo pipefail
+. "$(dirname "$0")/common.sh"
+
+port=${1:-8080}
+
+if ! [[ $port =~ ^[1-9][0-9]{0,4}$ ]] || [ "$port" -gt 65535 ]; then
+    die "\"$port\" is no port: usage: $0 [PORT], 1 to 65535, by default 8080"
+fi
+
+if (: < "/dev/tcp/127.0.0.1/$port") 2> /dev/null; then
+    die "port $port is taken; try another one: $0 $((port % 65535 + 1))"
+fi
+
+"$root/util/packages.sh"
+"$root/util/build.sh"
+
+# Each user has a folder, so that nobody stumbles over what root left there.
+prefix=$build/run-$(id -un)-$port
+
+rm -rf "$prefix"
+mkdir -p "$prefix"/{logs,modules,temp}
+modules "$build/objs" | xargs -d '\n' ln -st "$prefix/modules"
+
+# The packaged nginx would keep temporary files where only root may.
+sed -e "s/127\.0\.0\.1:8080/127.0.0.1:$port/" \
+    -e '/^http {/r /dev/stdin' "$root/nginx.conf.example" \
+    > "$prefix/nginx.conf" << END
+    client_body_temp_path temp/client_body;
+    proxy_temp_path       temp/proxy;
+    fastcgi_temp_path     temp/fastcgi;
+    uwsgi_temp_path       temp/uwsgi;
+    scgi_temp_path        temp/scgi;
+
+END
+
+run=("$nginx" -p "$prefix/" -c nginx.conf -e logs/error.log)
+
+"${run[@]}" -t -q
+
+echo
+echo "    http://127.0.0.1:$port/status"
+echo
+echo "Ctrl-C stops it. The log, also in $prefix/logs/error.log:"
+echo
+
+# A stop by Ctrl-C or SIGTERM is nginx's own business, and its exit code is 0.
+exec "${run[@]}" -g 'daemon off; error_log stderr info;'
