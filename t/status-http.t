@@ -1,4 +1,4 @@
-# What HTTP makes of the status: methods, headers, keepalive, HTTP/1.0.
+# The status over HTTP: methods, headers, as part of what else nginx does.
 
 use FindBin;
 use lib "$FindBin::Bin/lib";
@@ -98,26 +98,14 @@ task=first
 
 
 
-=== TEST 7: keepalive, GET and HEAD and methods that are refused
---- pipelined_requests eval
-["GET /status", "HEAD /status", "GET /status", "POST /status\nbody",
- "GET /status", "GET /status?history=1"]
---- error_code eval
-[200, 200, 200, 405, 200, 200]
---- response_body_like eval
-my $json = qr/\A\{"status":"ok","message":"[^\n]*.*\}\n\z/s;
-[$json, qr/\A\z/, $json, qr/405 Not Allowed/, $json, $json]
-
-
-
-=== TEST 8: a body that GET does not need is passed over
+=== TEST 7: a body that GET does not need is passed over
 --- pipelined_requests eval
 ["GET /status\nbody", "GET /status"]
 --- json
 
 
 
-=== TEST 9: HTTP/1.0
+=== TEST 8: HTTP/1.0
 --- raw_request eval
 "GET /status HTTP/1.0\r\n\r\n"
 --- raw_response_headers_like
@@ -128,18 +116,7 @@ Connection: close
 
 
 
-=== TEST 10: HTTP/1.0 with keepalive
---- raw_request eval
-"GET /status HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"
---- raw_response_headers_like
-Content-Length: [1-9]\d{2,}\r
---- response_headers
-Connection: keep-alive
---- json
-
-
-
-=== TEST 11: ranges and conditions
+=== TEST 9: ranges and conditions
 --- request
 GET /status
 --- more_headers
@@ -151,7 +128,7 @@ If-None-Match: *
 
 
 
-=== TEST 12: in a page
+=== TEST 10: in a page
 --- config
     location = /page.html { ssi on; }
 --- user_files
@@ -166,7 +143,7 @@ qr/\A\[\{"status":"ok".*\}\n, \{"status":"ok".*\}\n\]\n\z/s
 
 
 
-=== TEST 13: as an error page
+=== TEST 11: as an error page
 --- config
     location = /none { error_page 404 /status; return 404; }
 --- request
@@ -176,7 +153,7 @@ GET /none
 
 
 
-=== TEST 14: access is nginx's own affair
+=== TEST 12: access is nginx's own affair
 --- config
     location = /denied { deny all; background_status; }
 --- request
@@ -187,7 +164,7 @@ GET /denied
 
 
 
-=== TEST 15: compressed
+=== TEST 13: compressed
 --- config
     location = /gzip { gzip on; gzip_types application/json; background_status; }
 --- request

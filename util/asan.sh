@@ -12,7 +12,7 @@ set -euo pipefail
 asan=$build/asan
 
 # The installed version's source or, if the archive has that no longer, another
-# one's of the same nginx.
+# one's of the same nginx, or at least that without Debian's patches.
 # shellcheck disable=SC2317
 fetch_source() (
     mkdir -p "$asan/apt"
@@ -27,15 +27,11 @@ fetch_source() (
     for v in "$version" $(apt_aside "$PWD/apt" apt-cache showsrc nginx |
                           sed -n 's/^Version: //p' | sort -rV)
     do
-        if apt_aside "$PWD/apt" apt-get source --only-source "nginx=$v" &&
-            [ -d "$source" ]
-        then
-            rm -rf apt
-            return
-        fi
+        apt_aside "$PWD/apt" apt-get source --only-source "nginx=$v" || true
+        [ ! -d "$source" ] || return 0
     done
 
-    return 1
+    tar xf "nginx_${upstream%-*}.orig.tar.gz" && [ -d "$source" ]
 )
 
 "$root/util/packages.sh" test
@@ -51,6 +47,7 @@ source=$asan/nginx-${upstream%-*}
 if [ ! -d "$source" ]; then
     echo "fetching the source of nginx $version"
     quietly "$asan/fetch.log" fetch_source
+    rm -rf "$asan/apt"
 fi
 
 # One runtime of UBSan, in nginx itself, for all.  What it has in common with

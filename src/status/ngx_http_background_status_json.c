@@ -365,12 +365,16 @@ ngx_http_background_json_string(ngx_http_background_writer_t *w, u_char *data,
 }
 
 
-/* copies text; bytes that are not UTF-8 become U+FFFD, of three bytes */
+/*
+ * Copies text; bytes that are not UTF-8 become U+FFFD, of three bytes.
+ * ngx_utf8_decode() takes any byte from 0x80 on for a continuation, and any
+ * from 0xf0 on for the first of four.
+ */
 
 static size_t
 ngx_http_background_utf8(u_char *dst, u_char *src, size_t len)
 {
-    u_char    *p, *start, *last;
+    u_char    *p, *q, *start, *last;
     uint32_t   u;
 
     p = dst;
@@ -386,7 +390,13 @@ ngx_http_background_utf8(u_char *dst, u_char *src, size_t len)
         start = src;
         u = ngx_utf8_decode(&src, last - src);
 
-        if (u > 0x10ffff || (u >= 0xd800 && u <= 0xdfff)) {
+        for (q = start + 1; q < src && (*q & 0xc0) == 0x80; q++) {
+            /* void */
+        }
+
+        if (*start > 0xf4 || q < src
+            || u > 0x10ffff || (u >= 0xd800 && u <= 0xdfff))
+        {
             p = ngx_cpymem(p, "\xef\xbf\xbd", 3);
             src = start + 1;
             continue;
