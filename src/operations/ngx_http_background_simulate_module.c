@@ -53,7 +53,7 @@ static void ngx_http_background_simulate_io_handler(ngx_event_t *ev);
 static void ngx_http_background_simulate_cpu_work(
     ngx_http_background_run_t *run);
 static ngx_uint_t ngx_http_background_sieve(u_char *composite, uint64_t from);
-static ngx_msec_t ngx_http_background_thread_time(void);
+static uint64_t ngx_http_background_thread_usec(void);
 
 
 static ngx_http_background_kind_t  ngx_http_background_simulate_io_kind = {
@@ -313,10 +313,9 @@ static void
 ngx_http_background_simulate_cpu_work(ngx_http_background_run_t *run)
 {
     u_char      *composite;
-    uint64_t     from, primes;
-    ngx_msec_t   start, time, total;
+    uint64_t     from, primes, start, time, total;
 
-    total = *(ngx_msec_t *) run->conf;
+    total = *(ngx_msec_t *) run->conf * 1000;
 
     composite = ngx_palloc(run->pool, NGX_HTTP_BACKGROUND_SIEVE);
     if (composite == NULL) {
@@ -325,13 +324,13 @@ ngx_http_background_simulate_cpu_work(ngx_http_background_run_t *run)
     }
 
     primes = 0;
-    start = ngx_http_background_thread_time();
+    start = ngx_http_background_thread_usec();
 
     for (from = 0; /* void */ ; from += NGX_HTTP_BACKGROUND_SIEVE) {
 
         primes += ngx_http_background_sieve(composite, from);
 
-        time = ngx_http_background_thread_time() - start;
+        time = ngx_http_background_thread_usec() - start;
 
         ngx_http_background_progress(run, ngx_min(time, total), total);
 
@@ -384,12 +383,12 @@ ngx_http_background_sieve(u_char *composite, uint64_t from)
 }
 
 
-static ngx_msec_t
-ngx_http_background_thread_time(void)
+static uint64_t
+ngx_http_background_thread_usec(void)
 {
     struct timespec  ts;
 
     (void) clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
 
-    return (ngx_msec_t) ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+    return (uint64_t) ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }

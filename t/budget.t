@@ -1,0 +1,75 @@
+# At most "background_threads" jobs at once in all the workers.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use BackgroundLife;
+use BackgroundStatus;
+use Test::More;
+
+start(<<'EOF', '', 'worker_processes 4;');
+    background_threads 2 max_queue=3;
+    background_task burns {
+        workers all; interval 1h;
+        simulate_cpu 20ms; simulate_cpu 20ms; simulate_cpu 20ms;
+    }
+EOF
+
+my ($most, $queued) = (0, 0);
+
+poll('all done', sub {
+    my $s = status();
+
+    $most = $s->{cpu}{running} if $s->{cpu}{running} > $most;
+    $queued = $s->{cpu}{queued} if $s->{cpu}{queued} > $queued;
+
+    return $s->{tasks}[0]{cycles}{completed} == 4;
+});
+
+cmp_ok($most, '<=', 2, 'no more than the budget');
+cmp_ok($most, '>=', 1, 'and some');
+cmp_ok($queued, '>=', 1, 'others wait');
+
+my $s = status();
+
+is($s->{cpu}{completed}, 12, 'jobs');
+is($s->{tasks}[0]{operations}{completed}, 12, 'operations');
+cmp_ok($s->{cpu}{seconds}, '>=', 0.24, 'thread CPU time');
+is($s->{cpu}{queued}, 0, 'none waits');
+
+# a worker has a thread for each slot
+
+is(scalar(@{[threads($_)]}), 2, "threads of $_") for workers();
+
+stop();
+
+# the queue's end
+
+start(<<'EOF');
+    background_threads 1 max_queue=1;
+    background_task first { interval 1h; retry 1h; simulate_cpu 300ms; simulate_cpu 1ms; simulate_cpu 1ms; }
+EOF
+
+poll('failed', sub { status()->{tasks}[0]{cycles}{failed} });
+
+my $task = status()->{tasks}[0];
+
+is($task->{last}{error}, 'simulate_cpu "1ms": queue overflow: 1 jobs waiting',
+   'queue overflow');
+is($task->{last}{failed}, 1, 'one operation failed');
+is($task->{last}{operations}, 3, 'of three');
+
+stop();
+
+# no pool without a CPU operation
+
+start('background_task waits { simulate_io 1; }');
+poll('runs', sub { status()->{tasks}[0]{running} });
+is(scalar(@{[threads($_)]}), 0, 'no threads') for workers();
+is(logged(qr/thread pool/), 0, 'nothing of a pool in the log');
+stop();
+
+done_testing();
