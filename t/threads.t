@@ -1,0 +1,71 @@
+# The pool's threads: niced, with idle I/O priority, on all CPUs that nginx was
+# started with; the event loop keeps its own.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use BackgroundLife;
+use BackgroundStatus;
+use Test::More;
+
+start(<<'EOF', '', 'worker_processes 1; worker_cpu_affinity 1;');
+    background_threads 2 priority=7 quota=20%;
+    background_task burns { interval 1h; simulate_cpu 1h; }
+    background_task limited { interval 1h; simulate_cpu 100ms; }
+EOF
+
+my ($worker) = workers();
+
+poll('a job is under way', sub {
+    my %task = by_name(status());
+
+    return $task{limited}{last};
+});
+
+my @threads = threads($worker);
+my @busy = grep { nice_of($worker, $_) == 7 } @threads;
+
+cmp_ok(scalar(@busy), '>=', 1, 'nice value of threads that had a job');
+is(nice_of($worker, $worker), 0, 'and of the worker');
+is(affinity($worker), '0', 'the worker is bound to a CPU');
+is(affinity($_), affinity($$), 'a thread is not') for @busy;
+
+SKIP: {
+    skip 'no ionice', 2 unless `ionice -V 2>&1` =~ /ionice/;
+
+    like(`ionice -p $busy[0]`, qr/^idle/, 'idle I/O priority');
+    unlike(`ionice -p $worker`, qr/^idle/, 'the worker has another');
+}
+
+# a share of 20 % makes 100 ms of CPU time last some 500 ms
+
+my %task = by_name(status());
+
+cmp_ok($task{limited}{last}{cpu_seconds}, '>=', 0.1, 'thread CPU time');
+cmp_ok($task{limited}{last}{wall_seconds}, '>=',
+       2 * $task{limited}{last}{cpu_seconds}, 'the threads pace themselves');
+cmp_ok(abs(status()->{cpu}{quota} - 0.2), '<', 0.001, 'quota');
+
+stop();
+done_testing();
+
+sub nice_of { (split ' ', stat_of(@_))[16] }
+
+sub stat_of {
+    my ($pid, $tid) = @_;
+
+    open my $file, '<', "/proc/$pid/task/$tid/stat" or die "stat: $!\n";
+
+    return <$file> =~ s/.*\) //r;
+}
+
+sub affinity {
+    my ($tid) = @_;
+
+    open my $file, '<', "/proc/$tid/status" or die "status: $!\n";
+
+    return (map { /^Cpus_allowed_list:\s*(\S+)/ ? $1 : () } <$file>)[0];
+}
