@@ -17,19 +17,18 @@ start(<<'EOF', '', 'worker_processes 1; worker_cpu_affinity 1;');
     background_task limited { interval 1h; simulate_cpu 100ms; }
 EOF
 
-my ($worker) = workers();
-
 poll('a job is under way', sub {
     my %task = by_name(status());
 
     return $task{limited}{last};
 });
 
+my ($worker) = workers();
 my @threads = threads($worker);
 my @busy = grep { nice_of($worker, $_) == 7 } @threads;
 
 cmp_ok(scalar(@busy), '>=', 1, 'nice value of threads that had a job');
-is(nice_of($worker, $worker), 0, 'and of the worker');
+is(nice_of($worker, $worker), getpriority(0, 0), 'and of the worker');
 is(affinity($worker), '0', 'the worker is bound to a CPU');
 is(affinity($_), affinity($$), 'a thread is not') for @busy;
 
