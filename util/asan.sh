@@ -63,19 +63,19 @@ CC=gcc build_nginx "$source" "$asan/objs" "$ld_opt -Wl,-z,nodelete" $sanitize \
 
 flock -u 9
 
-# Memory of nginx's core, and of a configuration, lives until exit by design.
-printf 'leak:%s\n' ngx_init_cycle ngx_event_process_init > "$asan/leaks"
-
-# Workers of any user write here, hence not in the tree.
+# Workers of any user write and read here, hence not in the tree.
 reports=$(mktemp -d "${TMPDIR:-/tmp}/ngx_http_background_asan.XXXXXX")
 trap 'rm -rf "$reports"' EXIT
 chmod 1777 "$reports"
+
+# Memory of nginx's core, and of a configuration, lives until exit by design.
+printf 'leak:%s\n' ngx_init_cycle ngx_event_process_init > "$reports/leaks"
 
 # Commas, and log_path in ASAN_OPTIONS, are as Test::Nginx wants them.  An error
 # aborts; mere leaks at exit change no exit code.
 export ASAN_OPTIONS=log_path=$reports/asan,detect_odr_violation=0
 ASAN_OPTIONS+=,abort_on_error=1,exitcode=0
-export LSAN_OPTIONS=suppressions=$asan/leaks,print_suppressions=0
+export LSAN_OPTIONS=suppressions=$reports/leaks,print_suppressions=0
 export UBSAN_OPTIONS=log_path=$reports/ubsan,print_stacktrace=1
 
 export BACKGROUND_ASAN=1
@@ -90,7 +90,7 @@ status=0
 # An error of ours: for ASan, our code anywhere in the report; for UBSan, where
 # it happened.
 ours='ngx_http_background[a-z_]*\.(c|h|so)'
-total=$(find "$reports" -type f | wc -l)
+total=$(find "$reports" -mindepth 1 -name '*san*' | wc -l)
 mapfile -t named < <(
     find "$reports" -name 'asan*' -exec grep -lE "$ours" {} +
     find "$reports" -name 'ubsan*' \
