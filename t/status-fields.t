@@ -241,6 +241,13 @@ for my $name (qw/ good all digest bad /) {
         unless $name eq 'bad';
 }
 
+# milliseconds with leading zeroes
+
+like(poll('the first tenth of a second', sub {
+    my ($time) = (get('/status'))[2] =~ /"now":"([^"]*)"/;
+    seconds($time) * 1000 % 1000 < 100 && $time;
+}), qr/:\d\d\.0\d\dZ$/, 'milliseconds');
+
 stop();
 
 # no task, and none that needs a pool
