@@ -23,6 +23,8 @@ accepts('http',
     'background_task 0 { simulate_io 1; }',
     'background_task "quoted" { simulate_io 1; }',
     'background_task a { simulate_io 1; } background_task A { simulate_io 1; }',
+    'background_task a { simulate_io 1; } background_task ab { simulate_io 1; }',
+    'background_task ab { simulate_io 1; } background_task a { simulate_io 1; }',
     'background_task a { simulate_io 1; simulate_io 1; simulate_cpu 1ms; }',
     "background_task a { simulate_io 1; }\nserver { listen unix:"
         . conf_dir() . "/1; background_task b { simulate_io 1; }\n"

@@ -209,6 +209,9 @@ cmp_ok($tasks{digest}{io_seconds}, '==', 0, 'digest: I/O seconds');
 is($tasks{progress}{progress}{total}, 64_000_000, 'progress: total');
 cmp_ok($tasks{progress}{progress}{done}, '<', 64_000_000, 'progress: done');
 
+cmp_ok($tasks{$_}{running_seconds}, '<=', $status->{uptime_seconds},
+    "$_: running seconds") for qw/ running progress /;
+
 is_deeply($tasks{bad}{cycles}, { completed => 0, failed => 1, cancelled => 0,
                                  consecutive_failures => 1 }, 'bad: cycles');
 is_deeply($tasks{bad}{operations}, { completed => 0, failed => 2, bytes => 0 },

@@ -155,6 +155,11 @@ sub http {
     1 while sysread $socket, $answer, 65536, length $answer;
     alarm 0;
 
+    if ($answer eq '') {
+        diag(slurp('error.log'));
+        die "no answer: $!\n";
+    }
+
     return $answer;
 }
 
