@@ -140,7 +140,9 @@ ngx_http_background_json_task(ngx_http_background_writer_t *w,
 
     if (view->running) {
         ngx_http_background_json_seconds(w, ",\"running_seconds\":",
-                                         ngx_current_msec - view->started);
+                                         ngx_max(ngx_current_msec,
+                                                 view->started)
+                                         - view->started);
     } else {
         ngx_http_background_write(w, ",\"running_seconds\":null");
     }
