@@ -89,7 +89,7 @@ status=0
 
 # An error of ours: for ASan, our code anywhere in the report; for UBSan, where
 # it happened.
-ours='ngx_http_background[a-z_]*\.(c|h|so)'
+ours='ngx_http_background[a-z_]*\.(c|h|so)\b'
 total=$(find "$reports" -mindepth 1 -name '*san*' | wc -l)
 mapfile -t named < <(
     find "$reports" -name 'asan*' -exec grep -lE "$ours" {} +
