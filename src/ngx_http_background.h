@@ -60,12 +60,14 @@ typedef struct {
     void                          *conf;  /* as given to add_operation() */
     void                          *ctx;   /* the kind's own, starts as NULL */
     ngx_pool_t                    *pool;  /* this run's alone: a CPU kind may
-                                             use it on the pool thread */
+                                             use it on the pool thread; its
+                                             clean-ups run on the event loop */
     ngx_log_t                     *log;   /* usable on a pool thread, too */
     ngx_str_t                     *task;  /* the task's name */
     size_t                         limit_rate;
                                           /* CPU kinds: result.bytes per
-                                             second, 0: unlimited; enforced in
+                                             second, of all threads together,
+                                             0: unlimited; enforced in
                                              ngx_http_background_cancelled() */
     ngx_http_background_result_t   result;
 } ngx_http_background_run_t;
@@ -85,12 +87,28 @@ typedef struct {
  *         millisecond or 64 KiB of work.  It may call only what this header
  *         marks for pool threads, and what nginx allows there: logging, memory
  *         from run->pool, system calls.
+ *
+ * A CPU kind whose work can be handed out in pieces has "begin", too, the
+ * others have NULL there:
+ *
+ * begin   on a pool thread, before any work: makes what they share, run->ctx.
+ *         If it failed or was cancelled, there is no work.
+ * work    on as many threads as the budget grants, at most "background_threads",
+ *         at the same time.  Each has a run of its own, with the same conf and
+ *         ctx.  It returns when there is nothing left to hand out, then those
+ *         that have not started yet will not be.
+ * finish  optional; on a pool thread, when all work has returned, if begin was
+ *         called.  With the run that begin had.  A process that exits at once
+ *         may leave it out: what must not be left behind then is for clean-ups
+ *         of the run's pool.
  */
 
 typedef struct {
     void       (*start)(ngx_http_background_run_t *run);
     void       (*cancel)(ngx_http_background_run_t *run);
+    void       (*begin)(ngx_http_background_run_t *run);
     void       (*work)(ngx_http_background_run_t *run);
+    void       (*finish)(ngx_http_background_run_t *run);
 } ngx_http_background_kind_t;
 
 

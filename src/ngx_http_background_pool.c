@@ -38,6 +38,7 @@
 static ngx_uint_t ngx_http_background_affinity(ngx_conf_t *cf,
     ngx_http_background_pool_conf_t *pcf);
 static void ngx_http_background_pool_dispatch(void);
+static void ngx_http_background_pool_submit(ngx_http_background_job_t *job);
 static void ngx_http_background_pool_timer_handler(ngx_event_t *ev);
 static void ngx_http_background_pool_thread_handler(void *data,
     ngx_log_t *log);
@@ -60,6 +61,9 @@ typedef struct {
     ngx_queue_t                       posted;
     ngx_uint_t                        nwaiting;
     ngx_event_t                       timer;
+    ngx_int_t                         slot;       /* of the job that has come
+                                                     home, or NGX_DECLINED */
+    ngx_uint_t                        stopped;    /* unsigned  stopped:1; */
 } ngx_http_background_pool_t;
 
 
@@ -210,6 +214,7 @@ ngx_http_background_pool_start(ngx_cycle_t *cycle,
                                                  ngx_core_module);
     pool->log = cycle->log;
     pool->ident = -1;
+    pool->slot = NGX_DECLINED;
 
     ngx_queue_init(&pool->waiting);
     ngx_queue_init(&pool->posted);
@@ -224,6 +229,13 @@ ngx_http_background_pool_start(ngx_cycle_t *cycle,
                   "thread pool started with %ui threads",
                   (ngx_uint_t) pcf->cpu_limit.limit, pcf->cpu_limit.source,
                   pcf->threads);
+}
+
+
+ngx_uint_t
+ngx_http_background_pool_threads(void)
+{
+    return ngx_http_background_pool.conf->threads;
 }
 
 
@@ -251,12 +263,33 @@ ngx_http_background_pool_post(ngx_http_background_job_t *job)
 
 
 ngx_int_t
+ngx_http_background_pool_continue(ngx_http_background_job_t *job)
+{
+    ngx_http_background_pool_t  *pool;
+
+    pool = &ngx_http_background_pool;
+
+    if (pool->stopped || pool->slot == NGX_DECLINED) {
+        return NGX_ERROR;
+    }
+
+    job->slot = pool->slot;
+    pool->slot = NGX_DECLINED;
+
+    ngx_http_background_pool_submit(job);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
 ngx_http_background_pool_cancel(ngx_http_background_job_t *job)
 {
     ngx_http_background_pool_t  *pool;
 
+    __atomic_store_n(&job->cancel, 1, __ATOMIC_RELAXED);
+
     if (job->posted) {
-        __atomic_store_n(&job->cancel, 1, __ATOMIC_RELAXED);
         return NGX_AGAIN;
     }
 
@@ -285,6 +318,8 @@ ngx_http_background_pool_stop(ngx_cycle_t *cycle)
     if (pool->conf == NULL) {
         return;
     }
+
+    pool->stopped = 1;
 
     while (!ngx_queue_empty(&pool->posted)) {
         q = ngx_queue_head(&pool->posted);
@@ -329,29 +364,45 @@ ngx_http_background_pool_dispatch(void)
         q = ngx_queue_head(&pool->waiting);
         job = ngx_queue_data(q, ngx_http_background_job_t, queue);
 
-        job->slot = slot;
-        job->posted = 1;
-
-        job->task.handler = ngx_http_background_pool_thread_handler;
-        job->task.ctx = job;
-        job->task.event.handler = ngx_http_background_pool_event_handler;
-        job->task.event.data = job;
-        job->task.event.log = pool->log;
-
         ngx_queue_remove(q);
-        ngx_queue_insert_tail(&pool->posted, q);
         pool->nwaiting--;
 
-        if (ngx_thread_task_post(pool->conf->thread_pool, &job->task)
-            != NGX_OK)
-        {
-            ngx_http_background_fail(&job->run.result, 0,
-                                     "thread pool did not take the job");
-            ngx_http_background_pool_complete(job);
-        }
+        job->slot = slot;
+
+        ngx_http_background_pool_submit(job);
     }
 
     ngx_http_background_budget_queued(pool->nwaiting);
+}
+
+
+static void
+ngx_http_background_pool_submit(ngx_http_background_job_t *job)
+{
+    ngx_http_background_pool_t  *pool;
+
+    pool = &ngx_http_background_pool;
+
+    ngx_queue_insert_tail(&pool->posted, &job->queue);
+
+    job->posted = 1;
+    job->called = 0;
+
+    job->task.handler = ngx_http_background_pool_thread_handler;
+    job->task.ctx = job;
+    job->task.event.handler = ngx_http_background_pool_event_handler;
+    job->task.event.data = job;
+    job->task.event.log = pool->log;
+
+    if (job->sharing) {
+        __atomic_add_fetch(job->sharing, 1, __ATOMIC_RELAXED);
+    }
+
+    if (ngx_thread_task_post(pool->conf->thread_pool, &job->task) != NGX_OK) {
+        ngx_http_background_fail(&job->run.result, 0,
+                                 "thread pool did not take the job");
+        ngx_http_background_pool_complete(job);
+    }
 }
 
 
@@ -382,14 +433,17 @@ ngx_http_background_pool_thread_handler(void *data, ngx_log_t *log)
     job->cpu_checked = start;
     job->due = job->checked;
 
-    if (ngx_http_background_job_stops(job)) {
+    if (ngx_http_background_job_stops(job)
+        && job->part != ngx_http_background_finish)
+    {
         job->cancelled = 1;
 
     } else {
+        job->called = 1;
         job->work(&job->run);
     }
 
-    job->cpu_usec = ngx_http_background_usec(CLOCK_THREAD_CPUTIME_ID) - start;
+    job->part_usec = ngx_http_background_usec(CLOCK_THREAD_CPUTIME_ID) - start;
 }
 
 
@@ -451,13 +505,37 @@ ngx_http_background_pool_event_handler(ngx_event_t *ev)
 static void
 ngx_http_background_pool_complete(ngx_http_background_job_t *job)
 {
+    ngx_int_t                    slot;
+    ngx_http_background_pool_t  *pool;
+
+    pool = &ngx_http_background_pool;
+
     ngx_queue_remove(&job->queue);
     job->posted = 0;
 
-    ngx_http_background_budget_release(job->slot);
-    ngx_http_background_budget_completed(!job->cancelled, job->cpu_usec);
+    if (job->sharing) {
+        __atomic_sub_fetch(job->sharing, 1, __ATOMIC_RELAXED);
+    }
+
+    ngx_http_background_budget_completed(
+                    job->part == ngx_http_background_work && !job->cancelled,
+                    job->part_usec);
+
+    job->cpu_usec += job->part_usec;
+    job->part_usec = 0;
+
+    /* the handler may use the slot to continue, and it may free the job */
+
+    slot = pool->slot;
+    pool->slot = job->slot;
 
     job->handler(job);
+
+    if (pool->slot != NGX_DECLINED) {
+        ngx_http_background_budget_release(pool->slot);
+    }
+
+    pool->slot = slot;
 }
 
 
@@ -467,7 +545,7 @@ ngx_http_background_cancelled(ngx_http_background_run_t *run)
     /* a job begins with its run */
     ngx_http_background_job_t *job = (ngx_http_background_job_t *) run;
 
-    uint64_t         now, cpu, cost, wait;
+    uint64_t         now, cpu, cost, bytes, wait;
     ngx_uint_t       quota;
     struct timespec  ts;
 
@@ -497,9 +575,14 @@ ngx_http_background_cancelled(ngx_http_background_run_t *run)
     }
 
     if (run->limit_rate) {
-        cost = ngx_max(cost, (run->result.bytes - job->bytes_checked) * 1000000
-                             / run->limit_rate);
+        bytes = run->result.bytes - job->bytes_checked;
         job->bytes_checked = run->result.bytes;
+
+        if (job->sharing) {
+            bytes *= __atomic_load_n(job->sharing, __ATOMIC_RELAXED);
+        }
+
+        cost = ngx_max(cost, bytes * 1000000 / run->limit_rate);
     }
 
     /* a leaky bucket: the work done so far is paid for at "due" */

@@ -46,19 +46,33 @@ typedef struct {
 } ngx_http_background_pool_conf_t;
 
 
+/* the parts of a run that several threads share; others are work alone */
+
+typedef enum {
+    ngx_http_background_work = 0,
+    ngx_http_background_begin,
+    ngx_http_background_finish
+} ngx_http_background_part_e;
+
+
 /*
  * A job, with the run it does first.  The caller fills in what comes before
- * "cpu_usec" and zeroes the rest.
+ * "cpu_usec" and zeroes the rest.  A job that has come home may be continued
+ * with another part.
  */
 
 struct ngx_http_background_job_s {
     ngx_http_background_run_t         run;
+    ngx_http_background_part_e        part;
     void                            (*work)(ngx_http_background_run_t *run);
     void                            (*handler)(ngx_http_background_job_t *job);
     ngx_http_background_cell_t       *cell;        /* shows the progress */
+    ngx_uint_t                       *sharing;     /* counts the jobs on threads
+                                                      that share a run */
 
     /* when it has come home */
     uint64_t                          cpu_usec;    /* thread CPU time */
+    ngx_uint_t                        called;      /* the last part was */
     ngx_uint_t                        cancelled;   /* it stopped early */
 
     /* private */
@@ -67,6 +81,7 @@ struct ngx_http_background_job_s {
     ngx_int_t                         slot;
     ngx_queue_t                       queue;
     ngx_thread_task_t                 task;
+    uint64_t                          part_usec;
     uint64_t                          done;
     uint64_t                          total;
 
@@ -89,16 +104,22 @@ ngx_int_t ngx_http_background_pool_add(ngx_conf_t *cf,
 
 /*
  * start   before the first job
+ * threads how many jobs may run at once
  * post    the job's handler is called on the event loop when it is over; on
  *         NGX_ERROR it is not, and the run's result has the reason
- * cancel  NGX_OK: the job never ran, its handler will not be called;
+ * continue
+ *         in a job's handler, for that job or one that shares its run: the same,
+ *         but with the slot that the first had; on NGX_ERROR, no threads are left
+ * cancel  NGX_OK: the job will not run, nor its handler be called;
  *         NGX_AGAIN: it was told to stop and its handler will be called soon
  * stop    in exit_process, when the threads are gone: calls the handlers of
  *         all jobs that were running
  */
 void ngx_http_background_pool_start(ngx_cycle_t *cycle,
     ngx_http_background_pool_conf_t *pcf);
+ngx_uint_t ngx_http_background_pool_threads(void);
 ngx_int_t ngx_http_background_pool_post(ngx_http_background_job_t *job);
+ngx_int_t ngx_http_background_pool_continue(ngx_http_background_job_t *job);
 ngx_int_t ngx_http_background_pool_cancel(ngx_http_background_job_t *job);
 void ngx_http_background_pool_stop(ngx_cycle_t *cycle);
 

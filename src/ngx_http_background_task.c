@@ -20,14 +20,25 @@
 typedef struct ngx_http_background_runner_s  ngx_http_background_runner_t;
 
 
-/* a run; it begins with the job, and that with what the kind sees */
+/*
+ * A run; it begins with the job, and that with what the kind sees.  Runs that
+ * share their work stand side by side, the first of them leads.
+ */
 
-typedef struct {
+typedef struct ngx_http_background_run_ctx_s  ngx_http_background_run_ctx_t;
+
+struct ngx_http_background_run_ctx_s {
     ngx_http_background_job_t         job;
     ngx_http_background_operation_t  *operation;
     ngx_http_background_runner_t     *runner;
-    ngx_uint_t                        done;       /* unsigned  done:1; */
-} ngx_http_background_run_ctx_t;
+
+    ngx_http_background_run_ctx_t    *lead;
+    ngx_uint_t                        nruns;      /* that share the work */
+    ngx_uint_t                        working;    /* of these, not yet home */
+    ngx_uint_t                        sharing;    /* of these, on threads */
+
+    ngx_uint_t                        active;     /* unsigned  active:1; */
+};
 
 
 struct ngx_http_background_runner_s {
@@ -45,7 +56,7 @@ struct ngx_http_background_runner_s {
     ngx_pool_t                       *pool;
     ngx_http_background_run_ctx_t    *runs;
     ngx_uint_t                        nruns;
-    ngx_uint_t                        pending;    /* runs that are not done */
+    ngx_uint_t                        pending;    /* operations not done */
     uint64_t                          started;
     uint64_t                          started_at;
 
@@ -53,6 +64,7 @@ struct ngx_http_background_runner_s {
     unsigned                          running:1;
     unsigned                          cancelled:1;
     unsigned                          timed_out:1;
+    unsigned                          no_memory:1;
 };
 
 
@@ -99,10 +111,22 @@ static void ngx_http_background_timer_handler(ngx_event_t *ev);
 static void ngx_http_background_cycle_start(ngx_http_background_runner_t *r);
 static ngx_int_t ngx_http_background_cycle_init(
     ngx_http_background_runner_t *r);
+static ngx_uint_t ngx_http_background_threads(
+    ngx_http_background_operation_t *operation);
+static ngx_int_t ngx_http_background_run_init(ngx_http_background_runner_t *r,
+    ngx_http_background_operation_t *operation,
+    ngx_http_background_run_ctx_t *lead, ngx_http_background_run_ctx_t *ctx);
 static void ngx_http_background_job_handler(ngx_http_background_job_t *job);
+static void ngx_http_background_run_share(ngx_http_background_run_ctx_t *lead);
+static void ngx_http_background_run_recall(
+    ngx_http_background_run_ctx_t *lead);
+static void ngx_http_background_run_finish(
+    ngx_http_background_run_ctx_t *lead);
+static void ngx_http_background_run_done(ngx_http_background_run_ctx_t *ctx);
+static void ngx_http_background_run_timed_out(
+    ngx_http_background_run_ctx_t *lead);
 static void ngx_http_background_timeout_handler(ngx_event_t *ev);
 static void ngx_http_background_cycle_cancel(ngx_http_background_runner_t *r);
-static void ngx_http_background_run_done(ngx_http_background_run_ctx_t *ctx);
 static void ngx_http_background_cycle_finish(ngx_http_background_runner_t *r);
 static ngx_http_background_outcome_e ngx_http_background_cycle_gather(
     ngx_http_background_runner_t *r, ngx_http_background_last_t *last,
@@ -461,12 +485,14 @@ ngx_http_background_cycle_start(ngx_http_background_runner_t *r)
     r->running = 1;
     r->cancelled = 0;
     r->timed_out = 0;
+    r->no_memory = 0;
     r->started = ngx_current_msec;
     r->started_at = ngx_http_background_wall_clock();
 
     ngx_http_background_cell_begin(r->cell, r->started);
 
     if (ngx_http_background_cycle_init(r) != NGX_OK) {
+        r->no_memory = 1;
         ngx_http_background_cycle_finish(r);
         return;
     }
@@ -476,11 +502,13 @@ ngx_http_background_cycle_start(ngx_http_background_runner_t *r)
     }
 
     /* what is done at once must not end the cycle while others start */
-    r->pending = r->nruns + 1;
+    r->pending = r->task->operations.nelts + 1;
 
-    for (i = 0; i < r->nruns; i++) {
+    for (i = 0; i < r->nruns; i += ctx->nruns) {
         ctx = &r->runs[i];
         run = &ctx->job.run;
+
+        ctx->active = 1;
 
         if (ctx->operation->kind->start) {
             ctx->operation->kind->start(run);
@@ -499,9 +527,8 @@ ngx_http_background_cycle_start(ngx_http_background_runner_t *r)
 static ngx_int_t
 ngx_http_background_cycle_init(ngx_http_background_runner_t *r)
 {
-    ngx_uint_t                        i, n;
-    ngx_http_background_run_t        *run;
-    ngx_http_background_run_ctx_t    *ctx;
+    ngx_uint_t                        i, j, n;
+    ngx_http_background_run_ctx_t    *lead;
     ngx_http_background_operation_t  *operation;
 
     r->nruns = 0;
@@ -512,36 +539,76 @@ ngx_http_background_cycle_init(ngx_http_background_runner_t *r)
         return NGX_ERROR;
     }
 
-    n = r->task->operations.nelts;
     operation = r->task->operations.elts;
+
+    for (i = 0, n = 0; i < r->task->operations.nelts; i++) {
+        n += ngx_http_background_threads(&operation[i]);
+    }
 
     r->runs = ngx_pcalloc(r->pool, n * sizeof(ngx_http_background_run_ctx_t));
     if (r->runs == NULL) {
         return NGX_ERROR;
     }
 
-    for (i = 0; i < n; i++) {
-        ctx = &r->runs[i];
-        run = &ctx->job.run;
+    for (i = 0; i < r->task->operations.nelts; i++) {
+        lead = &r->runs[r->nruns];
+        n = ngx_http_background_threads(&operation[i]);
 
-        run->pool = ngx_create_pool(NGX_MIN_POOL_SIZE, r->log);
-        if (run->pool == NULL) {
-            return NGX_ERROR;
+        for (j = 0; j < n; j++) {
+            if (ngx_http_background_run_init(r, &operation[i], lead, &lead[j])
+                != NGX_OK)
+            {
+                return NGX_ERROR;
+            }
         }
 
-        run->conf = operation[i].conf;
-        run->log = r->log;
-        run->task = &r->task->zone.name;
-
-        ctx->job.work = operation[i].kind->work;
-        ctx->job.handler = ngx_http_background_job_handler;
-        ctx->job.cell = r->cell;
-
-        ctx->operation = &operation[i];
-        ctx->runner = r;
-
-        r->nruns++;
+        if (operation[i].kind->begin) {
+            lead->job.part = ngx_http_background_begin;
+            lead->job.work = operation[i].kind->begin;
+        }
     }
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_background_threads(ngx_http_background_operation_t *operation)
+{
+    return operation->kind->begin ? ngx_http_background_pool_threads() : 1;
+}
+
+
+static ngx_int_t
+ngx_http_background_run_init(ngx_http_background_runner_t *r,
+    ngx_http_background_operation_t *operation,
+    ngx_http_background_run_ctx_t *lead, ngx_http_background_run_ctx_t *ctx)
+{
+    ngx_http_background_run_t  *run;
+
+    run = &ctx->job.run;
+
+    run->pool = ngx_create_pool(NGX_MIN_POOL_SIZE, r->log);
+    if (run->pool == NULL) {
+        return NGX_ERROR;
+    }
+
+    r->nruns++;
+
+    run->conf = operation->conf;
+    run->log = r->log;
+    run->task = &r->task->zone.name;
+
+    ctx->job.work = operation->kind->work;
+    ctx->job.handler = ngx_http_background_job_handler;
+    ctx->job.cell = r->cell;
+    ctx->job.sharing = operation->kind->begin ? &lead->sharing : NULL;
+
+    ctx->operation = operation;
+    ctx->runner = r;
+    ctx->lead = lead;
+
+    lead->nruns++;
 
     return NGX_OK;
 }
@@ -559,12 +626,140 @@ ngx_http_background_job_handler(ngx_http_background_job_t *job)
 {
     ngx_http_background_run_ctx_t *ctx = (ngx_http_background_run_ctx_t *) job;
 
-    if (job->cancelled && ctx->runner->timed_out) {
-        ngx_http_background_fail(&job->run.result, 0, "timed out");
-        job->run.result.failed += ngx_max(job->run.result.active, 1) - 1;
+    ngx_http_background_run_ctx_t  *lead;
+
+    ctx->active = 0;
+    lead = ctx->lead;
+
+    if (lead->operation->kind->begin == NULL) {
+        ngx_http_background_run_done(lead);
+        return;
     }
 
-    ngx_http_background_run_done(ctx);
+    switch (lead->job.part) {
+
+    case ngx_http_background_begin:
+
+        if (!job->called) {
+            ngx_http_background_run_done(lead);
+            return;
+        }
+
+        if (job->cancelled || job->run.result.failed) {
+            ngx_http_background_run_finish(lead);
+            return;
+        }
+
+        ngx_http_background_run_share(lead);
+        return;
+
+    case ngx_http_background_work:
+
+        ngx_http_background_run_recall(lead);
+
+        if (--lead->working == 0) {
+            ngx_http_background_run_finish(lead);
+        }
+
+        return;
+
+    default: /* ngx_http_background_finish */
+        ngx_http_background_run_done(lead);
+    }
+}
+
+
+/* the leading run has begun: all of them work now */
+
+static void
+ngx_http_background_run_share(ngx_http_background_run_ctx_t *lead)
+{
+    ngx_uint_t                      i;
+    ngx_http_background_run_ctx_t  *ctx;
+
+    lead->job.part = ngx_http_background_work;
+    lead->job.work = lead->operation->kind->work;
+
+    lead->active = 1;
+
+    /* one more, as a job may come home at once */
+    lead->working = 2;
+
+    if (ngx_http_background_pool_continue(&lead->job) != NGX_OK) {
+        ngx_http_background_run_done(lead);
+        return;
+    }
+
+    for (i = 1; i < lead->nruns; i++) {
+        ctx = &lead[i];
+
+        ctx->job.run.ctx = lead->job.run.ctx;
+        ctx->job.run.limit_rate = lead->job.run.limit_rate;
+
+        ctx->active = 1;
+        lead->working++;
+
+        if (ngx_http_background_pool_post(&ctx->job) != NGX_OK) {
+
+            /* the others do its share */
+
+            ngx_memzero(&ctx->job.run.result,
+                        sizeof(ngx_http_background_result_t));
+            ctx->active = 0;
+            lead->working--;
+            break;
+        }
+    }
+
+    if (--lead->working == 0) {
+        ngx_http_background_run_finish(lead);
+    }
+}
+
+
+/* one has found nothing left to do: those that wait for a thread need none */
+
+static void
+ngx_http_background_run_recall(ngx_http_background_run_ctx_t *lead)
+{
+    ngx_uint_t                      i;
+    ngx_http_background_run_ctx_t  *ctx;
+
+    for (i = 0; i < lead->nruns; i++) {
+        ctx = &lead[i];
+
+        if (ctx->active && !ctx->job.posted) {
+            (void) ngx_http_background_pool_cancel(&ctx->job);
+
+            ctx->job.cancelled = 0;
+            ctx->active = 0;
+            lead->working--;
+        }
+    }
+}
+
+
+static void
+ngx_http_background_run_finish(ngx_http_background_run_ctx_t *lead)
+{
+    ngx_http_background_runner_t  *r;
+
+    r = lead->runner;
+
+    lead->job.part = ngx_http_background_finish;
+    lead->job.work = lead->operation->kind->finish;
+
+    if (lead->job.work == NULL) {
+        ngx_http_background_run_done(lead);
+        return;
+    }
+
+    lead->job.cancel = r->cancelled || r->timed_out;
+    lead->active = 1;
+
+    if (ngx_http_background_pool_continue(&lead->job) != NGX_OK) {
+        ngx_http_background_run_done(lead);
+    }
 }
 
 
@@ -575,10 +770,44 @@ ngx_http_background_run_done(ngx_http_background_run_ctx_t *ctx)
 
     r = ctx->runner;
 
-    ctx->done = 1;
+    ctx->active = 0;
+
+    if (r->timed_out) {
+        ngx_http_background_run_timed_out(ctx);
+    }
 
     if (--r->pending == 0) {
         ngx_http_background_cycle_finish(r);
+    }
+}
+
+
+/* what was under way has failed, at least one operation */
+
+static void
+ngx_http_background_run_timed_out(ngx_http_background_run_ctx_t *lead)
+{
+    ngx_uint_t                     i, told;
+    ngx_http_background_job_t     *job;
+    ngx_http_background_result_t  *result;
+
+    told = 0;
+
+    for (i = 0; i < lead->nruns; i++) {
+        job = &lead[i].job;
+        result = &job->run.result;
+
+        if (!job->cancelled) {
+            continue;
+        }
+
+        if (!told) {
+            ngx_http_background_fail(result, 0, "timed out");
+            result->active -= (result->active > 0);
+            told = 1;
+        }
+
+        result->failed += result->active;
     }
 }
 
@@ -609,7 +838,7 @@ ngx_http_background_cycle_cancel(ngx_http_background_runner_t *r)
         ctx = &r->runs[i];
         run = &ctx->job.run;
 
-        if (ctx->done) {
+        if (!ctx->active) {
             continue;
         }
 
@@ -695,7 +924,7 @@ ngx_http_background_cycle_gather(ngx_http_background_runner_t *r,
 
     cancelled = r->cancelled;
 
-    if (r->nruns < r->task->operations.nelts) {
+    if (r->no_memory) {
         p = ngx_slprintf(p, end, "no memory for the cycle");
         last->failed = 1;
     }

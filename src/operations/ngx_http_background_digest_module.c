@@ -74,9 +74,11 @@ static void ngx_http_background_digest_fail(ngx_http_background_digest_t *d,
 
 
 static ngx_http_background_kind_t  ngx_http_background_digest_kind = {
-    NULL,
-    NULL,
-    ngx_http_background_digest_work
+    NULL,                                    /* start */
+    NULL,                                    /* cancel */
+    NULL,                                    /* begin */
+    ngx_http_background_digest_work,         /* work */
+    NULL                                     /* finish */
 };
 
 

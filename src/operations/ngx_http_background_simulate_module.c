@@ -57,16 +57,20 @@ static uint64_t ngx_http_background_thread_usec(void);
 
 
 static ngx_http_background_kind_t  ngx_http_background_simulate_io_kind = {
-    ngx_http_background_simulate_io_start,
-    ngx_http_background_simulate_io_cancel,
-    NULL
+    ngx_http_background_simulate_io_start,   /* start */
+    ngx_http_background_simulate_io_cancel,  /* cancel */
+    NULL,                                    /* begin */
+    NULL,                                    /* work */
+    NULL                                     /* finish */
 };
 
 
 static ngx_http_background_kind_t  ngx_http_background_simulate_cpu_kind = {
-    NULL,
-    NULL,
-    ngx_http_background_simulate_cpu_work
+    NULL,                                    /* start */
+    NULL,                                    /* cancel */
+    NULL,                                    /* begin */
+    ngx_http_background_simulate_cpu_work,   /* work */
+    NULL                                     /* finish */
 };
 
 
