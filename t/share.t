@@ -1,0 +1,116 @@
+# CPU work that several threads share.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use BackgroundKind;
+use BackgroundLife;
+use BackgroundStatus;
+use Test::More;
+
+my $kind = load_kind('share');
+
+start(<<'EOF', '', "$kind\nworker_processes 2;");
+    background_threads 4;
+    background_task all { interval 1h; share 200; }
+EOF
+
+my %task;
+
+poll('all items done', sub {
+    %task = by_name(status());
+
+    return $task{all}{cycles}{completed};
+});
+
+my $last = $task{all}{last};
+
+is($last->{operations}, 200, 'results of all threads are gathered');
+is($last->{bytes}, 2000, 'bytes');
+cmp_ok($last->{wall_seconds}, '<', 200 * 0.002, 'at the same time');
+is(logged(qr/share: all handed out 200 to 4 threads, cancelled 0/), 1,
+   'four threads, then "finish"');
+is(status()->{cpu}{completed}, 4, 'four jobs');
+
+# what cannot begin does not work, but is finished
+
+reconfigure('interval 1h; share 200;',
+            'interval 10ms; retry 1h; share 200 fail;');
+
+poll('failed', sub {
+    %task = by_name(status());
+    return $task{all}{cycles}{failed};
+});
+
+is($task{all}{last}{error}, 'share "200": begin failed', 'error');
+is($task{all}{last}{failed}, 1, 'once');
+is(logged(qr/share: all handed out 0 to 0 threads, cancelled 0/), 1,
+   'finished');
+
+# a cycle that is timed out
+
+reconfigure('retry 1h; share 200 fail;',
+            'retry 10ms; timeout 200ms; share 100000;');
+
+poll('timed out', sub {
+    %task = by_name(status());
+    return $task{all}{cycles}{failed} >= 2;
+});
+
+is($task{all}{last}{error}, 'share "100000": timed out', 'error');
+is($task{all}{last}{failed}, 4, 'what was under way');
+cmp_ok(logged(qr/share: all handed out \d+ to 4 threads, cancelled 1/), '>=', 1,
+   'told to finish');
+
+# threads that others use are not waited for
+
+reconfigure('timeout 200ms; share 100000; }', <<'EOF');
+    share 50; }
+    background_task burn { simulate_cpu 1h; }
+    background_task burn2 { simulate_cpu 1h; }
+    background_task burn3 { simulate_cpu 1h; }
+EOF
+
+poll('the only thread does all', sub {
+    my $status = status();
+    %task = by_name($status);
+
+    return 3 == (grep { ($task{$_} || {})->{running} } qw/ burn burn2 burn3 /)
+           && logged(qr/share: all handed out 50 to 1 threads, cancelled 0/);
+});
+
+poll('none is left waiting', sub {
+    my $cpu = status()->{cpu};
+    return $cpu->{running} == 3 && $cpu->{queued} == 0;
+});
+
+# exit in the middle
+
+my $generation = status()->{generation};
+
+reconfigure('share 50;', 'share 100001;');
+
+poll('runs again', sub {
+    my $status = status();
+    %task = by_name($status);
+
+    return $status->{generation} > $generation
+           && $status->{cpu}{running} == 4 && $task{all}{running}
+           && (my @workers = workers()) == 2;
+});
+
+my $n = logged(qr/share: all handed out .* cancelled 1/);
+my @old = workers();
+
+signal('HUP');
+
+poll('old workers are gone', sub { !grep { kill 0, $_ } @old });
+
+is(logged(qr/share: all handed out .* cancelled 1/), $n + 1,
+   'finished at exit');
+
+stop();
+done_testing();
