@@ -400,9 +400,9 @@ ngx_http_background_runner_release(ngx_http_background_runner_t *r)
 static void
 ngx_http_background_runner_arm(ngx_http_background_runner_t *r)
 {
-    uint64_t                     due;
-    ngx_msec_t                   delay, longest;
-    ngx_http_background_task_t  *task;
+    ngx_msec_t                          delay, longest;
+    ngx_http_background_task_t         *task;
+    const ngx_http_background_stats_t  *stats;
 
     task = r->task;
 
@@ -412,16 +412,18 @@ ngx_http_background_runner_arm(ngx_http_background_runner_t *r)
         return;
     }
 
-    due = ngx_http_background_cell_stats(r->cell)->due;
+    stats = ngx_http_background_cell_stats(r->cell);
 
-    if (due == 0) {
+    if (stats->due == 0) {
         delay = ngx_random() % (task->jitter + 1);
 
     } else {
-        /* the interval may have become shorter since it was due */
+        /* the configuration may have a shorter time since it was due */
 
-        longest = ngx_max(task->interval + task->jitter, task->retry_max);
-        delay = (due > ngx_current_msec) ? due - ngx_current_msec : 0;
+        longest = stats->failures ? task->retry_max
+                                  : task->interval + task->jitter;
+        delay = (stats->due > ngx_current_msec) ? stats->due - ngx_current_msec
+                                                : 0;
         delay = ngx_min(delay, longest);
     }
 
