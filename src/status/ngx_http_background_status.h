@@ -73,8 +73,34 @@ typedef struct {
 } ngx_http_background_status_t;
 
 
-void ngx_http_background_write_json(ngx_http_background_writer_t *w,
-    ngx_http_background_status_t *status);
+/* a format of the answer */
+
+typedef struct ngx_http_background_format_s  ngx_http_background_format_t;
+
+struct ngx_http_background_format_s {
+    ngx_str_t                             name;   /* in the directive */
+    ngx_str_t                             type;   /* Content-Type */
+    void                                (*write)(
+                                         ngx_http_background_writer_t *w,
+                                         ngx_http_background_status_t *status);
+
+    /* optional: what a client gets whose "Accept" names that type */
+    const ngx_http_background_format_t   *other;
+
+    /* optional: adds header fields */
+    ngx_int_t                           (*headers)(ngx_http_request_t *r);
+};
+
+
+extern const ngx_http_background_format_t  ngx_http_background_json;
+
+
+void ngx_http_background_view_read(ngx_http_background_view_t *view,
+    ngx_http_background_zone_conf_t *zcf, ngx_http_background_task_t *task);
+ngx_uint_t ngx_http_background_accept(ngx_http_request_t *r,
+    const ngx_str_t *type);
+ngx_int_t ngx_http_background_add_header(ngx_http_request_t *r, ngx_str_t *key,
+    ngx_str_t *value);
 
 
 /* a place for "size" bytes, at most NGX_HTTP_BACKGROUND_WRITE_MAX, or NULL */

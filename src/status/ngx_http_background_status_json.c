@@ -7,6 +7,8 @@
 #include "ngx_http_background_status.h"
 
 
+static void ngx_http_background_json_write(ngx_http_background_writer_t *w,
+    ngx_http_background_status_t *status);
 static void ngx_http_background_json_cpu(ngx_http_background_writer_t *w,
     ngx_http_background_status_t *status);
 static void ngx_http_background_json_task(ngx_http_background_writer_t *w,
@@ -31,8 +33,17 @@ static const char  *ngx_http_background_states[] = {
 };
 
 
-void
-ngx_http_background_write_json(ngx_http_background_writer_t *w,
+const ngx_http_background_format_t  ngx_http_background_json = {
+    ngx_string("json"),
+    ngx_string("application/json"),
+    ngx_http_background_json_write,
+    NULL,
+    NULL
+};
+
+
+static void
+ngx_http_background_json_write(ngx_http_background_writer_t *w,
     ngx_http_background_status_t *status)
 {
     uint64_t                          uptime;

@@ -16,10 +16,11 @@ typedef struct {
 
 
 typedef struct {
-    ngx_array_t  *names;              /* of ngx_str_t, NULL: all tasks */
-    ngx_uint_t    failing;            /* status code, 0: 200 */
-    ngx_uint_t    brief;
-    ngx_uint_t    configured;
+    const ngx_http_background_format_t   *format;     /* NULL: no directive */
+    ngx_array_t                          *names;      /* of ngx_str_t, NULL:
+                                                         all tasks */
+    ngx_uint_t                            failing;    /* code, 0: 200 */
+    ngx_uint_t                            brief;
 } ngx_http_background_status_loc_conf_t;
 
 
@@ -41,17 +42,18 @@ static ngx_int_t ngx_http_background_status_add_name(ngx_conf_t *cf,
     ngx_http_background_status_loc_conf_t *blcf, ngx_str_t *name);
 
 static ngx_int_t ngx_http_background_status_handler(ngx_http_request_t *r);
+static ngx_int_t ngx_http_background_status_headers(ngx_http_request_t *r,
+    const ngx_http_background_format_t *format);
 static ngx_int_t ngx_http_background_status_read(ngx_http_request_t *r,
     ngx_http_background_status_t *status);
 static ngx_uint_t ngx_http_background_status_selects(
     ngx_http_background_status_loc_conf_t *blcf, ngx_str_t *name);
-static void ngx_http_background_view_read(ngx_http_background_view_t *view,
-    ngx_http_background_zone_conf_t *zcf, ngx_http_background_task_t *task);
-static void ngx_http_background_view_add(ngx_http_background_view_t *view,
-    ngx_http_background_snapshot_t *snapshot);
-static void ngx_http_background_view_add_live(ngx_http_background_view_t *view,
-    ngx_http_background_snapshot_t *snapshot);
-static ngx_int_t ngx_http_background_status_no_store(ngx_http_request_t *r);
+
+
+static const ngx_http_background_format_t  *ngx_http_background_formats[] = {
+    &ngx_http_background_json,
+    NULL
+};
 
 
 static ngx_command_t  ngx_http_background_status_commands[] = {
@@ -163,17 +165,16 @@ ngx_http_background_status_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 {
     ngx_http_background_status_loc_conf_t *blcf = conf;
 
-    ngx_int_t                         n;
-    ngx_str_t                        *value, name;
-    ngx_uint_t                        i;
-    ngx_http_core_loc_conf_t         *clcf;
-    ngx_http_background_main_conf_t  *bmcf;
+    ngx_int_t                             n;
+    ngx_str_t                            *value, name;
+    ngx_uint_t                            i;
+    ngx_http_core_loc_conf_t             *clcf;
+    ngx_http_background_main_conf_t      *bmcf;
+    const ngx_http_background_format_t  **format;
 
-    if (blcf->configured) {
+    if (blcf->format) {
         return "is duplicate";
     }
-
-    blcf->configured = 1;
 
     bmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_background_module);
     bmcf->used = 1;
@@ -181,8 +182,17 @@ ngx_http_background_status_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     value = cf->args->elts;
     i = 1;
 
-    if (cf->args->nelts > 1 && ngx_strcmp(value[1].data, "json") == 0) {
-        i++;
+    blcf->format = ngx_http_background_formats[0];
+
+    for (format = ngx_http_background_formats; *format; format++) {
+
+        if (cf->args->nelts > 1
+            && ngx_strcmp(value[1].data, (*format)->name.data) == 0)
+        {
+            blcf->format = *format;
+            i++;
+            break;
+        }
     }
 
     for ( /* void */ ; i < cf->args->nelts; i++) {
@@ -277,8 +287,10 @@ static ngx_int_t
 ngx_http_background_status_handler(ngx_http_request_t *r)
 {
     ngx_int_t                               rc;
+    ngx_uint_t                              quality;
     ngx_http_background_writer_t            w;
     ngx_http_background_status_t            status;
+    const ngx_http_background_format_t     *format;
     ngx_http_background_status_loc_conf_t  *blcf;
 
     if (!(r->method & (NGX_HTTP_GET|NGX_HTTP_HEAD))) {
@@ -292,6 +304,17 @@ ngx_http_background_status_handler(ngx_http_request_t *r)
 
     blcf = ngx_http_get_module_loc_conf(r, ngx_http_background_status_module);
 
+    format = blcf->format;
+
+    if (format->other) {
+        quality = ngx_http_background_accept(r, &format->other->type);
+
+        if (quality && quality >= ngx_http_background_accept(r, &format->type))
+        {
+            format = format->other;
+        }
+    }
+
     if (ngx_http_background_status_read(r, &status) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
@@ -300,7 +323,7 @@ ngx_http_background_status_handler(ngx_http_request_t *r)
 
     w.pool = r->pool;
 
-    ngx_http_background_write_json(&w, &status);
+    format->write(&w, &status);
 
     if (w.failed) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -309,14 +332,11 @@ ngx_http_background_status_handler(ngx_http_request_t *r)
     w.last->buf->last_buf = (r == r->main);
     w.last->buf->last_in_chain = 1;
 
-    ngx_str_set(&r->headers_out.content_type, "application/json");
-    r->headers_out.content_type_len = r->headers_out.content_type.len;
     r->headers_out.content_length_n = w.size;
-
     r->headers_out.status = (status.unhealthy && blcf->failing)
                             ? blcf->failing : NGX_HTTP_OK;
 
-    if (ngx_http_background_status_no_store(r) != NGX_OK) {
+    if (ngx_http_background_status_headers(r, format) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
     }
 
@@ -327,6 +347,65 @@ ngx_http_background_status_handler(ngx_http_request_t *r)
     }
 
     return ngx_http_output_filter(r, w.out);
+}
+
+
+static ngx_int_t
+ngx_http_background_status_headers(ngx_http_request_t *r,
+    const ngx_http_background_format_t *format)
+{
+    u_char     *p;
+    ngx_str_t   key, value;
+
+    r->headers_out.content_type = format->type;
+    r->headers_out.content_type_len = format->type.len;
+
+    /* without parameters, for filters that look at types */
+
+    p = ngx_strlchr(format->type.data, format->type.data + format->type.len,
+                    ';');
+    if (p) {
+        r->headers_out.content_type_len = p - format->type.data;
+    }
+
+    ngx_str_set(&key, "Cache-Control");
+    ngx_str_set(&value, "no-store");
+
+    if (ngx_http_background_add_header(r, &key, &value) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (format->other) {
+        ngx_str_set(&key, "Vary");
+        ngx_str_set(&value, "Accept");
+
+        if (ngx_http_background_add_header(r, &key, &value) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    return format->headers ? format->headers(r) : NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_background_add_header(ngx_http_request_t *r, ngx_str_t *key,
+    ngx_str_t *value)
+{
+    ngx_table_elt_t  *h;
+
+    h = ngx_list_push(&r->headers_out.headers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(h, sizeof(ngx_table_elt_t));
+
+    h->hash = 1;
+    h->key = *key;
+    h->value = *value;
+
+    return NGX_OK;
 }
 
 
@@ -403,172 +482,6 @@ ngx_http_background_status_selects(ngx_http_background_status_loc_conf_t *blcf,
     }
 
     return 0;
-}
-
-
-static void
-ngx_http_background_view_read(ngx_http_background_view_t *view,
-    ngx_http_background_zone_conf_t *zcf, ngx_http_background_task_t *task)
-{
-    ngx_uint_t                       n;
-    ngx_http_background_cell_t      *cell;
-    ngx_http_background_snapshot_t   snapshot;
-
-    ngx_memzero(view, sizeof(ngx_http_background_view_t));
-
-    view->task = task;
-    view->healthy = 1;
-
-    /* there are more cells than workers after their number was lowered */
-
-    for (n = 0; /* void */ ; n++) {
-
-        cell = ngx_http_background_cell(task->zone.record, n);
-        if (cell == NULL) {
-            break;
-        }
-
-        ngx_http_background_cell_read(zcf->zone, cell, &snapshot);
-        ngx_http_background_view_add(view, &snapshot);
-
-        if (n < task->zone.cells) {
-            ngx_http_background_view_add_live(view, &snapshot);
-        }
-    }
-
-    view->last_failed = view->stats.last.finished_at
-                        && !view->stats.last.success;
-
-    if (ngx_http_background_record_crashes(task->zone.record)
-        >= NGX_HTTP_BACKGROUND_CRASHES)
-    {
-        view->state = ngx_http_background_quarantined;
-        view->due = 0;
-
-    } else if (view->running) {
-        view->state = ngx_http_background_running;
-
-    } else if (view->leased == 0) {
-        view->state = ngx_http_background_stopped;
-
-    } else if (view->stats.failures) {
-        view->state = ngx_http_background_retrying;
-
-    } else {
-        view->state = ngx_http_background_waiting;
-    }
-}
-
-
-static void
-ngx_http_background_view_add(ngx_http_background_view_t *view,
-    ngx_http_background_snapshot_t *snapshot)
-{
-    ngx_uint_t                    i;
-    ngx_http_background_stats_t  *sum, *stats;
-
-    sum = &view->stats;
-    stats = &snapshot->stats;
-
-    sum->cycles_completed += stats->cycles_completed;
-    sum->cycles_failed += stats->cycles_failed;
-    sum->cycles_cancelled += stats->cycles_cancelled;
-    sum->operations_completed += stats->operations_completed;
-    sum->operations_failed += stats->operations_failed;
-    sum->bytes += stats->bytes;
-    sum->io_time += stats->io_time;
-    sum->cpu_usec += stats->cpu_usec;
-    sum->wall_time += stats->wall_time;
-
-    for (i = 0; i <= NGX_HTTP_BACKGROUND_BUCKETS; i++) {
-        sum->buckets[i] += stats->buckets[i];
-    }
-
-    sum->success_at = ngx_max(sum->success_at, stats->success_at);
-
-    if (stats->last.finished_at > sum->last.finished_at) {
-        sum->last = stats->last;
-    }
-
-    if (stats->failure_at > sum->failure_at) {
-        sum->failure_at = stats->failure_at;
-        sum->error_len = stats->error_len;
-        ngx_memcpy(sum->error, stats->error, stats->error_len);
-    }
-}
-
-
-/* what only counts where a worker is in charge of the cell */
-
-static void
-ngx_http_background_view_add_live(ngx_http_background_view_t *view,
-    ngx_http_background_snapshot_t *snapshot)
-{
-    uint64_t                      since, allowed;
-    ngx_http_background_task_t   *task;
-    ngx_http_background_stats_t  *stats;
-
-    task = view->task;
-    stats = &snapshot->stats;
-
-    view->stats.failures = ngx_max(view->stats.failures, stats->failures);
-
-    if (stats->unhealthy) {
-        view->healthy = 0;
-    }
-
-    since = stats->ended ? stats->ended : snapshot->created;
-    allowed = ngx_max(task->interval + task->jitter, task->retry_max);
-    allowed = task->timeout ? allowed + task->timeout : 3 * allowed;
-
-    if (ngx_current_msec > since + allowed) {
-        view->overdue = 1;
-    }
-
-    if (!snapshot->leased) {
-        return;
-    }
-
-    view->leased++;
-    view->pid = snapshot->pid;
-    view->worker = snapshot->worker;
-
-    if (snapshot->started) {
-        view->running++;
-
-        if (view->started == 0 || snapshot->started < view->started) {
-            view->started = snapshot->started;
-        }
-
-        view->progress_done += snapshot->progress_done;
-        view->progress_total += snapshot->progress_total;
-
-        return;
-    }
-
-    if (stats->due && (view->due == 0 || stats->due < view->due)) {
-        view->due = stats->due;
-    }
-}
-
-
-static ngx_int_t
-ngx_http_background_status_no_store(ngx_http_request_t *r)
-{
-    ngx_table_elt_t  *h;
-
-    h = ngx_list_push(&r->headers_out.headers);
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_memzero(h, sizeof(ngx_table_elt_t));
-
-    h->hash = 1;
-    ngx_str_set(&h->key, "Cache-Control");
-    ngx_str_set(&h->value, "no-store");
-
-    return NGX_OK;
 }
 
 

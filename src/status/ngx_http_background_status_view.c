@@ -1,0 +1,162 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+/* What the zone says of a task, all its cells together. */
+
+
+#include "ngx_http_background_status.h"
+
+
+static void ngx_http_background_view_add(ngx_http_background_view_t *view,
+    ngx_http_background_snapshot_t *snapshot);
+static void ngx_http_background_view_add_live(ngx_http_background_view_t *view,
+    ngx_http_background_snapshot_t *snapshot);
+
+
+void
+ngx_http_background_view_read(ngx_http_background_view_t *view,
+    ngx_http_background_zone_conf_t *zcf, ngx_http_background_task_t *task)
+{
+    ngx_uint_t                       n;
+    ngx_http_background_cell_t      *cell;
+    ngx_http_background_snapshot_t   snapshot;
+
+    ngx_memzero(view, sizeof(ngx_http_background_view_t));
+
+    view->task = task;
+    view->healthy = 1;
+
+    /* there are more cells than workers after their number was lowered */
+
+    for (n = 0; /* void */ ; n++) {
+
+        cell = ngx_http_background_cell(task->zone.record, n);
+        if (cell == NULL) {
+            break;
+        }
+
+        ngx_http_background_cell_read(zcf->zone, cell, &snapshot);
+        ngx_http_background_view_add(view, &snapshot);
+
+        if (n < task->zone.cells) {
+            ngx_http_background_view_add_live(view, &snapshot);
+        }
+    }
+
+    view->last_failed = view->stats.last.finished_at
+                        && !view->stats.last.success;
+
+    if (ngx_http_background_record_crashes(task->zone.record)
+        >= NGX_HTTP_BACKGROUND_CRASHES)
+    {
+        view->state = ngx_http_background_quarantined;
+        view->due = 0;
+
+    } else if (view->running) {
+        view->state = ngx_http_background_running;
+
+    } else if (view->leased == 0) {
+        view->state = ngx_http_background_stopped;
+
+    } else if (view->stats.failures) {
+        view->state = ngx_http_background_retrying;
+
+    } else {
+        view->state = ngx_http_background_waiting;
+    }
+}
+
+
+static void
+ngx_http_background_view_add(ngx_http_background_view_t *view,
+    ngx_http_background_snapshot_t *snapshot)
+{
+    ngx_uint_t                    i;
+    ngx_http_background_stats_t  *sum, *stats;
+
+    sum = &view->stats;
+    stats = &snapshot->stats;
+
+    sum->cycles_completed += stats->cycles_completed;
+    sum->cycles_failed += stats->cycles_failed;
+    sum->cycles_cancelled += stats->cycles_cancelled;
+    sum->operations_completed += stats->operations_completed;
+    sum->operations_failed += stats->operations_failed;
+    sum->bytes += stats->bytes;
+    sum->io_time += stats->io_time;
+    sum->cpu_usec += stats->cpu_usec;
+    sum->wall_time += stats->wall_time;
+
+    for (i = 0; i <= NGX_HTTP_BACKGROUND_BUCKETS; i++) {
+        sum->buckets[i] += stats->buckets[i];
+    }
+
+    sum->success_at = ngx_max(sum->success_at, stats->success_at);
+
+    if (stats->last.finished_at > sum->last.finished_at) {
+        sum->last = stats->last;
+    }
+
+    if (stats->failure_at > sum->failure_at) {
+        sum->failure_at = stats->failure_at;
+        sum->error_len = stats->error_len;
+        ngx_memcpy(sum->error, stats->error, stats->error_len);
+    }
+}
+
+
+/* what only counts where a worker is in charge of the cell */
+
+static void
+ngx_http_background_view_add_live(ngx_http_background_view_t *view,
+    ngx_http_background_snapshot_t *snapshot)
+{
+    uint64_t                      since, allowed;
+    ngx_http_background_task_t   *task;
+    ngx_http_background_stats_t  *stats;
+
+    task = view->task;
+    stats = &snapshot->stats;
+
+    view->stats.failures = ngx_max(view->stats.failures, stats->failures);
+
+    if (stats->unhealthy) {
+        view->healthy = 0;
+    }
+
+    since = stats->ended ? stats->ended : snapshot->created;
+    allowed = ngx_max(task->interval + task->jitter, task->retry_max);
+    allowed = task->timeout ? allowed + task->timeout : 3 * allowed;
+
+    if (ngx_current_msec > since + allowed) {
+        view->overdue = 1;
+    }
+
+    if (!snapshot->leased) {
+        return;
+    }
+
+    view->leased++;
+    view->pid = snapshot->pid;
+    view->worker = snapshot->worker;
+
+    if (snapshot->started) {
+        view->running++;
+
+        if (view->started == 0 || snapshot->started < view->started) {
+            view->started = snapshot->started;
+        }
+
+        view->progress_done += snapshot->progress_done;
+        view->progress_total += snapshot->progress_total;
+
+        return;
+    }
+
+    if (stats->due && (view->due == 0 || stats->due < view->due)) {
+        view->due = stats->due;
+    }
+}
