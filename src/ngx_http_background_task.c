@@ -400,7 +400,8 @@ ngx_http_background_runner_release(ngx_http_background_runner_t *r)
 static void
 ngx_http_background_runner_arm(ngx_http_background_runner_t *r)
 {
-    ngx_msec_t                          delay, longest;
+    uint64_t                            due;
+    ngx_msec_t                          longest;
     ngx_http_background_task_t         *task;
     const ngx_http_background_stats_t  *stats;
 
@@ -415,19 +416,23 @@ ngx_http_background_runner_arm(ngx_http_background_runner_t *r)
     stats = ngx_http_background_cell_stats(r->cell);
 
     if (stats->due == 0) {
-        delay = ngx_random() % (task->jitter + 1);
+        due = ngx_current_msec + ngx_random() % (task->jitter + 1);
 
     } else {
         /* the configuration may have a shorter time since it was due */
 
         longest = stats->failures ? task->retry_max
                                   : task->interval + task->jitter;
-        delay = (stats->due > ngx_current_msec) ? stats->due - ngx_current_msec
-                                                : 0;
-        delay = ngx_min(delay, longest);
+        due = ngx_min(stats->due, ngx_current_msec + longest);
     }
 
-    ngx_add_timer(&r->timer, delay);
+    if (due != stats->due) {
+        ngx_http_background_cell_edit(r->cell)->due = due;
+        ngx_http_background_cell_publish(r->cell);
+    }
+
+    ngx_add_timer(&r->timer,
+                  (due > ngx_current_msec) ? due - ngx_current_msec : 0);
 }
 
 

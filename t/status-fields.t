@@ -60,10 +60,10 @@ my %bad = (
 
 my %new = (
     (map { $_ => $good{$_} } grep { !/^last\./ } keys %good),
-    last => 'null', last_success => 'null', next => 'null',
+    last => 'null', last_success => 'null',
 );
 
-my %running = (%new, running_seconds => 'seconds');
+my %running = (%new, running_seconds => 'seconds', next => 'null');
 
 my %progress = (
     (map { $_ => $running{$_} } grep { $_ ne 'progress' } keys %running),
