@@ -1,0 +1,531 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+/* "connect": opens connections and closes them. */
+
+
+#include <ngx_http_background.h>
+
+#include <ngx_event.h>
+#include <ngx_event_connect.h>
+
+
+#define NGX_HTTP_BACKGROUND_CONNECT_MAX       100000
+#define NGX_HTTP_BACKGROUND_CONNECT_MAX_TIME  (24 * 60 * 60 * 1000)
+
+/* connections begun in one pass of the event loop; some 0.5 ms */
+#define NGX_HTTP_BACKGROUND_CONNECT_SLICE     32
+
+
+typedef struct {
+    ngx_addr_t                         *addrs;
+    ngx_uint_t                          naddrs;
+    ngx_uint_t                          count;
+    ngx_msec_t                          timeout;
+} ngx_http_background_connect_conf_t;
+
+
+typedef struct ngx_http_background_connect_s  ngx_http_background_connect_t;
+
+
+typedef struct {
+    ngx_http_background_connect_t      *connect;
+    ngx_connection_t                   *connection;   /* NULL: not open */
+    ngx_msec_t                          started;
+    ngx_uint_t                          addr;         /* being tried */
+} ngx_http_background_connect_peer_t;
+
+
+struct ngx_http_background_connect_s {
+    ngx_http_background_run_t          *run;
+    ngx_http_background_connect_peer_t *peers;
+    ngx_uint_t                          npeers;       /* begun */
+    ngx_event_t                         event;        /* begins the next ones */
+    ngx_log_t                           log;
+};
+
+
+static char *ngx_http_background_connect(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static ngx_int_t ngx_http_background_connect_addr(ngx_conf_t *cf,
+    ngx_http_background_connect_conf_t *ccf);
+static ngx_int_t ngx_http_background_connect_param(ngx_conf_t *cf,
+    ngx_str_t *value, ngx_http_background_connect_conf_t *ccf);
+
+static void ngx_http_background_connect_start(ngx_http_background_run_t *run);
+static void ngx_http_background_connect_cancel(ngx_http_background_run_t *run);
+static void ngx_http_background_connect_slice(ngx_event_t *ev);
+static void ngx_http_background_connect_try(
+    ngx_http_background_connect_peer_t *peer);
+static ngx_int_t ngx_http_background_connect_open(
+    ngx_http_background_connect_peer_t *peer);
+static void ngx_http_background_connect_handler(ngx_event_t *ev);
+static ngx_err_t ngx_http_background_connect_error(ngx_connection_t *c);
+static ngx_int_t ngx_http_background_connect_fail(
+    ngx_http_background_connect_peer_t *peer, ngx_err_t err, const char *text);
+static void ngx_http_background_connect_close(
+    ngx_http_background_connect_peer_t *peer);
+static void ngx_http_background_connect_over(
+    ngx_http_background_connect_peer_t *peer);
+
+
+static ngx_http_background_kind_t  ngx_http_background_connect_kind = {
+    ngx_http_background_connect_start,       /* start */
+    ngx_http_background_connect_cancel,      /* cancel */
+    NULL,                                    /* begin */
+    NULL,                                    /* work */
+    NULL                                     /* finish */
+};
+
+
+static ngx_command_t  ngx_http_background_connect_commands[] = {
+
+    { ngx_string("connect"),
+      NGX_HTTP_BACKGROUND_TASK_CONF|NGX_CONF_TAKE123,
+      ngx_http_background_connect,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_background_connect_module_ctx = {
+    NULL,                                  /* preconfiguration */
+    NULL,                                  /* postconfiguration */
+
+    NULL,                                  /* create main configuration */
+    NULL,                                  /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    NULL,                                  /* create location configuration */
+    NULL                                   /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_background_connect_module = {
+    NGX_MODULE_V1,
+    &ngx_http_background_connect_module_ctx, /* module context */
+    ngx_http_background_connect_commands,  /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    NULL,                                  /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    NULL,                                  /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static char *
+ngx_http_background_connect(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t                           *value;
+    ngx_uint_t                           i;
+    ngx_http_background_connect_conf_t  *ccf;
+
+    ccf = ngx_pcalloc(cf->pool, sizeof(ngx_http_background_connect_conf_t));
+    if (ccf == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    ccf->count = 1;
+    ccf->timeout = 5000;
+
+    value = cf->args->elts;
+
+    for (i = 2; i < cf->args->nelts; i++) {
+        if (ngx_http_background_connect_param(cf, &value[i], ccf) != NGX_OK) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    if (ngx_http_background_connect_addr(cf, ccf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    return ngx_http_background_add_operation(cf,
+                                      &ngx_http_background_connect_kind, ccf);
+}
+
+
+static ngx_int_t
+ngx_http_background_connect_addr(ngx_conf_t *cf,
+    ngx_http_background_connect_conf_t *ccf)
+{
+    ngx_url_t   u;
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    ngx_memzero(&u, sizeof(ngx_url_t));
+
+    u.url = value[1];
+
+    if (ngx_parse_url(cf->pool, &u) != NGX_OK) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "%s in address \"%V\" of \"%V\" directive, "
+                           "it must be \"HOST:PORT\" or \"unix:PATH\"",
+                           u.err ? u.err : "no memory", &value[1], &value[0]);
+        return NGX_ERROR;
+    }
+
+    if (u.no_port) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "no port in address \"%V\" of \"%V\" directive, "
+                           "it must be \"HOST:PORT\" or \"unix:PATH\"",
+                           &value[1], &value[0]);
+        return NGX_ERROR;
+    }
+
+    ccf->addrs = u.addrs;
+    ccf->naddrs = u.naddrs;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_connect_param(ngx_conf_t *cf, ngx_str_t *value,
+    ngx_http_background_connect_conf_t *ccf)
+{
+    ngx_int_t   n;
+    ngx_str_t   s;
+
+    if (ngx_strncmp(value->data, "timeout=", 8) == 0) {
+        s.data = value->data + 8;
+        s.len = value->len - 8;
+
+        n = ngx_parse_time(&s, 0);
+
+        if (n < 1 || n > NGX_HTTP_BACKGROUND_CONNECT_MAX_TIME) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid time \"%V\" in \"connect\" directive, "
+                               "it must be from 1ms to 24h", value);
+            return NGX_ERROR;
+        }
+
+        ccf->timeout = n;
+
+        return NGX_OK;
+    }
+
+    if (ngx_strncmp(value->data, "count=", 6) == 0) {
+        n = ngx_atoi(value->data + 6, value->len - 6);
+
+        if (n < 1 || n > NGX_HTTP_BACKGROUND_CONNECT_MAX) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid count \"%V\" in \"connect\" directive, "
+                               "it must be a number from 1 to %d",
+                               value, NGX_HTTP_BACKGROUND_CONNECT_MAX);
+            return NGX_ERROR;
+        }
+
+        ccf->count = n;
+
+        return NGX_OK;
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "unknown parameter \"%V\" in \"connect\" directive",
+                       value);
+
+    return NGX_ERROR;
+}
+
+
+static void
+ngx_http_background_connect_start(ngx_http_background_run_t *run)
+{
+    ngx_http_background_connect_t       *connect;
+    ngx_http_background_connect_conf_t  *ccf;
+
+    ccf = run->conf;
+
+    connect = ngx_pcalloc(run->pool, sizeof(ngx_http_background_connect_t));
+    if (connect == NULL) {
+        goto failed;
+    }
+
+    connect->peers = ngx_pcalloc(run->pool, ccf->count
+                                * sizeof(ngx_http_background_connect_peer_t));
+    if (connect->peers == NULL) {
+        goto failed;
+    }
+
+    connect->run = run;
+
+    connect->event.handler = ngx_http_background_connect_slice;
+    connect->event.data = connect;
+    connect->event.log = run->log;
+
+    /* what nginx logs of each connection is in the run's failure, once */
+    connect->log = *run->log;
+    connect->log.log_level = NGX_LOG_EMERG;
+
+    run->ctx = connect;
+    run->result.active = ccf->count;
+
+    ngx_http_background_connect_slice(&connect->event);
+
+    return;
+
+failed:
+
+    ngx_http_background_fail(&run->result, 0, "no memory");
+    ngx_http_background_done(run);
+}
+
+
+static void
+ngx_http_background_connect_cancel(ngx_http_background_run_t *run)
+{
+    ngx_uint_t                      i;
+    ngx_http_background_connect_t  *connect;
+
+    connect = run->ctx;
+
+    if (connect->event.posted) {
+        ngx_delete_posted_event(&connect->event);
+    }
+
+    for (i = 0; i < connect->npeers; i++) {
+        ngx_http_background_connect_close(&connect->peers[i]);
+    }
+}
+
+
+static void
+ngx_http_background_connect_slice(ngx_event_t *ev)
+{
+    ngx_http_background_connect_t *connect = ev->data;
+
+    ngx_uint_t                           i, n;
+    ngx_http_background_connect_conf_t  *ccf;
+    ngx_http_background_connect_peer_t  *peer;
+
+    ccf = connect->run->conf;
+
+    peer = &connect->peers[connect->npeers];
+    n = ngx_min(NGX_HTTP_BACKGROUND_CONNECT_SLICE,
+                ccf->count - connect->npeers);
+
+    connect->npeers += n;
+
+    if (connect->npeers < ccf->count) {
+        ngx_post_event(ev, &ngx_posted_next_events);
+    }
+
+    /* the run may be gone with the last one */
+
+    for (i = 0; i < n; i++) {
+        peer[i].connect = connect;
+        peer[i].started = ngx_current_msec;
+
+        ngx_http_background_connect_try(&peer[i]);
+    }
+}
+
+
+/* begins with the first address that does not fail at once */
+
+static void
+ngx_http_background_connect_try(ngx_http_background_connect_peer_t *peer)
+{
+    ngx_int_t  rc;
+
+    do {
+        rc = ngx_http_background_connect_open(peer);
+
+    } while (rc == NGX_DECLINED);
+
+    if (rc != NGX_AGAIN) {
+        ngx_http_background_connect_over(peer);
+    }
+}
+
+
+/*
+ * NGX_OK: connected; NGX_AGAIN: under way; NGX_DECLINED: failed, the next
+ * address is to be tried; NGX_ERROR: failed
+ */
+
+static ngx_int_t
+ngx_http_background_connect_open(ngx_http_background_connect_peer_t *peer)
+{
+    ngx_int_t                            rc;
+    ngx_addr_t                          *addr;
+    ngx_connection_t                    *c;
+    ngx_peer_connection_t                pc;
+    ngx_http_background_connect_t       *connect;
+    ngx_http_background_connect_conf_t  *ccf;
+
+    connect = peer->connect;
+    ccf = connect->run->conf;
+    addr = &ccf->addrs[peer->addr];
+
+    /* before nginx closes clients' connections to have free ones */
+
+    if (ngx_cycle->free_connection_n <= ngx_cycle->connection_n / 16) {
+        ngx_http_background_fail(&connect->run->result, 0,
+                                 "too few free connections, %ui of "
+                                 "%ui \"worker_connections\" are in use",
+                                 ngx_cycle->connection_n
+                                 - ngx_cycle->free_connection_n,
+                                 ngx_cycle->connection_n);
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(&pc, sizeof(ngx_peer_connection_t));
+
+    pc.sockaddr = addr->sockaddr;
+    pc.socklen = addr->socklen;
+    pc.name = &addr->name;
+    pc.get = ngx_event_get_peer;
+    pc.log = &connect->log;
+    pc.log_error = NGX_ERROR_ERR;
+
+    ngx_set_errno(0);
+
+    rc = ngx_event_connect_peer(&pc);
+
+    if (rc == NGX_ERROR || rc == NGX_BUSY || rc == NGX_DECLINED) {
+        return ngx_http_background_connect_fail(peer, ngx_errno, "failed");
+    }
+
+    c = pc.connection;
+
+    c->data = peer;
+    c->log = connect->run->log;
+    c->read->log = c->log;
+    c->write->log = c->log;
+    c->read->handler = ngx_http_background_connect_handler;
+    c->write->handler = ngx_http_background_connect_handler;
+    c->write->cancelable = 1;
+
+    peer->connection = c;
+
+    if (rc == NGX_AGAIN) {
+        ngx_add_timer(c->write, ccf->timeout);
+    }
+
+    return rc;
+}
+
+
+static void
+ngx_http_background_connect_handler(ngx_event_t *ev)
+{
+    ngx_int_t                            rc;
+    ngx_err_t                            err;
+    ngx_connection_t                    *c;
+    ngx_http_background_connect_peer_t  *peer;
+
+    c = ev->data;
+    peer = c->data;
+
+    if (ev->timedout) {
+        rc = ngx_http_background_connect_fail(peer, 0, "timed out");
+
+    } else {
+        err = ngx_http_background_connect_error(c);
+
+        rc = err ? ngx_http_background_connect_fail(peer, err, "failed")
+                 : NGX_OK;
+    }
+
+    if (rc == NGX_DECLINED) {
+        ngx_http_background_connect_try(peer);
+        return;
+    }
+
+    ngx_http_background_connect_over(peer);
+}
+
+
+static ngx_err_t
+ngx_http_background_connect_error(ngx_connection_t *c)
+{
+    int        err;
+    socklen_t  len;
+
+    err = 0;
+    len = sizeof(int);
+
+    if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, (void *) &err, &len) == -1) {
+        err = ngx_socket_errno;
+    }
+
+    return err;
+}
+
+
+static ngx_int_t
+ngx_http_background_connect_fail(ngx_http_background_connect_peer_t *peer,
+    ngx_err_t err, const char *text)
+{
+    ngx_http_background_run_t           *run;
+    ngx_http_background_connect_conf_t  *ccf;
+
+    run = peer->connect->run;
+    ccf = run->conf;
+
+    ngx_http_background_connect_close(peer);
+
+    if (peer->addr + 1 < ccf->naddrs) {
+        peer->addr++;
+        return NGX_DECLINED;
+    }
+
+    if (ccf->naddrs == 1) {
+        ngx_http_background_fail(&run->result, err, "connect() %s", text);
+
+    } else {
+        ngx_http_background_fail(&run->result, err,
+                                 "connect() to %V, the last of %ui addresses, "
+                                 "%s", &ccf->addrs[peer->addr].name,
+                                 ccf->naddrs, text);
+    }
+
+    return NGX_ERROR;
+}
+
+
+static void
+ngx_http_background_connect_close(ngx_http_background_connect_peer_t *peer)
+{
+    if (peer->connection) {
+        ngx_close_connection(peer->connection);
+        peer->connection = NULL;
+    }
+}
+
+
+/* the run may be gone when it returns */
+
+static void
+ngx_http_background_connect_over(ngx_http_background_connect_peer_t *peer)
+{
+    ngx_http_background_run_t  *run;
+
+    run = peer->connect->run;
+
+    if (peer->connection) {
+        run->result.completed++;
+        ngx_http_background_connect_close(peer);
+    }
+
+    run->result.io_time += ngx_current_msec - peer->started;
+
+    if (--run->result.active == 0) {
+        ngx_http_background_done(run);
+    }
+}
