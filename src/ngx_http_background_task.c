@@ -452,7 +452,7 @@ ngx_http_background_runner_crashed(ngx_http_background_runner_t *r)
     ngx_memzero(&last, sizeof(ngx_http_background_last_t));
 
     last.finished_at = ngx_http_background_wall_clock();
-    last.wall_time = ngx_current_msec - r->started;
+    last.wall_time = ngx_max(ngx_current_msec, r->started) - r->started;
     last.started_at = last.finished_at - last.wall_time;
     last.failed = 1;
 
@@ -1045,6 +1045,7 @@ ngx_http_background_cycle_record(ngx_http_background_runner_t *r,
         }
 
         stats->buckets[i]++;
+        stats->buckets_time += last->wall_time;
 
         ngx_http_background_record_history(task->zone.record, last);
     }

@@ -10,7 +10,7 @@
 
 
 #define NGX_HTTP_BACKGROUND_MAGIC    0x646e756f72676b62    /* "bkground" */
-#define NGX_HTTP_BACKGROUND_LAYOUT   1
+#define NGX_HTTP_BACKGROUND_LAYOUT   2
 
 /* a slab's largest chunk on a page of 4K */
 #define NGX_HTTP_BACKGROUND_CHUNK    2048

@@ -73,7 +73,10 @@ typedef struct {
     uint64_t    io_time;
     uint64_t    cpu_usec;
     uint64_t    wall_time;
+
+    /* of cycles that were not cancelled, by duration; and their sum */
     uint64_t    buckets[NGX_HTTP_BACKGROUND_BUCKETS + 1];
+    uint64_t    buckets_time;
 
     /* since the last change of the outcome */
     uint64_t    failures;           /* in a row */

@@ -94,6 +94,8 @@ ngx_http_background_view_add(ngx_http_background_view_t *view,
         sum->buckets[i] += stats->buckets[i];
     }
 
+    sum->buckets_time += stats->buckets_time;
+
     sum->success_at = ngx_max(sum->success_at, stats->success_at);
 
     if (stats->last.finished_at > sum->last.finished_at) {
