@@ -106,6 +106,8 @@ static void ngx_http_background_runner_release(
 static void ngx_http_background_runner_arm(ngx_http_background_runner_t *r);
 static void ngx_http_background_runner_crashed(
     ngx_http_background_runner_t *r);
+static ngx_uint_t ngx_http_background_quarantined(
+    ngx_http_background_runner_t *r);
 
 static void ngx_http_background_timer_handler(ngx_event_t *ev);
 static void ngx_http_background_cycle_start(ngx_http_background_runner_t *r);
@@ -407,9 +409,7 @@ ngx_http_background_runner_arm(ngx_http_background_runner_t *r)
 
     task = r->task;
 
-    if (ngx_http_background_record_crashes(task->zone.record)
-        >= NGX_HTTP_BACKGROUND_CRASHES)
-    {
+    if (ngx_http_background_quarantined(r)) {
         return;
     }
 
@@ -463,7 +463,7 @@ ngx_http_background_runner_crashed(ngx_http_background_runner_t *r)
     ngx_http_background_cycle_log(r, ngx_http_background_failure, &last,
                                   &error);
 
-    if (n >= NGX_HTTP_BACKGROUND_CRASHES) {
+    if (n == NGX_HTTP_BACKGROUND_CRASHES) {
         ngx_log_error(NGX_LOG_ALERT, r->log, 0,
                       "background task \"%V\": quarantined until the next "
                       "reload, %ui worker processes in a row died in it",
@@ -472,10 +472,26 @@ ngx_http_background_runner_crashed(ngx_http_background_runner_t *r)
 }
 
 
+static ngx_uint_t
+ngx_http_background_quarantined(ngx_http_background_runner_t *r)
+{
+    return ngx_http_background_record_crashes(r->task->zone.record)
+           >= NGX_HTTP_BACKGROUND_CRASHES;
+}
+
+
 static void
 ngx_http_background_timer_handler(ngx_event_t *ev)
 {
-    ngx_http_background_cycle_start(ev->data);
+    ngx_http_background_runner_t *r = ev->data;
+
+    /* other workers may have died in the task since the timer was set */
+
+    if (ngx_http_background_quarantined(r)) {
+        return;
+    }
+
+    ngx_http_background_cycle_start(r);
 }
 
 
@@ -896,7 +912,8 @@ ngx_http_background_cycle_finish(ngx_http_background_runner_t *r)
     r->running = 0;
 
     if (outcome != ngx_http_background_cancel) {
-        ngx_http_background_record_survived(r->task->zone.record);
+        ngx_http_background_record_survived(r->task->zone.record,
+                                            NGX_HTTP_BACKGROUND_CRASHES);
     }
 
     ngx_http_background_cycle_record(r, outcome, &last, &error);

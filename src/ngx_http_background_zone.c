@@ -917,9 +917,18 @@ ngx_http_background_record_crashed(ngx_http_background_record_t *record)
 
 
 void
-ngx_http_background_record_survived(ngx_http_background_record_t *record)
+ngx_http_background_record_survived(ngx_http_background_record_t *record,
+    ngx_uint_t limit)
 {
-    ngx_http_background_store(&record->crashes, 0);
+    uint32_t  n;
+
+    n = ngx_http_background_load(&record->crashes);
+
+    while (n != 0 && n < limit) {
+        if (ngx_http_background_cas(&record->crashes, &n, 0)) {
+            break;
+        }
+    }
 }
 
 

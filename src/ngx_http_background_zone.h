@@ -228,13 +228,15 @@ void ngx_http_background_cell_progress(ngx_http_background_cell_t *cell,
 /*
  * What belongs to the whole task: its last cycles, and how many cycles in a
  * row ended with the worker's death.  crashed() returns that number with this
- * one; a reload starts anew.
+ * one; survived() starts anew, but not when the limit was reached; so does a
+ * reload in any case.
  */
 void ngx_http_background_record_history(ngx_http_background_record_t *record,
     const ngx_http_background_last_t *last);
 ngx_uint_t ngx_http_background_record_crashed(
     ngx_http_background_record_t *record);
-void ngx_http_background_record_survived(ngx_http_background_record_t *record);
+void ngx_http_background_record_survived(ngx_http_background_record_t *record,
+    ngx_uint_t limit);
 ngx_uint_t ngx_http_background_record_crashes(
     ngx_http_background_record_t *record);
 

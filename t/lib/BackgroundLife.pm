@@ -9,7 +9,8 @@ use warnings;
 use BackgroundStatus;
 use Exporter qw/ import /;
 
-our @EXPORT = qw/ master workers threads signal reconfigure logged log_text /;
+our @EXPORT = qw/ master workers threads signal reconfigure logged log_text
+                  status_anyhow /;
 
 sub master { slurp('nginx.pid') + 0 }
 
@@ -54,6 +55,16 @@ sub reconfigure {
 }
 
 sub log_text { slurp('error.log') }
+
+# the status, where a worker may die while it answers
+
+sub status_anyhow {
+    my ($uri) = @_;
+
+    local $BackgroundStatus::quiet = 1;
+
+    return poll('an answer', sub { eval { status($uri) } });
+}
 
 # how often the log has it
 

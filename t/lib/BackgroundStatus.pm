@@ -38,6 +38,10 @@ my $pid;
 
 my $deadline = 30;
 
+# no answer is no wonder: workers die
+
+our $quiet;
+
 $SIG{INT} = $SIG{TERM} = $SIG{HUP} = sub { exit 1 };
 
 sub dir { $dir }
@@ -147,6 +151,8 @@ sub http {
     my $socket = connection() or die "connect: $!\n";
     my $answer = '';
 
+    local $SIG{PIPE} = 'IGNORE';
+
     print $socket $request;
     $socket->flush;
 
@@ -156,7 +162,7 @@ sub http {
     alarm 0;
 
     if ($answer eq '') {
-        diag(slurp('error.log'));
+        diag(slurp('error.log')) unless $quiet;
         die "no answer: $!\n";
     }
 

@@ -1,0 +1,194 @@
+# A task whose cycles take worker processes down is left alone after three of
+# them in a row; everything else goes on.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use BackgroundKind;
+use BackgroundLife;
+use BackgroundStatus;
+use Test::More;
+
+my $kind = load_kind('crash');
+my $file = dir() . '/files/crash';
+
+mkdir dir() . '/files' or die "mkdir: $!\n";
+chmod 0777, dir() . '/files' or die "chmod: $!\n";
+
+my $main = "$kind\nworker_processes 4; worker_rlimit_core 0;";
+my $others = <<'EOF2';
+    background_threads 2;
+    background_task waits { workers all; interval 10ms; simulate_io 2 delay=1ms-5ms; }
+    background_task burns { interval 10ms; retry 10ms; simulate_cpu 2ms; }
+EOF2
+
+put('files/page', 'here');
+
+my $location = "location /files/ { root ${\dir()}; }";
+my %task;
+
+# by one worker after the other
+
+put('files/crash', 'always');
+start("$others background_task bad { retry 20ms; crash $file; }",
+      $location, $main);
+
+poll('quarantined', sub { task('bad')->{state} eq 'quarantined' });
+
+is_deeply(task('bad')->{cycles},
+          { completed => 0, failed => 3, cancelled => 0,
+            consecutive_failures => 3 }, 'three cycles failed');
+is(task('bad')->{last}{error}, 'worker process died during the cycle',
+   'error');
+ok(!task('bad')->{healthy}, 'not healthy');
+is(status_anyhow()->{status}, 'degraded', 'degraded');
+is(task('bad')->{next}, undef, 'no next cycle');
+is(logged(qr/\[alert\].*background task "bad": quarantined until the next reload, 3 worker processes in a row died in it$/m),
+   1, 'alert');
+is(logged(qr/\[error\].*background task "bad": failed: worker process died during the cycle, retrying in 20ms$/m),
+   3, 'each failure is logged');
+is(logged(qr/exited on signal 11/), 3, 'three workers died');
+
+goes_on('bad');
+
+# another holder of the lease leaves it alone, too
+
+my $holder = task('bad')->{lease}{pid};
+
+signal('KILL', $holder);
+
+poll('another holder', sub {
+    my $lease = task('bad')->{lease};
+
+    return $lease && $lease->{pid} != $holder;
+});
+
+is(task('bad')->{state}, 'quarantined', 'still quarantined');
+is(task('bad')->{cycles}{failed}, 3, 'it was in no cycle');
+
+# a refused reload is none
+
+reconfigure('retry 20ms;', 'retry 0;');
+poll('refused', sub { logged(qr/invalid time "0"/) });
+is(task('bad')->{state}, 'quarantined', 'after a refused reload, too');
+
+# a reload: once more, from the start
+
+reconfigure('retry 0;', 'retry 30ms;');
+
+poll('quarantined again', sub {
+    return logged(qr/background task "bad": quarantined/) == 2
+           && status_anyhow()->{generation} == 2;
+});
+
+is(task('bad')->{state}, 'quarantined', 'state');
+is(task('bad')->{cycles}{failed}, 6, 'three more');
+is(logged(qr/exited on signal 11/), 6, 'and three workers');
+goes_on('bad');
+
+# once the reason is gone a reload is all it takes
+
+unlink $file or die "unlink: $!\n";
+signal('HUP');
+
+poll('runs', sub { task('bad')->{cycles}{completed} });
+
+is(task('bad')->{state}, 'waiting', 'waiting');
+ok(task('bad')->{healthy}, 'healthy');
+
+forget();
+stop();
+
+# two crashes, and a cycle that its worker survived, again and again
+
+start("$others background_task bad { interval 20ms; retry 20ms; crash $file; }",
+      $location, $main);
+
+for my $n (1 .. 6) {
+    put('files/crash.new', 'once');
+    rename dir() . '/files/crash.new', $file or die "rename: $!\n";
+
+    poll("crash $n", sub { task('bad')->{cycles}{failed} == $n });
+
+    if ($n % 2 == 0) {
+        my $completed = task('bad')->{cycles}{completed};
+
+        poll("survived $n", sub {
+            return task('bad')->{cycles}{completed} > $completed + 1;
+        });
+    }
+}
+
+is(logged(qr/quarantined/), 0, 'six crashes, no three in a row');
+is(logged(qr/exited on signal 11/), 6, 'six workers');
+goes_on('bad');
+
+forget();
+stop();
+
+# in all workers at the same time: those that wait for their turn don't die
+
+put('files/crash', 'always');
+start("$others background_task bad { workers all; interval 1h; retry 200ms; crash $file; }",
+      $location, $main);
+
+poll('quarantined in all', sub { task('bad')->{state} eq 'quarantined' });
+
+poll('all cycles are over', sub {
+    return !task('bad')->{running} && @{[workers()]} == 4;
+});
+
+my $died = logged(qr/exited on signal 11/);
+
+goes_on('bad');
+
+is(logged(qr/exited on signal 11/), $died, 'no worker dies any more');
+cmp_ok($died, '>=', 3, 'three workers died');
+cmp_ok($died, '<=', 6, 'and those that were in a cycle then');
+is(task('bad')->{cycles}{failed}, $died, 'each of them failed');
+is(logged(qr/\[alert\].*background task "bad": quarantined/), 1, 'one alert');
+
+forget();
+stop();
+done_testing();
+
+sub task {
+    my %task = by_name(status_anyhow());
+
+    return $task{$_[0]};
+}
+
+# other tasks, and requests
+
+sub goes_on {
+    my ($but) = @_;
+
+    my %before = by_name(status_anyhow());
+    my $generation = status_anyhow()->{generation};
+
+    poll('others go on', sub {
+        %task = by_name(status_anyhow());
+
+        return !grep { $_ ne $but && $task{$_}{cycles}{completed}
+                                     <= $before{$_}{cycles}{completed} + 20 }
+                     keys %task;
+    });
+
+    is($task{$_}{state} eq 'quarantined', !1, "$_: not quarantined")
+        for grep { $_ ne $but } sort keys %task;
+
+    is($task{$but}{cycles}{failed}, $before{$but}{cycles}{failed},
+       "$but: no cycle meanwhile") if $before{$but}{state} eq 'quarantined';
+
+    like((get('/files/page'))[2], qr/^here$/, 'requests');
+}
+
+# what is expected in the log
+
+sub forget {
+    put('error.log', join '', grep { !/exited on signal|: quarantined|invalid time "0"/ }
+                                   split /^/, log_text());
+}
