@@ -17,7 +17,8 @@ my $listen = 'listen unix:' . conf_dir() . '/1;';
 
 accepts('location', map { "background_status$_;" }
     '', ' json', ' task=t', ' task=t task=t', ' failing=400', ' failing=599',
-    ' brief', ' json task=t failing=503 brief', ' brief failing=500 task=t');
+    ' brief', ' json task=t failing=503 brief', ' brief failing=500 task=t',
+    ' html', ' html task=t failing=503 brief');
 
 accepts('location', 'location /a { background_status; } background_status;');
 

@@ -43,7 +43,7 @@ build_nginx() {
     inputs=$(printf '%s\n' "$source" "$@"
              $cc --version
              dpkg-query -W nginx-dev libnginx-mod-http-ndk-dev 2>&1 || true
-             cat "$root/config")
+             cat "$root/config" "$root/config.make")
 
     if [ "$inputs" != "$(cat "$objs/inputs" 2> /dev/null)" ]; then
         echo "configuring nginx with $cc for $objs"

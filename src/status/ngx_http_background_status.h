@@ -93,6 +93,10 @@ struct ngx_http_background_format_s {
 
 
 extern const ngx_http_background_format_t  ngx_http_background_json;
+extern const ngx_http_background_format_t  ngx_http_background_html;
+
+
+ngx_int_t ngx_http_background_html_init(ngx_conf_t *cf);
 
 
 void ngx_http_background_view_read(ngx_http_background_view_t *view,

@@ -52,6 +52,7 @@ static ngx_uint_t ngx_http_background_status_selects(
 
 static const ngx_http_background_format_t  *ngx_http_background_formats[] = {
     &ngx_http_background_json,
+    &ngx_http_background_html,
     NULL
 };
 
@@ -155,7 +156,7 @@ ngx_http_background_status_init(ngx_conf_t *cf)
         }
     }
 
-    return NGX_OK;
+    return ngx_http_background_html_init(cf);
 }
 
 
@@ -354,8 +355,9 @@ static ngx_int_t
 ngx_http_background_status_headers(ngx_http_request_t *r,
     const ngx_http_background_format_t *format)
 {
-    u_char     *p;
-    ngx_str_t   key, value;
+    u_char                                 *p;
+    ngx_str_t                               key, value;
+    ngx_http_background_status_loc_conf_t  *blcf;
 
     r->headers_out.content_type = format->type;
     r->headers_out.content_type_len = format->type.len;
@@ -375,7 +377,9 @@ ngx_http_background_status_headers(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    if (format->other) {
+    blcf = ngx_http_get_module_loc_conf(r, ngx_http_background_status_module);
+
+    if (blcf->format->other) {
         ngx_str_set(&key, "Vary");
         ngx_str_set(&value, "Accept");
 

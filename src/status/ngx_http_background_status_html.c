@@ -1,0 +1,156 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+/* The page, which asks the same location for JSON to show. */
+
+
+#include "ngx_http_background_status.h"
+
+#include <openssl/evp.h>
+
+
+/* made of ngx_http_background_status.html */
+#include <ngx_http_background_status_page.h>
+
+
+static void ngx_http_background_html_write(ngx_http_background_writer_t *w,
+    ngx_http_background_status_t *status);
+static ngx_int_t ngx_http_background_html_headers(ngx_http_request_t *r);
+static ngx_int_t ngx_http_background_html_hash(ngx_conf_t *cf,
+    const char *element, u_char *hash);
+
+
+#define NGX_HTTP_BACKGROUND_HASH_LEN  (ngx_base64_encoded_length(32) + 1)
+
+
+const ngx_http_background_format_t  ngx_http_background_html = {
+    ngx_string("html"),
+    ngx_string("text/html; charset=utf-8"),
+    ngx_http_background_html_write,
+    &ngx_http_background_json,
+    ngx_http_background_html_headers
+};
+
+
+/* the same whatever the configuration; for the life of the process */
+static ngx_str_t  ngx_http_background_html_policy;
+
+
+/* the page's only style and script are allowed by what they are */
+
+ngx_int_t
+ngx_http_background_html_init(ngx_conf_t *cf)
+{
+    u_char  style[NGX_HTTP_BACKGROUND_HASH_LEN];
+    u_char  script[NGX_HTTP_BACKGROUND_HASH_LEN];
+
+    static u_char  policy[512];
+
+    if (ngx_http_background_html_hash(cf, "style", style) != NGX_OK
+        || ngx_http_background_html_hash(cf, "script", script) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    ngx_http_background_html_policy.data = policy;
+    ngx_http_background_html_policy.len =
+        ngx_snprintf(policy, sizeof(policy),
+                     "default-src 'none'; style-src 'sha256-%s'; "
+                     "script-src 'sha256-%s'; connect-src 'self'; "
+                     "img-src data:; base-uri 'none'; form-action 'none'; "
+                     "frame-ancestors 'none'; "
+                     "require-trusted-types-for 'script'",
+                     style, script)
+        - policy;
+
+    return NGX_OK;
+}
+
+
+/* the hash of what is between "<element>" and "</element>" */
+
+static ngx_int_t
+ngx_http_background_html_hash(ngx_conf_t *cf, const char *element,
+    u_char *hash)
+{
+    char       *p, *last, tag[sizeof("</script>")];
+    u_char      md[EVP_MAX_MD_SIZE];
+    ngx_str_t   src, dst;
+
+    ngx_sprintf((u_char *) tag, "<%s>%Z", element);
+    p = ngx_strstr(ngx_http_background_page, tag) + ngx_strlen(tag);
+
+    ngx_sprintf((u_char *) tag, "</%s>%Z", element);
+    last = ngx_strstr(p, tag);
+
+    if (EVP_Digest(p, last - p, md, NULL, EVP_sha256(), NULL) != 1) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, "EVP_Digest() failed");
+        return NGX_ERROR;
+    }
+
+    src.data = md;
+    src.len = 32;
+    dst.data = hash;
+
+    ngx_encode_base64(&dst, &src);
+
+    hash[dst.len] = '\0';
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_background_html_write(ngx_http_background_writer_t *w,
+    ngx_http_background_status_t *status)
+{
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl;
+
+    cl = ngx_alloc_chain_link(w->pool);
+    b = ngx_calloc_buf(w->pool);
+
+    if (cl == NULL || b == NULL) {
+        w->failed = 1;
+        return;
+    }
+
+    b->pos = (u_char *) ngx_http_background_page;
+    b->last = b->pos + sizeof(ngx_http_background_page) - 1;
+    b->memory = 1;
+
+    cl->buf = b;
+    cl->next = NULL;
+
+    w->out = cl;
+    w->last = cl;
+    w->size = b->last - b->pos;
+}
+
+
+static ngx_int_t
+ngx_http_background_html_headers(ngx_http_request_t *r)
+{
+    ngx_uint_t  i;
+
+    static ngx_str_t  fields[][2] = {
+        { ngx_string("X-Content-Type-Options"), ngx_string("nosniff") },
+        { ngx_string("Referrer-Policy"), ngx_string("no-referrer") }
+    };
+
+    static ngx_str_t  policy = ngx_string("Content-Security-Policy");
+
+    for (i = 0; i < 2; i++) {
+        if (ngx_http_background_add_header(r, &fields[i][0], &fields[i][1])
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return ngx_http_background_add_header(r, &policy,
+                                          &ngx_http_background_html_policy);
+}
