@@ -767,6 +767,15 @@ ngx_http_background_lease_take(ngx_http_background_cell_t *cell)
         return NGX_OK;
     }
 
+    /* after a reload they are for the new workers */
+
+    if (ngx_http_background_member
+        && ngx_http_background_load(&ngx_http_background_zone->generation)
+           != ngx_http_background_member->generation)
+    {
+        return NGX_AGAIN;
+    }
+
     return ngx_http_background_take(&cell->owner);
 }
 

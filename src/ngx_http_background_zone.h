@@ -188,7 +188,8 @@ void ngx_http_background_zone_reap(ngx_log_t *log);
 
 /*
  * Leases.  take() returns NGX_OK when the caller has the lease, NGX_AGAIN when
- * another live worker has it, and can be called in any state.
+ * another live worker has it or is to have it, as a newer configuration is in
+ * use than the caller's; it can be called in any state.
  */
 ngx_http_background_cell_t *ngx_http_background_cell(
     ngx_http_background_record_t *record, ngx_uint_t n);

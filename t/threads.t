@@ -12,7 +12,7 @@ use BackgroundStatus;
 use Test::More;
 
 start(<<'EOF', '', 'worker_processes 1; worker_cpu_affinity 1;');
-    background_threads 2 priority=7 quota=20%;
+    background_threads 2 priority=19 quota=20%;
     background_task burns { interval 1h; simulate_cpu 1h; }
     background_task limited { interval 1h; simulate_cpu 100ms; }
 EOF
@@ -25,7 +25,7 @@ poll('a job is under way', sub {
 
 my ($worker) = workers();
 my @threads = threads($worker);
-my @busy = grep { nice_of($worker, $_) == 7 } @threads;
+my @busy = grep { nice_of($worker, $_) == 19 } @threads;
 
 cmp_ok(scalar(@busy), '>=', 1, 'nice value of threads that had a job');
 is(nice_of($worker, $worker), getpriority(0, 0), 'and of the worker');
