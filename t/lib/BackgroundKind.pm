@@ -5,11 +5,12 @@ package BackgroundKind;
 use strict;
 use warnings;
 
+use Cwd qw/ abs_path /;
 use Exporter qw/ import /;
 use File::Basename qw/ dirname /;
 use File::Temp qw/ tempdir /;
 
-our @EXPORT = qw/ load_kind /;
+our @EXPORT = qw/ compile load_kind /;
 
 my $dir = tempdir('kind.XXXXXX', TMPDIR => 1, CLEANUP => 1);
 chmod 0755, $dir or die "chmod: $!\n";
@@ -19,19 +20,7 @@ chmod 0755, $dir or die "chmod: $!\n";
 sub load_kind {
     my ($name) = @_;
 
-    my ($built) = grep { /ngx_http_background_module\.so$/ }
-                  split ' ', $ENV{TEST_NGINX_LOAD_MODULES} || ''
-        or die "TEST_NGINX_LOAD_MODULES has no ngx_http_background_module\n";
-
-    my $objs = dirname($built);
-    my ($source) = split /\n/, read_file("$objs/inputs");
-    my $makefile = read_file("$objs/Makefile") =~ s/\\\n/ /gr;
-    my %make = map { $makefile =~ /^$_ =\s*(.*)/m ? ($_ => $1) : () }
-               qw/ CC CFLAGS ALL_INCS /;
-
-    my $root = dirname(dirname(dirname(__FILE__)));
-    $root = qx/cd '$root' && pwd/;
-    chomp $root;
+    my $root = abs_path(dirname(__FILE__) . '/../..');
 
     write_file("$dir/${name}_modules.c", <<"EOF_C");
 #include <ngx_config.h>
@@ -46,12 +35,37 @@ EOF_C
 
     my $so = "$dir/ngx_http_background_test_$name.so";
 
-    system("cd '$source' && $make{CC} $make{CFLAGS} $make{ALL_INCS} -fPIC"
-           . " -shared -o '$so' '$root/t/kinds/$name.c'"
-           . " '$dir/${name}_modules.c'") == 0
-        or die "$name was not built\n";
+    my $said = compile(undef, "-fPIC -shared -o '$so'",
+                       "$root/t/kinds/$name.c", "$dir/${name}_modules.c");
+
+    die "$name was not built:\n$said" if $said ne '';
 
     return "load_module $so;";
+}
+
+# what a compiler says, by default the one of the module under test, which gets
+# the same flags and some more
+
+sub compile {
+    my ($cc, $flags, @sources) = @_;
+
+    my ($built) = grep { /ngx_http_background_module\.so$/ }
+                  split ' ', $ENV{TEST_NGINX_LOAD_MODULES} || ''
+        or die "TEST_NGINX_LOAD_MODULES has no ngx_http_background_module\n";
+
+    my $objs = dirname($built);
+    my ($source) = split /\n/, read_file("$objs/inputs");
+    my $makefile = read_file("$objs/Makefile") =~ s/\\\n/ /gr;
+    my %make = map { $makefile =~ /^$_ =\s*(.*)/m ? ($_ => $1) : () }
+               qw/ CC CFLAGS ALL_INCS /;
+
+    $cc = $make{CC} unless defined $cc;
+    @sources = map { "'$_'" } @sources;
+
+    my $said = qx/cd '$source' && $cc $make{CFLAGS} $make{ALL_INCS} $flags @sources 2>&1/;
+
+    return $said if $? == 0 || $said ne '';
+    return "exit code $?\n";
 }
 
 sub read_file {
