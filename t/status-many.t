@@ -27,7 +27,8 @@ start(join("\n", 'background_zone 4m;', map {
 
     "background_task $_ { interval 1h; retry 1h; "
         . ($n % 3 ? 'simulate_io 1 delay=0-0;' : "digest $long;") . ' }'
-} @names), "location = /last { background_status task=$names[-1]; }",
+} @names), "location = /last { background_status task=$names[-1]; }"
+    . 'location = /metrics { background_status prometheus; }',
     'worker_processes 2;');
 
 my ($headers, $body, $status);
@@ -54,6 +55,15 @@ is(scalar(grep { ($_->{last}{error} || '') =~ /denied\)$/ }
 
 is(join(' ', map { $_->{name} } @{status('/last')->{tasks}}), $names[-1],
     'only the last');
+
+(undef, $headers, $body) = get('/metrics');
+
+like($headers, qr/^Content-Length: @{[ length $body ]}\r?$/m,
+    'length of the metrics');
+is(join(' ', $body =~ /^nginx_background_cycles_total\{task="([^"]+)",/mg),
+    "@names @names @names", 'metrics of all tasks');
+is(scalar(() = $body =~ /^nginx_/mg),
+    7 + 500 * (3 + 2 + 3 + 5 + 2 + 13) - 166, 'all metrics');
 
 # HEAD, and a client that goes away in the middle of it
 

@@ -94,6 +94,7 @@ struct ngx_http_background_format_s {
 
 extern const ngx_http_background_format_t  ngx_http_background_json;
 extern const ngx_http_background_format_t  ngx_http_background_html;
+extern const ngx_http_background_format_t  ngx_http_background_prometheus;
 
 
 ngx_int_t ngx_http_background_html_init(ngx_conf_t *cf);

@@ -53,6 +53,7 @@ static ngx_uint_t ngx_http_background_status_selects(
 static const ngx_http_background_format_t  *ngx_http_background_formats[] = {
     &ngx_http_background_json,
     &ngx_http_background_html,
+    &ngx_http_background_prometheus,
     NULL
 };
 
