@@ -19,7 +19,7 @@ rejects('empty', map { ("$_;" => sprintf
         'invalid number of arguments in "%s" directive', /(\S+)/) }
     'simulate_io', 'simulate_io 1 delay=1s-2s 1', 'simulate_cpu',
     'simulate_cpu 1s 1', 'digest',
-    'digest /etc/hosts algorithm=md5 limit_rate=1k limit_rate=1k');
+    'digest /etc/hosts algorithm=md5 limit_rate=1k manifest=x x');
 
 # simulate_io
 
@@ -66,6 +66,7 @@ accepts('empty', "digest $dir/file;", "digest $dir/folder;", "digest $dir/;",
         'digest file;', "digest file algorithm=sha256;",
         "digest file algorithm=SHA512 limit_rate=1;",
         "digest file limit_rate=1k algorithm=md5;",
+        "digest folder manifest=x;", "digest folder manifest=$dir/no/x;",
         "digest file algorithm=sha3-256;", "digest file limit_rate=1000m;",
         "digest file; digest file; digest folder;");
 
@@ -85,7 +86,7 @@ rejects('empty',
 
     (map { ("digest file algorithm=$_;" => "unknown algorithm \"$_\" in "
             . '"digest" directive, it must be a digest of OpenSSL') }
-        '', qw/ crc32 sha257 aes256 /, 'x' x 200),
+        '', qw/ crc32 sha257 aes256 null /, 'x' x 200),
 
     (map { ("digest file limit_rate=$_;" => "invalid rate \"limit_rate=$_\" "
             . 'in "digest" directive, it must be bytes per second, 1 or more') }
@@ -93,7 +94,11 @@ rejects('empty',
 
     (map { ("digest file $_;"
             => "unknown parameter \"$_\" in \"digest\" directive") }
-        qw/ algorithm limit_rate foo=1 file Algorithm=md5 manifest=x /),
+        qw/ algorithm limit_rate foo=1 file Algorithm=md5 manifest /),
+    (map { ("digest folder manifest=$_;" => "invalid manifest \"$_\" in "
+            . '"digest" directive, it must be a file\'s name') } '', 'x/'),
+    'digest file manifest=x;' => '"manifest=" in "digest" directive needs a '
+        . "directory, \"$dir/file\" is none",
     'digest file "";' => 'unknown parameter "" in "digest" directive',
 );
 

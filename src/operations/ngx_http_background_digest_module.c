@@ -4,88 +4,74 @@
  */
 
 
-/* "digest": hashes a file, or all the regular files of a tree. */
+/*
+ * "digest": hashes a file, or all the regular files of a tree, and writes a
+ * list of that.
+ */
 
 
 #include <ngx_http_background.h>
 
-#include <dirent.h>
-#include <openssl/evp.h>
-
-
-#define NGX_HTTP_BACKGROUND_DIGEST_BUFFER  65536
-
-/* each level keeps a descriptor open */
-#define NGX_HTTP_BACKGROUND_DIGEST_DEPTH   128
-
-#define NGX_HTTP_BACKGROUND_DIGEST_PATH                                      \
-    (NGX_HTTP_BACKGROUND_DIGEST_DEPTH * (NAME_MAX + 1))
-
-#define NGX_HTTP_BACKGROUND_DIGEST_OPEN                                      \
-    (O_RDONLY|O_CLOEXEC|O_NONBLOCK|O_NOCTTY)
+#include "ngx_http_background_hash.h"
+#include "ngx_http_background_manifest.h"
+#include "ngx_http_background_temp.h"
+#include "ngx_http_background_tree.h"
 
 
 typedef struct {
-    ngx_str_t                   path;
-    const EVP_MD               *md;
-    size_t                      limit_rate;
+    ngx_str_t                        path;
+    ngx_str_t                        manifest;
+    const EVP_MD                    *md;
+    size_t                           limit_rate;
 } ngx_http_background_digest_conf_t;
 
 
-typedef struct ngx_http_background_digest_s  ngx_http_background_digest_t;
+/* what the threads share */
 
-struct ngx_http_background_digest_s {
-    ngx_http_background_run_t  *run;
-    const EVP_MD               *md;
-    EVP_MD_CTX                 *ctx;
-    u_char                     *buffer;
-    uint64_t                    total;       /* bytes */
-
-    /* what the walk does with a regular file */
-    void                      (*file)(ngx_http_background_digest_t *d, int fd,
-                                      ngx_file_info_t *fi);
-    ngx_uint_t                  quiet;       /* about what can't be read */
-
-    /* of the file or directory at hand, for texts; zero-terminated */
-    u_char                     *path;
-    u_char                     *path_last;
-    u_char                     *path_end;
-};
+typedef struct {
+    ngx_http_background_run_t       *run;       /* of begin and finish */
+    ngx_http_background_tree_t      *tree;
+    ngx_http_background_manifest_t  *manifest;  /* may be NULL */
+    uint64_t                         total;     /* bytes */
+    ngx_atomic_t                     failed;
+} ngx_http_background_digest_t;
 
 
 static char *ngx_http_background_digest(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-static const EVP_MD *ngx_http_background_digest_algorithm(ngx_conf_t *cf,
-    ngx_str_t *name);
+static char *ngx_http_background_digest_manifest(ngx_conf_t *cf,
+    ngx_command_t *cmd, ngx_http_background_digest_conf_t *dcf,
+    ngx_str_t *value);
 
+static void ngx_http_background_digest_begin(ngx_http_background_run_t *run);
+static uint64_t ngx_http_background_digest_weigh(
+    ngx_http_background_run_t *run, ngx_http_background_tree_t *tree,
+    ngx_http_background_file_t *file);
+static ngx_uint_t ngx_http_background_digest_skips(
+    ngx_http_background_digest_t *d, ngx_http_background_file_t *file);
 static void ngx_http_background_digest_work(ngx_http_background_run_t *run);
-static void ngx_http_background_digest_start(ngx_http_background_digest_t *d);
-static void ngx_http_background_digest_open(ngx_http_background_digest_t *d);
-static void ngx_http_background_digest_tree(ngx_http_background_digest_t *d,
-    int fd, ngx_uint_t depth);
-static void ngx_http_background_digest_entry(ngx_http_background_digest_t *d,
-    int dirfd, struct dirent *de, ngx_uint_t depth);
-static void ngx_http_background_digest_count(ngx_http_background_digest_t *d,
-    int fd, ngx_file_info_t *fi);
-static void ngx_http_background_digest_file(ngx_http_background_digest_t *d,
-    int fd, ngx_file_info_t *fi);
-static void ngx_http_background_digest_fail(ngx_http_background_digest_t *d,
-    ngx_err_t err, const char *call);
+static ngx_int_t ngx_http_background_digest_file(
+    ngx_http_background_digest_t *d, ngx_http_background_file_t *file,
+    ngx_http_background_hash_t *hash);
+static void ngx_http_background_digest_progress(
+    ngx_http_background_run_t *run);
+static void ngx_http_background_digest_finish(ngx_http_background_run_t *run);
+static void ngx_http_background_digest_cleanup(void *data);
 
 
 static ngx_http_background_kind_t  ngx_http_background_digest_kind = {
     NULL,                                    /* start */
     NULL,                                    /* cancel */
-    NULL,                                    /* begin */
+    ngx_http_background_digest_begin,        /* begin */
     ngx_http_background_digest_work,         /* work */
-    NULL                                     /* finish */
+    ngx_http_background_digest_finish        /* finish */
 };
 
 
 static ngx_command_t  ngx_http_background_digest_commands[] = {
 
     { ngx_string("digest"),
-      NGX_HTTP_BACKGROUND_TASK_CONF|NGX_CONF_TAKE123,
+      NGX_HTTP_BACKGROUND_TASK_CONF|NGX_CONF_TAKE1234,
       ngx_http_background_digest,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
@@ -129,8 +115,7 @@ ngx_module_t  ngx_http_background_digest_module = {
 static char *
 ngx_http_background_digest(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ssize_t                             rate;
-    ngx_str_t                          *value, s, algorithm;
+    ngx_str_t                          *value, algorithm, manifest;
     ngx_uint_t                          i;
     ngx_file_info_t                     fi;
     ngx_http_background_digest_conf_t  *dcf;
@@ -162,6 +147,7 @@ ngx_http_background_digest(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     ngx_str_set(&algorithm, "sha256");
+    ngx_str_null(&manifest);
 
     for (i = 2; i < cf->args->nelts; i++) {
 
@@ -169,21 +155,17 @@ ngx_http_background_digest(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             algorithm.data = value[i].data + 10;
             algorithm.len = value[i].len - 10;
 
+        } else if (ngx_strncmp(value[i].data, "manifest=", 9) == 0) {
+            manifest.data = value[i].data + 9;
+            manifest.len = value[i].len - 9;
+
         } else if (ngx_strncmp(value[i].data, "limit_rate=", 11) == 0) {
-            s.data = value[i].data + 11;
-            s.len = value[i].len - 11;
-
-            rate = ngx_parse_size(&s);
-
-            if (rate < 1) {
-                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                                   "invalid rate \"%V\" in \"%V\" directive, "
-                                   "it must be bytes per second, 1 or more",
-                                   &value[i], &cmd->name);
+            if (ngx_http_background_limit_rate(cf, cmd, &value[i],
+                                               &dcf->limit_rate)
+                != NGX_OK)
+            {
                 return NGX_CONF_ERROR;
             }
-
-            dcf->limit_rate = rate;
 
         } else {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -193,14 +175,26 @@ ngx_http_background_digest(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         }
     }
 
-    dcf->md = ngx_http_background_digest_algorithm(cf, &algorithm);
+    dcf->md = ngx_http_background_hash_algorithm(cf, cmd, &algorithm);
 
     if (dcf->md == NULL) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "unknown algorithm \"%V\" in \"%V\" directive, "
-                           "it must be a digest of OpenSSL",
-                           &algorithm, &cmd->name);
         return NGX_CONF_ERROR;
+    }
+
+    if (manifest.data) {
+        if (!ngx_is_dir(&fi)) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"manifest=\" in \"%V\" directive needs a "
+                               "directory, \"%V\" is none",
+                               &cmd->name, &dcf->path);
+            return NGX_CONF_ERROR;
+        }
+
+        if (ngx_http_background_digest_manifest(cf, cmd, dcf, &manifest)
+            != NGX_CONF_OK)
+        {
+            return NGX_CONF_ERROR;
+        }
     }
 
     return ngx_http_background_add_operation(cf,
@@ -208,322 +202,254 @@ ngx_http_background_digest(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-#if (OPENSSL_VERSION_NUMBER >= 0x30000000L)
-
-static void
-ngx_http_background_digest_cleanup(void *data)
+static char *
+ngx_http_background_digest_manifest(ngx_conf_t *cf, ngx_command_t *cmd,
+    ngx_http_background_digest_conf_t *dcf, ngx_str_t *value)
 {
-    EVP_MD_free(data);
+    if (value->len == 0 || value->data[value->len - 1] == '/') {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid manifest \"%V\" in \"%V\" directive, "
+                           "it must be a file's name", value, &cmd->name);
+        return NGX_CONF_ERROR;
+    }
+
+    dcf->manifest = *value;
+
+    if (ngx_conf_full_name(cf->cycle, &dcf->manifest, 0) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
 }
 
-#endif
 
-
-static const EVP_MD *
-ngx_http_background_digest_algorithm(ngx_conf_t *cf, ngx_str_t *name)
+static void
+ngx_http_background_digest_begin(ngx_http_background_run_t *run)
 {
-#if (OPENSSL_VERSION_NUMBER >= 0x30000000L)
+    ngx_pool_cleanup_t                 *cln;
+    ngx_http_background_digest_t       *d;
+    ngx_http_background_digest_conf_t  *dcf;
 
-    /* what is looked up by name alone is fetched again for each file */
+    dcf = run->conf;
 
-    EVP_MD              *md;
-    ngx_pool_cleanup_t  *cln;
+    run->limit_rate = dcf->limit_rate;
 
-    cln = ngx_pool_cleanup_add(cf->pool, 0);
+    cln = ngx_pool_cleanup_add(run->pool, sizeof(ngx_http_background_digest_t));
     if (cln == NULL) {
-        return NULL;
+        ngx_http_background_fail(&run->result, 0, "no memory");
+        return;
     }
 
-    md = EVP_MD_fetch(NULL, (char *) name->data, NULL);
-    if (md == NULL) {
-        return NULL;
-    }
+    d = cln->data;
+    ngx_memzero(d, sizeof(ngx_http_background_digest_t));
 
     cln->handler = ngx_http_background_digest_cleanup;
-    cln->data = md;
 
-    return md;
+    run->ctx = d;
+    d->run = run;
 
-#else
+    if (dcf->manifest.len) {
+        d->manifest = ngx_http_background_manifest_create(run, &dcf->manifest);
 
-    return EVP_get_digestbyname((char *) name->data);
+        if (d->manifest == NULL) {
+            return;
+        }
+    }
 
-#endif
+    d->total = ngx_http_background_tree_total(run, &dcf->path,
+                                              ngx_http_background_digest_weigh);
+    if (run->result.failed) {
+        return;
+    }
+
+    ngx_http_background_digest_progress(run);
+
+    d->tree = ngx_http_background_tree_create(run, &dcf->path, 0);
+}
+
+
+static uint64_t
+ngx_http_background_digest_weigh(ngx_http_background_run_t *run,
+    ngx_http_background_tree_t *tree, ngx_http_background_file_t *file)
+{
+    ngx_file_info_t  fi;
+
+    if (ngx_http_background_digest_skips(run->ctx, file)
+        || ngx_http_background_tree_stat(tree, file, &fi) == NGX_FILE_ERROR)
+    {
+        return 0;
+    }
+
+    return ngx_file_size(&fi);
+}
+
+
+static ngx_uint_t
+ngx_http_background_digest_skips(ngx_http_background_digest_t *d,
+    ngx_http_background_file_t *file)
+{
+    if (file->dir == NULL) {
+        return 0;
+    }
+
+    return ngx_http_background_is_temp(file->name)
+           || (d->manifest
+               && ngx_http_background_manifest_is(d->manifest, file->dir->dev,
+                                                  file->dir->ino, file->name));
 }
 
 
 static void
 ngx_http_background_digest_work(ngx_http_background_run_t *run)
 {
-    ngx_http_background_digest_t        d;
+    u_char                             *value;
+    ngx_int_t                           rc;
+    ngx_http_background_file_t         *file;
+    ngx_http_background_hash_t         *hash;
+    ngx_http_background_digest_t       *d;
     ngx_http_background_digest_conf_t  *dcf;
 
+    d = run->ctx;
     dcf = run->conf;
 
-    ngx_memzero(&d, sizeof(ngx_http_background_digest_t));
+    hash = ngx_http_background_hash_create(run, dcf->md);
+    file = ngx_http_background_tree_file(run);
 
-    d.run = run;
-    d.md = dcf->md;
-
-    d.buffer = ngx_palloc(run->pool, NGX_HTTP_BACKGROUND_DIGEST_BUFFER);
-    d.path = ngx_pnalloc(run->pool,
-                         dcf->path.len + NGX_HTTP_BACKGROUND_DIGEST_PATH + 1);
-    d.ctx = EVP_MD_CTX_new();
-
-    if (d.buffer == NULL || d.path == NULL || d.ctx == NULL) {
+    if (hash == NULL || file == NULL) {
         ngx_http_background_fail(&run->result, 0, "no memory");
-
-    } else {
-        d.path_last = ngx_cpymem(d.path, dcf->path.data, dcf->path.len);
-        *d.path_last = '\0';
-
-        run->limit_rate = dcf->limit_rate;
-
-        ngx_http_background_digest_start(&d);
-    }
-
-    EVP_MD_CTX_free(d.ctx);
-}
-
-
-/* a first walk only adds sizes up, so that the second can tell its progress */
-
-static void
-ngx_http_background_digest_start(ngx_http_background_digest_t *d)
-{
-    d->file = ngx_http_background_digest_count;
-    d->quiet = 1;
-
-    ngx_http_background_digest_open(d);
-
-    d->file = ngx_http_background_digest_file;
-    d->quiet = 0;
-
-    ngx_http_background_progress(d->run, 0, d->total);
-
-    ngx_http_background_digest_open(d);
-}
-
-
-static void
-ngx_http_background_digest_open(ngx_http_background_digest_t *d)
-{
-    int              fd;
-    ngx_file_info_t  fi;
-
-    fd = open((char *) d->path, NGX_HTTP_BACKGROUND_DIGEST_OPEN);
-
-    if (fd == -1) {
-        ngx_http_background_digest_fail(d, ngx_errno, "open()");
+        (void) ngx_atomic_fetch_add(&d->failed, 1);
         return;
     }
 
-    if (ngx_fd_info(fd, &fi) == NGX_FILE_ERROR) {
-        ngx_http_background_digest_fail(d, ngx_errno, ngx_fd_info_n);
+    while (ngx_http_background_tree_next(d->tree, run, file) == NGX_OK) {
 
-    } else if (ngx_is_dir(&fi)) {
-        ngx_http_background_digest_tree(d, fd, 1);
-        return;
+        rc = ngx_http_background_digest_skips(d, file)
+             ? NGX_DECLINED
+             : ngx_http_background_digest_file(d, file, hash);
 
-    } else if (ngx_is_file(&fi)) {
-        d->file(d, fd, &fi);
-
-    } else {
-        ngx_http_background_digest_fail(d, 0, "neither file nor directory:");
-    }
-
-    if (ngx_close_file(fd) == NGX_FILE_ERROR) {
-        ngx_log_error(NGX_LOG_ALERT, d->run->log, ngx_errno,
-                      ngx_close_file_n " \"%s\" failed", d->path);
-    }
-}
-
-
-/* closes the descriptor */
-
-static void
-ngx_http_background_digest_tree(ngx_http_background_digest_t *d, int fd,
-    ngx_uint_t depth)
-{
-    DIR            *dir;
-    u_char         *last;
-    struct dirent  *de;
-
-    last = d->path_last;
-
-    dir = fdopendir(fd);
-
-    if (dir == NULL) {
-        ngx_http_background_digest_fail(d, ngx_errno, "fdopendir()");
-        (void) ngx_close_file(fd);
-        return;
-    }
-
-    for ( ;; ) {
-
-        if (ngx_http_background_cancelled(d->run)) {
+        if (rc == NGX_ABORT) {
             break;
         }
 
-        ngx_set_errno(0);
-        de = readdir(dir);
+        if (d->manifest) {
+            value = (rc == NGX_OK) ? hash->value : NULL;
 
-        if (de == NULL) {
-            if (ngx_errno) {
-                ngx_http_background_digest_fail(d, ngx_errno, "readdir()");
-            }
-
-            break;
+            ngx_http_background_manifest_line(d->manifest, run, file->number,
+                                              value, hash->len, &file->path);
         }
-
-        if (ngx_strcmp(de->d_name, ".") == 0
-            || ngx_strcmp(de->d_name, "..") == 0)
-        {
-            continue;
-        }
-
-        if (d->path_last[-1] != '/') {
-            *d->path_last++ = '/';
-        }
-
-        d->path_last = ngx_cpystrn(d->path_last, (u_char *) de->d_name,
-                                   NAME_MAX + 1);
-
-        ngx_http_background_digest_entry(d, fd, de, depth);
-
-        d->path_last = last;
-        *last = '\0';
     }
 
-    (void) closedir(dir);
+    (void) ngx_atomic_fetch_add(&d->failed, run->result.failed);
 }
 
 
-static void
-ngx_http_background_digest_entry(ngx_http_background_digest_t *d, int dirfd,
-    struct dirent *de, ngx_uint_t depth)
+static ngx_int_t
+ngx_http_background_digest_file(ngx_http_background_digest_t *d,
+    ngx_http_background_file_t *file, ngx_http_background_hash_t *hash)
 {
-    int              fd;
-    ngx_file_info_t  fi;
-
-    if (de->d_type != DT_REG && de->d_type != DT_DIR
-        && de->d_type != DT_UNKNOWN)
-    {
-        return;
-    }
-
-    fd = openat(dirfd, de->d_name,
-                NGX_HTTP_BACKGROUND_DIGEST_OPEN|O_NOFOLLOW);
-
-    if (fd == -1) {
-
-        /* a symlink, a device without a driver, or a socket */
-
-        if (ngx_errno != NGX_ELOOP && ngx_errno != ENXIO) {
-            ngx_http_background_digest_fail(d, ngx_errno, "open()");
-        }
-
-        return;
-    }
-
-    if (ngx_fd_info(fd, &fi) == NGX_FILE_ERROR) {
-        ngx_http_background_digest_fail(d, ngx_errno, ngx_fd_info_n);
-
-    } else if (ngx_is_dir(&fi)) {
-
-        if (depth < NGX_HTTP_BACKGROUND_DIGEST_DEPTH) {
-            ngx_http_background_digest_tree(d, fd, depth + 1);
-            return;
-        }
-
-        ngx_http_background_digest_fail(d, 0, "too deep to read");
-
-    } else if (ngx_is_file(&fi)) {
-        d->file(d, fd, &fi);
-    }
-
-    if (ngx_close_file(fd) == NGX_FILE_ERROR) {
-        ngx_log_error(NGX_LOG_ALERT, d->run->log, ngx_errno,
-                      ngx_close_file_n " \"%s\" failed", d->path);
-    }
-}
-
-
-static void
-ngx_http_background_digest_count(ngx_http_background_digest_t *d, int fd,
-    ngx_file_info_t *fi)
-{
-    d->total += ngx_file_size(fi);
-}
-
-
-static void
-ngx_http_background_digest_file(ngx_http_background_digest_t *d, int fd,
-    ngx_file_info_t *fi)
-{
-    u_char                      md[EVP_MAX_MD_SIZE];
-    ssize_t                     n;
-    unsigned int                len;
+    int                         fd;
+    ngx_int_t                   rc;
+    ngx_file_info_t             fi;
     ngx_http_background_run_t  *run;
 
 #if (NGX_DEBUG)
     u_char                      hex[2 * EVP_MAX_MD_SIZE];
 #endif
 
-    run = d->run;
+    run = hash->run;
 
-    if (EVP_DigestInit_ex(d->ctx, d->md, NULL) != 1) {
-        ngx_http_background_digest_fail(d, 0, "EVP_DigestInit_ex()");
-        return;
+    fd = ngx_http_background_tree_open(d->tree, file, &fi);
+
+    if (fd == -1) {
+        if (ngx_errno == NGX_ELOOP) {
+            return NGX_DECLINED;
+        }
+
+        ngx_http_background_tree_fail(d->tree, run, file, ngx_errno,
+                                      "open() %s failed");
+        return NGX_ERROR;
     }
 
-    for ( ;; ) {
-        n = read(fd, d->buffer, NGX_HTTP_BACKGROUND_DIGEST_BUFFER);
+    run->result.active = 1;
 
-        if (n == -1) {
-            ngx_http_background_digest_fail(d, ngx_errno, "read()");
-            return;
-        }
+    rc = ngx_http_background_hash_file(hash, fd, &fi,
+                                       ngx_http_background_digest_progress);
 
-        if (n == 0) {
-            break;
-        }
-
-        if (EVP_DigestUpdate(d->ctx, d->buffer, n) != 1) {
-            ngx_http_background_digest_fail(d, 0, "EVP_DigestUpdate()");
-            return;
-        }
-
-        run->result.bytes += n;
-
-        ngx_http_background_progress(run, run->result.bytes, d->total);
-
-        if (ngx_http_background_cancelled(run)) {
-            return;
-        }
+    if (ngx_close_file(fd) == NGX_FILE_ERROR) {
+        ngx_log_error(NGX_LOG_ALERT, run->log, ngx_errno,
+                      ngx_close_file_n " \"%V\" failed", &file->path);
     }
 
-    if (EVP_DigestFinal_ex(d->ctx, md, &len) != 1) {
-        ngx_http_background_digest_fail(d, 0, "EVP_DigestFinal_ex()");
-        return;
+    if (rc == NGX_ABORT) {
+        return rc;
+    }
+
+    run->result.active = 0;
+
+    if (rc != NGX_OK) {
+        ngx_http_background_tree_fail(d->tree, run, file, hash->err,
+                                      hash->fmt);
+        return rc;
     }
 
     run->result.completed++;
 
 #if (NGX_DEBUG)
     ngx_log_debug3(NGX_LOG_DEBUG_CORE, run->log, 0,
-                   "background digest: %*s  %s",
-                   (size_t) (ngx_hex_dump(hex, md, len) - hex), hex, d->path);
+                   "background digest: %*s  %V",
+                   (size_t) (ngx_hex_dump(hex, hash->value, hash->len) - hex),
+                   hex, &file->path);
 #endif
+
+    return NGX_OK;
+}
+
+
+/* the total is told once, by the run that began */
+
+static void
+ngx_http_background_digest_progress(ngx_http_background_run_t *run)
+{
+    ngx_http_background_digest_t *d = run->ctx;
+
+    ngx_http_background_progress(run, run->result.bytes,
+                                 (run == d->run) ? d->total : 0);
 }
 
 
 static void
-ngx_http_background_digest_fail(ngx_http_background_digest_t *d, ngx_err_t err,
-    const char *call)
+ngx_http_background_digest_finish(ngx_http_background_run_t *run)
 {
-    if (!d->quiet) {
-        ngx_http_background_fail(&d->run->result, err, "%s \"%s\" failed",
-                                 call, d->path);
+    ngx_http_background_digest_t *d = run->ctx;
+
+    if (d == NULL) {
+        return;
+    }
+
+    /* what is not complete replaces nothing */
+
+    if (d->manifest && d->tree && d->failed == 0
+        && !ngx_http_background_cancelled(run))
+    {
+        ngx_http_background_manifest_commit(d->manifest, run);
+    }
+
+    ngx_http_background_digest_cleanup(d);
+}
+
+
+static void
+ngx_http_background_digest_cleanup(void *data)
+{
+    ngx_http_background_digest_t *d = data;
+
+    if (d->tree) {
+        ngx_http_background_tree_destroy(d->tree);
+        d->tree = NULL;
+    }
+
+    if (d->manifest) {
+        ngx_http_background_manifest_destroy(d->manifest);
+        d->manifest = NULL;
     }
 }

@@ -1,0 +1,207 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+#include "ngx_http_background_hash.h"
+#include "ngx_http_background_tree.h"
+
+
+static void ngx_http_background_hash_cleanup(void *data);
+
+
+#if (OPENSSL_VERSION_NUMBER >= 0x30000000L)
+
+static void
+ngx_http_background_hash_algorithm_cleanup(void *data)
+{
+    EVP_MD_free(data);
+}
+
+
+/* what is looked up by name alone would be fetched again for each file */
+
+static const EVP_MD *
+ngx_http_background_hash_lookup(ngx_conf_t *cf, ngx_str_t *name)
+{
+    EVP_MD              *md;
+    ngx_pool_cleanup_t  *cln;
+
+    cln = ngx_pool_cleanup_add(cf->pool, 0);
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    md = EVP_MD_fetch(NULL, (char *) name->data, NULL);
+    if (md == NULL) {
+        return NULL;
+    }
+
+    cln->handler = ngx_http_background_hash_algorithm_cleanup;
+    cln->data = md;
+
+    return md;
+}
+
+#else
+
+static const EVP_MD *
+ngx_http_background_hash_lookup(ngx_conf_t *cf, ngx_str_t *name)
+{
+    return EVP_get_digestbyname((char *) name->data);
+}
+
+#endif
+
+
+const EVP_MD *
+ngx_http_background_hash_algorithm(ngx_conf_t *cf, ngx_command_t *cmd,
+    ngx_str_t *name)
+{
+    const EVP_MD  *md;
+
+    md = ngx_http_background_hash_lookup(cf, name);
+
+    /* some have no length of their own */
+
+    if (md == NULL || EVP_MD_size(md) <= 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "unknown algorithm \"%V\" in \"%V\" directive, "
+                           "it must be a digest of OpenSSL",
+                           name, &cmd->name);
+        return NULL;
+    }
+
+    return md;
+}
+
+
+ngx_int_t
+ngx_http_background_limit_rate(ngx_conf_t *cf, ngx_command_t *cmd,
+    ngx_str_t *value, size_t *rate)
+{
+    ssize_t    n;
+    ngx_str_t  s;
+
+    s.data = value->data + sizeof("limit_rate=") - 1;
+    s.len = value->len - (sizeof("limit_rate=") - 1);
+
+    n = ngx_parse_size(&s);
+
+    if (n < 1) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid rate \"%V\" in \"%V\" directive, "
+                           "it must be bytes per second, 1 or more",
+                           value, &cmd->name);
+        return NGX_ERROR;
+    }
+
+    *rate = n;
+
+    return NGX_OK;
+}
+
+
+ngx_http_background_hash_t *
+ngx_http_background_hash_create(ngx_http_background_run_t *run,
+    const EVP_MD *md)
+{
+    ngx_pool_cleanup_t          *cln;
+    ngx_http_background_hash_t  *hash;
+
+    cln = ngx_pool_cleanup_add(run->pool, sizeof(ngx_http_background_hash_t));
+
+    if (cln == NULL) {
+        goto failed;
+    }
+
+    hash = cln->data;
+
+    hash->run = run;
+    hash->md = md;
+
+    hash->buffer = ngx_palloc(run->pool, NGX_HTTP_BACKGROUND_HASH_BUFFER);
+    hash->ctx = EVP_MD_CTX_new();
+
+    cln->handler = ngx_http_background_hash_cleanup;
+
+    if (hash->buffer && hash->ctx) {
+        return hash;
+    }
+
+failed:
+
+    ngx_http_background_fail(&run->result, 0, "no memory");
+
+    return NULL;
+}
+
+
+static void
+ngx_http_background_hash_cleanup(void *data)
+{
+    ngx_http_background_hash_t *hash = data;
+
+    EVP_MD_CTX_free(hash->ctx);
+}
+
+
+ngx_int_t
+ngx_http_background_hash_file(ngx_http_background_hash_t *hash, int fd,
+    ngx_file_info_t *fi, void (*progress)(ngx_http_background_run_t *))
+{
+    ssize_t                     n;
+    ngx_file_info_t             after;
+    ngx_http_background_run_t  *run;
+
+    run = hash->run;
+    hash->err = 0;
+
+    if (EVP_DigestInit_ex(hash->ctx, hash->md, NULL) != 1) {
+        hash->fmt = "EVP_DigestInit_ex() %s failed";
+        return NGX_ERROR;
+    }
+
+    do {
+        if (ngx_http_background_cancelled(run)) {
+            return NGX_ABORT;
+        }
+
+        n = read(fd, hash->buffer, NGX_HTTP_BACKGROUND_HASH_BUFFER);
+
+        if (n == -1) {
+            hash->fmt = "read() %s failed";
+            hash->err = ngx_errno;
+            return NGX_ERROR;
+        }
+
+        if (EVP_DigestUpdate(hash->ctx, hash->buffer, n) != 1) {
+            hash->fmt = "EVP_DigestUpdate() %s failed";
+            return NGX_ERROR;
+        }
+
+        run->result.bytes += n;
+
+        progress(run);
+
+    } while (n > 0);
+
+    if (ngx_fd_info(fd, &after) == NGX_FILE_ERROR) {
+        hash->fmt = ngx_fd_info_n " %s failed";
+        hash->err = ngx_errno;
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_background_file_changed(fi, &after)) {
+        hash->fmt = "%s changed while it was read";
+        return NGX_ERROR;
+    }
+
+    if (EVP_DigestFinal_ex(hash->ctx, hash->value, &hash->len) != 1) {
+        hash->fmt = "EVP_DigestFinal_ex() %s failed";
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}

@@ -1,0 +1,57 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+/* Hashing files, for "digest" and "verify". */
+
+
+#ifndef _NGX_HTTP_BACKGROUND_HASH_H_INCLUDED_
+#define _NGX_HTTP_BACKGROUND_HASH_H_INCLUDED_
+
+
+#include <ngx_http_background.h>
+#include <openssl/evp.h>
+
+
+#define NGX_HTTP_BACKGROUND_HASH_BUFFER  65536
+
+
+/* a thread's own */
+
+typedef struct {
+    ngx_http_background_run_t   *run;
+    const EVP_MD                *md;
+    EVP_MD_CTX                  *ctx;
+    u_char                      *buffer;
+
+    u_char                       value[EVP_MAX_MD_SIZE];
+    unsigned int                 len;
+    const char                  *fmt;        /* of what failed, with a "%s" for
+                                                the path */
+    ngx_err_t                    err;
+} ngx_http_background_hash_t;
+
+
+/*
+ * Reading the configuration: "algorithm=" and "limit_rate=" of a directive.
+ * What they don't accept they tell, and return NULL or NGX_ERROR.
+ */
+const EVP_MD *ngx_http_background_hash_algorithm(ngx_conf_t *cf,
+    ngx_command_t *cmd, ngx_str_t *name);
+ngx_int_t ngx_http_background_limit_rate(ngx_conf_t *cf, ngx_command_t *cmd,
+    ngx_str_t *value, size_t *rate);
+
+/*
+ * On a pool thread.  create() counts a failure and returns NULL; what it made
+ * goes with the run's pool.  A file's hash, NGX_OK, is in "value"; NGX_ABORT is
+ * returned when the run is cancelled.
+ */
+ngx_http_background_hash_t *ngx_http_background_hash_create(
+    ngx_http_background_run_t *run, const EVP_MD *md);
+ngx_int_t ngx_http_background_hash_file(ngx_http_background_hash_t *hash,
+    int fd, ngx_file_info_t *fi, void (*progress)(ngx_http_background_run_t *));
+
+
+#endif /* _NGX_HTTP_BACKGROUND_HASH_H_INCLUDED_ */

@@ -1,0 +1,249 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+#include "ngx_http_background_temp.h"
+
+#include <dirent.h>
+#include <sys/file.h>
+#include <sys/syscall.h>
+
+
+#define NGX_HTTP_BACKGROUND_TEMP_PREFIX   ".ngx_http_background_"
+#define NGX_HTTP_BACKGROUND_TEMP_SUFFIX   ".tmp"
+
+/* linux/fs.h has it, but clashes with other headers */
+#define NGX_HTTP_BACKGROUND_NOREPLACE     1
+
+
+static ngx_int_t ngx_http_background_temp_link(
+    ngx_http_background_temp_t *temp, u_char *name);
+
+
+ngx_int_t
+ngx_http_background_temp_create(ngx_http_background_temp_t *temp, int dirfd)
+{
+    ngx_uint_t       n;
+    ngx_file_info_t  fi;
+
+    static ngx_atomic_t  number;
+
+    temp->dirfd = dirfd;
+    temp->fd = -1;
+
+    for (n = 0; n < 100; n++) {
+
+        ngx_sprintf(temp->name, NGX_HTTP_BACKGROUND_TEMP_PREFIX "%P_%uA"
+                    NGX_HTTP_BACKGROUND_TEMP_SUFFIX "%Z", ngx_pid,
+                    ngx_atomic_fetch_add(&number, 1));
+
+        temp->fd = openat(dirfd, (char *) temp->name,
+                          O_RDWR|O_CREAT|O_EXCL|O_CLOEXEC|O_NOFOLLOW, 0600);
+
+        if (temp->fd == -1) {
+            if (ngx_errno == NGX_EEXIST) {
+                continue;
+            }
+
+            return NGX_ERROR;
+        }
+
+        /* where files can't be locked, nobody will take it for a left one */
+
+        if (flock(temp->fd, LOCK_EX|LOCK_NB) == -1) {
+            if (ngx_errno != NGX_EAGAIN) {
+                return NGX_OK;
+            }
+
+        } else if (ngx_fd_info(temp->fd, &fi) != NGX_FILE_ERROR
+                   && fi.st_nlink)
+        {
+            return NGX_OK;
+        }
+
+        /* somebody sweeping was faster than the lock */
+
+        (void) ngx_close_file(temp->fd);
+        temp->fd = -1;
+    }
+
+    ngx_set_errno(NGX_EEXIST);
+
+    return NGX_ERROR;
+}
+
+
+ngx_int_t
+ngx_http_background_temp_write(ngx_http_background_temp_t *temp, u_char *buf,
+    size_t size)
+{
+    ssize_t  n;
+
+    while (size) {
+        n = write(temp->fd, buf, size);
+
+        if (n == -1) {
+            if (ngx_errno == NGX_EINTR) {
+                continue;
+            }
+
+            return NGX_ERROR;
+        }
+
+        buf += n;
+        size -= n;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_background_temp_publish(ngx_http_background_temp_t *temp,
+    u_char *name, ngx_uint_t replace)
+{
+    ngx_int_t  rc;
+
+    if (replace) {
+        rc = renameat(temp->dirfd, (char *) temp->name,
+                      temp->dirfd, (char *) name);
+    } else {
+        rc = ngx_http_background_temp_link(temp, name);
+    }
+
+    if (rc == -1) {
+        return NGX_ERROR;
+    }
+
+    (void) ngx_close_file(temp->fd);
+    temp->fd = -1;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_temp_link(ngx_http_background_temp_t *temp, u_char *name)
+{
+#ifdef SYS_renameat2
+
+    if (syscall(SYS_renameat2, temp->dirfd, temp->name, temp->dirfd, name,
+                NGX_HTTP_BACKGROUND_NOREPLACE)
+        == 0)
+    {
+        return 0;
+    }
+
+    if (ngx_errno != NGX_EINVAL && ngx_errno != ENOSYS) {
+        return -1;
+    }
+
+#endif
+
+    if (linkat(temp->dirfd, (char *) temp->name, temp->dirfd, (char *) name, 0)
+        == -1)
+    {
+        return -1;
+    }
+
+    (void) unlinkat(temp->dirfd, (char *) temp->name, 0);
+
+    return 0;
+}
+
+
+void
+ngx_http_background_temp_discard(ngx_http_background_temp_t *temp)
+{
+    if (temp->fd == -1) {
+        return;
+    }
+
+    (void) unlinkat(temp->dirfd, (char *) temp->name, 0);
+    (void) ngx_close_file(temp->fd);
+
+    temp->fd = -1;
+}
+
+
+ngx_uint_t
+ngx_http_background_is_temp(u_char *name)
+{
+    size_t  len;
+
+    if (ngx_strncmp(name, NGX_HTTP_BACKGROUND_TEMP_PREFIX,
+                    sizeof(NGX_HTTP_BACKGROUND_TEMP_PREFIX) - 1)
+        != 0)
+    {
+        return 0;
+    }
+
+    len = ngx_strlen(name);
+
+    return ngx_strcmp(name + len - (sizeof(NGX_HTTP_BACKGROUND_TEMP_SUFFIX)
+                                    - 1),
+                      NGX_HTTP_BACKGROUND_TEMP_SUFFIX)
+           == 0;
+}
+
+
+void
+ngx_http_background_temp_sweep(int dirfd, u_char *name, ngx_log_t *log)
+{
+    int  fd;
+
+    /* NFS locks only what is open for writing, but the mode may forbid it */
+
+    fd = openat(dirfd, (char *) name, O_RDWR|O_CLOEXEC|O_NOFOLLOW|O_NONBLOCK);
+
+    if (fd == -1) {
+        fd = openat(dirfd, (char *) name,
+                    O_RDONLY|O_CLOEXEC|O_NOFOLLOW|O_NONBLOCK);
+    }
+
+    if (fd == -1) {
+        return;
+    }
+
+    if (flock(fd, LOCK_EX|LOCK_NB) == 0
+        && unlinkat(dirfd, (char *) name, 0) == 0)
+    {
+        ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                      "background: removed \"%s\", left by a process that "
+                      "was killed", name);
+    }
+
+    (void) ngx_close_file(fd);
+}
+
+
+void
+ngx_http_background_temp_sweep_all(int dirfd, ngx_log_t *log)
+{
+    DIR            *dir;
+    int             fd;
+    struct dirent  *de;
+
+    fd = openat(dirfd, ".", O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+
+    if (fd == -1) {
+        return;
+    }
+
+    dir = fdopendir(fd);
+
+    if (dir == NULL) {
+        (void) ngx_close_file(fd);
+        return;
+    }
+
+    while ((de = readdir(dir)) != NULL) {
+        if (ngx_http_background_is_temp((u_char *) de->d_name)) {
+            ngx_http_background_temp_sweep(dirfd, (u_char *) de->d_name, log);
+        }
+    }
+
+    (void) closedir(dir);
+}

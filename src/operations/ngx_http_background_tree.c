@@ -1,0 +1,841 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+#include "ngx_http_background_tree.h"
+
+#include <dirent.h>
+#include <sys/syscall.h>
+
+
+/* linux/openat2.h is not in every distribution's headers */
+#define NGX_HTTP_BACKGROUND_RESOLVE_NO_SYMLINKS  0x04
+#define NGX_HTTP_BACKGROUND_RESOLVE_BENEATH      0x08
+
+#define NGX_HTTP_BACKGROUND_TREE_POOL            4096
+
+
+typedef struct {
+    uint64_t                     flags;
+    uint64_t                     mode;
+    uint64_t                     resolve;
+} ngx_http_background_open_how_t;
+
+
+typedef struct {
+    uint8_t                      len;
+    uint8_t                      dir;
+    u_char                       name[1];
+} ngx_http_background_entry_t;
+
+
+struct ngx_http_background_tree_s {
+    ngx_thread_mutex_t           mutex;
+    ngx_thread_cond_t            cond;
+    ngx_log_t                   *log;
+
+    ngx_str_t                    root;
+    ngx_file_info_t              info;       /* of the root */
+    int                          fd;         /* of the root */
+
+    ngx_queue_t                  dirs;       /* all that are open */
+    ngx_http_background_dir_t   *top;
+    uint64_t                     number;
+
+    unsigned                     quiet:1;
+    unsigned                     single:1;   /* the root is a file */
+    unsigned                     over:1;
+    unsigned                     entering:1; /* a thread reads a directory; top
+                                                and path are its own now */
+
+    ngx_str_t                    path;       /* of the directory at the top */
+};
+
+
+static ngx_http_background_entry_t *ngx_http_background_tree_entry(
+    ngx_http_background_tree_t *tree);
+static void ngx_http_background_tree_enter(ngx_http_background_tree_t *tree,
+    ngx_http_background_run_t *run, ngx_http_background_entry_t *entry);
+static ngx_http_background_dir_t *ngx_http_background_tree_dir(
+    ngx_http_background_tree_t *tree, ngx_http_background_run_t *run,
+    ngx_http_background_entry_t *entry);
+static void ngx_http_background_tree_hand_out(ngx_http_background_tree_t *tree,
+    ngx_http_background_entry_t *entry, ngx_http_background_file_t *file);
+
+static ngx_http_background_dir_t *ngx_http_background_dir_open(
+    ngx_http_background_tree_t *tree, ngx_http_background_run_t *run, int fd,
+    ngx_file_info_t *fi);
+static void ngx_http_background_dir_read(ngx_http_background_tree_t *tree,
+    ngx_http_background_run_t *run, ngx_http_background_dir_t *dir);
+static ngx_int_t ngx_http_background_dir_add(ngx_http_background_dir_t *dir,
+    struct dirent *de);
+static void ngx_http_background_dir_release(ngx_http_background_dir_t *dir);
+static void ngx_http_background_dir_close(ngx_http_background_dir_t *dir);
+static int ngx_libc_cdecl ngx_http_background_entry_cmp(const void *one,
+    const void *two);
+
+static int ngx_http_background_open_parts(int dirfd, u_char *path, int flags);
+
+
+ngx_http_background_tree_t *
+ngx_http_background_tree_create(ngx_http_background_run_t *run,
+    ngx_str_t *root, ngx_uint_t quiet)
+{
+    int                          fd;
+    ngx_http_background_tree_t  *tree;
+
+    tree = ngx_calloc(sizeof(ngx_http_background_tree_t)
+                      + NGX_HTTP_BACKGROUND_TREE_PATH, run->log);
+    if (tree == NULL) {
+        ngx_http_background_fail(&run->result, 0, "no memory");
+        return NULL;
+    }
+
+    if (ngx_thread_mutex_create(&tree->mutex, run->log) != NGX_OK) {
+        ngx_http_background_fail(&run->result, 0, "no memory");
+        ngx_free(tree);
+        return NULL;
+    }
+
+    if (ngx_thread_cond_create(&tree->cond, run->log) != NGX_OK) {
+        ngx_http_background_fail(&run->result, 0, "no memory");
+        (void) ngx_thread_mutex_destroy(&tree->mutex, run->log);
+        ngx_free(tree);
+        return NULL;
+    }
+
+    tree->log = run->log;
+    tree->root = *root;
+    tree->path.data = (u_char *) tree + sizeof(ngx_http_background_tree_t);
+    ngx_queue_init(&tree->dirs);
+
+    tree->fd = open((char *) root->data, NGX_HTTP_BACKGROUND_TREE_OPEN);
+
+    if (tree->fd == -1) {
+        ngx_http_background_tree_fail(tree, run, NULL, ngx_errno,
+                                      "open() %s failed");
+        goto failed;
+    }
+
+    if (ngx_fd_info(tree->fd, &tree->info) == NGX_FILE_ERROR) {
+        ngx_http_background_tree_fail(tree, run, NULL, ngx_errno,
+                                      ngx_fd_info_n " %s failed");
+        goto failed;
+    }
+
+    if (ngx_is_dir(&tree->info)) {
+        fd = fcntl(tree->fd, F_DUPFD_CLOEXEC, 0);
+
+        if (fd == -1) {
+            ngx_http_background_tree_fail(tree, run, NULL, ngx_errno,
+                                          "fcntl() %s failed");
+            goto failed;
+        }
+
+        tree->quiet = quiet;
+        tree->top = ngx_http_background_dir_open(tree, run, fd, &tree->info);
+
+    } else if (ngx_is_file(&tree->info)) {
+        tree->single = 1;
+
+    } else {
+        ngx_http_background_tree_fail(tree, run, NULL, 0,
+                                      "%s is neither file nor directory");
+        goto failed;
+    }
+
+    return tree;
+
+failed:
+
+    ngx_http_background_tree_destroy(tree);
+
+    return NULL;
+}
+
+
+ngx_http_background_file_t *
+ngx_http_background_tree_file(ngx_http_background_run_t *run)
+{
+    ngx_http_background_file_t  *file;
+
+    file = ngx_pcalloc(run->pool, sizeof(ngx_http_background_file_t));
+    if (file == NULL) {
+        return NULL;
+    }
+
+    file->path.data = ngx_pnalloc(run->pool, NGX_HTTP_BACKGROUND_TREE_PATH);
+    if (file->path.data == NULL) {
+        return NULL;
+    }
+
+    return file;
+}
+
+
+ngx_int_t
+ngx_http_background_tree_next(ngx_http_background_tree_t *tree,
+    ngx_http_background_run_t *run, ngx_http_background_file_t *file)
+{
+    ngx_int_t                     rc;
+    ngx_http_background_entry_t  *entry;
+
+    (void) ngx_thread_mutex_lock(&tree->mutex, run->log);
+
+    if (file->dir) {
+        ngx_http_background_dir_release(file->dir);
+        file->dir = NULL;
+    }
+
+    for ( ;; ) {
+
+        while (tree->entering) {
+            (void) ngx_thread_cond_wait(&tree->cond, &tree->mutex, run->log);
+        }
+
+        entry = ngx_http_background_tree_entry(tree);
+
+        if (entry == NULL && !tree->single) {
+            rc = NGX_DONE;
+            break;
+        }
+
+        if (entry == NULL || !entry->dir) {
+            ngx_http_background_tree_hand_out(tree, entry, file);
+            rc = NGX_OK;
+            break;
+        }
+
+        ngx_http_background_tree_enter(tree, run, entry);
+    }
+
+    (void) ngx_thread_mutex_unlock(&tree->mutex, run->log);
+
+    return rc;
+}
+
+
+/* the next one of the tree; leaves directories that have no more */
+
+static ngx_http_background_entry_t *
+ngx_http_background_tree_entry(ngx_http_background_tree_t *tree)
+{
+    ngx_http_background_dir_t     *dir;
+    ngx_http_background_entry_t  **entries;
+
+    while (tree->top && !tree->over) {
+        dir = tree->top;
+
+        if (dir->next < dir->entries.nelts) {
+            entries = dir->entries.elts;
+            return entries[dir->next++];
+        }
+
+        tree->top = dir->parent;
+
+        if (tree->top) {
+            tree->path.len = tree->top->len;
+        }
+
+        ngx_http_background_dir_release(dir);
+    }
+
+    return NULL;
+}
+
+
+static void
+ngx_http_background_tree_hand_out(ngx_http_background_tree_t *tree,
+    ngx_http_background_entry_t *entry, ngx_http_background_file_t *file)
+{
+    u_char  *p;
+
+    p = ngx_cpymem(file->path.data, tree->path.data, tree->path.len);
+
+    file->name = p;
+
+    if (entry) {
+        file->dir = tree->top;
+        file->dir->refs++;
+
+        p = ngx_cpymem(p, entry->name, entry->len);
+    }
+
+    *p = '\0';
+
+    file->path.len = p - file->path.data;
+    file->number = tree->number++;
+
+    tree->single = 0;
+}
+
+
+/*
+ * Called with the mutex locked, and returns so.  Meanwhile the others wait:
+ * what they would do next is in that directory.
+ */
+
+static void
+ngx_http_background_tree_enter(ngx_http_background_tree_t *tree,
+    ngx_http_background_run_t *run, ngx_http_background_entry_t *entry)
+{
+    size_t                      len;
+    ngx_uint_t                  stop;
+    ngx_http_background_dir_t  *dir;
+
+    tree->entering = 1;
+
+    (void) ngx_thread_mutex_unlock(&tree->mutex, run->log);
+
+    len = tree->path.len;
+
+    ngx_memcpy(tree->path.data + len, entry->name, entry->len);
+    tree->path.len += entry->len;
+
+    stop = ngx_http_background_cancelled(run);
+
+    dir = stop ? NULL : ngx_http_background_tree_dir(tree, run, entry);
+
+    (void) ngx_thread_mutex_lock(&tree->mutex, run->log);
+
+    if (dir) {
+        tree->path.data[tree->path.len++] = '/';
+
+        dir->len = tree->path.len;
+        dir->parent = tree->top;
+        tree->top = dir;
+
+    } else {
+        tree->path.len = len;
+    }
+
+    tree->over |= stop;
+    tree->entering = 0;
+
+    (void) pthread_cond_broadcast(&tree->cond);
+}
+
+
+static ngx_http_background_dir_t *
+ngx_http_background_tree_dir(ngx_http_background_tree_t *tree,
+    ngx_http_background_run_t *run, ngx_http_background_entry_t *entry)
+{
+    int                         fd;
+    ngx_uint_t                  depth;
+    ngx_file_info_t             fi;
+    ngx_http_background_dir_t  *dir;
+
+    for (depth = 0, dir = tree->top; dir; dir = dir->parent) {
+        depth++;
+    }
+
+    if (depth == NGX_HTTP_BACKGROUND_TREE_DEPTH) {
+        ngx_http_background_tree_fail(tree, run, NULL, 0,
+                                      "%s is too deep to read");
+        return NULL;
+    }
+
+    fd = openat(tree->top->fd, (char *) entry->name,
+                NGX_HTTP_BACKGROUND_TREE_OPEN|O_DIRECTORY|O_NOFOLLOW);
+
+    if (fd == -1) {
+
+        /* what has become another thing since is none of ours */
+
+        if (ngx_errno != NGX_ELOOP && ngx_errno != NGX_ENOTDIR) {
+            ngx_http_background_tree_fail(tree, run, NULL, ngx_errno,
+                                          "open() %s failed");
+        }
+
+        return NULL;
+    }
+
+    if (ngx_fd_info(fd, &fi) == NGX_FILE_ERROR) {
+        ngx_http_background_tree_fail(tree, run, NULL, ngx_errno,
+                                      ngx_fd_info_n " %s failed");
+        (void) ngx_close_file(fd);
+        return NULL;
+    }
+
+    return ngx_http_background_dir_open(tree, run, fd, &fi);
+}
+
+
+/* closes the descriptor on failure */
+
+static ngx_http_background_dir_t *
+ngx_http_background_dir_open(ngx_http_background_tree_t *tree,
+    ngx_http_background_run_t *run, int fd, ngx_file_info_t *fi)
+{
+    ngx_pool_t                 *pool;
+    ngx_http_background_dir_t  *dir;
+
+    pool = ngx_create_pool(NGX_HTTP_BACKGROUND_TREE_POOL, run->log);
+
+    if (pool == NULL) {
+        ngx_http_background_tree_fail(tree, run, NULL, NGX_ENOMEM,
+                                      "reading %s failed");
+        (void) ngx_close_file(fd);
+        return NULL;
+    }
+
+    dir = ngx_pcalloc(pool, sizeof(ngx_http_background_dir_t));
+
+    if (dir == NULL
+        || ngx_array_init(&dir->entries, pool, 32, sizeof(void *)) != NGX_OK)
+    {
+        ngx_http_background_tree_fail(tree, run, NULL, NGX_ENOMEM,
+                                      "reading %s failed");
+        ngx_destroy_pool(pool);
+        (void) ngx_close_file(fd);
+        return NULL;
+    }
+
+    dir->fd = fd;
+    dir->dev = fi->st_dev;
+    dir->ino = fi->st_ino;
+    dir->pool = pool;
+    dir->refs = 1;
+
+    ngx_http_background_dir_read(tree, run, dir);
+
+    qsort(dir->entries.elts, dir->entries.nelts, sizeof(void *),
+          ngx_http_background_entry_cmp);
+
+    (void) ngx_thread_mutex_lock(&tree->mutex, run->log);
+    ngx_queue_insert_tail(&tree->dirs, &dir->queue);
+    (void) ngx_thread_mutex_unlock(&tree->mutex, run->log);
+
+    return dir;
+}
+
+
+/* on an error there is what could be read */
+
+static void
+ngx_http_background_dir_read(ngx_http_background_tree_t *tree,
+    ngx_http_background_run_t *run, ngx_http_background_dir_t *dir)
+{
+    DIR            *stream;
+    int             fd;
+    struct dirent  *de;
+
+    fd = fcntl(dir->fd, F_DUPFD_CLOEXEC, 0);
+
+    if (fd == -1) {
+        ngx_http_background_tree_fail(tree, run, NULL, ngx_errno,
+                                      "fcntl() %s failed");
+        return;
+    }
+
+    stream = fdopendir(fd);
+
+    if (stream == NULL) {
+        ngx_http_background_tree_fail(tree, run, NULL, ngx_errno,
+                                      "fdopendir() %s failed");
+        (void) ngx_close_file(fd);
+        return;
+    }
+
+    for ( ;; ) {
+        ngx_set_errno(0);
+        de = readdir(stream);
+
+        if (de == NULL) {
+            if (ngx_errno) {
+                ngx_http_background_tree_fail(tree, run, NULL, ngx_errno,
+                                              "readdir() %s failed");
+            }
+
+            break;
+        }
+
+        if (ngx_http_background_dir_add(dir, de) != NGX_OK) {
+            ngx_http_background_tree_fail(tree, run, NULL, NGX_ENOMEM,
+                                          "reading %s failed");
+            break;
+        }
+
+        if (dir->entries.nelts % 256 == 0
+            && ngx_http_background_cancelled(run))
+        {
+            break;
+        }
+    }
+
+    (void) closedir(stream);
+}
+
+
+static ngx_int_t
+ngx_http_background_dir_add(ngx_http_background_dir_t *dir, struct dirent *de)
+{
+    size_t                         len;
+    ngx_uint_t                     type;
+    ngx_file_info_t                fi;
+    ngx_http_background_entry_t   *entry, **slot;
+
+    if (ngx_strcmp(de->d_name, ".") == 0 || ngx_strcmp(de->d_name, "..") == 0) {
+        return NGX_OK;
+    }
+
+    type = de->d_type;
+
+    if (type == DT_UNKNOWN
+        && fstatat(dir->fd, de->d_name, &fi, AT_SYMLINK_NOFOLLOW) == 0)
+    {
+        type = IFTODT(fi.st_mode);
+    }
+
+    if (type != DT_REG && type != DT_DIR) {
+        return NGX_OK;
+    }
+
+    len = ngx_strlen(de->d_name);
+
+    entry = ngx_pnalloc(dir->pool, sizeof(ngx_http_background_entry_t) + len);
+    if (entry == NULL) {
+        return NGX_ERROR;
+    }
+
+    entry->len = len;
+    entry->dir = (type == DT_DIR);
+    ngx_memcpy(entry->name, de->d_name, len + 1);
+
+    slot = ngx_array_push(&dir->entries);
+    if (slot == NULL) {
+        return NGX_ERROR;
+    }
+
+    *slot = entry;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_background_dir_release(ngx_http_background_dir_t *dir)
+{
+    if (--dir->refs == 0) {
+        ngx_http_background_dir_close(dir);
+    }
+}
+
+
+static void
+ngx_http_background_dir_close(ngx_http_background_dir_t *dir)
+{
+    ngx_queue_remove(&dir->queue);
+
+    if (ngx_close_file(dir->fd) == NGX_FILE_ERROR) {
+        ngx_log_error(NGX_LOG_ALERT, dir->pool->log, ngx_errno,
+                      ngx_close_file_n " of a directory failed");
+    }
+
+    ngx_destroy_pool(dir->pool);
+}
+
+
+/* as if all paths of the tree were sorted: a directory's name ends in "/" */
+
+static int ngx_libc_cdecl
+ngx_http_background_entry_cmp(const void *one, const void *two)
+{
+    ngx_int_t                     rc;
+    ngx_http_background_entry_t  *a, *b;
+
+    a = *(ngx_http_background_entry_t **) one;
+    b = *(ngx_http_background_entry_t **) two;
+
+    rc = ngx_memcmp(a->name, b->name, ngx_min(a->len, b->len));
+
+    if (rc != 0 || a->len == b->len) {
+        return rc;
+    }
+
+    if (a->len < b->len) {
+        return (a->dir ? '/' : 0) - b->name[a->len];
+    }
+
+    return a->name[b->len] - (b->dir ? '/' : 0);
+}
+
+
+int
+ngx_http_background_tree_open(ngx_http_background_tree_t *tree,
+    ngx_http_background_file_t *file, ngx_file_info_t *fi)
+{
+    int        fd;
+    ngx_err_t  err;
+
+    if (file->dir) {
+        fd = openat(file->dir->fd, (char *) file->name,
+                    NGX_HTTP_BACKGROUND_TREE_OPEN|O_NOFOLLOW);
+    } else {
+        fd = open((char *) tree->root.data, NGX_HTTP_BACKGROUND_TREE_OPEN);
+    }
+
+    if (fd == -1) {
+        return -1;
+    }
+
+    if (ngx_fd_info(fd, fi) == NGX_FILE_ERROR) {
+        err = ngx_errno;
+        (void) ngx_close_file(fd);
+        ngx_set_errno(err);
+        return -1;
+    }
+
+    /* of what has become another thing since, as of a symbolic link */
+
+    if (!ngx_is_file(fi)) {
+        (void) ngx_close_file(fd);
+        ngx_set_errno(NGX_ELOOP);
+        return -1;
+    }
+
+    return fd;
+}
+
+
+int
+ngx_http_background_tree_stat(ngx_http_background_tree_t *tree,
+    ngx_http_background_file_t *file, ngx_file_info_t *fi)
+{
+    if (file->dir) {
+        return fstatat(file->dir->fd, (char *) file->name, fi,
+                       AT_SYMLINK_NOFOLLOW);
+    }
+
+    *fi = tree->info;
+
+    return 0;
+}
+
+
+void
+ngx_http_background_tree_fail(ngx_http_background_tree_t *tree,
+    ngx_http_background_run_t *run, ngx_http_background_file_t *file,
+    ngx_err_t err, const char *fmt)
+{
+    u_char  text[NGX_HTTP_BACKGROUND_TREE_TEXT];
+
+    if (!tree->quiet) {
+        ngx_http_background_path_text(text, &tree->root,
+                                      file ? &file->path : &tree->path);
+        ngx_http_background_fail(&run->result, err, fmt, text);
+    }
+}
+
+
+int
+ngx_http_background_tree_fd(ngx_http_background_tree_t *tree)
+{
+    return tree->fd;
+}
+
+
+void
+ngx_http_background_tree_destroy(ngx_http_background_tree_t *tree)
+{
+    ngx_queue_t                *q;
+    ngx_http_background_dir_t  *dir;
+
+    while (!ngx_queue_empty(&tree->dirs)) {
+        q = ngx_queue_head(&tree->dirs);
+        dir = ngx_queue_data(q, ngx_http_background_dir_t, queue);
+
+        ngx_http_background_dir_close(dir);
+    }
+
+    if (tree->fd != -1 && ngx_close_file(tree->fd) == NGX_FILE_ERROR) {
+        ngx_log_error(NGX_LOG_ALERT, tree->log, ngx_errno,
+                      ngx_close_file_n " \"%V\" failed", &tree->root);
+    }
+
+    (void) ngx_thread_cond_destroy(&tree->cond, tree->log);
+    (void) ngx_thread_mutex_destroy(&tree->mutex, tree->log);
+
+    ngx_free(tree);
+}
+
+
+uint64_t
+ngx_http_background_tree_total(ngx_http_background_run_t *run,
+    ngx_str_t *root, ngx_http_background_weigh_pt weigh)
+{
+    uint64_t                     total;
+    ngx_http_background_file_t  *file;
+    ngx_http_background_tree_t  *tree;
+
+    file = ngx_http_background_tree_file(run);
+
+    if (file == NULL) {
+        ngx_http_background_fail(&run->result, 0, "no memory");
+        return 0;
+    }
+
+    tree = ngx_http_background_tree_create(run, root, 1);
+
+    if (tree == NULL) {
+        return 0;
+    }
+
+    total = 0;
+
+    while (ngx_http_background_tree_next(tree, run, file) == NGX_OK) {
+        total += weigh(run, tree, file);
+
+        if (ngx_http_background_cancelled(run)) {
+            break;
+        }
+    }
+
+    ngx_http_background_tree_destroy(tree);
+
+    return total;
+}
+
+
+/* keeps the end of what is too long, and the quotes */
+
+u_char *
+ngx_http_background_path_text(u_char *text, ngx_str_t *root, ngx_str_t *path)
+{
+    size_t      skip, len, slash;
+    u_char     *p, *last;
+
+    slash = (path->len && root->len && root->data[root->len - 1] != '/');
+    len = root->len + slash + path->len;
+
+    p = text;
+    last = text + NGX_HTTP_BACKGROUND_TREE_TEXT - sizeof("\"");
+    skip = 0;
+
+    *p++ = '"';
+
+    if (len > (size_t) (last - p)) {
+        p = ngx_cpymem(p, "...", sizeof("...") - 1);
+        skip = len - (last - p);
+    }
+
+    if (skip < root->len) {
+        p = ngx_cpymem(p, root->data + skip, root->len - skip);
+        skip = 0;
+
+    } else {
+        skip -= root->len;
+    }
+
+    if (slash && skip == 0) {
+        *p++ = '/';
+
+    } else if (slash) {
+        skip--;
+    }
+
+    p = ngx_cpymem(p, path->data + skip, path->len - skip);
+
+    *p++ = '"';
+    *p = '\0';
+
+    return text;
+}
+
+
+ngx_uint_t
+ngx_http_background_file_changed(ngx_file_info_t *before,
+    ngx_file_info_t *after)
+{
+    return before->st_dev != after->st_dev
+           || before->st_ino != after->st_ino
+           || before->st_size != after->st_size
+           || before->st_mtim.tv_sec != after->st_mtim.tv_sec
+           || before->st_mtim.tv_nsec != after->st_mtim.tv_nsec;
+}
+
+
+int
+ngx_http_background_open_beneath(int dirfd, u_char *path, int flags)
+{
+#ifdef SYS_openat2
+
+    int                             fd;
+    ngx_http_background_open_how_t  how;
+
+    how.flags = flags;
+    how.mode = 0;
+    how.resolve = NGX_HTTP_BACKGROUND_RESOLVE_BENEATH
+                  |NGX_HTTP_BACKGROUND_RESOLVE_NO_SYMLINKS;
+
+    fd = syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
+
+    /* an old kernel, a sandbox that does not know it, a rename meanwhile */
+
+    if (fd != -1
+        || (ngx_errno != ENOSYS && ngx_errno != NGX_EPERM
+            && ngx_errno != NGX_EAGAIN))
+    {
+        return fd;
+    }
+
+#endif
+
+    return ngx_http_background_open_parts(dirfd, path, flags);
+}
+
+
+static int
+ngx_http_background_open_parts(int dirfd, u_char *path, int flags)
+{
+    int        fd, parent;
+    char       part[NAME_MAX + 1];
+    size_t     len;
+    u_char    *p;
+    ngx_err_t  err;
+
+    fd = dirfd;
+
+    for ( ;; ) {
+        p = (u_char *) ngx_strchr(path, '/');
+        len = p ? (size_t) (p - path) : ngx_strlen(path);
+
+        if (len > NAME_MAX) {
+            err = NGX_ENAMETOOLONG;
+            break;
+        }
+
+        ngx_cpystrn((u_char *) part, path, len + 1);
+
+        if (ngx_strcmp(part, "..") == 0 || (p == path && fd == dirfd)) {
+            err = NGX_EXDEV;
+            break;
+        }
+
+        parent = fd;
+        fd = openat(parent, (len == 0) ? "." : part,
+                    (p ? O_PATH|O_DIRECTORY|O_CLOEXEC : flags)|O_NOFOLLOW);
+        err = ngx_errno;
+
+        if (parent != dirfd) {
+            (void) ngx_close_file(parent);
+        }
+
+        if (fd == -1 || p == NULL) {
+            ngx_set_errno(err);
+            return fd;
+        }
+
+        path = p + 1;
+    }
+
+    if (fd != dirfd) {
+        (void) ngx_close_file(fd);
+    }
+
+    ngx_set_errno(err);
+
+    return -1;
+}

@@ -1,0 +1,122 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+/*
+ * A tree's regular files, handed out one by one to the threads that share a
+ * run.  For pool threads only.
+ *
+ * Symbolic links are not followed, but in the root's own path.  The order is
+ * that of the names' bytes.  What is in memory are the names of one directory
+ * a level, so that it depends on the largest directories, not on the tree.
+ */
+
+
+#ifndef _NGX_HTTP_BACKGROUND_TREE_H_INCLUDED_
+#define _NGX_HTTP_BACKGROUND_TREE_H_INCLUDED_
+
+
+#include <ngx_http_background.h>
+
+
+/* each level keeps a descriptor open */
+#define NGX_HTTP_BACKGROUND_TREE_DEPTH  128
+
+/* of a file or directory, relative to the root, with the final zero */
+#define NGX_HTTP_BACKGROUND_TREE_PATH                                        \
+    (NGX_HTTP_BACKGROUND_TREE_DEPTH * (NAME_MAX + 1))
+
+/* a path in texts, quoted and zero-terminated */
+#define NGX_HTTP_BACKGROUND_TREE_TEXT   320
+
+#define NGX_HTTP_BACKGROUND_TREE_OPEN                                        \
+    (O_RDONLY|O_CLOEXEC|O_NONBLOCK|O_NOCTTY)
+
+
+typedef struct ngx_http_background_tree_s  ngx_http_background_tree_t;
+typedef struct ngx_http_background_dir_s   ngx_http_background_dir_t;
+
+struct ngx_http_background_dir_s {
+    int                          fd;
+    dev_t                        dev;
+    ino_t                        ino;
+
+    /* private */
+    ngx_queue_t                  queue;
+    ngx_http_background_dir_t   *parent;
+    ngx_pool_t                  *pool;
+    ngx_array_t                  entries;
+    ngx_uint_t                   next;
+    size_t                       len;        /* of the path */
+    ngx_uint_t                   refs;
+};
+
+
+typedef struct {
+    ngx_http_background_dir_t   *dir;        /* NULL: the root is a file */
+    u_char                      *name;       /* the path's last part */
+    ngx_str_t                    path;       /* relative to the root; these two
+                                                are zero-terminated */
+    uint64_t                     number;     /* from 0, in the tree's order */
+} ngx_http_background_file_t;
+
+
+/* what a file counts for in the tree's total */
+
+typedef uint64_t (*ngx_http_background_weigh_pt)(
+    ngx_http_background_run_t *run, ngx_http_background_tree_t *tree,
+    ngx_http_background_file_t *file);
+
+
+/*
+ * create   opens the root; on failure counts that and returns NULL.  Quiet, it
+ *          tells nothing of what can't be read
+ * file     a thread's own, to be given to next()
+ * next     NGX_OK or, at the end and when cancelled, NGX_DONE.  A directory
+ *          that can't be read is a failure of that thread's run.  The file
+ *          before is not to be used any more
+ * open     a file for reading, -1 with the error in ngx_errno; NGX_ELOOP: it is
+ *          no regular file any more
+ * stat     without opening it
+ * fail     counts a failure; the format has a "%s" for the path of the file or,
+ *          where that is NULL, of the directory at hand
+ * destroy  when no thread is in next() any more
+ * total    quietly, in a walk of its own, for the progress
+ */
+ngx_http_background_tree_t *ngx_http_background_tree_create(
+    ngx_http_background_run_t *run, ngx_str_t *root, ngx_uint_t quiet);
+ngx_http_background_file_t *ngx_http_background_tree_file(
+    ngx_http_background_run_t *run);
+ngx_int_t ngx_http_background_tree_next(ngx_http_background_tree_t *tree,
+    ngx_http_background_run_t *run, ngx_http_background_file_t *file);
+int ngx_http_background_tree_open(ngx_http_background_tree_t *tree,
+    ngx_http_background_file_t *file, ngx_file_info_t *fi);
+int ngx_http_background_tree_stat(ngx_http_background_tree_t *tree,
+    ngx_http_background_file_t *file, ngx_file_info_t *fi);
+void ngx_http_background_tree_fail(ngx_http_background_tree_t *tree,
+    ngx_http_background_run_t *run, ngx_http_background_file_t *file,
+    ngx_err_t err, const char *fmt);
+void ngx_http_background_tree_destroy(ngx_http_background_tree_t *tree);
+
+uint64_t ngx_http_background_tree_total(ngx_http_background_run_t *run,
+    ngx_str_t *root, ngx_http_background_weigh_pt weigh);
+int ngx_http_background_tree_fd(ngx_http_background_tree_t *tree);
+
+/*
+ * Opens what a path leads to without leaving the directory and without
+ * symbolic links; the path is zero-terminated.  -1 with the error in ngx_errno.
+ */
+int ngx_http_background_open_beneath(int dirfd, u_char *path, int flags);
+
+/* a path beneath a root for texts, in a buffer of NGX_..._TREE_TEXT bytes */
+u_char *ngx_http_background_path_text(u_char *text, ngx_str_t *root,
+    ngx_str_t *path);
+
+/* whether what was read may be of two versions of the file */
+ngx_uint_t ngx_http_background_file_changed(ngx_file_info_t *before,
+    ngx_file_info_t *after);
+
+
+#endif /* _NGX_HTTP_BACKGROUND_TREE_H_INCLUDED_ */
