@@ -12,7 +12,7 @@ use Exporter qw/ import /;
 our @EXPORT = qw/ master workers threads signal reconfigure logged log_text
                   status_anyhow /;
 
-sub master { slurp('nginx.pid') + 0 }
+sub master { (slurp('nginx.pid') || 0) + 0 }
 
 # children of the master that are workers, by title; zombies have none
 

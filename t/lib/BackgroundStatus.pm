@@ -55,18 +55,19 @@ sub put {
 }
 
 # start(HTTP, LOCATIONS, MAIN): what to add to the configuration, which has a
-# location "/status" in any case
+# location "/status" in any case; with "daemon on" in MAIN nginx can be upgraded
 
 sub start {
     my ($http, $locations, $main) = map { defined $_ ? $_ : '' } @_[0 .. 2];
 
+    my $off = $main =~ /daemon on;/ ? '' : 'daemon off;';
     my $temp = join ' ', map { "${_}_temp_path temp;" }
         qw/ client_body proxy fastcgi uwsgi scgi /;
 
     put('nginx.conf', <<"EOF");
 $modules$user
 $main
-daemon off;
+$off
 pid nginx.pid;
 error_log error.log info;
 events {
@@ -85,7 +86,7 @@ http {
 }
 EOF
 
-    unlink "$dir/error.log", "$dir/socket";
+    unlink map { "$dir/$_" } qw/ error.log socket nginx.pid /;
 
     defined($pid = fork) or die "fork: $!\n";
 
@@ -98,13 +99,15 @@ EOF
     }
 
     poll('nginx answers', sub {
-        if (waitpid $pid, WNOHANG) {
+        if (waitpid($pid, WNOHANG) > 0 && ($off || $?)) {
             undef $pid;
             die slurp('out');
         }
 
-        connection();
+        connection() && ($off || slurp('nginx.pid'));
     });
+
+    ($pid) = slurp('nginx.pid') =~ /(\d+)/ unless $off;
 }
 
 # stops it; tests that it had nothing to complain of
@@ -114,7 +117,7 @@ sub stop {
 
     my $end = time + $deadline;
 
-    until (waitpid $pid, WNOHANG) {
+    while (runs()) {
         if (time > $end) {
             fail('nginx stops');
             kill 'KILL', -$pid;
@@ -264,6 +267,14 @@ sub type {
 
 sub connection {
     return IO::Socket::UNIX->new(Type => SOCK_STREAM, Peer => "$dir/socket");
+}
+
+sub runs {
+    return 1 if waitpid($pid, WNOHANG) == 0;
+
+    open my $file, '<', "/proc/$pid/stat" or return 0;
+
+    return <$file> =~ /\) [^Z]/;
 }
 
 sub slurp {

@@ -1,0 +1,171 @@
+# Binary upgrades with tasks running, under load; and one that is taken back.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use BackgroundLife;
+use BackgroundStatus;
+use BackgroundStorm;
+use List::Util qw/ max /;
+use Test::More;
+use Time::HiRes qw/ sleep time /;
+
+my $rounds = $ENV{BACKGROUND_STORM} ? 10 : 2;
+
+put('page', 'x' x 20_000);
+
+start(<<"EOF", "location = /page { root ${\dir()}; }", 'daemon on; worker_processes 2;');
+    background_threads 2;
+    background_task io_one { interval 20ms; simulate_io 2 delay=1ms-30ms; }
+    background_task io_all { workers all; interval 20ms; simulate_io 2 delay=1ms-30ms; }
+    background_task cpu_one { interval 20ms; simulate_cpu 5ms; }
+    background_task long_io { workers all; timeout 1d; simulate_io 1 delay=1h-1h; }
+    background_task long_cpu { simulate_cpu 1h; }
+EOF
+
+all_there(2);
+load(3);
+
+my $start = time;
+my @both;
+
+for my $round (1 .. $rounds) {
+    my ($old, $new) = upgrade();
+
+    # both have their tasks, and keep to themselves
+
+    my %by = answers($old, $new);
+
+    for my $master ($old, $new) {
+        my $status = $by{$master};
+        my %task = by_name($status);
+
+        is($task{long_io}{running}, 2, "upgrade $round: two workers");
+        is(parent($task{$_}{lease}{pid}), $master,
+           "upgrade $round: $_: a worker of its own")
+            for qw/ long_cpu io_one /;
+        cmp_ok($status->{cpu}{running}, '<=', 2, "upgrade $round: jobs");
+    }
+
+    signal('WINCH', $old);
+    poll('the old workers are gone', sub { !children($old, $new) });
+
+    signal('QUIT', $old);
+    poll('the old master is gone', sub { gone($old) });
+
+    is(master(), $new, "upgrade $round: the new one is alone");
+    runs("upgrade $round");
+}
+
+# taken back: the old one's workers come again, the new one leaves
+
+my ($old, $new) = upgrade();
+
+signal('WINCH', $old);
+poll('the old workers are gone', sub { !children($old, $new) });
+
+signal('HUP', $old);
+poll('the old one has workers again', sub { 2 == children($old, $new) });
+
+signal('QUIT', $new);
+poll('the new one is gone', sub { gone($new) });
+poll('the old one is the master again', sub { master() == $old });
+
+runs('taken back');
+
+my $took = time - $start;
+my $saw = load_end();
+
+is($saw->{failed}, 0, 'no failed request') or diag(explain($saw->{why}));
+is(in_log(), '', 'no complaint, no bad exit');
+
+figures('upgrades' => $rounds, 'taken back' => 1, 'seconds' => $took,
+        'requests' => $saw->{requests}, 'failed' => $saw->{failed},
+        'slowest request' => $saw->{longest},
+        'workers' => scalar(@{[workers()]}));
+
+signal('TERM');
+poll('the end', sub { gone($old) });
+
+stop();
+done_testing();
+
+# starts a new binary; returns both masters when both have workers
+
+sub upgrade {
+    my $old = master();
+    my $new;
+
+    signal('USR2', $old);
+
+    poll('a new master', sub {
+        $new = master();
+
+        return $new && $new != $old && children($new) == 2;
+    });
+
+    return ($old, $new);
+}
+
+# what the workers of each say, when they run what they should
+
+sub answers {
+    my (@masters) = @_;
+    my %by;
+
+    poll('both run their tasks', sub {
+        my $status = status();
+        my %task = by_name($status);
+
+        $by{parent($status->{pid})} = $status
+            if $task{long_io}{running} == 2 && $task{long_cpu}{running}
+               && $task{io_one}{lease};
+
+        return !grep { !$by{$_} } @masters;
+    });
+
+    return %by;
+}
+
+sub runs {
+    my ($name) = @_;
+
+    my $master = master();
+    my $status = all_there(2);
+    my %before = by_name($status);
+
+    is(parent($status->{pid}), $master, "$name: who answers");
+
+    poll('tasks run', sub {
+        my %now = by_name(status());
+
+        return $now{long_io}{running} == 2 && $now{long_cpu}{running}
+               && !grep { $now{$_}{cycles}{completed}
+                          <= $before{$_}{cycles}{completed} + 5 }
+                        qw/ io_one io_all cpu_one /;
+    });
+
+    is(scalar(@{[children($master)]}), 2, "$name: workers");
+}
+
+sub children {
+    my ($master, @but) = @_;
+
+    my %but = map { $_ => 1 } @but;
+
+    return grep { !$but{$_} && parent($_) == $master && !gone($_) }
+           map { m{(\d+)$} } glob '/proc/[0-9]*';
+}
+
+sub parent { stat_of($_[0])->[1] }
+
+sub gone { stat_of($_[0])->[0] eq 'Z' }
+
+sub stat_of {
+    open my $file, '<', "/proc/$_[0]/stat" or return ['Z', 0];
+
+    return [split ' ', (<$file> // '') =~ /\) (.*)/ ? $1 : 'Z 0'];
+}
