@@ -1,0 +1,74 @@
+# The slot of a worker that is killed in the middle of a job goes to another
+# one's job.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use BackgroundLife;
+use BackgroundStatus;
+use BackgroundStorm;
+use List::Util qw/ max /;
+use Test::More;
+use Time::HiRes qw/ sleep time /;
+
+start(join('', 'background_threads 1; ',
+           map { "background_task t$_ { retry 1h; simulate_cpu 1h; }\n" }
+               1 .. 4),
+      '', 'worker_processes 4; worker_rlimit_core 0;');
+
+all_there(4);
+
+my $job = poll('a job runs', sub { job() });
+my @took;
+
+for my $n (1 .. 3) {
+    my $dead = $job;
+
+    poll('the others wait', sub {
+        my $cpu = status()->{cpu};
+
+        return $cpu->{running} == 1 && $cpu->{queued} == 4 - $n;
+    });
+
+    my $killed = time;
+
+    signal('KILL', $dead->{lease}{pid});
+
+    $job = poll("job $n", sub {
+        my $now = job();
+
+        return $now && $now->{name} ne $dead->{name} && $now;
+    });
+
+    push @took, time - $killed;
+
+    my $status = status_anyhow();
+    my %task = by_name($status);
+
+    is($status->{cpu}{running}, 1, "death $n: one job");
+    is($task{$dead->{name}}{cycles}{failed}, 1, "death $n: one cycle failed");
+    is($status->{cpu}{completed}, 0, "death $n: none done");
+
+    poll('workers', sub { @{[workers()]} == 4 });
+}
+
+cmp_ok(max(@took), '<', 10, 'soon');
+figures('seconds to the next job' => max(@took));
+
+put('error.log', join '', grep { !/exited on signal 9/ }
+                               split /^/, log_text());
+
+stop();
+done_testing();
+
+# the task whose job is on a thread
+
+sub job {
+    my ($one) = grep { $_->{progress} && $_->{progress}{done} && $_->{lease} }
+                     @{status_anyhow()->{tasks}};
+
+    return $one;
+}
