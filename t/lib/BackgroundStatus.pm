@@ -101,7 +101,7 @@ EOF
     poll('nginx answers', sub {
         if (waitpid($pid, WNOHANG) > 0 && ($off || $?)) {
             undef $pid;
-            die slurp('out');
+            die slurp('out') . slurp('error.log');
         }
 
         connection() && ($off || slurp('nginx.pid'));

@@ -1,0 +1,1592 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+#include "ngx_http_background_request.h"
+
+
+/* while a thread still reads a file for a cancelled request, in milliseconds */
+#define NGX_HTTP_BACKGROUND_REQUEST_BLOCKED  60000
+
+/* failures of a list that are told */
+#define NGX_HTTP_BACKGROUND_REQUEST_NAMED    5
+
+
+typedef struct {
+    ngx_uint_t                            min;
+    ngx_uint_t                            max;
+} ngx_http_background_status_range_t;
+
+
+/* a request, in its connection's pool */
+
+typedef struct {
+    /* must be first */
+    ngx_http_connection_t                 hc;
+
+    ngx_http_log_ctx_t                    log_ctx;
+    ngx_log_t                             log;
+    ngx_buf_t                             buffer;
+
+    ngx_http_background_requests_t       *requests;  /* NULL: cancelled */
+    ngx_queue_t                           queue;
+    ngx_str_t                            *task;
+    ngx_connection_t                     *connection;
+    ngx_http_request_t                   *request;
+    ngx_str_t                             uri;       /* for texts */
+    ngx_str_t                            *refused;   /* header, by nginx */
+    ngx_msec_t                            started;
+    ngx_uint_t                            status;
+
+    unsigned                              complete:1;
+    unsigned                              error:1;
+    unsigned                              failed:1;  /* and counted */
+} ngx_http_background_request_t;
+
+
+static ngx_int_t ngx_http_background_request_method(ngx_conf_t *cf,
+    ngx_str_t *param, ngx_str_t *name, ngx_http_background_request_conf_t *rcf);
+static ngx_int_t ngx_http_background_request_header(ngx_conf_t *cf,
+    ngx_str_t *param, ngx_str_t *header,
+    ngx_http_background_request_conf_t *rcf);
+static ngx_int_t ngx_http_background_request_header_name(ngx_str_t *name);
+static ngx_int_t ngx_http_background_request_body(ngx_conf_t *cf,
+    ngx_str_t *param, ngx_str_t *body,
+    ngx_http_background_request_conf_t *rcf);
+static ngx_int_t ngx_http_background_request_status(ngx_conf_t *cf,
+    ngx_str_t *param, ngx_str_t *statuses,
+    ngx_http_background_request_conf_t *rcf);
+static ngx_int_t ngx_http_background_request_range(ngx_str_t *s,
+    ngx_http_background_status_range_t *range);
+static ngx_int_t ngx_http_background_request_compile(ngx_conf_t *cf,
+    ngx_str_t *value, ngx_http_complex_value_t *cv);
+
+static ngx_http_background_request_t *ngx_http_background_request_connect(
+    ngx_http_background_requests_t *rs);
+static void ngx_http_background_request_init(
+    ngx_http_background_request_t *req, ngx_connection_t *c, ngx_pool_t *pool,
+    ngx_http_background_requests_t *rs);
+static ngx_int_t ngx_http_background_request_create(
+    ngx_http_background_request_t *req);
+static ngx_int_t ngx_http_background_request_set_uri(
+    ngx_http_background_request_t *req, ngx_http_complex_value_t *uri);
+static ngx_int_t ngx_http_background_request_parse_uri(ngx_http_request_t *r,
+    ngx_str_t *uri, ngx_uint_t merge_slashes);
+static ngx_int_t ngx_http_background_request_set_line(
+    ngx_http_background_request_t *req);
+static ngx_int_t ngx_http_background_request_set_host(
+    ngx_http_background_request_t *req);
+static ngx_int_t ngx_http_background_request_set_headers(
+    ngx_http_background_request_t *req);
+static ngx_int_t ngx_http_background_request_eval_header(
+    ngx_http_background_request_t *req, ngx_http_background_header_t *header);
+static ngx_int_t ngx_http_background_request_add_header(
+    ngx_http_background_request_t *req, ngx_str_t *key, u_char *lowcase_key,
+    ngx_str_t *value);
+static ngx_int_t ngx_http_background_request_set_body(
+    ngx_http_background_request_t *req);
+static void ngx_http_background_request_abort(
+    ngx_http_background_request_t *req);
+
+static ssize_t ngx_http_background_request_recv(ngx_connection_t *c,
+    u_char *buf, size_t size);
+static ssize_t ngx_http_background_request_recv_chain(ngx_connection_t *c,
+    ngx_chain_t *in, off_t limit);
+static ssize_t ngx_http_background_request_send(ngx_connection_t *c,
+    u_char *buf, size_t size);
+static ngx_chain_t *ngx_http_background_request_send_chain(
+    ngx_connection_t *c, ngx_chain_t *in, off_t limit);
+static void ngx_http_background_request_handler(ngx_event_t *ev);
+static u_char *ngx_http_background_request_log(ngx_log_t *log, u_char *buf,
+    size_t len);
+
+static void ngx_http_background_request_cleanup(void *data);
+static void ngx_http_background_request_end(void *data);
+static ngx_uint_t ngx_http_background_request_expected(
+    ngx_http_background_request_conf_t *rcf, ngx_uint_t status);
+static void ngx_http_background_request_cancel(
+    ngx_http_background_request_t *req);
+
+
+static ngx_str_t  ngx_http_background_methods[] = {
+    ngx_string("GET"), ngx_string("HEAD"), ngx_string("POST"),
+    ngx_string("PUT"), ngx_string("DELETE"), ngx_string("MKCOL"),
+    ngx_string("COPY"), ngx_string("MOVE"), ngx_string("OPTIONS"),
+    ngx_string("PROPFIND"), ngx_string("PROPPATCH"), ngx_string("LOCK"),
+    ngx_string("UNLOCK"), ngx_string("PATCH"), ngx_null_string
+};
+
+
+static ngx_uint_t  ngx_http_background_method_bits[] = {
+    NGX_HTTP_GET, NGX_HTTP_HEAD, NGX_HTTP_POST,
+    NGX_HTTP_PUT, NGX_HTTP_DELETE, NGX_HTTP_MKCOL,
+    NGX_HTTP_COPY, NGX_HTTP_MOVE, NGX_HTTP_OPTIONS,
+    NGX_HTTP_PROPFIND, NGX_HTTP_PROPPATCH, NGX_HTTP_LOCK,
+    NGX_HTTP_UNLOCK, NGX_HTTP_PATCH
+};
+
+
+/* no port, no address: an unnamed peer of a unix socket */
+
+static struct sockaddr_un  ngx_http_background_request_addr = {
+    AF_UNIX, ""
+};
+
+
+/* without names, so that Host does not lead to another server */
+
+static ngx_http_addr_conf_t  ngx_http_background_request_addr_conf;
+
+
+static ngx_listening_t  ngx_http_background_request_listening;
+
+
+ngx_http_background_request_conf_t *
+ngx_http_background_request_create_conf(ngx_conf_t *cf)
+{
+    ngx_str_t                                *value;
+    ngx_http_background_request_conf_t       *rcf, **rcfp;
+    ngx_http_background_request_main_conf_t  *rmcf;
+
+    value = cf->args->elts;
+
+    if (cf->ctx == ngx_get_conf(cf->cycle->conf_ctx, ngx_http_module)) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" directive is allowed in a background task "
+                           "of a \"server\" only: put the task into the "
+                           "server whose locations are requested", &value[0]);
+        return NULL;
+    }
+
+    rcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_background_request_conf_t));
+    if (rcf == NULL) {
+        return NULL;
+    }
+
+    rcf->ctx = cf->ctx;
+
+    rmcf = ngx_http_conf_get_module_main_conf(cf,
+                                           ngx_http_background_request_module);
+
+    rcfp = ngx_array_push(&rmcf->requests);
+    if (rcfp == NULL) {
+        return NULL;
+    }
+
+    *rcfp = rcf;
+
+    if (ngx_array_init(&rcf->headers, cf->pool, 2,
+                       sizeof(ngx_http_background_header_t))
+        != NGX_OK)
+    {
+        return NULL;
+    }
+
+    if (ngx_array_init(&rcf->statuses, cf->pool, 2,
+                       sizeof(ngx_http_background_status_range_t))
+        != NGX_OK)
+    {
+        return NULL;
+    }
+
+    return rcf;
+}
+
+
+ngx_int_t
+ngx_http_background_request_parameter(ngx_conf_t *cf, ngx_uint_t n,
+    ngx_http_background_request_conf_t *rcf)
+{
+    u_char     *p;
+    ngx_str_t  *value, name, arg;
+    ngx_uint_t  duplicate;
+
+    value = cf->args->elts;
+
+    p = (u_char *) ngx_strchr(value[n].data, '=');
+    if (p == NULL) {
+        return NGX_DECLINED;
+    }
+
+    name.data = value[n].data;
+    name.len = p + 1 - name.data;
+
+    arg.data = p + 1;
+    arg.len = value[n].data + value[n].len - arg.data;
+
+    if (name.len == 7 && ngx_strncmp(name.data, "header=", 7) == 0) {
+        return ngx_http_background_request_header(cf, &value[n], &arg, rcf);
+    }
+
+    if (name.len == 7 && ngx_strncmp(name.data, "method=", 7) == 0) {
+        duplicate = rcf->method_name.len;
+
+    } else if (name.len == 5 && ngx_strncmp(name.data, "body=", 5) == 0) {
+        duplicate = rcf->body != NULL;
+
+    } else if (name.len == 7 && ngx_strncmp(name.data, "status=", 7) == 0) {
+        duplicate = rcf->statuses.nelts;
+
+    } else {
+        return NGX_DECLINED;
+    }
+
+    if (duplicate) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "duplicate parameter \"%V\" in \"%V\" directive",
+                           &value[n], &value[0]);
+        return NGX_ERROR;
+    }
+
+    switch (name.data[0]) {
+
+    case 'm':
+        return ngx_http_background_request_method(cf, &value[n], &arg, rcf);
+
+    case 'b':
+        return ngx_http_background_request_body(cf, &value[n], &arg, rcf);
+
+    default: /* 's' */
+        return ngx_http_background_request_status(cf, &value[n], &arg, rcf);
+    }
+}
+
+
+static ngx_int_t
+ngx_http_background_request_method(ngx_conf_t *cf, ngx_str_t *param,
+    ngx_str_t *name, ngx_http_background_request_conf_t *rcf)
+{
+    ngx_str_t   *value, *method;
+    ngx_uint_t   i;
+
+    for (i = 0; i < name->len; i++) {
+        if ((name->data[i] < 'A' || name->data[i] > 'Z')
+            && name->data[i] != '-' && name->data[i] != '_')
+        {
+            break;
+        }
+    }
+
+    if (name->len == 0 || i < name->len
+        || ngx_strcmp(name->data, "CONNECT") == 0
+        || ngx_strcmp(name->data, "TRACE") == 0)
+    {
+        value = cf->args->elts;
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid method \"%V\" in \"%V\" directive, it must "
+                           "be one of HTTP, in capital letters, but for "
+                           "\"CONNECT\" and \"TRACE\"", param, &value[0]);
+        return NGX_ERROR;
+    }
+
+    rcf->method_name = *name;
+    rcf->method = NGX_HTTP_UNKNOWN;
+
+    for (i = 0; ngx_http_background_methods[i].len; i++) {
+        method = &ngx_http_background_methods[i];
+
+        if (method->len == name->len
+            && ngx_memcmp(method->data, name->data, name->len) == 0)
+        {
+            rcf->method = ngx_http_background_method_bits[i];
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_request_header(ngx_conf_t *cf, ngx_str_t *param,
+    ngx_str_t *header, ngx_http_background_request_conf_t *rcf)
+{
+    u_char                        *p, *last;
+    ngx_str_t                     *value, name;
+    ngx_http_background_header_t  *h;
+
+    value = cf->args->elts;
+
+    last = header->data + header->len;
+    p = ngx_strlchr(header->data, last, ':');
+
+    name.data = header->data;
+    name.len = p ? (size_t) (p - header->data) : 0;
+
+    if (ngx_http_background_request_header_name(&name) != NGX_OK) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid header \"%V\" in \"%V\" directive, "
+                           "it must be \"header=NAME:VALUE\"",
+                           param, &value[0]);
+        return NGX_ERROR;
+    }
+
+    if ((name.len == 14
+         && ngx_strncasecmp(name.data, (u_char *) "Content-Length", 14) == 0)
+        || (name.len == 17
+            && ngx_strncasecmp(name.data, (u_char *) "Transfer-Encoding", 17)
+               == 0))
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "header \"%V\" in \"%V\" directive follows from "
+                           "\"body=\" and can't be given", param, &value[0]);
+        return NGX_ERROR;
+    }
+
+    if (name.len == 4
+        && ngx_strncasecmp(name.data, (u_char *) "Host", 4) == 0)
+    {
+        if (rcf->host) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "duplicate header \"%V\" in \"%V\" directive",
+                               param, &value[0]);
+            return NGX_ERROR;
+        }
+
+        h = ngx_palloc(cf->pool, sizeof(ngx_http_background_header_t));
+        rcf->host = h;
+
+    } else {
+        h = ngx_array_push(&rcf->headers);
+    }
+
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    h->key = name;
+
+    h->lowcase_key = ngx_pnalloc(cf->pool, name.len);
+    if (h->lowcase_key == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_strlow(h->lowcase_key, name.data, name.len);
+
+    for (p++; p < last && (*p == ' ' || *p == '\t'); p++) { /* void */ }
+
+    header->data = p;
+    header->len = last - p;
+
+    return ngx_http_background_request_compile(cf, header, &h->value);
+}
+
+
+static ngx_int_t
+ngx_http_background_request_header_name(ngx_str_t *name)
+{
+    u_char      c;
+    ngx_uint_t  i;
+
+    for (i = 0; i < name->len; i++) {
+        c = name->data[i] | 0x20;
+
+        if ((c < 'a' || c > 'z')
+            && (name->data[i] < '0' || name->data[i] > '9')
+            && name->data[i] != '-' && name->data[i] != '_')
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return name->len ? NGX_OK : NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_background_request_body(ngx_conf_t *cf, ngx_str_t *param,
+    ngx_str_t *body, ngx_http_background_request_conf_t *rcf)
+{
+    rcf->body = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
+    if (rcf->body == NULL) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_background_request_compile(cf, body, rcf->body);
+}
+
+
+static ngx_int_t
+ngx_http_background_request_status(ngx_conf_t *cf, ngx_str_t *param,
+    ngx_str_t *statuses, ngx_http_background_request_conf_t *rcf)
+{
+    u_char                              *p, *last;
+    ngx_str_t                           *value, s;
+    ngx_http_background_status_range_t  *range;
+
+    p = statuses->data;
+    last = p + statuses->len;
+
+    do {
+        s.data = p;
+
+        while (p < last && *p != ',') {
+            p++;
+        }
+
+        s.len = p - s.data;
+
+        range = ngx_array_push(&rcf->statuses);
+        if (range == NULL) {
+            return NGX_ERROR;
+        }
+
+        if (ngx_http_background_request_range(&s, range) != NGX_OK) {
+            value = cf->args->elts;
+
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid status \"%V\" in \"%V\" directive, "
+                               "it must be codes or ranges from 200 to 599, "
+                               "as in \"status=200-299,404\"",
+                               param, &value[0]);
+            return NGX_ERROR;
+        }
+
+    } while (p++ < last);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_request_range(ngx_str_t *s,
+    ngx_http_background_status_range_t *range)
+{
+    ngx_int_t  min, max;
+
+    if (s->len != 3 && (s->len != 7 || s->data[3] != '-')) {
+        return NGX_ERROR;
+    }
+
+    min = ngx_atoi(s->data, 3);
+    max = ngx_atoi(s->data + s->len - 3, 3);
+
+    if (min < 200 || max > 599 || min > max) {
+        return NGX_ERROR;
+    }
+
+    range->min = min;
+    range->max = max;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_request_compile(ngx_conf_t *cf, ngx_str_t *value,
+    ngx_http_complex_value_t *cv)
+{
+    ngx_http_compile_complex_value_t  ccv;
+
+    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
+
+    ccv.cf = cf;
+    ccv.value = value;
+    ccv.complex_value = cv;
+
+    return ngx_http_compile_complex_value(&ccv);
+}
+
+
+ngx_int_t
+ngx_http_background_request_uri(ngx_conf_t *cf, ngx_str_t *uri,
+    ngx_http_complex_value_t *cv)
+{
+    ngx_str_t           *value;
+    ngx_connection_t     c;
+    ngx_http_request_t   r;
+
+    if (ngx_http_background_request_compile(cf, uri, cv) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (cv->lengths || (uri->len > 1 && uri->data[0] == '@')) {
+        return NGX_OK;
+    }
+
+    /* the parser needs no more of a request */
+
+    ngx_memzero(&c, sizeof(ngx_connection_t));
+    ngx_memzero(&r, sizeof(ngx_http_request_t));
+
+    c.log = cf->log;
+    r.connection = &c;
+    r.pool = cf->pool;
+
+    if (ngx_http_background_request_parse_uri(&r, uri, 1) != NGX_OK) {
+        value = cf->args->elts;
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid URI \"%V\" in \"%V\" directive, it must "
+                           "begin with \"/\", or be \"@\" and the name of a "
+                           "location", uri, &value[0]);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * The first name that can be a host's.  A server's array of them is gone when
+ * the configuration has been read, the names themselves are not.
+ */
+
+void
+ngx_http_background_request_default_host(
+    ngx_http_background_request_conf_t *rcf)
+{
+    ngx_str_t                 *name;
+    ngx_uint_t                 i;
+    ngx_http_server_name_t    *sn;
+    ngx_http_core_srv_conf_t  *cscf;
+
+    cscf = rcf->ctx->srv_conf[ngx_http_core_module.ctx_index];
+
+    sn = cscf->server_names.elts;
+
+    for (i = 0; i < cscf->server_names.nelts; i++) {
+        name = &sn[i].name;
+
+#if (NGX_PCRE)
+        if (sn[i].regex) {
+            continue;
+        }
+#endif
+
+        if (name->len == 0 || (name->len == 1 && name->data[0] == '_')
+            || ngx_strlchr(name->data, name->data + name->len, '*'))
+        {
+            continue;
+        }
+
+        rcf->default_host = *name;
+
+        if (name->data[0] == '.') {
+            rcf->default_host.data++;
+            rcf->default_host.len--;
+        }
+
+        return;
+    }
+
+    ngx_str_set(&rcf->default_host, "localhost");
+}
+
+
+void
+ngx_http_background_requests_init(ngx_http_background_requests_t *rs,
+    ngx_http_background_run_t *run, ngx_http_background_request_conf_t *rcf,
+    ngx_event_handler_pt handler)
+{
+    ngx_memzero(rs, sizeof(ngx_http_background_requests_t));
+
+    rs->run = run;
+    rs->conf = rcf;
+
+    ngx_queue_init(&rs->active);
+
+    rs->event.handler = handler;
+    rs->event.data = rs;
+    rs->event.log = run->log;
+    rs->event.cancelable = 1;
+}
+
+
+ngx_int_t
+ngx_http_background_request_start(ngx_http_background_requests_t *rs,
+    ngx_http_complex_value_t *uri)
+{
+    ngx_int_t                       rc;
+    ngx_connection_t               *c;
+    ngx_http_request_t             *r;
+    ngx_http_background_request_t  *req;
+
+    req = ngx_http_background_request_connect(rs);
+    if (req == NULL) {
+        return NGX_ERROR;
+    }
+
+    c = req->connection;
+
+    if (ngx_http_background_request_create(req) != NGX_OK) {
+        ngx_http_background_request_fail(rs, NULL, 0, "no memory");
+        req->failed = 1;
+        ngx_http_close_connection(c);
+        return NGX_ERROR;
+    }
+
+    /* what comes first may be in variables of the next one */
+
+    rc = ngx_http_background_request_set_uri(req, uri);
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_background_request_set_line(req);
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_background_request_set_host(req);
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_background_request_set_headers(req);
+    }
+
+    if (rc == NGX_OK) {
+        rc = ngx_http_background_request_set_body(req);
+    }
+
+    if (rc == NGX_DONE) {
+
+        /* nginx has finalized it */
+
+        ngx_http_run_posted_requests(c);
+        return NGX_OK;
+    }
+
+    if (rc != NGX_OK) {
+        ngx_http_background_request_abort(req);
+        return NGX_OK;
+    }
+
+    r = req->request;
+
+    if (req->uri.data[0] == '@') {
+        (void) ngx_http_named_location(r, &req->uri);
+        ngx_http_finalize_request(r, NGX_DONE);
+
+    } else {
+        ngx_http_handler(r);
+    }
+
+    ngx_http_run_posted_requests(c);
+
+    return NGX_OK;
+}
+
+
+static ngx_http_background_request_t *
+ngx_http_background_request_connect(ngx_http_background_requests_t *rs)
+{
+    int                             fd;
+    ngx_pool_t                     *pool;
+    ngx_connection_t               *c;
+    ngx_pool_cleanup_t             *cln;
+    ngx_http_core_srv_conf_t       *cscf;
+    ngx_http_background_request_t  *req;
+
+    /* before nginx closes clients' connections to have free ones */
+
+    if (ngx_cycle->free_connection_n <= ngx_cycle->connection_n / 16) {
+        ngx_http_background_request_fail(rs, NULL, 0,
+                                "too few free connections, %ui of %ui "
+                                "\"worker_connections\" are in use",
+                                ngx_cycle->connection_n
+                                - ngx_cycle->free_connection_n,
+                                ngx_cycle->connection_n);
+        return NULL;
+    }
+
+    fd = socket(AF_UNIX, SOCK_DGRAM|SOCK_NONBLOCK|SOCK_CLOEXEC, 0);
+
+    if (fd == -1) {
+        ngx_http_background_request_fail(rs, NULL, ngx_errno,
+                                         "socket() failed");
+        return NULL;
+    }
+
+    c = ngx_get_connection(fd, rs->run->log);
+
+    if (c == NULL) {
+        if (ngx_close_socket(fd) == -1) {
+            ngx_log_error(NGX_LOG_ALERT, rs->run->log, ngx_socket_errno,
+                          ngx_close_socket_n " failed");
+        }
+
+        ngx_http_background_request_fail(rs, NULL, 0, "no free connection");
+        return NULL;
+    }
+
+    cscf = rs->conf->ctx->srv_conf[ngx_http_core_module.ctx_index];
+
+    pool = ngx_create_pool(cscf->connection_pool_size, rs->run->log);
+
+    if (pool) {
+        req = ngx_pcalloc(pool, sizeof(ngx_http_background_request_t));
+        cln = ngx_pool_cleanup_add(pool, 0);
+
+        if (req && cln) {
+            cln->handler = ngx_http_background_request_end;
+            cln->data = req;
+
+            ngx_http_background_request_init(req, c, pool, rs);
+            return req;
+        }
+
+        ngx_destroy_pool(pool);
+    }
+
+    ngx_close_connection(c);
+
+    ngx_http_background_request_fail(rs, NULL, 0, "no memory");
+
+    return NULL;
+}
+
+
+static void
+ngx_http_background_request_init(ngx_http_background_request_t *req,
+    ngx_connection_t *c, ngx_pool_t *pool, ngx_http_background_requests_t *rs)
+{
+    ngx_listening_t  *ls;
+
+    req->requests = rs;
+    req->task = rs->run->task;
+    req->connection = c;
+    req->started = ngx_current_msec;
+
+    ngx_queue_insert_tail(&rs->active, &req->queue);
+    rs->nactive++;
+
+    ls = &ngx_http_background_request_listening;
+
+    ngx_str_set(&ls->addr_text, "unix:");
+
+    req->hc.conf_ctx = rs->conf->ctx;
+    req->hc.addr_conf = &ngx_http_background_request_addr_conf;
+
+    req->log_ctx.connection = c;
+
+    c->number = ngx_atomic_fetch_add(ngx_connection_counter, 1);
+
+    req->log = *rs->run->log;
+    req->log.connection = c->number;
+    req->log.handler = ngx_http_background_request_log;
+    req->log.data = &req->log_ctx;
+    req->log.action = "creating request";
+
+    pool->log = &req->log;
+
+    c->data = &req->hc;
+    c->pool = pool;
+    c->buffer = &req->buffer;
+    c->listening = ls;
+    c->start_time = ngx_current_msec;
+    c->type = SOCK_STREAM;
+    c->log = &req->log;
+    c->log_error = NGX_ERROR_INFO;
+
+    c->sockaddr = (struct sockaddr *) &ngx_http_background_request_addr;
+    c->socklen = offsetof(struct sockaddr_un, sun_path);
+    c->local_sockaddr = c->sockaddr;
+    c->local_socklen = c->socklen;
+    c->addr_text = ls->addr_text;
+
+    c->recv = ngx_http_background_request_recv;
+    c->recv_chain = ngx_http_background_request_recv_chain;
+    c->send = ngx_http_background_request_send;
+    c->send_chain = ngx_http_background_request_send_chain;
+
+    c->read->handler = ngx_http_background_request_handler;
+    c->write->handler = ngx_http_background_request_handler;
+    c->read->log = c->log;
+    c->write->log = c->log;
+    c->write->ready = 1;
+
+    /* no lingering, no keepalive: the connection is closed with the request */
+    c->read->eof = 1;
+
+    c->need_last_buf = 1;
+    c->tcp_nodelay = NGX_TCP_NODELAY_DISABLED;
+    c->tcp_nopush = NGX_TCP_NOPUSH_DISABLED;
+
+#if (NGX_STAT_STUB)
+    (void) ngx_atomic_fetch_add(ngx_stat_active, 1);
+#endif
+}
+
+
+static ngx_int_t
+ngx_http_background_request_create(ngx_http_background_request_t *req)
+{
+    ngx_http_cleanup_t  *cln;
+    ngx_http_request_t  *r;
+
+    r = ngx_http_create_request(req->connection);
+    if (r == NULL) {
+        return NGX_ERROR;
+    }
+
+    req->connection->data = r;
+    req->request = r;
+
+    r->logged = 1;
+
+    cln = ngx_http_cleanup_add(r, 0);
+
+    if (cln == NULL
+        || ngx_list_init(&r->headers_in.headers, r->pool, 8,
+                         sizeof(ngx_table_elt_t))
+           != NGX_OK)
+    {
+        ngx_http_free_request(r, 0);
+        return NGX_ERROR;
+    }
+
+    cln->handler = ngx_http_background_request_cleanup;
+    cln->data = req;
+
+#if (NGX_STAT_STUB)
+    (void) ngx_atomic_fetch_add(ngx_stat_reading, -1);
+    r->stat_reading = 0;
+    (void) ngx_atomic_fetch_add(ngx_stat_writing, 1);
+    r->stat_writing = 1;
+#endif
+
+    r->internal = 1;
+    r->read_event_handler = ngx_http_block_reading;
+
+    r->http_version = NGX_HTTP_VERSION_11;
+    r->http_major = 1;
+    r->http_minor = 1;
+    ngx_str_set(&r->http_protocol, "HTTP/1.1");
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_request_set_uri(ngx_http_background_request_t *req,
+    ngx_http_complex_value_t *uri)
+{
+    ngx_str_t                   value;
+    ngx_http_request_t         *r;
+    ngx_http_core_srv_conf_t   *cscf;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    static ngx_str_t  root = ngx_string("/");
+
+    r = req->request;
+
+    cscf = ngx_http_get_module_srv_conf(r, ngx_http_core_module);
+
+    r->uri = root;
+
+    if (ngx_http_complex_value(r, uri, &value) != NGX_OK) {
+        ngx_http_background_request_fail(req->requests, NULL, 0, "no memory");
+        return NGX_ERROR;
+    }
+
+    if (uri->lengths) {
+
+        /* what variables there have found is not yet true */
+
+        cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
+
+        ngx_memzero(r->variables, cmcf->variables.nelts
+                                  * sizeof(ngx_http_variable_value_t));
+    }
+
+    req->uri.len = value.len;
+    req->uri.data = ngx_pstrdup(req->connection->pool, &value);
+
+    if (req->uri.data == NULL) {
+        req->uri.len = 0;
+        ngx_http_background_request_fail(req->requests, NULL, 0, "no memory");
+        return NGX_ERROR;
+    }
+
+    if (value.len > 1 && value.data[0] == '@') {
+        value = root;
+    }
+
+    if (ngx_http_background_request_parse_uri(r, &value, cscf->merge_slashes)
+        != NGX_OK)
+    {
+        ngx_http_background_request_fail(req->requests, &req->uri, 0,
+                                         "invalid URI");
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/* as nginx does it with what a client sent */
+
+static ngx_int_t
+ngx_http_background_request_parse_uri(ngx_http_request_t *r, ngx_str_t *uri,
+    ngx_uint_t merge_slashes)
+{
+    u_char  *p, *last;
+
+    p = ngx_pnalloc(r->pool, uri->len);
+    if (p == NULL || uri->len == 0) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(p, uri->data, uri->len);
+    last = p + uri->len;
+
+    r->uri_start = p;
+    r->uri_end = last;
+
+    if (ngx_http_parse_uri(r) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    r->unparsed_uri.data = p;
+    r->unparsed_uri.len = uri->len;
+    r->valid_unparsed_uri = 1;
+
+    r->uri.data = p;
+    r->uri.len = (r->args_start ? r->args_start - 1 : last) - p;
+
+    if (r->complex_uri || r->quoted_uri) {
+        r->uri.data = ngx_pnalloc(r->pool, r->uri.len);
+        if (r->uri.data == NULL) {
+            return NGX_ERROR;
+        }
+
+        if (ngx_http_parse_complex_uri(r, merge_slashes) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    if (r->uri_ext) {
+        r->exten.data = r->uri_ext;
+        r->exten.len = (r->args_start ? r->args_start - 1 : last) - r->uri_ext;
+    }
+
+    if (r->args_start && last > r->args_start) {
+        r->args.data = r->args_start;
+        r->args.len = last - r->args_start;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_request_set_line(ngx_http_background_request_t *req)
+{
+    u_char                              *p;
+    ngx_http_request_t                  *r;
+    ngx_http_background_request_conf_t  *rcf;
+
+    r = req->request;
+    rcf = req->requests->conf;
+
+    if (rcf->method_name.len) {
+        r->method = rcf->method;
+        r->method_name = rcf->method_name;
+
+    } else if (rcf->body) {
+        r->method = NGX_HTTP_POST;
+        ngx_str_set(&r->method_name, "POST");
+
+    } else {
+        r->method = NGX_HTTP_GET;
+        ngx_str_set(&r->method_name, "GET");
+    }
+
+    r->request_line.len = r->method_name.len + 1 + r->unparsed_uri.len + 1
+                          + r->http_protocol.len;
+
+    p = ngx_pnalloc(r->pool, r->request_line.len + 1);
+    if (p == NULL) {
+        ngx_http_background_request_fail(req->requests, NULL, 0, "no memory");
+        return NGX_ERROR;
+    }
+
+    r->request_line.data = p;
+    (void) ngx_sprintf(p, "%V %V %V%Z", &r->method_name, &r->unparsed_uri,
+                       &r->http_protocol);
+
+    r->request_length = r->request_line.len + 2 * sizeof(CRLF) - 2;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_request_set_host(ngx_http_background_request_t *req)
+{
+    ngx_int_t                            rc;
+    ngx_http_background_request_conf_t  *rcf;
+
+    static ngx_str_t  key = ngx_string("Host");
+
+    rcf = req->requests->conf;
+
+    if (rcf->host) {
+        rc = ngx_http_background_request_eval_header(req, rcf->host);
+
+        if (rc != NGX_OK || req->request->headers_in.host) {
+            return rc;
+        }
+    }
+
+    return ngx_http_background_request_add_header(req, &key, (u_char *) "host",
+                                                  &rcf->default_host);
+}
+
+
+static ngx_int_t
+ngx_http_background_request_set_headers(ngx_http_background_request_t *req)
+{
+    ngx_int_t                            rc;
+    ngx_uint_t                           i;
+    ngx_http_background_header_t        *h;
+    ngx_http_background_request_conf_t  *rcf;
+
+    rcf = req->requests->conf;
+
+    h = rcf->headers.elts;
+
+    for (i = 0; i < rcf->headers.nelts; i++) {
+        rc = ngx_http_background_request_eval_header(req, &h[i]);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_request_eval_header(ngx_http_background_request_t *req,
+    ngx_http_background_header_t *header)
+{
+    size_t     i;
+    ngx_str_t  value;
+
+    if (ngx_http_complex_value(req->request, &header->value, &value) != NGX_OK)
+    {
+        ngx_http_background_request_fail(req->requests, NULL, 0, "no memory");
+        return NGX_ERROR;
+    }
+
+    /* as in "proxy_set_header" */
+
+    if (value.len == 0) {
+        return NGX_OK;
+    }
+
+    for (i = 0; i < value.len; i++) {
+        if (value.data[i] == CR || value.data[i] == LF
+            || value.data[i] == '\0')
+        {
+            ngx_http_background_request_fail(req->requests, &req->uri, 0,
+                                  "line break or null in the value of header "
+                                  "\"%V\"", &header->key);
+            return NGX_ERROR;
+        }
+    }
+
+    return ngx_http_background_request_add_header(req, &header->key,
+                                                  header->lowcase_key, &value);
+}
+
+
+/* NGX_DONE: nginx did not like the value, and has finalized the request */
+
+static ngx_int_t
+ngx_http_background_request_add_header(ngx_http_background_request_t *req,
+    ngx_str_t *key, u_char *lowcase_key, ngx_str_t *value)
+{
+    ngx_table_elt_t            *h;
+    ngx_http_header_t          *hh;
+    ngx_http_request_t         *r;
+    ngx_http_core_main_conf_t  *cmcf;
+
+    r = req->request;
+
+    h = ngx_list_push(&r->headers_in.headers);
+
+    if (h == NULL) {
+        ngx_http_background_request_fail(req->requests, NULL, 0, "no memory");
+        return NGX_ERROR;
+    }
+
+    h->hash = ngx_hash_key(lowcase_key, key->len);
+    h->key = *key;
+    h->lowcase_key = lowcase_key;
+    h->value.len = value->len;
+
+#if (nginx_version >= 1023000)
+    h->next = NULL;
+#endif
+
+    /* nginx has a zero after the values that clients sent, and relies on it */
+
+    h->value.data = ngx_pnalloc(r->pool, value->len + 1);
+
+    if (h->value.data == NULL) {
+        h->hash = 0;
+        h->value.len = 0;
+        ngx_http_background_request_fail(req->requests, NULL, 0, "no memory");
+        return NGX_ERROR;
+    }
+
+    *ngx_cpymem(h->value.data, value->data, value->len) = '\0';
+
+    r->request_length += h->key.len + h->value.len + sizeof(": " CRLF) - 1;
+
+    cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
+
+    hh = ngx_hash_find(&cmcf->headers_in_hash, h->hash, h->lowcase_key,
+                       h->key.len);
+
+    req->refused = key;
+
+    if (hh && hh->handler(r, h, hh->offset) != NGX_OK) {
+        return NGX_DONE;
+    }
+
+    req->refused = NULL;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_request_set_body(ngx_http_background_request_t *req)
+{
+    u_char                              *p;
+    ngx_buf_t                           *b;
+    ngx_str_t                            body, length;
+    ngx_chain_t                         *cl;
+    ngx_http_request_t                  *r;
+    ngx_http_request_body_t             *rb;
+    ngx_http_background_request_conf_t  *rcf;
+
+    static ngx_str_t  key = ngx_string("Content-Length");
+
+    r = req->request;
+    rcf = req->requests->conf;
+
+    if (rcf->body == NULL) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_complex_value(r, rcf->body, &body) != NGX_OK) {
+        goto failed;
+    }
+
+    rb = ngx_pcalloc(r->pool, sizeof(ngx_http_request_body_t));
+    p = ngx_pnalloc(r->pool, NGX_SIZE_T_LEN);
+
+    if (rb == NULL || p == NULL) {
+        goto failed;
+    }
+
+    if (body.len) {
+        b = ngx_create_temp_buf(r->pool, body.len);
+        cl = ngx_alloc_chain_link(r->pool);
+
+        if (b == NULL || cl == NULL) {
+            goto failed;
+        }
+
+        b->last = ngx_cpymem(b->last, body.data, body.len);
+        b->last_buf = 1;
+
+        cl->buf = b;
+        cl->next = NULL;
+
+        rb->bufs = cl;
+        rb->buf = b;
+    }
+
+    r->request_body = rb;
+    r->headers_in.content_length_n = body.len;
+    r->request_length += body.len;
+
+    length.data = p;
+    length.len = ngx_sprintf(p, "%uz", body.len) - p;
+
+    return ngx_http_background_request_add_header(req, &key,
+                                                  (u_char *) "content-length",
+                                                  &length);
+
+failed:
+
+    ngx_http_background_request_fail(req->requests, NULL, 0, "no memory");
+
+    return NGX_ERROR;
+}
+
+
+/* before nginx has it; the failure has been counted */
+
+static void
+ngx_http_background_request_abort(ngx_http_background_request_t *req)
+{
+    ngx_connection_t  *c;
+
+    c = req->connection;
+    req->failed = 1;
+
+    ngx_http_free_request(req->request, 0);
+    ngx_http_close_connection(c);
+}
+
+
+static ssize_t
+ngx_http_background_request_recv(ngx_connection_t *c, u_char *buf, size_t size)
+{
+    return NGX_AGAIN;
+}
+
+
+static ssize_t
+ngx_http_background_request_recv_chain(ngx_connection_t *c, ngx_chain_t *in,
+    off_t limit)
+{
+    return NGX_AGAIN;
+}
+
+
+static ssize_t
+ngx_http_background_request_send(ngx_connection_t *c, u_char *buf, size_t size)
+{
+    c->sent += size;
+
+    return size;
+}
+
+
+static ngx_chain_t *
+ngx_http_background_request_send_chain(ngx_connection_t *c, ngx_chain_t *in,
+    off_t limit)
+{
+    off_t                           size, sent;
+    ngx_chain_t                    *cl;
+    ngx_http_request_t             *r;
+    ngx_http_background_request_t  *req;
+
+    r = c->data;
+    req = (ngx_http_background_request_t *) r->http_connection;
+
+    sent = 0;
+
+    for (cl = in; cl; cl = cl->next) {
+        size = ngx_buf_size(cl->buf);
+
+        if (limit && sent + size > limit) {
+            sent = limit;
+            break;
+        }
+
+        sent += size;
+
+        if (cl->buf->last_buf) {
+            req->complete = 1;
+            req->status = req->request->headers_out.status;
+        }
+    }
+
+    c->sent += sent;
+
+    return ngx_chain_update_sent(in, sent);
+}
+
+
+/* nginx's own such handler is not for modules */
+
+static void
+ngx_http_background_request_handler(ngx_event_t *ev)
+{
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+
+    c = ev->data;
+    r = c->data;
+
+    ngx_http_set_log_request(c->log, r);
+
+    if (c->close) {
+        ngx_http_background_request_cancel(
+                         (ngx_http_background_request_t *) r->http_connection);
+        return;
+    }
+
+    if (ev->delayed && ev->timedout) {
+        ev->delayed = 0;
+        ev->timedout = 0;
+    }
+
+    if (ev->write) {
+        r->write_event_handler(r);
+
+    } else {
+        r->read_event_handler(r);
+    }
+
+    ngx_http_run_posted_requests(c);
+}
+
+
+static u_char *
+ngx_http_background_request_log(ngx_log_t *log, u_char *buf, size_t len)
+{
+    u_char                         *p;
+    ngx_http_request_t             *r;
+    ngx_http_log_ctx_t             *ctx;
+    ngx_http_background_request_t  *req;
+
+    ctx = log->data;
+    req = (ngx_http_background_request_t *)
+              ((u_char *) ctx
+               - offsetof(ngx_http_background_request_t, log_ctx));
+
+    p = buf;
+
+    if (log->action) {
+        p = ngx_snprintf(p, len, " while %s", log->action);
+        len -= p - buf;
+        buf = p;
+    }
+
+    p = ngx_snprintf(p, len, ", background task: \"%V\"", req->task);
+    len -= p - buf;
+
+    r = ctx->request;
+
+    if (r) {
+        return r->log_handler(r, ctx->current_request, p, len);
+    }
+
+    return p;
+}
+
+
+/* the location that has answered is still known here, soon after no more */
+
+static void
+ngx_http_background_request_cleanup(void *data)
+{
+    ngx_http_background_request_t *req = data;
+
+    ngx_http_request_t        *r;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    r = req->request;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    r->logged = !clcf->log_subrequest;
+
+    if (!req->complete) {
+        req->status = r->headers_out.status;
+    }
+
+    /* what a filter has replaced is complete */
+
+    if (req->connection->error && !r->filter_finalize) {
+        req->error = 1;
+    }
+}
+
+
+/*
+ * The connection is closed and its pool about to be destroyed, somewhere deep
+ * in nginx: what is to come now has to wait for another turn of the event loop.
+ */
+
+static void
+ngx_http_background_request_end(void *data)
+{
+    ngx_http_background_request_t *req = data;
+
+    off_t                            sent;
+    ngx_http_background_result_t    *result;
+    ngx_http_background_requests_t  *rs;
+
+    rs = req->requests;
+
+    if (rs == NULL) {
+        return;
+    }
+
+    ngx_queue_remove(&req->queue);
+    rs->nactive--;
+
+    ngx_post_event(&rs->event, &ngx_posted_next_events);
+
+    sent = req->connection->sent;
+
+    result = &rs->run->result;
+    result->bytes += sent;
+    result->io_time += ngx_current_msec - req->started;
+
+    if (req->failed) {
+        return;
+    }
+
+    if (req->refused) {
+        ngx_http_background_request_fail(rs, &req->uri, 0,
+                                         "invalid header \"%V\"",
+                                         req->refused);
+
+    } else if (!req->complete && sent == 0) {
+        ngx_http_background_request_fail(rs, &req->uri, 0, "no response");
+
+    } else if (!ngx_http_background_request_expected(rs->conf, req->status)) {
+        ngx_http_background_request_fail(rs, &req->uri, 0,
+                                         "unexpected status %ui", req->status);
+
+    } else if (!req->complete || req->error) {
+        ngx_http_background_request_fail(rs, &req->uri, 0,
+                                  "response is incomplete, it ended after %O "
+                                  "bytes", sent);
+
+    } else {
+        result->completed++;
+    }
+}
+
+
+static ngx_uint_t
+ngx_http_background_request_expected(ngx_http_background_request_conf_t *rcf,
+    ngx_uint_t status)
+{
+    ngx_uint_t                           i;
+    ngx_http_background_status_range_t  *range;
+
+    if (rcf->statuses.nelts == 0) {
+        return status >= 200 && status <= 399;
+    }
+
+    range = rcf->statuses.elts;
+
+    for (i = 0; i < rcf->statuses.nelts; i++) {
+        if (status >= range[i].min && status <= range[i].max) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+void ngx_cdecl
+ngx_http_background_request_fail(ngx_http_background_requests_t *rs,
+    ngx_str_t *uri, ngx_err_t err, const char *fmt, ...)
+{
+    u_char                        *p, *last;
+    u_char                         text[NGX_HTTP_BACKGROUND_ERROR_LEN];
+    va_list                        args;
+    ngx_http_background_result_t  *result;
+
+    p = text;
+    last = text + NGX_HTTP_BACKGROUND_ERROR_LEN;
+
+    if (rs->list && uri) {
+        p = ngx_slprintf(p, last, "\"%V\": ", uri);
+    }
+
+    va_start(args, fmt);
+    p = ngx_vslprintf(p, last, fmt, args);
+    va_end(args);
+
+    if (err) {
+        p = ngx_log_errno(p, last, err);
+    }
+
+    result = &rs->run->result;
+
+    if (result->failed == 0) {
+        ngx_http_background_fail(result, 0, "%*s", (size_t) (p - text), text);
+        return;
+    }
+
+    result->failed++;
+
+    /* of a list the first ones are named, as far as there is place */
+
+    if (rs->list && result->failed <= NGX_HTTP_BACKGROUND_REQUEST_NAMED
+        && result->error_len + 2 + (p - text) <= NGX_HTTP_BACKGROUND_ERROR_LEN)
+    {
+        last = result->error + result->error_len;
+        last = ngx_sprintf(last, ", %*s", (size_t) (p - text), text);
+        result->error_len = last - result->error;
+    }
+}
+
+
+void
+ngx_http_background_requests_cancel(ngx_http_background_requests_t *rs)
+{
+    ngx_queue_t                    *q;
+    ngx_http_background_request_t  *req;
+
+    while (!ngx_queue_empty(&rs->active)) {
+        q = ngx_queue_head(&rs->active);
+        req = ngx_queue_data(q, ngx_http_background_request_t, queue);
+
+        ngx_queue_remove(q);
+        req->requests = NULL;
+
+        ngx_http_background_request_cancel(req);
+    }
+
+    if (rs->event.posted) {
+        ngx_delete_posted_event(&rs->event);
+    }
+
+    if (rs->event.timer_set) {
+        ngx_del_timer(&rs->event);
+    }
+}
+
+
+static void
+ngx_http_background_request_cancel(ngx_http_background_request_t *req)
+{
+    ngx_connection_t    *c;
+    ngx_http_request_t  *r;
+
+    c = req->connection;
+    r = req->request;
+
+    r->count++;
+
+    /* unlike other codes this one can't be answered by "post_action" */
+
+    ngx_http_finalize_request(r, NGX_HTTP_CLOSE);
+
+    if (!c->destroyed && r->headers_out.status == NGX_HTTP_CLOSE) {
+        r->headers_out.status = NGX_HTTP_CLIENT_CLOSED_REQUEST;
+    }
+
+    ngx_http_run_posted_requests(c);
+
+    if (!c->destroyed && !c->write->timer_set) {
+
+        /* a thread has a buffer of it: the worker should not exit before */
+
+        ngx_add_timer(c->write, NGX_HTTP_BACKGROUND_REQUEST_BLOCKED);
+    }
+}
+
+
+ngx_str_t *
+ngx_http_background_request_task(ngx_http_request_t *r)
+{
+    ngx_http_connection_t  *hc;
+
+    hc = r->http_connection;
+
+    if (hc == NULL || hc->addr_conf != &ngx_http_background_request_addr_conf)
+    {
+        return NULL;
+    }
+
+    return ((ngx_http_background_request_t *) hc)->task;
+}

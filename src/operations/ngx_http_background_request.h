@@ -1,0 +1,123 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+/*
+ * Requests that no client sent: main requests through the locations of a
+ * server, for the operation kinds "request" and "requests".
+ *
+ * A request has a connection of its own, without a peer: an unconnected socket
+ * is what nginx may poll and set options of, what is sent is counted and
+ * dropped.  nginx closes it as any other one when the request is over.
+ */
+
+
+#ifndef _NGX_HTTP_BACKGROUND_REQUEST_H_INCLUDED_
+#define _NGX_HTTP_BACKGROUND_REQUEST_H_INCLUDED_
+
+
+#include <ngx_http_background.h>
+
+#include <ngx_event.h>
+
+
+/* requests that start in one pass of the event loop */
+#define NGX_HTTP_BACKGROUND_REQUEST_SLICE  32
+
+
+typedef struct {
+    ngx_str_t                             key;
+    u_char                               *lowcase_key;
+    ngx_http_complex_value_t              value;
+} ngx_http_background_header_t;
+
+
+/* what all requests of an operation have in common */
+
+typedef struct {
+    ngx_http_conf_ctx_t                  *ctx;      /* of the server */
+    ngx_uint_t                            method;
+    ngx_str_t                             method_name;
+    ngx_http_background_header_t         *host;     /* NULL: by default */
+    ngx_str_t                             default_host;
+    ngx_array_t                           headers;
+    ngx_array_t                           statuses;
+    ngx_http_complex_value_t             *body;
+} ngx_http_background_request_conf_t;
+
+
+/* of all operations */
+
+typedef struct {
+    ngx_array_t                           requests;  /* _request_conf_t * */
+    ngx_array_t                           named;     /* of "request" alone */
+} ngx_http_background_request_main_conf_t;
+
+
+/* the requests of one run; all but "event" is for requests_init() to fill in */
+
+typedef struct {
+    ngx_http_background_run_t            *run;
+    ngx_http_background_request_conf_t   *conf;
+    ngx_uint_t                            list;     /* failures name the URI */
+    ngx_uint_t                            nactive;
+    ngx_queue_t                           active;
+    ngx_event_t                           event;
+} ngx_http_background_requests_t;
+
+
+/*
+ * Configuration:
+ *
+ * create     to be called first; NULL if the task is in no server
+ * parameter  NGX_DECLINED: not one that all requests have
+ * uri        compiles a URI or the name of a location, which may have
+ *            variables, and checks what has none
+ * default_host
+ *            when all has been read
+ *
+ * Errors have been logged.
+ */
+ngx_http_background_request_conf_t *ngx_http_background_request_create_conf(
+    ngx_conf_t *cf);
+ngx_int_t ngx_http_background_request_parameter(ngx_conf_t *cf, ngx_uint_t n,
+    ngx_http_background_request_conf_t *rcf);
+ngx_int_t ngx_http_background_request_uri(ngx_conf_t *cf, ngx_str_t *uri,
+    ngx_http_complex_value_t *cv);
+void ngx_http_background_request_default_host(
+    ngx_http_background_request_conf_t *rcf);
+
+
+/*
+ * On the event loop:
+ *
+ * init    handler is called, by a posted event, whenever requests have ended;
+ *         run->result has been updated by then
+ * start   NGX_ERROR: there is no place for one more now, the result has the
+ *         reason, and one failure; else the request is under way or has ended
+ * cancel  ends all of them at once, without results, and forgets the event
+ */
+void ngx_http_background_requests_init(ngx_http_background_requests_t *rs,
+    ngx_http_background_run_t *run, ngx_http_background_request_conf_t *rcf,
+    ngx_event_handler_pt handler);
+ngx_int_t ngx_http_background_request_start(ngx_http_background_requests_t *rs,
+    ngx_http_complex_value_t *uri);
+void ngx_http_background_requests_cancel(ngx_http_background_requests_t *rs);
+
+
+/* counts a failure, and names the URI where a list has many of them */
+void ngx_cdecl ngx_http_background_request_fail(
+    ngx_http_background_requests_t *rs, ngx_str_t *uri, ngx_err_t err,
+    const char *fmt, ...);
+
+
+/* the task of such a request, or of what it started; NULL for all others */
+ngx_str_t *ngx_http_background_request_task(ngx_http_request_t *r);
+
+
+extern ngx_module_t  ngx_http_background_request_module;
+
+
+#endif /* _NGX_HTTP_BACKGROUND_REQUEST_H_INCLUDED_ */

@@ -1,0 +1,442 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+/*
+ * "request": requests a URI of the server, one time or several times at once;
+ * and the variable $background_task.
+ */
+
+
+#include "ngx_http_background_request.h"
+
+
+#define NGX_HTTP_BACKGROUND_REQUEST_COUNT_MAX  1000000
+
+
+typedef struct {
+    ngx_http_background_request_conf_t   *conf;
+    ngx_http_complex_value_t              uri;
+    ngx_uint_t                            count;
+
+    /* where it stands, for what is known when all has been read */
+    ngx_str_t                             name;   /* of the location */
+    u_char                               *file;
+    ngx_uint_t                            line;
+} ngx_http_background_request_op_t;
+
+
+typedef struct {
+    /* must be first */
+    ngx_http_background_requests_t        requests;
+
+    ngx_http_background_request_op_t     *op;
+    ngx_uint_t                            started;
+} ngx_http_background_request_ctx_t;
+
+
+static ngx_int_t ngx_http_background_request_add_variables(ngx_conf_t *cf);
+static ngx_int_t ngx_http_background_request_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
+static void *ngx_http_background_request_create_main_conf(ngx_conf_t *cf);
+static ngx_int_t ngx_http_background_request_postconf(ngx_conf_t *cf);
+static ngx_uint_t ngx_http_background_request_find_location(
+    ngx_http_background_request_op_t *op);
+
+static char *ngx_http_background_request(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static ngx_int_t ngx_http_background_request_count(ngx_conf_t *cf,
+    ngx_str_t *param, ngx_http_background_request_op_t *op);
+static ngx_int_t ngx_http_background_request_named(ngx_conf_t *cf,
+    ngx_http_background_request_main_conf_t *rmcf,
+    ngx_http_background_request_op_t *op);
+
+static void ngx_http_background_request_run_start(
+    ngx_http_background_run_t *run);
+static void ngx_http_background_request_run_cancel(
+    ngx_http_background_run_t *run);
+static void ngx_http_background_request_slice(ngx_event_t *ev);
+
+
+static ngx_http_background_kind_t  ngx_http_background_request_kind = {
+    ngx_http_background_request_run_start,   /* start */
+    ngx_http_background_request_run_cancel,  /* cancel */
+    NULL,                                    /* begin */
+    NULL,                                    /* work */
+    NULL                                     /* finish */
+};
+
+
+static ngx_command_t  ngx_http_background_request_commands[] = {
+
+    { ngx_string("request"),
+      NGX_HTTP_BACKGROUND_TASK_CONF|NGX_CONF_1MORE,
+      ngx_http_background_request,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_background_request_module_ctx = {
+    ngx_http_background_request_add_variables, /* preconfiguration */
+    ngx_http_background_request_postconf,  /* postconfiguration */
+
+    ngx_http_background_request_create_main_conf, /* create main conf */
+    NULL,                                  /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    NULL,                                  /* create location configuration */
+    NULL                                   /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_background_request_module = {
+    NGX_MODULE_V1,
+    &ngx_http_background_request_module_ctx, /* module context */
+    ngx_http_background_request_commands,  /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    NULL,                                  /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    NULL,                                  /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static ngx_int_t
+ngx_http_background_request_add_variables(ngx_conf_t *cf)
+{
+    ngx_http_variable_t  *var;
+
+    static ngx_str_t  name = ngx_string("background_task");
+
+    var = ngx_http_add_variable(cf, &name, 0);
+    if (var == NULL) {
+        return NGX_ERROR;
+    }
+
+    var->get_handler = ngx_http_background_request_variable;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_request_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_str_t  *task;
+
+    task = ngx_http_background_request_task(r);
+
+    if (task) {
+        v->data = task->data;
+        v->len = task->len;
+
+    } else {
+        v->data = (u_char *) "";
+        v->len = 0;
+    }
+
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+
+    return NGX_OK;
+}
+
+
+static void *
+ngx_http_background_request_create_main_conf(ngx_conf_t *cf)
+{
+    ngx_http_background_request_main_conf_t  *rmcf;
+
+    rmcf = ngx_palloc(cf->pool,
+                      sizeof(ngx_http_background_request_main_conf_t));
+    if (rmcf == NULL) {
+        return NULL;
+    }
+
+    if (ngx_array_init(&rmcf->requests, cf->pool, 2,
+                       sizeof(ngx_http_background_request_conf_t *))
+        != NGX_OK)
+    {
+        return NULL;
+    }
+
+    if (ngx_array_init(&rmcf->named, cf->pool, 2,
+                       sizeof(ngx_http_background_request_op_t *))
+        != NGX_OK)
+    {
+        return NULL;
+    }
+
+    return rmcf;
+}
+
+
+/* a server's names and named locations are known when all has been read */
+
+static ngx_int_t
+ngx_http_background_request_postconf(ngx_conf_t *cf)
+{
+    ngx_uint_t                                 i;
+    ngx_http_background_request_op_t         **op;
+    ngx_http_background_request_conf_t       **rcf;
+    ngx_http_background_request_main_conf_t   *rmcf;
+
+    rmcf = ngx_http_conf_get_module_main_conf(cf,
+                                           ngx_http_background_request_module);
+    rcf = rmcf->requests.elts;
+
+    for (i = 0; i < rmcf->requests.nelts; i++) {
+        ngx_http_background_request_default_host(rcf[i]);
+    }
+
+    op = rmcf->named.elts;
+
+    for (i = 0; i < rmcf->named.nelts; i++) {
+        if (!ngx_http_background_request_find_location(op[i])) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "no location \"%V\" in the server of \"request\" "
+                          "directive in %s:%ui",
+                          &op[i]->name, op[i]->file, op[i]->line);
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_background_request_find_location(ngx_http_background_request_op_t *op)
+{
+    ngx_str_t                  *name;
+    ngx_http_core_loc_conf_t  **clcfp;
+    ngx_http_core_srv_conf_t   *cscf;
+
+    cscf = op->conf->ctx->srv_conf[ngx_http_core_module.ctx_index];
+
+    for (clcfp = cscf->named_locations; clcfp && *clcfp; clcfp++) {
+        name = &(*clcfp)->name;
+
+        if (name->len == op->name.len
+            && ngx_memcmp(name->data, op->name.data, name->len) == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static char *
+ngx_http_background_request(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_http_background_request_main_conf_t *rmcf = conf;
+
+    ngx_int_t                          rc;
+    ngx_str_t                         *value;
+    ngx_uint_t                         i;
+    ngx_http_background_request_op_t  *op;
+
+    op = ngx_pcalloc(cf->pool, sizeof(ngx_http_background_request_op_t));
+    if (op == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    op->conf = ngx_http_background_request_create_conf(cf);
+    if (op->conf == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    value = cf->args->elts;
+
+    if (ngx_http_background_request_uri(cf, &value[1], &op->uri) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    for (i = 2; i < cf->args->nelts; i++) {
+
+        rc = ngx_http_background_request_parameter(cf, i, op->conf);
+
+        if (rc == NGX_DECLINED) {
+            rc = ngx_http_background_request_count(cf, &value[i], op);
+        }
+
+        if (rc != NGX_OK) {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    if (op->count == 0) {
+        op->count = 1;
+    }
+
+    if (ngx_http_background_request_named(cf, rmcf, op) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    return ngx_http_background_add_operation(cf,
+                                       &ngx_http_background_request_kind, op);
+}
+
+
+static ngx_int_t
+ngx_http_background_request_count(ngx_conf_t *cf, ngx_str_t *param,
+    ngx_http_background_request_op_t *op)
+{
+    ngx_int_t   n;
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    if (ngx_strncmp(param->data, "count=", 6) != 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "unknown parameter \"%V\" in \"%V\" directive",
+                           param, &value[0]);
+        return NGX_ERROR;
+    }
+
+    if (op->count) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "duplicate parameter \"%V\" in \"%V\" directive",
+                           param, &value[0]);
+        return NGX_ERROR;
+    }
+
+    n = ngx_atoi(param->data + 6, param->len - 6);
+
+    if (n < 1 || n > NGX_HTTP_BACKGROUND_REQUEST_COUNT_MAX) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid count \"%V\" in \"%V\" directive, "
+                           "it must be a number from 1 to %d",
+                           param, &value[0],
+                           NGX_HTTP_BACKGROUND_REQUEST_COUNT_MAX);
+        return NGX_ERROR;
+    }
+
+    op->count = n;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_request_named(ngx_conf_t *cf,
+    ngx_http_background_request_main_conf_t *rmcf,
+    ngx_http_background_request_op_t *op)
+{
+    ngx_str_t                          *value;
+    ngx_http_background_request_op_t  **ops;
+
+    value = cf->args->elts;
+
+    if (op->uri.lengths || value[1].data[0] != '@') {
+        return NGX_OK;
+    }
+
+    ops = ngx_array_push(&rmcf->named);
+    if (ops == NULL) {
+        return NGX_ERROR;
+    }
+
+    *ops = op;
+
+    op->name = value[1];
+    op->file = cf->conf_file->file.name.data;
+    op->line = cf->conf_file->line;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_background_request_run_start(ngx_http_background_run_t *run)
+{
+    ngx_http_background_request_op_t   *op;
+    ngx_http_background_request_ctx_t  *ctx;
+
+    ctx = ngx_pcalloc(run->pool, sizeof(ngx_http_background_request_ctx_t));
+
+    if (ctx == NULL) {
+        ngx_http_background_fail(&run->result, 0, "no memory");
+        ngx_http_background_done(run);
+        return;
+    }
+
+    op = run->conf;
+
+    ctx->op = op;
+
+    run->ctx = ctx;
+    run->result.active = op->count;
+
+    ngx_http_background_requests_init(&ctx->requests, run, op->conf,
+                                      ngx_http_background_request_slice);
+
+    ngx_http_background_request_slice(&ctx->requests.event);
+}
+
+
+static void
+ngx_http_background_request_run_cancel(ngx_http_background_run_t *run)
+{
+    ngx_http_background_requests_cancel(run->ctx);
+}
+
+
+static void
+ngx_http_background_request_slice(ngx_event_t *ev)
+{
+    ngx_http_background_request_ctx_t *ctx = ev->data;
+
+    ngx_uint_t                        n;
+    ngx_http_background_run_t        *run;
+    ngx_http_background_request_op_t  *op;
+
+    op = ctx->op;
+    run = ctx->requests.run;
+
+    for (n = 0; ctx->started < op->count; n++) {
+
+        if (n == NGX_HTTP_BACKGROUND_REQUEST_SLICE) {
+            ngx_post_event(ev, &ngx_posted_next_events);
+            break;
+        }
+
+        if (ngx_http_background_request_start(&ctx->requests, &op->uri)
+            != NGX_OK)
+        {
+            /* the others would have no better luck */
+
+            run->result.failed += op->count - ctx->started - 1;
+            ctx->started = op->count;
+            break;
+        }
+
+        ctx->started++;
+    }
+
+    run->result.active = op->count - ctx->started + ctx->requests.nactive;
+
+    if (run->result.active == 0) {
+        if (ev->posted) {
+            ngx_delete_posted_event(ev);
+        }
+
+        ngx_http_background_done(run);
+    }
+}
