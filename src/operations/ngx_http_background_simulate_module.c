@@ -19,6 +19,9 @@
 #define NGX_HTTP_BACKGROUND_SIMULATE_IO_MAX   1000000
 #define NGX_HTTP_BACKGROUND_SIMULATE_CPU_MAX  (24 * 60 * 60 * 1000)
 
+/* waits begun in one pass of the event loop; some 0.1 ms */
+#define NGX_HTTP_BACKGROUND_SIMULATE_SLICE    256
+
 /* numbers that one step of the sieve looks at; some 10 microseconds */
 #define NGX_HTTP_BACKGROUND_SIEVE             8192
 
@@ -37,6 +40,14 @@ typedef struct {
 } ngx_http_background_simulate_wait_t;
 
 
+typedef struct {
+    ngx_event_t                           event;   /* begins the next ones */
+    ngx_uint_t                            nwaits;  /* begun */
+    ngx_http_background_run_t            *run;
+    ngx_http_background_simulate_wait_t  *waits;
+} ngx_http_background_simulate_waits_t;
+
+
 static char *ngx_http_background_simulate_io(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 static ngx_int_t ngx_http_background_simulate_delay(ngx_str_t *value,
@@ -48,6 +59,7 @@ static void ngx_http_background_simulate_io_start(
     ngx_http_background_run_t *run);
 static void ngx_http_background_simulate_io_cancel(
     ngx_http_background_run_t *run);
+static void ngx_http_background_simulate_io_slice(ngx_event_t *ev);
 static void ngx_http_background_simulate_io_handler(ngx_event_t *ev);
 
 static void ngx_http_background_simulate_cpu_work(
@@ -244,52 +256,95 @@ ngx_http_background_simulate_cpu(ngx_conf_t *cf, ngx_command_t *cmd,
 static void
 ngx_http_background_simulate_io_start(ngx_http_background_run_t *run)
 {
-    ngx_uint_t                            i;
-    ngx_http_background_simulate_io_t    *sio;
-    ngx_http_background_simulate_wait_t  *wait;
+    ngx_http_background_simulate_io_t     *sio;
+    ngx_http_background_simulate_waits_t  *sw;
 
     sio = run->conf;
 
-    wait = ngx_pcalloc(run->pool,
-                       sio->count * sizeof(ngx_http_background_simulate_wait_t));
-    if (wait == NULL) {
-        ngx_http_background_fail(&run->result, 0, "no memory");
-        ngx_http_background_done(run);
-        return;
+    sw = ngx_pcalloc(run->pool, sizeof(ngx_http_background_simulate_waits_t));
+    if (sw == NULL) {
+        goto failed;
     }
 
-    run->ctx = wait;
+    sw->waits = ngx_palloc(run->pool, sio->count
+                               * sizeof(ngx_http_background_simulate_wait_t));
+    if (sw->waits == NULL) {
+        goto failed;
+    }
+
+    sw->run = run;
+
+    sw->event.handler = ngx_http_background_simulate_io_slice;
+    sw->event.data = sw;
+    sw->event.log = run->log;
+
+    run->ctx = sw;
     run->result.active = sio->count;
 
-    for (i = 0; i < sio->count; i++) {
-        wait[i].run = run;
-        wait[i].started = ngx_current_msec;
+    ngx_http_background_simulate_io_slice(&sw->event);
 
-        wait[i].event.handler = ngx_http_background_simulate_io_handler;
-        wait[i].event.data = &wait[i];
-        wait[i].event.log = run->log;
-        wait[i].event.cancelable = 1;
+    return;
 
-        ngx_add_timer(&wait[i].event,
-                      sio->min + ngx_random() % (sio->max - sio->min + 1));
-    }
+failed:
+
+    ngx_http_background_fail(&run->result, 0, "no memory");
+    ngx_http_background_done(run);
 }
 
 
 static void
 ngx_http_background_simulate_io_cancel(ngx_http_background_run_t *run)
 {
-    ngx_uint_t                            i;
+    ngx_uint_t                             i;
+    ngx_http_background_simulate_waits_t  *sw;
+
+    sw = run->ctx;
+
+    if (sw->event.posted) {
+        ngx_delete_posted_event(&sw->event);
+    }
+
+    for (i = 0; i < sw->nwaits; i++) {
+        if (sw->waits[i].event.timer_set) {
+            ngx_del_timer(&sw->waits[i].event);
+        }
+    }
+}
+
+
+static void
+ngx_http_background_simulate_io_slice(ngx_event_t *ev)
+{
+    ngx_http_background_simulate_waits_t *sw = ev->data;
+
+    ngx_uint_t                            last;
     ngx_http_background_simulate_io_t    *sio;
     ngx_http_background_simulate_wait_t  *wait;
 
-    sio = run->conf;
-    wait = run->ctx;
+    sio = sw->run->conf;
 
-    for (i = 0; i < sio->count; i++) {
-        if (wait[i].event.timer_set) {
-            ngx_del_timer(&wait[i].event);
-        }
+    last = ngx_min(sw->nwaits + NGX_HTTP_BACKGROUND_SIMULATE_SLICE,
+                   sio->count);
+
+    while (sw->nwaits < last) {
+        wait = &sw->waits[sw->nwaits++];
+
+        ngx_memzero(wait, sizeof(ngx_http_background_simulate_wait_t));
+
+        wait->run = sw->run;
+        wait->started = ngx_current_msec;
+
+        wait->event.handler = ngx_http_background_simulate_io_handler;
+        wait->event.data = wait;
+        wait->event.log = sw->run->log;
+        wait->event.cancelable = 1;
+
+        ngx_add_timer(&wait->event,
+                      sio->min + ngx_random() % (sio->max - sio->min + 1));
+    }
+
+    if (last < sio->count) {
+        ngx_post_event(ev, &ngx_posted_next_events);
     }
 }
 
