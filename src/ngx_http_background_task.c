@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_background_task.h"
+#include "ngx_http_background_log.h"
 
 #include <ngx_event.h>
 
@@ -51,6 +52,7 @@ struct ngx_http_background_runner_s {
     ngx_uint_t                        preferred;
     ngx_event_t                       timer;
     ngx_event_t                       timeout;
+    ngx_http_background_lines_t       lines;
 
     /* of the running cycle */
     ngx_pool_t                       *pool;
@@ -1077,47 +1079,21 @@ ngx_http_background_cycle_log(ngx_http_background_runner_t *r,
     ngx_http_background_outcome_e outcome, ngx_http_background_last_t *last,
     ngx_str_t *error)
 {
-    u_char      *p, buf[sizeof(", of operations failed")
-                        + 2 * NGX_INT64_LEN];
-    uint64_t     cpu, failures;
-    ngx_msec_t   retry;
+    uint64_t    failures;
+    ngx_str_t  *name;
+
+    name = &r->task->zone.name;
 
     if (outcome == ngx_http_background_success) {
-        cpu = last->cpu_usec / 1000;
+        ngx_http_background_log_success(&r->lines, r->log, name, last);
 
-        ngx_log_error(NGX_LOG_INFO, r->log, 0,
-                      "background task \"%V\": completed %uL operations, "
-                      "total IO time: %uL.%03uLs, "
-                      "total CPU time: %uL.%03uLs, wall time: %uL.%03uLs",
-                      &r->task->zone.name, last->completed,
-                      last->io_time / 1000, last->io_time % 1000,
-                      cpu / 1000, cpu % 1000,
-                      last->wall_time / 1000, last->wall_time % 1000);
-        return;
+    } else if (outcome == ngx_http_background_failure) {
+        failures = ngx_http_background_cell_stats(r->cell)->failures;
+
+        ngx_http_background_log_failure(&r->lines, r->log, name, last,
+                                        failures, error,
+                           ngx_http_background_retry(r->task, failures));
     }
-
-    if (outcome != ngx_http_background_failure) {
-        return;
-    }
-
-    failures = ngx_http_background_cell_stats(r->cell)->failures;
-    retry = ngx_http_background_retry(r->task, failures);
-
-    p = buf;
-
-    if (last->failed > 1) {
-        p = ngx_slprintf(p, buf + sizeof(buf),
-                         ", %uL of %uL operations failed",
-                         last->failed, last->completed + last->failed);
-    }
-
-    ngx_log_error(NGX_LOG_ERR, r->log, 0,
-                  (retry % 1000) ? "background task \"%V\": failed: %V%*s, "
-                                   "retrying in %Mms"
-                                 : "background task \"%V\": failed: %V%*s, "
-                                   "retrying in %Ms",
-                  &r->task->zone.name, error, (size_t) (p - buf), buf,
-                  (retry % 1000) ? retry : retry / 1000);
 }
 
 
