@@ -1,6 +1,6 @@
 #!/usr/bin/env perl
 
-# simulate_io, simulate_cpu, digest: what "nginx -t" says.
+# simulate_io, simulate_cpu, digest, verify: what "nginx -t" says.
 
 use strict;
 use warnings;
@@ -100,6 +100,25 @@ rejects('empty',
     'digest file manifest=x;' => '"manifest=" in "digest" directive needs a '
         . "directory, \"$dir/file\" is none",
     'digest file "";' => 'unknown parameter "" in "digest" directive',
+);
+
+# verify: the list may come later
+
+accepts('empty', 'verify x;', "verify $dir/x root=$dir/no algorithm=md5;",
+        'verify x algorithm=blake2b512 limit_rate=1k root=folder;');
+
+rejects('empty',
+    (map { ("verify $_;" => 'invalid number of arguments in "verify" '
+            . 'directive') } '', 'x root=a root=a root=a root=a'),
+    (map { ("verify $_;" => 'invalid manifest "' . s/"//gr . '" in "verify" '
+            . 'directive, it must be a file\'s name') } '""', 'x/'),
+    'verify x root=;' => 'empty root in "verify" directive',
+    'verify x algorithm=sha257;' => 'unknown algorithm "sha257" in "verify" '
+        . 'directive, it must be a digest of OpenSSL',
+    'verify x limit_rate=0;' => 'invalid rate "limit_rate=0" in "verify" '
+        . 'directive, it must be bytes per second, 1 or more',
+    'verify x manifest=y;' => 'unknown parameter "manifest=y" in "verify" '
+        . 'directive',
 );
 
 done_testing();

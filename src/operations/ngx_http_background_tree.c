@@ -760,10 +760,31 @@ ngx_http_background_file_changed(ngx_file_info_t *before,
 int
 ngx_http_background_open_beneath(int dirfd, u_char *path, int flags)
 {
-#ifdef SYS_openat2
+    u_char  *p;
 
+#ifdef SYS_openat2
     int                             fd;
     ngx_http_background_open_how_t  how;
+#endif
+
+    /* without symbolic links only an absolute path and ".." lead out */
+
+    if (*path == '/') {
+        ngx_set_errno(NGX_EXDEV);
+        return -1;
+    }
+
+    for (p = path; p; p = (u_char *) ngx_strchr(p, '/')) {
+
+        p += (*p == '/');
+
+        if (p[0] == '.' && p[1] == '.' && (p[2] == '/' || p[2] == '\0')) {
+            ngx_set_errno(NGX_EXDEV);
+            return -1;
+        }
+    }
+
+#ifdef SYS_openat2
 
     how.flags = flags;
     how.mode = 0;
@@ -808,11 +829,6 @@ ngx_http_background_open_parts(int dirfd, u_char *path, int flags)
         }
 
         ngx_cpystrn((u_char *) part, path, len + 1);
-
-        if (ngx_strcmp(part, "..") == 0 || (p == path && fd == dirfd)) {
-            err = NGX_EXDEV;
-            break;
-        }
 
         parent = fd;
         fd = openat(parent, (len == 0) ? "." : part,

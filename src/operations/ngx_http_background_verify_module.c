@@ -1,0 +1,803 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+/* "verify": hashes the files of a list, as "sha256sum -c" does. */
+
+
+#include <ngx_http_background.h>
+
+#include "ngx_http_background_hash.h"
+#include "ngx_http_background_manifest.h"
+#include "ngx_http_background_tree.h"
+
+
+/* the longest line, too */
+#define NGX_HTTP_BACKGROUND_VERIFY_BUFFER  65536
+
+
+typedef struct {
+    ngx_str_t                    manifest;
+    ngx_str_t                    root;
+    const EVP_MD                *md;
+    size_t                       limit_rate;
+    ngx_uint_t                  *warned;    /* a worker's own */
+} ngx_http_background_verify_conf_t;
+
+
+/* what the threads share */
+
+typedef struct {
+    ngx_http_background_run_t   *run;       /* of begin and finish */
+    ngx_thread_mutex_t           mutex;
+    int                          fd;
+    int                          root;
+    uint64_t                     total;     /* lines */
+
+    /* under the mutex */
+    u_char                      *buffer;
+    u_char                      *pos;
+    u_char                      *last;
+    ngx_uint_t                   number;
+    ngx_err_t                    err;
+    ngx_uint_t                   eof;
+
+    ngx_uint_t                   mutexed;
+} ngx_http_background_verify_t;
+
+
+/* a thread's own */
+
+typedef struct {
+    ngx_str_t                    text;
+    ngx_uint_t                   number;
+    ngx_uint_t                   too_long;
+    ngx_str_t                    name;
+    u_char                       hash[EVP_MAX_MD_SIZE];
+} ngx_http_background_verify_line_t;
+
+
+static char *ngx_http_background_verify(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_background_verify_paths(ngx_conf_t *cf,
+    ngx_command_t *cmd, ngx_http_background_verify_conf_t *vcf,
+    ngx_str_t *root);
+
+static void ngx_http_background_verify_begin(ngx_http_background_run_t *run);
+static ngx_int_t ngx_http_background_verify_open(
+    ngx_http_background_verify_t *v, ngx_http_background_run_t *run);
+static void ngx_http_background_verify_count(ngx_http_background_verify_t *v,
+    ngx_http_background_run_t *run);
+static void ngx_http_background_verify_warn(ngx_http_background_run_t *run);
+static ngx_uint_t ngx_http_background_verify_rewritable(u_char *path);
+
+static void ngx_http_background_verify_work(ngx_http_background_run_t *run);
+static ngx_http_background_verify_line_t *ngx_http_background_verify_line(
+    ngx_http_background_run_t *run);
+static ngx_int_t ngx_http_background_verify_next(
+    ngx_http_background_verify_t *v, ngx_http_background_run_t *run,
+    ngx_http_background_verify_line_t *line);
+static ngx_int_t ngx_http_background_verify_read(
+    ngx_http_background_verify_t *v, ngx_http_background_verify_line_t *line);
+static ngx_int_t ngx_http_background_verify_fill(
+    ngx_http_background_verify_t *v);
+static void ngx_http_background_verify_file(ngx_http_background_verify_t *v,
+    ngx_http_background_hash_t *hash, ngx_http_background_verify_line_t *line);
+static void ngx_http_background_verify_fail(ngx_http_background_run_t *run,
+    ngx_str_t *root, ngx_str_t *name, ngx_err_t err, const char *fmt);
+static void ngx_http_background_verify_progress(
+    ngx_http_background_run_t *run);
+static void ngx_http_background_verify_finish(ngx_http_background_run_t *run);
+static void ngx_http_background_verify_cleanup(void *data);
+
+
+static ngx_str_t  ngx_http_background_verify_none = ngx_null_string;
+
+
+static ngx_http_background_kind_t  ngx_http_background_verify_kind = {
+    NULL,                                    /* start */
+    NULL,                                    /* cancel */
+    ngx_http_background_verify_begin,        /* begin */
+    ngx_http_background_verify_work,         /* work */
+    ngx_http_background_verify_finish        /* finish */
+};
+
+
+static ngx_command_t  ngx_http_background_verify_commands[] = {
+
+    { ngx_string("verify"),
+      NGX_HTTP_BACKGROUND_TASK_CONF|NGX_CONF_TAKE1234,
+      ngx_http_background_verify,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_background_verify_module_ctx = {
+    NULL,                                  /* preconfiguration */
+    NULL,                                  /* postconfiguration */
+
+    NULL,                                  /* create main configuration */
+    NULL,                                  /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    NULL,                                  /* create location configuration */
+    NULL                                   /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_background_verify_module = {
+    NGX_MODULE_V1,
+    &ngx_http_background_verify_module_ctx, /* module context */
+    ngx_http_background_verify_commands,   /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    NULL,                                  /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    NULL,                                  /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static char *
+ngx_http_background_verify(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t                          *value, algorithm, root;
+    ngx_uint_t                          i;
+    ngx_http_background_verify_conf_t  *vcf;
+
+    vcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_background_verify_conf_t));
+    if (vcf == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    vcf->warned = ngx_pcalloc(cf->pool, sizeof(ngx_uint_t));
+    if (vcf->warned == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    value = cf->args->elts;
+
+    vcf->manifest = value[1];
+
+    ngx_str_set(&algorithm, "sha256");
+    ngx_str_null(&root);
+
+    for (i = 2; i < cf->args->nelts; i++) {
+
+        if (ngx_strncmp(value[i].data, "algorithm=", 10) == 0) {
+            algorithm.data = value[i].data + 10;
+            algorithm.len = value[i].len - 10;
+
+        } else if (ngx_strncmp(value[i].data, "root=", 5) == 0) {
+            root.data = value[i].data + 5;
+            root.len = value[i].len - 5;
+
+        } else if (ngx_strncmp(value[i].data, "limit_rate=", 11) == 0) {
+            if (ngx_http_background_limit_rate(cf, cmd, &value[i],
+                                               &vcf->limit_rate)
+                != NGX_OK)
+            {
+                return NGX_CONF_ERROR;
+            }
+
+        } else {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "unknown parameter \"%V\" in \"%V\" directive",
+                               &value[i], &cmd->name);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    vcf->md = ngx_http_background_hash_algorithm(cf, cmd, &algorithm);
+
+    if (vcf->md == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_http_background_verify_paths(cf, cmd, vcf, &root) != NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    return ngx_http_background_add_operation(cf,
+                                       &ngx_http_background_verify_kind, vcf);
+}
+
+
+/* by default the names begin in the list's own folder */
+
+static char *
+ngx_http_background_verify_paths(ngx_conf_t *cf, ngx_command_t *cmd,
+    ngx_http_background_verify_conf_t *vcf, ngx_str_t *root)
+{
+    u_char  *p;
+
+    if (vcf->manifest.len == 0
+        || vcf->manifest.data[vcf->manifest.len - 1] == '/')
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid manifest \"%V\" in \"%V\" directive, "
+                           "it must be a file's name",
+                           &vcf->manifest, &cmd->name);
+        return NGX_CONF_ERROR;
+    }
+
+    if (root->data && root->len == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "empty root in \"%V\" directive", &cmd->name);
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_conf_full_name(cf->cycle, &vcf->manifest, 0) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (root->data) {
+        vcf->root = *root;
+
+        if (ngx_conf_full_name(cf->cycle, &vcf->root, 0) != NGX_OK) {
+            return NGX_CONF_ERROR;
+        }
+
+        return NGX_CONF_OK;
+    }
+
+    p = vcf->manifest.data + vcf->manifest.len;
+
+    while (p[-1] != '/') {
+        p--;
+    }
+
+    vcf->root.len = ngx_max(p - vcf->manifest.data - 1, 1);
+
+    vcf->root.data = ngx_pnalloc(cf->pool, vcf->root.len + 1);
+    if (vcf->root.data == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_cpystrn(vcf->root.data, vcf->manifest.data, vcf->root.len + 1);
+
+    return NGX_CONF_OK;
+}
+
+
+static void
+ngx_http_background_verify_begin(ngx_http_background_run_t *run)
+{
+    ngx_pool_cleanup_t                 *cln;
+    ngx_http_background_verify_t       *v;
+    ngx_http_background_verify_conf_t  *vcf;
+
+    vcf = run->conf;
+
+    run->limit_rate = vcf->limit_rate;
+
+    cln = ngx_pool_cleanup_add(run->pool, sizeof(ngx_http_background_verify_t));
+    if (cln == NULL) {
+        ngx_http_background_fail(&run->result, 0, "no memory");
+        return;
+    }
+
+    v = cln->data;
+    ngx_memzero(v, sizeof(ngx_http_background_verify_t));
+
+    v->run = run;
+    v->fd = -1;
+    v->root = -1;
+
+    cln->handler = ngx_http_background_verify_cleanup;
+
+    run->ctx = v;
+
+    if (ngx_http_background_verify_open(v, run) != NGX_OK) {
+        return;
+    }
+
+    v->buffer = ngx_palloc(run->pool, NGX_HTTP_BACKGROUND_VERIFY_BUFFER);
+
+    if (v->buffer == NULL
+        || ngx_thread_mutex_create(&v->mutex, run->log) != NGX_OK)
+    {
+        ngx_http_background_fail(&run->result, 0, "no memory");
+        return;
+    }
+
+    v->mutexed = 1;
+    v->pos = v->last = v->buffer;
+
+    ngx_http_background_verify_warn(run);
+    ngx_http_background_verify_count(v, run);
+}
+
+
+static ngx_int_t
+ngx_http_background_verify_open(ngx_http_background_verify_t *v,
+    ngx_http_background_run_t *run)
+{
+    ngx_file_info_t                     fi;
+    ngx_http_background_verify_conf_t  *vcf;
+
+    vcf = run->conf;
+
+    v->fd = open((char *) vcf->manifest.data, NGX_HTTP_BACKGROUND_TREE_OPEN);
+
+    if (v->fd == -1) {
+        ngx_http_background_verify_fail(run, &ngx_http_background_verify_none,
+                                        &vcf->manifest, ngx_errno,
+                                        "open() %s failed");
+        return NGX_ERROR;
+    }
+
+    if (ngx_fd_info(v->fd, &fi) == NGX_FILE_ERROR) {
+        ngx_http_background_verify_fail(run, &ngx_http_background_verify_none,
+                                        &vcf->manifest, ngx_errno,
+                                        ngx_fd_info_n " %s failed");
+        return NGX_ERROR;
+    }
+
+    if (!ngx_is_file(&fi)) {
+        ngx_http_background_verify_fail(run, &ngx_http_background_verify_none,
+                                        &vcf->manifest, 0,
+                                        "%s is no regular file");
+        return NGX_ERROR;
+    }
+
+    v->root = open((char *) vcf->root.data, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+
+    if (v->root == -1) {
+        ngx_http_background_verify_fail(run, &vcf->root,
+                                        &ngx_http_background_verify_none,
+                                        ngx_errno, "open() %s failed");
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/* a first reading, for the progress */
+
+static void
+ngx_http_background_verify_count(ngx_http_background_verify_t *v,
+    ngx_http_background_run_t *run)
+{
+    ngx_http_background_verify_line_t  *line;
+
+    line = ngx_http_background_verify_line(run);
+
+    if (line == NULL) {
+        ngx_http_background_fail(&run->result, 0, "no memory");
+        return;
+    }
+
+    while (ngx_http_background_verify_next(v, run, line) == NGX_OK) {
+        v->total++;
+
+        if (ngx_http_background_cancelled(run)) {
+            return;
+        }
+    }
+
+    if (lseek(v->fd, 0, SEEK_SET) == -1) {
+        ngx_http_background_fail(&run->result, ngx_errno, "lseek() failed");
+        return;
+    }
+
+    v->pos = v->last = v->buffer;
+    v->number = 0;
+    v->eof = 0;
+
+    ngx_http_background_verify_progress(run);
+}
+
+
+static void
+ngx_http_background_verify_warn(ngx_http_background_run_t *run)
+{
+    ngx_http_background_verify_conf_t  *vcf;
+
+    vcf = run->conf;
+
+    if (!*vcf->warned
+        && ngx_http_background_verify_rewritable(vcf->manifest.data))
+    {
+        *vcf->warned = 1;
+
+        ngx_log_error(NGX_LOG_WARN, run->log, 0,
+                      "background task \"%V\": the worker's own user may "
+                      "rewrite \"%V\", which \"verify\" relies on",
+                      run->task, &vcf->manifest);
+    }
+}
+
+
+/* the file, or a directory above, by its mode or because it is the user's */
+
+static ngx_uint_t
+ngx_http_background_verify_rewritable(u_char *path)
+{
+    char             *real, *p;
+    uid_t             user;
+    ngx_uint_t        rewritable;
+    ngx_file_info_t   fi;
+
+    user = geteuid();
+
+    if (user == 0) {
+        return 1;
+    }
+
+    real = realpath((char *) path, NULL);
+    if (real == NULL) {
+        return 0;
+    }
+
+    rewritable = 0;
+
+    for ( ;; ) {
+
+        if (stat(real, &fi) == -1) {
+            break;
+        }
+
+        /* others' files in a directory like /tmp can't be replaced */
+
+        if (fi.st_uid == user
+            || (faccessat(AT_FDCWD, real, W_OK, AT_EACCESS) == 0
+                && !(fi.st_mode & S_ISVTX)))
+        {
+            rewritable = 1;
+            break;
+        }
+
+        if (ngx_strcmp(real, "/") == 0) {
+            break;
+        }
+
+        p = strrchr(real, '/');
+        p[p == real] = '\0';
+    }
+
+    free(real);
+
+    return rewritable;
+}
+
+
+static void
+ngx_http_background_verify_work(ngx_http_background_run_t *run)
+{
+    ngx_http_background_hash_t         *hash;
+    ngx_http_background_verify_t       *v;
+    ngx_http_background_verify_conf_t  *vcf;
+    ngx_http_background_verify_line_t  *line;
+
+    v = run->ctx;
+    vcf = run->conf;
+
+    hash = ngx_http_background_hash_create(run, vcf->md);
+    line = ngx_http_background_verify_line(run);
+
+    if (hash == NULL || line == NULL) {
+        ngx_http_background_fail(&run->result, 0, "no memory");
+        return;
+    }
+
+    while (ngx_http_background_verify_next(v, run, line) == NGX_OK) {
+
+        if (ngx_http_background_cancelled(run)) {
+            return;
+        }
+
+        ngx_http_background_verify_file(v, hash, line);
+
+        ngx_http_background_verify_progress(run);
+    }
+}
+
+
+static ngx_http_background_verify_line_t *
+ngx_http_background_verify_line(ngx_http_background_run_t *run)
+{
+    ngx_http_background_verify_line_t  *line;
+
+    line = ngx_palloc(run->pool, sizeof(ngx_http_background_verify_line_t));
+    if (line == NULL) {
+        return NULL;
+    }
+
+    line->text.data = ngx_pnalloc(run->pool,
+                                  NGX_HTTP_BACKGROUND_VERIFY_BUFFER + 1);
+    if (line->text.data == NULL) {
+        return NULL;
+    }
+
+    return line;
+}
+
+
+/* the name is NULL in a line that is none of a list's */
+
+static ngx_int_t
+ngx_http_background_verify_next(ngx_http_background_verify_t *v,
+    ngx_http_background_run_t *run, ngx_http_background_verify_line_t *line)
+{
+    ngx_int_t                           rc;
+    ngx_err_t                           err;
+    ngx_http_background_verify_conf_t  *vcf;
+
+    vcf = run->conf;
+
+    for ( ;; ) {
+        (void) ngx_thread_mutex_lock(&v->mutex, run->log);
+
+        rc = ngx_http_background_verify_read(v, line);
+
+        err = v->err;
+        v->err = 0;
+
+        (void) ngx_thread_mutex_unlock(&v->mutex, run->log);
+
+        if (rc != NGX_OK) {
+
+            if (err) {
+                ngx_http_background_verify_fail(run,
+                                            &ngx_http_background_verify_none,
+                                            &vcf->manifest, err,
+                                            "read() %s failed");
+            }
+
+            return NGX_DONE;
+        }
+
+        ngx_str_null(&line->name);
+
+        if (line->too_long) {
+            return NGX_OK;
+        }
+
+        rc = ngx_http_background_manifest_parse(&line->text, vcf->md,
+                                                line->hash, &line->name);
+
+        if (rc == NGX_ERROR) {
+            ngx_str_null(&line->name);
+        }
+
+        if (rc != NGX_DECLINED) {
+            return NGX_OK;
+        }
+    }
+}
+
+
+static ngx_int_t
+ngx_http_background_verify_read(ngx_http_background_verify_t *v,
+    ngx_http_background_verify_line_t *line)
+{
+    size_t   len;
+    u_char  *p;
+
+    line->too_long = 0;
+
+    for ( ;; ) {
+        p = ngx_strlchr(v->pos, v->last, '\n');
+
+        if (p == NULL && v->eof && (v->pos < v->last || line->too_long)) {
+            p = v->last;
+        }
+
+        if (p) {
+            break;
+        }
+
+        if (v->last - v->pos == NGX_HTTP_BACKGROUND_VERIFY_BUFFER) {
+            line->too_long = 1;
+            v->last = v->pos;
+        }
+
+        if (v->eof || ngx_http_background_verify_fill(v) != NGX_OK) {
+            return NGX_DONE;
+        }
+    }
+
+    len = p - v->pos;
+
+    ngx_memcpy(line->text.data, v->pos, len);
+
+    line->text.len = len;
+    line->number = ++v->number;
+
+    v->pos = ngx_min(p + 1, v->last);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_verify_fill(ngx_http_background_verify_t *v)
+{
+    size_t   len;
+    ssize_t  n;
+
+    len = v->last - v->pos;
+
+    ngx_memmove(v->buffer, v->pos, len);
+
+    v->pos = v->buffer;
+    v->last = v->buffer + len;
+
+    n = read(v->fd, v->last, NGX_HTTP_BACKGROUND_VERIFY_BUFFER - len);
+
+    if (n == -1) {
+        v->err = ngx_errno;
+        v->eof = 1;
+        v->last = v->pos;
+        return NGX_ERROR;
+    }
+
+    v->last += n;
+    v->eof = (n == 0);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_background_verify_file(ngx_http_background_verify_t *v,
+    ngx_http_background_hash_t *hash, ngx_http_background_verify_line_t *line)
+{
+    int                                 fd;
+    ngx_int_t                           rc;
+    ngx_file_info_t                     fi;
+    ngx_http_background_run_t          *run;
+    ngx_http_background_verify_conf_t  *vcf;
+
+    run = hash->run;
+    vcf = run->conf;
+
+    if (line->name.data == NULL) {
+        ngx_http_background_fail(&run->result, 0,
+                                 "line %ui of \"%V\" is no checksum of the "
+                                 "algorithm", line->number, &vcf->manifest);
+        return;
+    }
+
+    fd = ngx_http_background_open_beneath(v->root, line->name.data,
+                                          NGX_HTTP_BACKGROUND_TREE_OPEN);
+
+    if (fd == -1 && ngx_errno == NGX_EXDEV) {
+        ngx_http_background_verify_fail(run, &ngx_http_background_verify_none,
+                                        &line->name, 0,
+                                        "%s leads out of the root");
+        return;
+    }
+
+    if (fd == -1) {
+        ngx_http_background_verify_fail(run, &vcf->root, &line->name,
+                                        ngx_errno, "open() %s failed");
+        return;
+    }
+
+    if (ngx_fd_info(fd, &fi) == NGX_FILE_ERROR) {
+        ngx_http_background_verify_fail(run, &vcf->root, &line->name,
+                                        ngx_errno, ngx_fd_info_n " %s failed");
+        goto done;
+    }
+
+    if (!ngx_is_file(&fi)) {
+        ngx_http_background_verify_fail(run, &vcf->root, &line->name, 0,
+                                        "%s is no regular file");
+        goto done;
+    }
+
+    run->result.active = 1;
+
+    rc = ngx_http_background_hash_file(hash, fd, &fi,
+                                       ngx_http_background_verify_progress);
+
+    if (rc == NGX_ABORT) {
+        goto done;
+    }
+
+    run->result.active = 0;
+
+    if (rc != NGX_OK) {
+        ngx_http_background_verify_fail(run, &vcf->root, &line->name,
+                                        hash->err, hash->fmt);
+
+    } else if (ngx_memcmp(hash->value, line->hash, hash->len) != 0) {
+        ngx_http_background_verify_fail(run, &vcf->root, &line->name, 0,
+                                        "%s has another checksum");
+
+    } else {
+        run->result.completed++;
+    }
+
+done:
+
+    if (ngx_close_file(fd) == NGX_FILE_ERROR) {
+        ngx_log_error(NGX_LOG_ALERT, run->log, ngx_errno,
+                      ngx_close_file_n " \"%V\" failed", &line->name);
+    }
+}
+
+
+static void
+ngx_http_background_verify_fail(ngx_http_background_run_t *run,
+    ngx_str_t *root, ngx_str_t *name, ngx_err_t err, const char *fmt)
+{
+    u_char  text[NGX_HTTP_BACKGROUND_TREE_TEXT];
+
+    ngx_http_background_path_text(text, root, name);
+    ngx_http_background_fail(&run->result, err, fmt, text);
+}
+
+
+/* in lines; the total is told once, by the run that began */
+
+static void
+ngx_http_background_verify_progress(ngx_http_background_run_t *run)
+{
+    ngx_http_background_verify_t *v = run->ctx;
+
+    ngx_http_background_progress(run,
+                                 run->result.completed + run->result.failed,
+                                 (run == v->run) ? v->total : 0);
+}
+
+
+static void
+ngx_http_background_verify_finish(ngx_http_background_run_t *run)
+{
+    ngx_http_background_verify_t       *v;
+    ngx_http_background_verify_conf_t  *vcf;
+
+    v = run->ctx;
+    vcf = run->conf;
+
+    if (v == NULL) {
+        return;
+    }
+
+    if (v->total == 0 && run->result.failed == 0
+        && !ngx_http_background_cancelled(run))
+    {
+        ngx_http_background_verify_fail(run, &ngx_http_background_verify_none,
+                                        &vcf->manifest, 0,
+                                        "%s has no checksums");
+    }
+
+    ngx_http_background_verify_cleanup(v);
+}
+
+
+static void
+ngx_http_background_verify_cleanup(void *data)
+{
+    ngx_http_background_verify_t *v = data;
+
+    if (v->fd != -1) {
+        (void) ngx_close_file(v->fd);
+        v->fd = -1;
+    }
+
+    if (v->root != -1) {
+        (void) ngx_close_file(v->root);
+        v->root = -1;
+    }
+
+    if (v->mutexed) {
+        (void) ngx_thread_mutex_destroy(&v->mutex, v->run->log);
+        v->mutexed = 0;
+    }
+}
