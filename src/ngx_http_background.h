@@ -22,6 +22,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http.h>
+#include <ngx_thread_pool.h>
 
 
 /*
@@ -153,11 +154,24 @@ ngx_uint_t ngx_http_background_cancelled(ngx_http_background_run_t *run);
 
 
 /*
- * On the run's pool thread: how far the run is, in a unit of the kind's own.
- * A total of 0 means that it is not known.
+ * How far the run is, in a unit of the kind's own; a total of 0 means that it
+ * is not known.  Where the run is: on its pool thread or, of an I/O kind, on
+ * the event loop.
  */
 void ngx_http_background_progress(ngx_http_background_run_t *run,
     uint64_t done, uint64_t total);
+
+
+/*
+ * A thread pool for those steps of I/O kinds that block but take no CPU, as
+ * open() and read() of a file: for ngx_thread_task_post().  To be called by a
+ * command's handler; all kinds share the pool.  Returns NULL on errors.
+ *
+ * "cancel" does not wait for such a step.  So what it uses, the task included,
+ * must not be in the run's pool, and its event's handler must know when there
+ * is no run any more.
+ */
+ngx_thread_pool_t *ngx_http_background_blocking_pool(ngx_conf_t *cf);
 
 
 #endif /* _NGX_HTTP_BACKGROUND_H_INCLUDED_ */

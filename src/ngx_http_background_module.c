@@ -178,6 +178,7 @@ ngx_http_background_create_main_conf(ngx_conf_t *cf)
      *     bmcf->pool.threads = 0;
      *     bmcf->pool.quota = 0;
      *     bmcf->pool.thread_pool = NULL;
+     *     bmcf->pool.blocking_pool = NULL;
      *     bmcf->task = NULL;
      *     bmcf->used = 0;
      */
@@ -773,6 +774,21 @@ ngx_http_background_add_operation(ngx_conf_t *cf,
     }
 
     return NGX_CONF_OK;
+}
+
+
+ngx_thread_pool_t *
+ngx_http_background_blocking_pool(ngx_conf_t *cf)
+{
+    ngx_http_background_main_conf_t  *bmcf;
+
+    bmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_background_module);
+
+    if (ngx_http_background_pool_add_blocking(cf, &bmcf->pool) != NGX_OK) {
+        return NULL;
+    }
+
+    return bmcf->pool.blocking_pool;
 }
 
 

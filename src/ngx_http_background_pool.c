@@ -34,9 +34,14 @@
  */
 #define NGX_HTTP_BACKGROUND_QUOTA        70
 
+/* threads for blocking steps: one that hangs does not stop the others */
+#define NGX_HTTP_BACKGROUND_BLOCKING     2
+
 
 static ngx_uint_t ngx_http_background_affinity(ngx_conf_t *cf,
     ngx_http_background_pool_conf_t *pcf);
+static ngx_thread_pool_t *ngx_http_background_pool_make(ngx_conf_t *cf,
+    ngx_str_t *name, ngx_uint_t n);
 static void ngx_http_background_pool_dispatch(void);
 static void ngx_http_background_pool_submit(ngx_http_background_job_t *job);
 static void ngx_http_background_pool_timer_handler(ngx_event_t *ev);
@@ -68,10 +73,6 @@ typedef struct {
 
 
 static ngx_http_background_pool_t  ngx_http_background_pool;
-
-
-static ngx_str_t  ngx_http_background_pool_name =
-    ngx_string("ngx_http_background");
 
 
 extern ngx_module_t  ngx_thread_pool_module;
@@ -145,14 +146,40 @@ ngx_http_background_affinity(ngx_conf_t *cf,
 }
 
 
+ngx_int_t
+ngx_http_background_pool_add(ngx_conf_t *cf,
+    ngx_http_background_pool_conf_t *pcf)
+{
+    static ngx_str_t  name = ngx_string("ngx_http_background");
+
+    pcf->thread_pool = ngx_http_background_pool_make(cf, &name, pcf->threads);
+
+    return pcf->thread_pool ? NGX_OK : NGX_ERROR;
+}
+
+
+ngx_int_t
+ngx_http_background_pool_add_blocking(ngx_conf_t *cf,
+    ngx_http_background_pool_conf_t *pcf)
+{
+    static ngx_str_t  name = ngx_string("ngx_http_background_blocking");
+
+    if (pcf->blocking_pool == NULL) {
+        pcf->blocking_pool = ngx_http_background_pool_make(cf, &name,
+                                             NGX_HTTP_BACKGROUND_BLOCKING);
+    }
+
+    return pcf->blocking_pool ? NGX_OK : NGX_ERROR;
+}
+
+
 /*
  * nginx has no function to make a pool of a given size: the "thread_pool"
  * directive's own handler is called, as if it stood in the configuration.
  */
 
-ngx_int_t
-ngx_http_background_pool_add(ngx_conf_t *cf,
-    ngx_http_background_pool_conf_t *pcf)
+static ngx_thread_pool_t *
+ngx_http_background_pool_make(ngx_conf_t *cf, ngx_str_t *name, ngx_uint_t n)
 {
     char           *rv;
     u_char         *threads;
@@ -162,12 +189,12 @@ ngx_http_background_pool_add(ngx_conf_t *cf,
 
     threads = ngx_pnalloc(cf->pool, sizeof("threads=") + NGX_INT_T_LEN);
     if (threads == NULL) {
-        return NGX_ERROR;
+        return NULL;
     }
 
     args = ngx_array_create(cf->pool, 3, sizeof(ngx_str_t));
     if (args == NULL) {
-        return NGX_ERROR;
+        return NULL;
     }
 
     cmd = ngx_thread_pool_module.commands;
@@ -175,9 +202,9 @@ ngx_http_background_pool_add(ngx_conf_t *cf,
     value = ngx_array_push_n(args, 3);
 
     value[0] = cmd->name;
-    value[1] = ngx_http_background_pool_name;
+    value[1] = *name;
     value[2].data = threads;
-    value[2].len = ngx_sprintf(threads, "threads=%ui", pcf->threads) - threads;
+    value[2].len = ngx_sprintf(threads, "threads=%ui", n) - threads;
 
     saved = cf->args;
     cf->args = args;
@@ -187,15 +214,10 @@ ngx_http_background_pool_add(ngx_conf_t *cf,
     cf->args = saved;
 
     if (rv != NGX_CONF_OK) {
-        return NGX_ERROR;
+        return NULL;
     }
 
-    pcf->thread_pool = ngx_thread_pool_add(cf, &ngx_http_background_pool_name);
-    if (pcf->thread_pool == NULL) {
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
+    return ngx_thread_pool_add(cf, name);
 }
 
 

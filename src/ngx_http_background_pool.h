@@ -43,6 +43,7 @@ typedef struct {
 
     /* set by add(), NULL where nothing needs a pool */
     ngx_thread_pool_t                *thread_pool;
+    ngx_thread_pool_t                *blocking_pool;
 } ngx_http_background_pool_conf_t;
 
 
@@ -94,11 +95,14 @@ struct ngx_http_background_job_s {
 
 /*
  * Reading the configuration: init() finds out the CPU limit and fills in the
- * defaults, add() makes nginx's thread pool.
+ * defaults, add() makes nginx's thread pool for jobs, add_blocking() the other
+ * one unless there is one.
  */
 ngx_int_t ngx_http_background_pool_init(ngx_conf_t *cf,
     ngx_http_background_pool_conf_t *pcf);
 ngx_int_t ngx_http_background_pool_add(ngx_conf_t *cf,
+    ngx_http_background_pool_conf_t *pcf);
+ngx_int_t ngx_http_background_pool_add_blocking(ngx_conf_t *cf,
     ngx_http_background_pool_conf_t *pcf);
 
 

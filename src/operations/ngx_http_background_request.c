@@ -10,8 +10,9 @@
 /* while a thread still reads a file for a cancelled request, in milliseconds */
 #define NGX_HTTP_BACKGROUND_REQUEST_BLOCKED  60000
 
-/* failures of a list that are told */
+/* failures of a list that are told, and how much of a URI */
 #define NGX_HTTP_BACKGROUND_REQUEST_NAMED    5
+#define NGX_HTTP_BACKGROUND_REQUEST_URI      128
 
 
 typedef struct {
@@ -1479,6 +1480,7 @@ void ngx_cdecl
 ngx_http_background_request_fail(ngx_http_background_requests_t *rs,
     ngx_str_t *uri, ngx_err_t err, const char *fmt, ...)
 {
+    size_t                         len;
     u_char                        *p, *last;
     u_char                         text[NGX_HTTP_BACKGROUND_ERROR_LEN];
     va_list                        args;
@@ -1488,7 +1490,10 @@ ngx_http_background_request_fail(ngx_http_background_requests_t *rs,
     last = text + NGX_HTTP_BACKGROUND_ERROR_LEN;
 
     if (rs->list && uri) {
-        p = ngx_slprintf(p, last, "\"%V\": ", uri);
+        len = ngx_min(uri->len, NGX_HTTP_BACKGROUND_REQUEST_URI);
+
+        p = ngx_slprintf(p, last, "\"%*s%s\": ", len, uri->data,
+                         len < uri->len ? "..." : "");
     }
 
     va_start(args, fmt);

@@ -1,0 +1,120 @@
+# What "nginx -t" says of "request" and "requests".
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use BackgroundConf;
+use Test::More;
+
+accepts('server', map { "location \@named { }\nbackground_task t { $_ }" }
+    'request /;', 'request /a/b?c=d&e;', 'request "/%61 $uri";',
+    'request @named;', 'request $uri;', 'request //a/../b#c;',
+    'request / method=GET;', 'request / method=M-SEARCH;',
+    'request / header=a:b;', 'request / header=A_B-9:;',
+    'request / "header=A:  b c" header=A:c header=Host:x header=Cookie:a;',
+    'request / body=;', 'request / "body={$uri}" method=PUT;',
+    'request / status=200;', 'request / status=200-599;',
+    'request / status=200-299,304,404-404;',
+    'request / count=1;', 'request / count=1000000;',
+    'request / method=A header=a:b header=b:c header=c:d header=d:e body=f '
+        . 'status=200 count=2;',
+    'request /; request /; requests a; requests b;',
+    'requests no-such-file;', 'requests /no/such/file concurrency=1;',
+    'requests a concurrency=100000;', 'requests a rate=1r/m;',
+    'requests a rate=1000000r/s;',
+    'requests a concurrency=2 rate=10r/s method=HEAD header=a:b body=c '
+        . 'status=404;');
+
+my $where = 'directive is allowed in a background task of a "server" only: '
+            . 'put the task into the server whose locations are requested';
+
+rejects('empty',
+    'request /;' => "\"request\" $where",
+    'requests a;' => "\"requests\" $where");
+
+server('request /', 'requests a',
+    (map { $_ => 'invalid number of arguments in "%s" directive' } ''),
+
+    (map { (" method=$_" => "invalid method \"method=$_\" in \"%s\" "
+            . 'directive, it must be one of HTTP, in capital letters, but for '
+            . '"CONNECT" and "TRACE"') }
+        '', qw/ get GEt G.T CONNECT TRACE /),
+
+    (map { (" \"header=$_\"" => "invalid header \"header=$_\" in \"%s\" "
+            . 'directive, it must be "header=NAME:VALUE"') }
+        '', qw/ a :b /, 'a b:c', 'a=b'),
+
+    (map { (" header=$_:1" => "header \"header=$_:1\" in \"%s\" directive "
+            . 'follows from "body=" and can\'t be given') }
+        qw/ Content-Length content-length Transfer-Encoding /),
+
+    ' header=Host:a header=host:b'
+        => 'duplicate header "header=host:b" in "%s" directive',
+
+    (map { (" status=$_" => "invalid status \"status=$_\" in \"%s\" directive, "
+            . 'it must be codes or ranges from 200 to 599, as in '
+            . '"status=200-299,404"') }
+        '', qw/ 0 20 199 600 1000 200- -200 200-199 200, ,200 200,,201
+                200-600 a 2xx 200-299-300 /),
+
+    (map { (" $_ $_" => "duplicate parameter \"$_\" in \"%s\" directive") }
+        qw/ method=GET body=a status=200 /),
+
+    (map { (" $_" => "unknown parameter \"$_\" in \"%s\" directive") }
+        qw/ foo foo=1 Method=GET status headers=a:b /));
+
+server('request /',
+    (map { (" count=$_" => "invalid count \"count=$_\" in \"%s\" directive, "
+            . 'it must be a number from 1 to 1000000') }
+        '', qw/ 0 -1 a 1.5 1000001 99999999999999999999 /),
+    ' count=1 count=2' => 'duplicate parameter "count=2" in "%s" directive',
+    ' rate=1r/s' => 'unknown parameter "rate=1r/s" in "%s" directive');
+
+server('requests a',
+    (map { (" concurrency=$_" => "invalid value \"concurrency=$_\" in \"%s\" "
+            . 'directive, it must be a number from 1 to 100000') }
+        '', qw/ 0 -1 a 1.5 100001 99999999999999999999 /),
+    (map { (" rate=$_" => "invalid rate \"rate=$_\" in \"%s\" directive, it "
+            . 'must be from 1r/m to 1000000r/s, as in "rate=10r/s"') }
+        '', qw{ 0 1 0r/s -1r/s r/s 1r 1r/h 1.5r/s 1000001r/s 10R/s }),
+    (map { (" $_ $_" => "duplicate parameter \"$_\" in \"%s\" directive") }
+        qw{ concurrency=1 rate=1r/s }),
+    ' count=2' => 'unknown parameter "count=2" in "%s" directive');
+
+server('request',
+    (map { (" $_" => 'invalid URI "' . ($_ =~ s/^"|"$//gr) . '" in "%s" '
+            . 'directive, it must begin with "/", or be "@" and the name of a '
+            . 'location') }
+        qw{ "" a http://a/ @ /../a /%zz /%00 }, '"/a b"'));
+
+server('requests', ' ""' => 'empty path in "%s" directive');
+
+my ($code, $said) = nginx_t(BackgroundConf::in('server',
+    "location \@a { }\nbackground_task t {\nrequest \@b;\n}"));
+
+like($said, qr/\[emerg\] no location "\@b" in the server of "request" /,
+     'no such location');
+like($said, qr/ directive in \S+nginx.conf:\d+$/m, 'and where');
+
+done_testing();
+
+# server(DIRECTIVE..., TEXT => MESSAGE...)
+
+sub server {
+    my @directives;
+
+    push @directives, shift while $_[0] =~ /^requests?\b/;
+
+    while (my ($text, $message) = splice @_, 0, 2) {
+        for my $directive (@directives) {
+            my ($name) = $directive =~ /^(\w+)/;
+            my $start = $text eq '' ? $name : $directive . $text;
+
+            rejects('server', "background_task t {\n$start; # here\n}"
+                => $message =~ s/"%s"/"$name"/r);
+        }
+    }
+}
