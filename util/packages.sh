@@ -11,7 +11,8 @@ set -euo pipefail
 packages=(nginx nginx-dev libnginx-mod-http-ndk libnginx-mod-http-ndk-dev
           gcc libc6-dev make libssl-dev util-linux curl)
 test_packages=(perl procps libtest-nginx-perl prometheus
-               python3-jsonschema python3-prometheus-client)
+               python3-jsonschema python3-prometheus-client
+               chromium-headless-shell)
 
 policy=/usr/sbin/policy-rc.d
 policy_mark='# temporary, of ngx_http_background_module'
