@@ -48,7 +48,7 @@ is(js('document.getElementById("retry").checkVisibility()'), 1, 'a button');
 # waits longer and longer
 
 my ($before) = fresh() =~ /(\d+) s ago/;
-wait_for('/Next try in [5-8] s/.test('
+wait_for('/Next try in [3-8] s/.test('
     . 'document.querySelector("#fresh span").textContent)');
 my ($after) = fresh() =~ /(\d+) s ago/;
 cmp_ok($after, '>', $before, 'its age grows');
@@ -88,8 +88,8 @@ js('document.hidden || Object.defineProperty(document, "hidden",'
 browser()->events('Network\.requestWillBeSent');
 
 my $cycles = status()->{tasks}[1]{cycles}{completed};
-poll('40 cycles', sub {
-    status()->{tasks}[1]{cycles}{completed} > $cycles + 40;
+poll('30 cycles', sub {
+    status()->{tasks}[1]{cycles}{completed} > $cycles + 30;
 });
 is(scalar(browser()->events('Network\.requestWillBeSent')), 0,
     'no request while hidden');

@@ -201,7 +201,10 @@ sub wait_for {
         sleep 0.05;
     }
 
-    die "timed out: $expression: ", $self->js('document.body.innerText'), "\n";
+    my $text = $self->js('document.body.innerText');
+    utf8::encode($text);
+
+    die "timed out: $expression: $text\n";
 }
 
 sub size {
