@@ -1068,3 +1068,16 @@ ngx_http_background_cell_read(ngx_http_background_zone_t *zone,
         snapshot->started = 0;
     }
 }
+
+
+/* one word: whichever of the two copies has it, it is right or was so just now */
+
+ngx_uint_t
+ngx_http_background_cell_unhealthy(ngx_http_background_cell_t *cell)
+{
+    uint64_t  version;
+
+    version = ngx_http_background_load(&cell->version);
+
+    return ngx_http_background_load(&cell->stats[version % 2].unhealthy);
+}

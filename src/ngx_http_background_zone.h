@@ -258,6 +258,8 @@ void ngx_http_background_zone_info(ngx_http_background_zone_conf_t *zcf,
     ngx_http_background_zone_info_t *info);
 void ngx_http_background_cell_read(ngx_http_background_zone_t *zone,
     ngx_http_background_cell_t *cell, ngx_http_background_snapshot_t *snapshot);
+ngx_uint_t ngx_http_background_cell_unhealthy(
+    ngx_http_background_cell_t *cell);
 ngx_uint_t ngx_http_background_history_read(
     ngx_http_background_record_t *record,
     ngx_http_background_history_t history[NGX_HTTP_BACKGROUND_HISTORY]);

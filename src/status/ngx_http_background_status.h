@@ -100,8 +100,16 @@ extern const ngx_http_background_format_t  ngx_http_background_prometheus;
 ngx_int_t ngx_http_background_html_init(ngx_conf_t *cf);
 
 
+/* by ngx_http_background_state_e */
+extern ngx_str_t  ngx_http_background_states[];
+
+
+/* healthy() is what view_read() says of it, and reads nothing else */
+
 void ngx_http_background_view_read(ngx_http_background_view_t *view,
     ngx_http_background_zone_conf_t *zcf, ngx_http_background_task_t *task);
+ngx_uint_t ngx_http_background_healthy(ngx_http_background_zone_task_t *task);
+
 ngx_uint_t ngx_http_background_accept(ngx_http_request_t *r,
     const ngx_str_t *type);
 ngx_int_t ngx_http_background_add_header(ngx_http_request_t *r, ngx_str_t *key,

@@ -28,11 +28,6 @@ static void ngx_http_background_json_string(ngx_http_background_writer_t *w,
 static size_t ngx_http_background_utf8(u_char *dst, u_char *src, size_t len);
 
 
-static const char  *ngx_http_background_states[] = {
-    "waiting", "running", "retrying", "quarantined", "stopped"
-};
-
-
 const ngx_http_background_format_t  ngx_http_background_json = {
     ngx_string("json"),
     ngx_string("application/json"),
@@ -142,10 +137,10 @@ ngx_http_background_json_task(ngx_http_background_writer_t *w,
     ngx_http_background_json_string(w, task->zone.name.data,
                                     task->zone.name.len);
 
-    ngx_http_background_write(w, ",\"workers\":\"%s\",\"state\":\"%s\","
+    ngx_http_background_write(w, ",\"workers\":\"%s\",\"state\":\"%V\","
                               "\"healthy\":%s,\"running\":%ui",
                               task->zone.all ? "all" : "one",
-                              ngx_http_background_states[view->state],
+                              &ngx_http_background_states[view->state],
                               view->healthy ? "true" : "false",
                               view->running);
 

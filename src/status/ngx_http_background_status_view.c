@@ -16,6 +16,15 @@ static void ngx_http_background_view_add_live(ngx_http_background_view_t *view,
     ngx_http_background_snapshot_t *snapshot);
 
 
+ngx_str_t  ngx_http_background_states[] = {
+    ngx_string("waiting"),
+    ngx_string("running"),
+    ngx_string("retrying"),
+    ngx_string("quarantined"),
+    ngx_string("stopped")
+};
+
+
 void
 ngx_http_background_view_read(ngx_http_background_view_t *view,
     ngx_http_background_zone_conf_t *zcf, ngx_http_background_task_t *task)
@@ -161,4 +170,21 @@ ngx_http_background_view_add_live(ngx_http_background_view_t *view,
     if (stats->due && (view->due == 0 || stats->due < view->due)) {
         view->due = stats->due;
     }
+}
+
+
+ngx_uint_t
+ngx_http_background_healthy(ngx_http_background_zone_task_t *task)
+{
+    ngx_uint_t  n;
+
+    for (n = 0; n < task->cells; n++) {
+        if (ngx_http_background_cell_unhealthy(
+                              ngx_http_background_cell(task->record, n)))
+        {
+            return 0;
+        }
+    }
+
+    return 1;
 }
