@@ -118,6 +118,8 @@ static void ngx_http_background_zone_sweep(
     ngx_http_background_zone_conf_t *zcf);
 static uint64_t ngx_http_background_zone_oldest(
     ngx_http_background_zone_t *zone);
+static ngx_uint_t ngx_http_background_zone_starting(
+    ngx_http_background_zone_t *zone);
 static ngx_int_t ngx_http_background_zone_too_small(
     ngx_http_background_zone_conf_t *zcf);
 static uint32_t ngx_http_background_member_reap(
@@ -463,6 +465,10 @@ ngx_http_background_zone_oldest(ngx_http_background_zone_t *zone)
     ngx_uint_t                     i, n;
     ngx_http_background_member_t  *member;
 
+    if (ngx_http_background_zone_starting(zone)) {
+        return 0;
+    }
+
     oldest = zone->generation;
     n = ngx_http_background_load(&zone->nmembers);
 
@@ -483,6 +489,44 @@ ngx_http_background_zone_oldest(ngx_http_background_zone_t *zone)
     }
 
     return oldest;
+}
+
+
+/*
+ * A worker that has not come to register itself yet, on a busy host over more
+ * than one reload, will use the tasks of its configuration all the same.
+ */
+
+static ngx_uint_t
+ngx_http_background_zone_starting(ngx_http_background_zone_t *zone)
+{
+    ngx_int_t   i;
+    ngx_uint_t  j, n;
+
+    n = ngx_http_background_load(&zone->nmembers);
+
+    for (i = 0; i < ngx_last_process; i++) {
+
+        if (ngx_processes[i].pid == NGX_INVALID_PID
+            || ngx_strcmp(ngx_processes[i].name, "worker process") != 0)
+        {
+            continue;
+        }
+
+        for (j = 0; j < n; j++) {
+            if (ngx_http_background_load(&zone->members[j].pid)
+                == (uint32_t) ngx_processes[i].pid)
+            {
+                break;
+            }
+        }
+
+        if (j == n) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 
