@@ -1,0 +1,649 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+/* "call": runs a function of a shared library on a thread of the pool. */
+
+
+#include <ngx_http_background.h>
+#include <ngx_http_background_call.h>
+
+#include <dlfcn.h>
+
+
+/* the longest text of a function's, in bytes */
+#define NGX_HTTP_BACKGROUND_CALL_TEXT  1024
+
+
+typedef int (*ngx_http_background_call_pt)(ngx_http_background_call_t *call);
+
+
+/* what a directive has loaded, of this configuration or of an older one */
+
+typedef struct {
+    ngx_queue_t                     queue;
+    void                           *handle;
+    char                           *name;    /* as given to dlopen() */
+    dev_t                           dev;
+    ino_t                           ino;
+} ngx_http_background_call_library_t;
+
+
+typedef struct {
+    ngx_http_background_call_pt     function;
+    ngx_str_t                       symbol;
+    int                             argc;
+    char                          **argv;
+} ngx_http_background_call_conf_t;
+
+
+/* begins with what the function sees */
+
+typedef struct {
+    ngx_http_background_call_t      call;
+    ngx_http_background_run_t      *run;
+    ngx_uint_t                      counted; /* unsigned  counted:1; */
+} ngx_http_background_call_ctx_t;
+
+
+static char *ngx_http_background_call(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static void *ngx_http_background_call_open(ngx_conf_t *cf, ngx_str_t *path);
+static ngx_int_t ngx_http_background_call_trusted(ngx_conf_t *cf,
+    ngx_str_t *path);
+static ngx_int_t ngx_http_background_call_root_only(ngx_conf_t *cf,
+    ngx_str_t *path, char *name);
+static char *ngx_http_background_call_name(ngx_conf_t *cf, ngx_str_t *path,
+    ngx_http_background_call_library_t *library);
+static void ngx_http_background_call_close(void *data);
+static ngx_int_t ngx_http_background_call_symbol(ngx_conf_t *cf, void *handle,
+    ngx_str_t *path, ngx_http_background_call_conf_t *ccf);
+static char *ngx_http_background_call_dlerror(void);
+
+static void ngx_http_background_call_work(ngx_http_background_run_t *run);
+static int ngx_http_background_call_cancelled(
+    ngx_http_background_call_t *call);
+static void ngx_http_background_call_progress(ngx_http_background_call_t *call,
+    uint64_t done, uint64_t total);
+static void ngx_http_background_call_add_bytes(
+    ngx_http_background_call_t *call, uint64_t bytes);
+static void ngx_http_background_call_add_completed(
+    ngx_http_background_call_t *call, uint64_t n);
+static void ngx_http_background_call_fail(ngx_http_background_call_t *call,
+    const char *format, ...);
+static void ngx_http_background_call_message(ngx_http_background_call_t *call,
+    const char *format, ...);
+static void ngx_http_background_call_text(u_char *text, const char *format,
+    va_list args);
+
+
+static ngx_http_background_kind_t  ngx_http_background_call_kind = {
+    NULL,                                    /* start */
+    NULL,                                    /* cancel */
+    NULL,                                    /* begin */
+    ngx_http_background_call_work,           /* work */
+    NULL                                     /* finish */
+};
+
+
+static ngx_command_t  ngx_http_background_call_commands[] = {
+
+    { ngx_string("call"),
+      NGX_HTTP_BACKGROUND_TASK_CONF|NGX_CONF_2MORE,
+      ngx_http_background_call,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_background_call_module_ctx = {
+    NULL,                                  /* preconfiguration */
+    NULL,                                  /* postconfiguration */
+
+    NULL,                                  /* create main configuration */
+    NULL,                                  /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    NULL,                                  /* create location configuration */
+    NULL                                   /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_background_call_module = {
+    NGX_MODULE_V1,
+    &ngx_http_background_call_module_ctx,  /* module context */
+    ngx_http_background_call_commands,     /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    NULL,                                  /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    NULL,                                  /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static ngx_queue_t  ngx_http_background_call_libraries = {
+    &ngx_http_background_call_libraries,
+    &ngx_http_background_call_libraries
+};
+
+
+static char *
+ngx_http_background_call(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    void                             *handle;
+    ngx_str_t                        *value, path;
+    ngx_uint_t                        i;
+    ngx_http_background_call_conf_t  *ccf;
+
+    value = cf->args->elts;
+
+    ccf = ngx_palloc(cf->pool, sizeof(ngx_http_background_call_conf_t));
+    if (ccf == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    for (i = 1; i <= 2; i++) {
+        if (value[i].len == 0) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "empty %s in \"%V\" directive, "
+                               "it must be \"LIBRARY SYMBOL [ARGUMENT]...\"",
+                               (i == 1) ? "library" : "symbol", &cmd->name);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    path = value[1];
+
+    if (ngx_conf_full_name(cf->cycle, &path, 0) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    handle = ngx_http_background_call_open(cf, &path);
+    if (handle == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    ccf->symbol = value[2];
+
+    if (ngx_http_background_call_symbol(cf, handle, &path, ccf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    ccf->argc = cf->args->nelts - 3;
+
+    ccf->argv = ngx_palloc(cf->pool, (ccf->argc + 1) * sizeof(char *));
+    if (ccf->argv == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    for (i = 3; i < cf->args->nelts; i++) {
+        ccf->argv[i - 3] = (char *) value[i].data;
+    }
+
+    ccf->argv[ccf->argc] = NULL;
+
+    return ngx_http_background_add_operation(cf,
+                                         &ngx_http_background_call_kind, ccf);
+}
+
+
+static void *
+ngx_http_background_call_open(ngx_conf_t *cf, ngx_str_t *path)
+{
+    ngx_file_info_t                      fi;
+    ngx_pool_cleanup_t                  *cln;
+    ngx_http_background_call_library_t  *library;
+
+    if (geteuid() == 0
+        && ngx_http_background_call_trusted(cf, path) != NGX_OK)
+    {
+        return NULL;
+    }
+
+    /* what is not there is for dlopen() to tell, what is no file may block it */
+
+    ngx_memzero(&fi, sizeof(ngx_file_info_t));
+
+    if (ngx_file_info(path->data, &fi) != NGX_FILE_ERROR && !ngx_is_file(&fi)) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "library \"%V\" in \"call\" directive is not "
+                           "a regular file", path);
+        return NULL;
+    }
+
+    cln = ngx_pool_cleanup_add(cf->pool,
+                               sizeof(ngx_http_background_call_library_t));
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    library = cln->data;
+
+    library->dev = fi.st_dev;
+    library->ino = fi.st_ino;
+
+    library->name = ngx_http_background_call_name(cf, path, library);
+    if (library->name == NULL) {
+        return NULL;
+    }
+
+    library->handle = dlopen(library->name, RTLD_NOW|RTLD_LOCAL);
+
+    if (library->handle == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "dlopen() \"%V\" of \"call\" directive failed (%s)",
+                           path, ngx_http_background_call_dlerror());
+        return NULL;
+    }
+
+    ngx_queue_insert_tail(&ngx_http_background_call_libraries,
+                          &library->queue);
+
+    cln->handler = ngx_http_background_call_close;
+
+    return library->handle;
+}
+
+
+/*
+ * Who may write the library, or replace it, is root in the master process.
+ * Folders that are shared, as /tmp, are sticky: files stay their owners'.
+ */
+
+static ngx_int_t
+ngx_http_background_call_trusted(ngx_conf_t *cf, ngx_str_t *path)
+{
+    char       *real;
+    ngx_int_t   rc;
+
+    rc = ngx_http_background_call_root_only(cf, path, (char *) path->data);
+
+    if (rc != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    real = realpath((char *) path->data, NULL);
+
+    if (real) {
+        rc = ngx_http_background_call_root_only(cf, path, real);
+        free(real);
+    }
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_background_call_root_only(ngx_conf_t *cf, ngx_str_t *path, char *name)
+{
+    int               rc;
+    char             *p, c;
+    mode_t            others;
+    ngx_file_info_t   fi;
+
+    p = name;
+
+    /* from "/" down: what is missing in a folder of root's only stays so */
+
+    do {
+        p += strcspn(p + 1, "/") + 1;
+
+        c = *p;
+        *p = '\0';
+
+        rc = ngx_file_info(name, &fi);
+
+        *p = c;
+
+        if (rc == NGX_FILE_ERROR) {
+            return NGX_OK;
+        }
+
+        others = (ngx_is_dir(&fi) && (fi.st_mode & S_ISVTX))
+                 ? 0 : S_IWGRP|S_IWOTH;
+
+        if (fi.st_uid != 0 || (fi.st_mode & others)) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "library \"%V\" in \"call\" directive can be "
+                               "changed by others than root, as \"%*s\" %s",
+                               path, (size_t) (p - name), name,
+                               fi.st_uid ? "is not root's"
+                                         : "is writable by group or others");
+            return NGX_ERROR;
+        }
+
+    } while (c);
+
+    return NGX_OK;
+}
+
+
+/*
+ * dlopen() returns what is loaded already, be it by name or because the file is
+ * the same one.  A file that has replaced another one thus needs another name,
+ * which no library has had, as some are never unloaded: a number is put into
+ * it, each binary digit as "/" or "/.".
+ */
+
+static char *
+ngx_http_background_call_name(ngx_conf_t *cf, ngx_str_t *path,
+    ngx_http_background_call_library_t *library)
+{
+    u_char                              *name, *p, *last;
+    uint32_t                             n;
+    ngx_queue_t                         *q;
+    ngx_http_background_call_library_t  *loaded;
+
+    static uint32_t  number;
+
+    for (q = ngx_queue_head(&ngx_http_background_call_libraries);
+         q != ngx_queue_sentinel(&ngx_http_background_call_libraries);
+         q = ngx_queue_next(q))
+    {
+        loaded = ngx_queue_data(q, ngx_http_background_call_library_t, queue);
+
+        if (loaded->dev == library->dev && loaded->ino == library->ino) {
+            name = ngx_pnalloc(cf->pool, ngx_strlen(loaded->name) + 1);
+            if (name == NULL) {
+                return NULL;
+            }
+
+            (void) ngx_cpystrn(name, (u_char *) loaded->name,
+                               ngx_strlen(loaded->name) + 1);
+
+            return (char *) name;
+        }
+    }
+
+    name = ngx_pnalloc(cf->pool, path->len + 2 * 32 + 1);
+    if (name == NULL) {
+        return NULL;
+    }
+
+    /* this module itself may have been unloaded in between */
+
+    number = number ? number + 1 : (uint32_t) ngx_time();
+
+    last = path->data + path->len;
+
+    while (last[-1] != '/') {
+        last--;
+    }
+
+    p = ngx_cpymem(name, path->data, last - 1 - path->data);
+
+    for (n = number; n; n >>= 1) {
+        *p++ = '/';
+
+        if (n & 1) {
+            *p++ = '.';
+        }
+    }
+
+    (void) ngx_cpystrn(p, last - 1, path->data + path->len - last + 2);
+
+    return (char *) name;
+}
+
+
+static void
+ngx_http_background_call_close(void *data)
+{
+    ngx_http_background_call_library_t *library = data;
+
+    ngx_queue_remove(&library->queue);
+
+    /* a worker exits now, and threads of the library's own may still run */
+
+    if (ngx_process == NGX_PROCESS_WORKER || ngx_process == NGX_PROCESS_HELPER)
+    {
+        return;
+    }
+
+    if (dlclose(library->handle) != 0) {
+        ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
+                      "dlclose() \"%s\" failed (%s)", library->name,
+                      ngx_http_background_call_dlerror());
+    }
+}
+
+
+static ngx_int_t
+ngx_http_background_call_symbol(ngx_conf_t *cf, void *handle, ngx_str_t *path,
+    ngx_http_background_call_conf_t *ccf)
+{
+    u_char     *name;
+    const int  *abi;
+
+    name = ngx_pnalloc(cf->pool, ccf->symbol.len + sizeof("_call_abi"));
+    if (name == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) ngx_sprintf(name, "%V_call_abi%Z", &ccf->symbol);
+
+    ccf->function = (ngx_http_background_call_pt)
+                        dlsym(handle, (char *) ccf->symbol.data);
+
+    if (ccf->function == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "dlsym() \"%V\" of library \"%V\" in \"call\" "
+                           "directive failed (%s)", &ccf->symbol, path,
+                           ngx_http_background_call_dlerror());
+        return NGX_ERROR;
+    }
+
+    abi = dlsym(handle, (char *) name);
+
+    if (abi == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" of library \"%V\" in \"call\" directive is "
+                           "not defined by \"NGX_HTTP_BACKGROUND_CALL(%V)\"",
+                           &ccf->symbol, path, &ccf->symbol);
+        return NGX_ERROR;
+    }
+
+    if (*abi != NGX_HTTP_BACKGROUND_CALL_ABI) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" of library \"%V\" in \"call\" directive was "
+                           "built for version %d of "
+                           "\"ngx_http_background_call.h\", it must be %d",
+                           &ccf->symbol, path, *abi,
+                           NGX_HTTP_BACKGROUND_CALL_ABI);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/* its words, without the library's name in front, which is not the user's */
+
+static char *
+ngx_http_background_call_dlerror(void)
+{
+    char  *text, *p;
+
+    text = dlerror();
+
+    if (text == NULL) {
+        return "no reason given";
+    }
+
+    p = (text[0] == '/') ? strstr(text, ": ") : NULL;
+
+    return p ? p + 2 : text;
+}
+
+
+static void
+ngx_http_background_call_work(ngx_http_background_run_t *run)
+{
+    int                               rc;
+    ngx_http_background_result_t     *result;
+    ngx_http_background_call_ctx_t    ctx;
+    ngx_http_background_call_conf_t  *ccf;
+
+    ccf = run->conf;
+    result = &run->result;
+
+    ctx.call.task = (char *) ngx_pnalloc(run->pool, run->task->len + 1);
+
+    if (ctx.call.task == NULL) {
+        ngx_http_background_fail(result, 0, "no memory");
+        return;
+    }
+
+    (void) ngx_cpystrn((u_char *) ctx.call.task, run->task->data,
+                       run->task->len + 1);
+
+    ctx.call.argc = ccf->argc;
+    ctx.call.argv = (const char *const *) ccf->argv;
+    ctx.call.cancelled = ngx_http_background_call_cancelled;
+    ctx.call.progress = ngx_http_background_call_progress;
+    ctx.call.add_bytes = ngx_http_background_call_add_bytes;
+    ctx.call.add_completed = ngx_http_background_call_add_completed;
+    ctx.call.fail = ngx_http_background_call_fail;
+    ctx.call.message = ngx_http_background_call_message;
+
+    ctx.run = run;
+    ctx.counted = 0;
+
+    rc = ccf->function(&ctx.call);
+
+    /* it may not have asked: a timeout has to fail it all the same */
+
+    if (ngx_http_background_cancelled(run) || result->failed) {
+        return;
+    }
+
+    if (rc) {
+        ngx_http_background_fail(result, 0, "%V() returned %d", &ccf->symbol,
+                                 rc);
+
+    } else if (!ctx.counted) {
+        result->completed = 1;
+    }
+}
+
+
+static int
+ngx_http_background_call_cancelled(ngx_http_background_call_t *call)
+{
+    ngx_http_background_call_ctx_t *ctx =
+                                       (ngx_http_background_call_ctx_t *) call;
+
+    return ngx_http_background_cancelled(ctx->run);
+}
+
+
+static void
+ngx_http_background_call_progress(ngx_http_background_call_t *call,
+    uint64_t done, uint64_t total)
+{
+    ngx_http_background_call_ctx_t *ctx =
+                                       (ngx_http_background_call_ctx_t *) call;
+
+    ngx_http_background_progress(ctx->run, done, total);
+}
+
+
+static void
+ngx_http_background_call_add_bytes(ngx_http_background_call_t *call,
+    uint64_t bytes)
+{
+    ngx_http_background_call_ctx_t *ctx =
+                                       (ngx_http_background_call_ctx_t *) call;
+
+    ctx->run->result.bytes += bytes;
+}
+
+
+static void
+ngx_http_background_call_add_completed(ngx_http_background_call_t *call,
+    uint64_t n)
+{
+    ngx_http_background_call_ctx_t *ctx =
+                                       (ngx_http_background_call_ctx_t *) call;
+
+    ctx->run->result.completed += n;
+    ctx->counted = 1;
+}
+
+
+static void
+ngx_http_background_call_fail(ngx_http_background_call_t *call,
+    const char *format, ...)
+{
+    ngx_http_background_call_ctx_t *ctx =
+                                       (ngx_http_background_call_ctx_t *) call;
+
+    u_char                            text[NGX_HTTP_BACKGROUND_CALL_TEXT];
+    va_list                           args;
+    ngx_http_background_call_conf_t  *ccf;
+
+    ccf = ctx->run->conf;
+
+    va_start(args, format);
+    ngx_http_background_call_text(text, format, args);
+    va_end(args);
+
+    ngx_http_background_fail(&ctx->run->result, 0, "%V(): %s", &ccf->symbol,
+                             text);
+}
+
+
+static void
+ngx_http_background_call_message(ngx_http_background_call_t *call,
+    const char *format, ...)
+{
+    ngx_http_background_call_ctx_t *ctx =
+                                       (ngx_http_background_call_ctx_t *) call;
+
+    u_char                            text[NGX_HTTP_BACKGROUND_CALL_TEXT];
+    va_list                           args;
+    ngx_http_background_call_conf_t  *ccf;
+
+    ccf = ctx->run->conf;
+
+    va_start(args, format);
+    ngx_http_background_call_text(text, format, args);
+    va_end(args);
+
+    ngx_log_error(NGX_LOG_INFO, ctx->run->log, 0,
+                  "background task \"%V\": %V(): %s",
+                  ctx->run->task, &ccf->symbol, text);
+}
+
+
+/* a line of the log stays one line */
+
+static void
+ngx_http_background_call_text(u_char *text, const char *format, va_list args)
+{
+    u_char  *p;
+
+    if (vsnprintf((char *) text, NGX_HTTP_BACKGROUND_CALL_TEXT, format, args)
+        < 0)
+    {
+        (void) ngx_cpystrn(text, (u_char *) format,
+                           NGX_HTTP_BACKGROUND_CALL_TEXT);
+    }
+
+    for (p = text; *p; p++) {
+        if (*p < 0x20 || *p == 0x7f) {
+            *p = ' ';
+        }
+    }
+}

@@ -1,0 +1,61 @@
+# A function that crashes takes its worker along, three times at most.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use BackgroundCall;
+use BackgroundLife;
+use BackgroundStatus;
+use Test::More;
+
+my $dir = dir();
+
+build_library("$dir/test.so", source())
+    or plan skip_all => 'no C compiler';
+
+start(<<"EOF", '', 'worker_processes 2; worker_rlimit_core 0;');
+    background_threads 1;
+    background_task crash { retry 10ms; call test.so crash; }
+    background_task good { interval 10ms; simulate_io 1 delay=1ms-1ms; }
+EOF
+
+my %task;
+
+poll('quarantined', sub {
+    %task = eval { by_name(status()) };
+
+    return $task{crash} && $task{crash}{state} eq 'quarantined';
+});
+
+is(logged(qr/worker process \d+ exited on signal 6/), 3, 'three workers died');
+is($task{crash}{cycles}{failed}, 3, 'three failed cycles');
+is($task{crash}{last}{error}, 'worker process died during the cycle', 'error');
+
+my $n = $task{good}{cycles}{completed};
+
+poll('the others go on', sub {
+    %task = by_name(status());
+
+    return $task{good}{cycles}{completed} > $n;
+});
+
+# a better library, and a reload
+
+build_library("$dir/test.so", source(), '-DCRASH=0');
+signal('HUP');
+
+poll('a good cycle', sub {
+    %task = by_name(status());
+
+    return $task{crash}{cycles}{completed};
+});
+
+is($task{crash}{state}, 'waiting', 'no quarantine');
+
+signal('QUIT');
+poll('exits', sub { !workers() });
+
+done_testing();

@@ -1,0 +1,67 @@
+# The functions that README.md shows, built and run as it says.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use BackgroundCall;
+use BackgroundLife;
+use BackgroundStatus;
+use Test::More;
+
+my $dir = dir();
+
+put('lines.c', readme_block('c', 'CALL(count_lines)'));
+put('usage.cc', readme_block('cpp', 'CALL(disk_usage)'));
+
+build_library("$dir/lines.so", "$dir/lines.c")
+    or plan skip_all => 'no C compiler';
+my $cpp = build_library("$dir/usage.so", "$dir/usage.cc");
+
+cmp_ok(scalar(my @lines = split /\n/, readme_block('c', 'CALL(count_lines)')),
+       '<=', 20, 'no more than 20 lines of C');
+
+put('text', "one\ntwo\nthree\n");
+mkdir "$dir/tree" or die "mkdir: $!\n";
+mkdir "$dir/tree/sub" or die "mkdir: $!\n";
+put('tree/a', 'x' x 1000);
+put('tree/sub/b', 'x' x 24);
+
+# with the paths of this test
+
+my $http = readme_block('nginx', 'disk_usage');
+$http =~ s{/usr/local/lib}{$dir}g;
+$http =~ s{/etc/services}{$dir/text};
+$http =~ s{/srv /var/www}{$dir/tree};
+$http =~ s/.*usage\.so.*\n// unless $cpp;
+
+start($http . "background_task none { call $dir/lines.so count_lines /none; }"
+      . ($cpp ? "background_task throws { call $dir/usage.so disk_usage /none; }"
+              : ''));
+
+my %task;
+
+poll('all are over', sub {
+    %task = by_name(status());
+
+    return !grep { !$_->{last} } values %task;
+});
+
+is($task{lines}{last}{bytes}, 14, 'C: bytes');
+is($task{lines}{last}{operations}, 1, 'C: one operation');
+is(logged(qr{"lines": count_lines\(\): $dir/text has 3 lines}), 1, 'C: message');
+is($task{none}{last}{error},
+   "call \"$dir/lines.so\": count_lines(): can't open /none", 'C: failure');
+
+SKIP: {
+    skip 'no C++ compiler', 2 unless $cpp;
+
+    is($task{usage}{last}{bytes}, 1024, 'C++: bytes');
+    like($task{throws}{last}{error},
+         qr{^call "$dir/usage.so": disk_usage\(\): .*No such file}, 'C++: failure');
+}
+
+stop();
+done_testing();

@@ -1,0 +1,66 @@
+# A function that does not ask whether it is cancelled: a timeout fails its
+# cycle when it returns, and a worker that has to exit waits, and names it.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use BackgroundCall;
+use BackgroundLife;
+use BackgroundStatus;
+use Test::More;
+
+my $dir = dir();
+
+build_library("$dir/test.so", source())
+    or plan skip_all => 'no C compiler';
+
+start(<<"EOF", '', 'worker_processes 1;');
+    background_threads 2;
+    background_task late { retry 1h; timeout 50ms; call test.so stubborn $dir/late; }
+    background_task stubborn { call test.so stubborn $dir/stubborn; }
+EOF
+
+my %task;
+
+sub running {
+    %task = by_name(status());
+
+    return $task{$_[0]}{running};
+}
+
+poll('both run', sub { running('late') && running('stubborn') });
+poll('it is late', sub { running('late') > 0 && $task{late}{running_seconds} > 0.2 });
+
+put('late', '');
+poll('it is over', sub { !running('late') });
+
+is($task{late}{last}{error}, 'call "test.so": timed out', 'late: failed');
+is(logged(qr/"late": stubborn\(\): version one is done/), 1, 'late: done');
+
+my ($old) = workers();
+
+signal('HUP');
+
+poll('it is named', sub {
+    logged(qr/\[warn\] .* "stubborn": does not stop, the worker waits for it/)
+});
+
+ok(kill(0, $old), 'the old worker is there');
+ok(running('stubborn'), 'as the status says');
+
+is($task{stubborn}{lease}{pid}, $old, 'with its lease');
+
+put('stubborn', '');
+
+poll('the old worker is gone', sub { !grep { $_ == $old } workers() });
+poll('the new one runs it', sub {
+    running('stubborn') || $task{stubborn}{cycles}{completed}
+});
+
+is(logged(qr/does not stop/), 1, 'named once');
+
+stop();
+done_testing();
