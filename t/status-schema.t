@@ -1,0 +1,254 @@
+#!/usr/bin/env perl
+
+# examples/status.schema.json: real answers of every kind are valid by it, and
+# such as the module never gives are not.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use BackgroundKind;
+use BackgroundLife;
+use BackgroundStatus;
+use JSON::PP ();
+use Test::More;
+
+###############################################################################
+
+my $python = '/usr/bin/python3';
+
+plan skip_all => 'no jsonschema (Debian\'s package python3-jsonschema)'
+    if system("$python -c 'from jsonschema import Draft202012Validator'"
+              . ' 2> /dev/null');
+
+my $dir = dir();
+
+put('validate.py', <<'EOF');
+import json, sys
+from jsonschema import Draft202012Validator
+
+schema = json.load(open(sys.argv[1]))
+Draft202012Validator.check_schema(schema)
+validator = Draft202012Validator(schema)
+
+for name in sys.argv[2:]:
+    error = next(validator.iter_errors(json.load(open(name))), None)
+    print(error.message.replace("\n", " ")[:300] if error else "valid")
+EOF
+
+my $kind = load_kind('crash');
+put('crash', 'always');
+
+start(<<"EOF", <<'EOF2', "$kind\nworker_processes 2; worker_rlimit_core 0;");
+    background_threads 3;
+    background_task waiting { interval 1h; simulate_io 2 delay=0-0; }
+    background_task all {
+        workers  all;
+        interval 10ms;
+        simulate_io 1 delay=0-0;
+    }
+    background_task running { simulate_io 1 delay=1h-1h; }
+    background_task progress { simulate_cpu 1h; }
+    background_task retrying { retry 1h; timeout 1ms; simulate_io 1 delay=1h-1h; }
+    background_task flaps {
+        workers  all;
+        interval 1h;
+        retry    1h;
+        timeout  1ms;
+        simulate_io 1 delay=1h-1h;
+    }
+    background_task crashes { retry 20ms; crash $dir/crash; }
+EOF
+    location = /brief   { background_status brief; }
+    location = /waiting { background_status task=waiting; }
+    location = /several { background_status task=retrying task=all failing=503; }
+    location = /page    { background_status html; }
+EOF2
+
+my (@names, $n);
+
+# a crash may be what ends the answer
+
+sub keep {
+    my ($name, $body) = @_;
+
+    my $file = "$dir/answer." . ++$n;
+    put("answer.$n", $body);
+    push @names, [$name, $file];
+}
+
+sub body {
+    my ($uri, $headers) = @_;
+    my $answer = eval {
+        http("GET $uri HTTP/1.0\r\n" . ($headers || '') . "\r\n")
+    } || return;
+
+    return $answer =~ /\r\n\r\n(\{.*)/s ? $1 : ();
+}
+
+# from the first answer on; a crash may leave a task to nobody
+
+my %seen;
+
+poll('all states', sub {
+    my $body = body('/status?history=1') or return;
+    my %task = by_name(parse($body));
+    my $new = 0;
+
+    for (values %task) {
+        for my $what ("$_->{workers} $_->{state}",
+                      $_->{progress} ? 'progress' : (),
+                      $_->{lease} ? 'lease' : (), $_->{last} ? 'last' : (),
+                      $_->{last_failure} ? 'last_failure' : ())
+        {
+            $new = 1 unless $seen{$what}++;
+        }
+    }
+
+    keep('an answer on the way', $body) if $new || !$n;
+
+    return $task{crashes}{state} eq 'quarantined' && $task{progress}{progress}
+           && $task{retrying}{last} && $task{waiting}{last}
+           && $task{all}{cycles}{completed} > 60
+           && $task{flaps}{cycles}{failed} == 2;
+});
+
+ok($seen{$_}, "seen: $_")
+    for 'one waiting', 'one running', 'one retrying', 'one quarantined',
+        'all waiting', 'all retrying', qw/ progress lease last last_failure /;
+
+my %task = by_name(status('/status?history=1'));
+
+is(@{$task{all}{history}}, 60, 'a whole history');
+
+keep('all', body('/status'));
+keep('history', body('/status?history=1'));
+keep('brief', body('/brief'));
+keep('brief with history', body('/brief?history=1'));
+keep('one task', body('/waiting'));
+keep('several', body('/several'));
+keep('the page\'s', body('/page', "Accept: application/json\r\n"));
+
+# nobody has a task: its worker has just been killed
+
+my ($killed, $body) = (0);
+
+for (1 .. 50) {
+    $body = poll('an answer', sub { body('/status') });
+    signal('KILL', parse($body)->{pid});
+    $killed++;
+
+    $body = poll('an answer of another worker', sub { body('/status') });
+
+    if (grep { $_->{state} eq 'stopped' } @{parse($body)->{tasks}}) {
+        keep('stopped', $body);
+        last;
+    }
+}
+
+poll('nginx knows of the dead', sub {
+    logged(qr/exited on signal 9/) == $killed;
+});
+
+put('error.log', join '', grep { !/exited on signal|quarantined/ }
+                              split /^/, log_text());
+stop();
+
+# no task at all
+
+start('');
+keep('no task', body('/status'));
+stop();
+
+my @said = validate(map { $_->[1] } @names);
+
+is($said[$_], 'valid', $names[$_][0]) for 0 .. $#names;
+
+# one thing wrong at a time
+
+my ($good) = map { read_json($_->[1]) } grep { $_->[0] eq 'history' } @names;
+my ($brief) = map { read_json($_->[1]) } grep { $_->[0] eq 'brief' } @names;
+my (@wrong, @files);
+
+for my $key (grep { $_ ne 'pid' } sort keys %$good) {
+    wrong("no $key", $good, sub { delete $_[0]{$key} });
+    wrong("$key: of another type", $good, sub { $_[0]{$key} = [[]] });
+}
+
+for my $key (sort keys %{$good->{tasks}[0]}) {
+    wrong("task: no $key", $good, sub { delete $_[0]{tasks}[0]{$key} })
+        if $key ne 'history';
+    wrong("task: $key of another type", $good,
+        sub { $_[0]{tasks}[0]{$key} = [[]] });
+}
+
+for my $part (qw/ cpu zone /) {
+    for my $key (sort keys %{$good->{$part}}) {
+        wrong("$part: no $key", $good, sub { delete $_[0]{$part}{$key} });
+        wrong("$part: $key negative", $good, sub { $_[0]{$part}{$key} = -1 });
+    }
+}
+
+for my $part (qw/ cycles operations last lease /) {
+    for my $key (sort keys %{$good->{tasks}[0]{$part}}) {
+        wrong("$part: no $key", $good,
+            sub { delete $_[0]{tasks}[0]{$part}{$key} });
+        wrong("$part: $key of another type", $good,
+            sub { $_[0]{tasks}[0]{$part}{$key} = [] });
+    }
+}
+
+wrong('another field', $good, sub { $_[0]{more} = 1 });
+wrong('another field of a task', $good, sub { $_[0]{tasks}[0]{more} = 1 });
+wrong('"ok" with an unhealthy task', $good, sub {
+    $_[0]{status} = 'ok';
+    $_[0]{message} = 'Server is running with background tasks';
+});
+wrong('"degraded", all healthy', $good, sub {
+    $_->{healthy} = JSON::PP::true for @{$_[0]{tasks}};
+});
+wrong('a lease with "workers all"', $good, sub {
+    $_[0]{tasks}[1]{lease} = { pid => 1, worker => 0 };
+});
+wrong('61 cycles', $good, sub {
+    push @{$_[0]{tasks}[1]{history}}, $_[0]{tasks}[1]{history}[0];
+});
+wrong('a time of another form', $good, sub { $_[0]{now} =~ s/\.\d+// });
+wrong('brief with a pid', $brief, sub { $_[0]{pid} = 1 });
+
+@said = validate(@files);
+
+isnt($said[$_], 'valid', "wrong: $wrong[$_]") for 0 .. $#wrong;
+
+done_testing();
+
+sub wrong {
+    my ($name, $answer, $change) = @_;
+    my $copy = JSON::PP->new->decode(JSON::PP->new->encode($answer));
+
+    $change->($copy);
+    push @wrong, $name;
+    push @files, "$dir/wrong." . @wrong;
+    put('wrong.' . @wrong, JSON::PP->new->encode($copy));
+}
+
+sub validate {
+    my $schema = "$FindBin::Bin/../examples/status.schema.json";
+    my @said = split /\n/,
+        `$python '$dir/validate.py' '$schema' @_ 2>&1`;
+
+    die "@said\n" if @said != @_;
+
+    return @said;
+}
+
+sub read_json {
+    my ($name) = @_;
+
+    open my $file, '<', $name or die "open $name: $!\n";
+    local $/;
+
+    return JSON::PP->new->decode(scalar <$file>);
+}
