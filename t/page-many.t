@@ -64,7 +64,7 @@ is(js('[...document.querySelectorAll(".task")].every((li, i) =>'
         . ' li.mark === i)'), 1, 'the same elements');
 is(js('document.activeElement.id'), 'filter', 'the focus stays');
 
-diag(sprintf 'the longest pause of the page: %d ms', js('longest'));
+note(sprintf 'the longest pause of the page: %d ms', js('longest'));
 
 clean('page');
 stop();

@@ -20,7 +20,7 @@ browser();
 my $dir = dir();
 my $long = 'x' x 64;
 
-put('file', 'x' x 2_000_000);
+put('file', 'x' x 6_000_000);
 
 start_page(<<"EOF");
     background_task good { interval 1d; simulate_io 1; }

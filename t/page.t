@@ -18,7 +18,7 @@ browser();
 
 my $dir = dir();
 
-put('file', 'x' x 2_000_000);
+put('file', 'x' x 6_000_000);
 
 start_page(<<"EOF", <<'EOF', 'worker_processes 2;');
     background_threads 2;
@@ -100,7 +100,8 @@ $shown = row('hashes');
 
 is(js('document.querySelectorAll("progress[value]").length'), 1,
     'one progress bar');
-is(js('document.querySelector("progress[value]").max'), 2_000_000, 'its total');
+is(js('document.querySelector("progress[value]").max'), 6_000_000,
+    'its total');
 cmp_ok($shown->{progress}, '<=', $task{hashes}{progress}{done}, 'not ahead');
 wait_for("document.querySelector('progress[value]').value"
     . " > $shown->{progress}");

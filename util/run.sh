@@ -44,7 +44,8 @@ run=("$nginx" -p "$prefix/" -c nginx.conf -e logs/error.log)
 "${run[@]}" -t -q
 
 echo
-echo "    http://127.0.0.1:$port/status"
+echo "    http://127.0.0.1:$port/          the page"
+echo "    http://127.0.0.1:$port/status    JSON"
 echo
 echo "Ctrl-C stops it. The log, also in $prefix/logs/error.log:"
 echo
