@@ -1,0 +1,329 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+#include "ngx_http_background_codec.h"
+
+#if (NGX_HTTP_BACKGROUND_GZIP)
+#include <zlib.h>
+#endif
+
+#if (NGX_HTTP_BACKGROUND_BROTLI)
+#include <brotli/encode.h>
+#endif
+
+#if (NGX_HTTP_BACKGROUND_ZSTD)
+#include <zstd.h>
+#endif
+
+
+#if (NGX_HTTP_BACKGROUND_GZIP)
+
+static void *
+ngx_http_background_gzip_create(ngx_int_t level)
+{
+    z_stream  *z;
+
+    z = calloc(1, sizeof(z_stream));
+
+    if (z == NULL) {
+        return NULL;
+    }
+
+    /* 16: with gzip's header, which has no time and no name */
+
+    if (deflateInit2(z, level, Z_DEFLATED, 16 + MAX_WBITS, 8,
+                     Z_DEFAULT_STRATEGY)
+        != Z_OK)
+    {
+        free(z);
+        return NULL;
+    }
+
+    return z;
+}
+
+
+static ngx_int_t
+ngx_http_background_gzip_reset(void *ctx, off_t size)
+{
+    return deflateReset(ctx) == Z_OK ? NGX_OK : NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_background_gzip_step(void *ctx, ngx_http_background_codec_io_t *io,
+    ngx_uint_t last)
+{
+    z_stream *z = ctx;
+
+    int  rc;
+
+    z->next_in = io->in;
+    z->avail_in = io->in_last - io->in;
+    z->next_out = io->out;
+    z->avail_out = io->out_last - io->out;
+
+    rc = deflate(z, last ? Z_FINISH : Z_NO_FLUSH);
+
+    io->in = z->next_in;
+    io->out = z->next_out;
+
+    if (rc == Z_STREAM_END) {
+        return NGX_DONE;
+    }
+
+    if (rc != Z_OK && rc != Z_BUF_ERROR) {
+        return NGX_ERROR;
+    }
+
+    return (z->avail_out == 0 || last) ? NGX_AGAIN : NGX_OK;
+}
+
+
+static void
+ngx_http_background_gzip_destroy(void *ctx)
+{
+    (void) deflateEnd(ctx);
+
+    free(ctx);
+}
+
+#endif
+
+
+#if (NGX_HTTP_BACKGROUND_BROTLI)
+
+/* by default blocks may take half a second, and are not to be interrupted */
+#define NGX_HTTP_BACKGROUND_BROTLI_BLOCK  16
+
+
+/* an encoder is of use once */
+
+typedef struct {
+    BrotliEncoderState          *state;
+    ngx_int_t                    level;
+} ngx_http_background_brotli_t;
+
+
+static void *
+ngx_http_background_brotli_create(ngx_int_t level)
+{
+    ngx_http_background_brotli_t  *b;
+
+    b = calloc(1, sizeof(ngx_http_background_brotli_t));
+
+    if (b) {
+        b->level = level;
+    }
+
+    return b;
+}
+
+
+static ngx_int_t
+ngx_http_background_brotli_reset(void *ctx, off_t size)
+{
+    ngx_http_background_brotli_t *b = ctx;
+
+    if (b->state) {
+        BrotliEncoderDestroyInstance(b->state);
+    }
+
+    b->state = BrotliEncoderCreateInstance(NULL, NULL, NULL);
+
+    if (b->state == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (!BrotliEncoderSetParameter(b->state, BROTLI_PARAM_QUALITY, b->level)
+        || !BrotliEncoderSetParameter(b->state, BROTLI_PARAM_LGBLOCK,
+                                      NGX_HTTP_BACKGROUND_BROTLI_BLOCK)
+        || !BrotliEncoderSetParameter(b->state, BROTLI_PARAM_SIZE_HINT,
+                                      ngx_min(size, 1 << 30)))
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_brotli_step(void *ctx, ngx_http_background_codec_io_t *io,
+    ngx_uint_t last)
+{
+    ngx_http_background_brotli_t *b = ctx;
+
+    size_t         in_len, out_len;
+    u_char        *out;
+    const u_char  *in;
+
+    in = io->in;
+    in_len = io->in_last - io->in;
+    out = io->out;
+    out_len = io->out_last - io->out;
+
+    if (!BrotliEncoderCompressStream(b->state,
+                                     last ? BROTLI_OPERATION_FINISH
+                                          : BROTLI_OPERATION_PROCESS,
+                                     &in_len, &in, &out_len, &out, NULL))
+    {
+        return NGX_ERROR;
+    }
+
+    io->in = io->in_last - in_len;
+    io->out = out;
+
+    if (BrotliEncoderIsFinished(b->state)) {
+        return NGX_DONE;
+    }
+
+    return (in_len || last || BrotliEncoderHasMoreOutput(b->state))
+           ? NGX_AGAIN
+           : NGX_OK;
+}
+
+
+static void
+ngx_http_background_brotli_destroy(void *ctx)
+{
+    ngx_http_background_brotli_t *b = ctx;
+
+    if (b->state) {
+        BrotliEncoderDestroyInstance(b->state);
+    }
+
+    free(b);
+}
+
+#endif
+
+
+#if (NGX_HTTP_BACKGROUND_ZSTD)
+
+/* 8 MB: browsers refuse what needs a larger window (RFC 9659) */
+#define NGX_HTTP_BACKGROUND_ZSTD_WINDOW  23
+#define NGX_HTTP_BACKGROUND_ZSTD_ULTRA   20
+
+
+static void *
+ngx_http_background_zstd_create(ngx_int_t level)
+{
+    ZSTD_CCtx  *cctx;
+
+    cctx = ZSTD_createCCtx();
+
+    if (cctx == NULL) {
+        return NULL;
+    }
+
+    if (ZSTD_isError(ZSTD_CCtx_setParameter(cctx, ZSTD_c_compressionLevel,
+                                            level))
+        || ZSTD_isError(ZSTD_CCtx_setParameter(cctx, ZSTD_c_checksumFlag, 1))
+        || (level >= NGX_HTTP_BACKGROUND_ZSTD_ULTRA
+            && ZSTD_isError(ZSTD_CCtx_setParameter(cctx, ZSTD_c_windowLog,
+                                        NGX_HTTP_BACKGROUND_ZSTD_WINDOW))))
+    {
+        ZSTD_freeCCtx(cctx);
+        return NULL;
+    }
+
+    return cctx;
+}
+
+
+static ngx_int_t
+ngx_http_background_zstd_reset(void *ctx, off_t size)
+{
+    if (ZSTD_isError(ZSTD_CCtx_reset(ctx, ZSTD_reset_session_only))
+        || ZSTD_isError(ZSTD_CCtx_setPledgedSrcSize(ctx, size)))
+    {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_zstd_step(void *ctx, ngx_http_background_codec_io_t *io,
+    ngx_uint_t last)
+{
+    size_t          rc;
+    ZSTD_inBuffer   in;
+    ZSTD_outBuffer  out;
+
+    in.src = io->in;
+    in.size = io->in_last - io->in;
+    in.pos = 0;
+
+    out.dst = io->out;
+    out.size = io->out_last - io->out;
+    out.pos = 0;
+
+    rc = ZSTD_compressStream2(ctx, &out, &in,
+                              last ? ZSTD_e_end : ZSTD_e_continue);
+
+    if (ZSTD_isError(rc)) {
+        return NGX_ERROR;
+    }
+
+    io->in += in.pos;
+    io->out += out.pos;
+
+    if (last) {
+        return (rc == 0) ? NGX_DONE : NGX_AGAIN;
+    }
+
+    return (in.pos < in.size) ? NGX_AGAIN : NGX_OK;
+}
+
+
+static void
+ngx_http_background_zstd_destroy(void *ctx)
+{
+    (void) ZSTD_freeCCtx(ctx);
+}
+
+#endif
+
+
+const ngx_http_background_codec_t
+    ngx_http_background_codecs[NGX_HTTP_BACKGROUND_CODECS] =
+{
+    { ngx_string("gzip="), ngx_string(".gz"), "zlib", 1, 9,
+#if (NGX_HTTP_BACKGROUND_GZIP)
+      ngx_http_background_gzip_create,
+      ngx_http_background_gzip_reset,
+      ngx_http_background_gzip_step,
+      ngx_http_background_gzip_destroy
+#else
+      NULL, NULL, NULL, NULL
+#endif
+    },
+
+    { ngx_string("brotli="), ngx_string(".br"), "libbrotlienc", 0, 11,
+#if (NGX_HTTP_BACKGROUND_BROTLI)
+      ngx_http_background_brotli_create,
+      ngx_http_background_brotli_reset,
+      ngx_http_background_brotli_step,
+      ngx_http_background_brotli_destroy
+#else
+      NULL, NULL, NULL, NULL
+#endif
+    },
+
+    { ngx_string("zstd="), ngx_string(".zst"), "libzstd", 1, 22,
+#if (NGX_HTTP_BACKGROUND_ZSTD)
+      ngx_http_background_zstd_create,
+      ngx_http_background_zstd_reset,
+      ngx_http_background_zstd_step,
+      ngx_http_background_zstd_destroy
+#else
+      NULL, NULL, NULL, NULL
+#endif
+    }
+};

@@ -1,0 +1,77 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+/*
+ * What "compress" made in a tree: a file in its root, to which each work is
+ * added before it is there.  A line is
+ *
+ *     + SIZE SECONDS.NANOSECONDS PATH      a file that was made
+ *     - SIZE SECONDS.NANOSECONDS PATH      none is to be made of a source of
+ *                                          that size and time
+ *
+ * A file is ours as long as it has the size and time of a line.  Several runs,
+ * also of other processes, may use a list at once: who adds, makes or removes
+ * holds a lock on it.
+ */
+
+
+#ifndef _NGX_HTTP_BACKGROUND_COMPRESS_LIST_H_INCLUDED_
+#define _NGX_HTTP_BACKGROUND_COMPRESS_LIST_H_INCLUDED_
+
+
+#include <ngx_http_background.h>
+
+#include "ngx_http_background_temp.h"
+#include "ngx_http_background_tree.h"
+
+
+#define NGX_HTTP_BACKGROUND_COMPRESS_LIST  ".ngx_http_background_compress"
+
+
+typedef struct ngx_http_background_list_s  ngx_http_background_list_t;
+
+
+/* a file that compress makes; zero-terminated */
+
+typedef struct {
+    int                          dirfd;
+    u_char                      *name;
+    ngx_str_t                    path;       /* relative to the root */
+} ngx_http_background_target_t;
+
+
+/*
+ * create   reads it; counts a failure and returns NULL
+ * owns     whether what is there is ours
+ * poor     whether none is to be made of that source
+ * publish  NGX_DECLINED: there is something now that is not ours
+ * remove   what is ours
+ * spare    from now on none is to be made of that source
+ * prune    removes what is ours and was not asked for since create(), if its
+ *          source is gone or is another one, and writes the list anew
+ *
+ * Those that return NGX_ERROR have counted a failure of the run.
+ */
+ngx_http_background_list_t *ngx_http_background_list_create(
+    ngx_http_background_run_t *run, int root, ngx_str_t *path);
+ngx_uint_t ngx_http_background_list_owns(ngx_http_background_list_t *list,
+    ngx_http_background_target_t *target, ngx_file_info_t *fi);
+ngx_uint_t ngx_http_background_list_poor(ngx_http_background_list_t *list,
+    ngx_http_background_target_t *target, ngx_file_info_t *source);
+ngx_int_t ngx_http_background_list_publish(ngx_http_background_list_t *list,
+    ngx_http_background_run_t *run, ngx_http_background_target_t *target,
+    ngx_http_background_temp_t *temp);
+ngx_int_t ngx_http_background_list_remove(ngx_http_background_list_t *list,
+    ngx_http_background_run_t *run, ngx_http_background_target_t *target);
+ngx_int_t ngx_http_background_list_spare(ngx_http_background_list_t *list,
+    ngx_http_background_run_t *run, ngx_http_background_target_t *target,
+    ngx_file_info_t *source);
+ngx_int_t ngx_http_background_list_prune(ngx_http_background_list_t *list,
+    ngx_http_background_run_t *run);
+void ngx_http_background_list_destroy(ngx_http_background_list_t *list);
+
+
+#endif /* _NGX_HTTP_BACKGROUND_COMPRESS_LIST_H_INCLUDED_ */

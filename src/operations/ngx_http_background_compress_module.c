@@ -1,0 +1,1047 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+/* "compress": keeps .gz, .br and .zst files beside those of a tree. */
+
+
+#include <ngx_http_background.h>
+
+#include "ngx_http_background_codec.h"
+#include "ngx_http_background_compress_list.h"
+#include "ngx_http_background_hash.h"
+#include "ngx_http_background_temp.h"
+#include "ngx_http_background_tree.h"
+
+
+#define NGX_HTTP_BACKGROUND_COMPRESS_BUFFER      65536
+
+/* what is compressed between two looks whether to stop */
+#define NGX_HTTP_BACKGROUND_COMPRESS_SLICE       16384
+
+/* as that of nginx's gzip filter */
+#define NGX_HTTP_BACKGROUND_COMPRESS_MIN_LENGTH  20
+
+#define NGX_HTTP_BACKGROUND_COMPRESS_NONE        -1
+
+
+typedef struct {
+    ngx_str_t                     path;
+    ngx_array_t                   suffixes;  /* of ngx_str_t */
+    ngx_int_t                     level[NGX_HTTP_BACKGROUND_CODECS];
+    off_t                         min_length;
+    size_t                        limit_rate;
+} ngx_http_background_compress_conf_t;
+
+
+/* what the threads share */
+
+typedef struct {
+    ngx_http_background_run_t    *run;       /* of begin and finish */
+    ngx_http_background_tree_t   *tree;
+    ngx_http_background_list_t   *list;
+    uint64_t                      total;     /* files */
+} ngx_http_background_compress_t;
+
+
+/* a thread's own */
+
+typedef struct {
+    ngx_http_background_run_t    *run;
+    ngx_http_background_tree_t   *tree;
+    ngx_http_background_list_t   *list;
+
+    ngx_http_background_file_t   *file;      /* the source */
+    ngx_file_info_t               info;
+    ngx_http_background_target_t  target;
+    ngx_http_background_temp_t    temp;
+
+    const ngx_http_background_codec_t  *codec;
+    void                         *codecs[NGX_HTTP_BACKGROUND_CODECS];
+
+    u_char                       *in;
+    u_char                       *out;
+    off_t                         received;
+    off_t                         written;
+    uint64_t                      done;      /* files */
+} ngx_http_background_compressor_t;
+
+
+static char *ngx_http_background_compress(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+static char *ngx_http_background_compress_path(ngx_conf_t *cf,
+    ngx_command_t *cmd, ngx_http_background_compress_conf_t *ccf);
+static char *ngx_http_background_compress_parameter(ngx_conf_t *cf,
+    ngx_command_t *cmd, ngx_http_background_compress_conf_t *ccf,
+    ngx_str_t *value);
+static char *ngx_http_background_compress_level(ngx_conf_t *cf,
+    ngx_command_t *cmd, ngx_http_background_compress_conf_t *ccf,
+    ngx_str_t *value, ngx_uint_t n);
+static char *ngx_http_background_compress_suffixes(ngx_conf_t *cf,
+    ngx_command_t *cmd, ngx_http_background_compress_conf_t *ccf,
+    ngx_str_t *value);
+
+static void ngx_http_background_compress_begin(ngx_http_background_run_t *run);
+static uint64_t ngx_http_background_compress_weigh(
+    ngx_http_background_run_t *run, ngx_http_background_tree_t *tree,
+    ngx_http_background_file_t *file);
+static ngx_uint_t ngx_http_background_compress_matches(
+    ngx_http_background_compress_conf_t *ccf,
+    ngx_http_background_file_t *file);
+static void ngx_http_background_compress_progress(
+    ngx_http_background_compressor_t *c);
+static void ngx_http_background_compress_work(ngx_http_background_run_t *run);
+static void ngx_http_background_compress_finish(
+    ngx_http_background_run_t *run);
+static void ngx_http_background_compress_cleanup(void *data);
+
+static ngx_http_background_compressor_t *ngx_http_background_compressor_create(
+    ngx_http_background_run_t *run);
+static void ngx_http_background_compressor_cleanup(void *data);
+static ngx_int_t ngx_http_background_compress_file(
+    ngx_http_background_compressor_t *c);
+static ngx_int_t ngx_http_background_compress_target(
+    ngx_http_background_compressor_t *c, ngx_uint_t n);
+static ngx_uint_t ngx_http_background_compress_current(
+    ngx_http_background_compressor_t *c, ngx_file_info_t *fi);
+static ngx_int_t ngx_http_background_compress_make(
+    ngx_http_background_compressor_t *c, ngx_uint_t n);
+static ngx_int_t ngx_http_background_compress_stream(
+    ngx_http_background_compressor_t *c, int fd, ngx_uint_t n);
+static ngx_int_t ngx_http_background_compress_read(
+    ngx_http_background_compressor_t *c, int fd, void *ctx);
+static ngx_int_t ngx_http_background_compress_write(
+    ngx_http_background_compressor_t *c, void *ctx, u_char *in, size_t len,
+    ngx_uint_t last);
+static ngx_int_t ngx_http_background_compress_attributes(
+    ngx_http_background_compressor_t *c);
+static ngx_int_t ngx_http_background_compress_none(
+    ngx_http_background_compressor_t *c);
+static ngx_uint_t ngx_http_background_compress_changed(
+    ngx_http_background_compressor_t *c);
+static ngx_int_t ngx_http_background_compress_fail(
+    ngx_http_background_compressor_t *c, ngx_err_t err, const char *fmt);
+
+
+static ngx_http_background_kind_t  ngx_http_background_compress_kind = {
+    NULL,                                    /* start */
+    NULL,                                    /* cancel */
+    ngx_http_background_compress_begin,      /* begin */
+    ngx_http_background_compress_work,       /* work */
+    ngx_http_background_compress_finish      /* finish */
+};
+
+
+static ngx_command_t  ngx_http_background_compress_commands[] = {
+
+    { ngx_string("compress"),
+      NGX_HTTP_BACKGROUND_TASK_CONF|NGX_CONF_2MORE,
+      ngx_http_background_compress,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  ngx_http_background_compress_module_ctx = {
+    NULL,                                  /* preconfiguration */
+    NULL,                                  /* postconfiguration */
+
+    NULL,                                  /* create main configuration */
+    NULL,                                  /* init main configuration */
+
+    NULL,                                  /* create server configuration */
+    NULL,                                  /* merge server configuration */
+
+    NULL,                                  /* create location configuration */
+    NULL                                   /* merge location configuration */
+};
+
+
+ngx_module_t  ngx_http_background_compress_module = {
+    NGX_MODULE_V1,
+    &ngx_http_background_compress_module_ctx, /* module context */
+    ngx_http_background_compress_commands, /* module directives */
+    NGX_HTTP_MODULE,                       /* module type */
+    NULL,                                  /* init master */
+    NULL,                                  /* init module */
+    NULL,                                  /* init process */
+    NULL,                                  /* init thread */
+    NULL,                                  /* exit thread */
+    NULL,                                  /* exit process */
+    NULL,                                  /* exit master */
+    NGX_MODULE_V1_PADDING
+};
+
+
+static char *
+ngx_http_background_compress(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t                            *value;
+    ngx_uint_t                            i, levels;
+    ngx_http_background_compress_conf_t  *ccf;
+
+    ccf = ngx_pcalloc(cf->pool, sizeof(ngx_http_background_compress_conf_t));
+    if (ccf == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    ccf->min_length = NGX_HTTP_BACKGROUND_COMPRESS_MIN_LENGTH;
+
+    for (i = 0; i < NGX_HTTP_BACKGROUND_CODECS; i++) {
+        ccf->level[i] = NGX_HTTP_BACKGROUND_COMPRESS_NONE;
+    }
+
+    value = cf->args->elts;
+
+    ccf->path = value[1];
+
+    if (ngx_http_background_compress_path(cf, cmd, ccf) != NGX_CONF_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    for (i = 2; i < cf->args->nelts; i++) {
+        if (ngx_http_background_compress_parameter(cf, cmd, ccf, &value[i])
+            != NGX_CONF_OK)
+        {
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    if (ccf->suffixes.nelts == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "no \"suffix=\" in \"%V\" directive", &cmd->name);
+        return NGX_CONF_ERROR;
+    }
+
+    levels = 0;
+
+    for (i = 0; i < NGX_HTTP_BACKGROUND_CODECS; i++) {
+        levels += (ccf->level[i] != NGX_HTTP_BACKGROUND_COMPRESS_NONE);
+    }
+
+    if (levels == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "no \"gzip=\", \"brotli=\" or \"zstd=\" in \"%V\" "
+                           "directive", &cmd->name);
+        return NGX_CONF_ERROR;
+    }
+
+    return ngx_http_background_add_operation(cf,
+                                     &ngx_http_background_compress_kind, ccf);
+}
+
+
+static char *
+ngx_http_background_compress_path(ngx_conf_t *cf, ngx_command_t *cmd,
+    ngx_http_background_compress_conf_t *ccf)
+{
+    ngx_file_info_t  fi;
+
+    if (ccf->path.len == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "empty path in \"%V\" directive", &cmd->name);
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_conf_full_name(cf->cycle, &ccf->path, 0) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_file_info(ccf->path.data, &fi) == NGX_FILE_ERROR) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
+                           ngx_file_info_n " \"%V\" of \"%V\" directive "
+                           "failed", &ccf->path, &cmd->name);
+        return NGX_CONF_ERROR;
+    }
+
+    if (!ngx_is_dir(&fi)) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" of \"%V\" directive is no directory",
+                           &ccf->path, &cmd->name);
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_background_compress_parameter(ngx_conf_t *cf, ngx_command_t *cmd,
+    ngx_http_background_compress_conf_t *ccf, ngx_str_t *value)
+{
+    ngx_str_t                           s;
+    ngx_uint_t                          i;
+    const ngx_http_background_codec_t  *codec;
+
+    for (i = 0; i < NGX_HTTP_BACKGROUND_CODECS; i++) {
+        codec = &ngx_http_background_codecs[i];
+
+        if (ngx_strncmp(value->data, codec->name.data, codec->name.len) == 0) {
+            return ngx_http_background_compress_level(cf, cmd, ccf, value, i);
+        }
+    }
+
+    if (ngx_strncmp(value->data, "suffix=", 7) == 0) {
+        return ngx_http_background_compress_suffixes(cf, cmd, ccf, value);
+    }
+
+    if (ngx_strncmp(value->data, "limit_rate=", 11) == 0) {
+        return (ngx_http_background_limit_rate(cf, cmd, value,
+                                               &ccf->limit_rate)
+                == NGX_OK)
+               ? NGX_CONF_OK
+               : NGX_CONF_ERROR;
+    }
+
+    if (ngx_strncmp(value->data, "min_length=", 11) == 0) {
+        s.data = value->data + 11;
+        s.len = value->len - 11;
+
+        ccf->min_length = ngx_parse_offset(&s);
+
+        if (ccf->min_length < 0) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid length \"%V\" in \"%V\" directive, "
+                               "it must be a size in bytes",
+                               value, &cmd->name);
+            return NGX_CONF_ERROR;
+        }
+
+        return NGX_CONF_OK;
+    }
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "unknown parameter \"%V\" in \"%V\" directive",
+                       value, &cmd->name);
+
+    return NGX_CONF_ERROR;
+}
+
+
+static char *
+ngx_http_background_compress_level(ngx_conf_t *cf, ngx_command_t *cmd,
+    ngx_http_background_compress_conf_t *ccf, ngx_str_t *value, ngx_uint_t n)
+{
+    ngx_int_t                           level;
+    const ngx_http_background_codec_t  *codec;
+
+    codec = &ngx_http_background_codecs[n];
+
+    level = ngx_atoi(value->data + codec->name.len,
+                     value->len - codec->name.len);
+
+    if (level == NGX_ERROR || level < codec->min || level > codec->max) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid level \"%V\" in \"%V\" directive, "
+                           "it must be from %i to %i",
+                           value, &cmd->name, codec->min, codec->max);
+        return NGX_CONF_ERROR;
+    }
+
+    if (codec->create == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" in \"%V\" directive needs %s, "
+                           "the module was built without it",
+                           value, &cmd->name, codec->library);
+        return NGX_CONF_ERROR;
+    }
+
+    ccf->level[n] = level;
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_background_compress_suffixes(ngx_conf_t *cf, ngx_command_t *cmd,
+    ngx_http_background_compress_conf_t *ccf, ngx_str_t *value)
+{
+    u_char      *p, *q, *last;
+    ngx_str_t   *suffix;
+    ngx_uint_t   i;
+
+    if (ngx_array_init(&ccf->suffixes, cf->pool, 4, sizeof(ngx_str_t))
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    last = value->data + value->len;
+
+    for (p = value->data + 7; p <= last; p = q + 1) {
+
+        q = ngx_strlchr(p, last, ',');
+
+        if (q == NULL) {
+            q = last;
+        }
+
+        suffix = ngx_array_push(&ccf->suffixes);
+        if (suffix == NULL) {
+            return NGX_CONF_ERROR;
+        }
+
+        suffix->data = p;
+        suffix->len = q - p;
+
+        if (suffix->len < 2 || *p != '.' || ngx_strlchr(p, q, '/')) {
+            goto invalid;
+        }
+
+        /* what is compressed already */
+
+        for (i = 0; i < NGX_HTTP_BACKGROUND_CODECS; i++) {
+            if (suffix->len == ngx_http_background_codecs[i].suffix.len
+                && ngx_strncmp(p, ngx_http_background_codecs[i].suffix.data,
+                               suffix->len)
+                   == 0)
+            {
+                goto invalid;
+            }
+        }
+    }
+
+    return NGX_CONF_OK;
+
+invalid:
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid suffix \"%V\" in \"%V\" directive, "
+                       "it must begin with \".\" and not be \".gz\", \".br\" "
+                       "or \".zst\"", suffix, &cmd->name);
+
+    return NGX_CONF_ERROR;
+}
+
+
+static void
+ngx_http_background_compress_begin(ngx_http_background_run_t *run)
+{
+    ngx_pool_cleanup_t                   *cln;
+    ngx_http_background_compress_t       *ctx;
+    ngx_http_background_compress_conf_t  *ccf;
+
+    ccf = run->conf;
+
+    run->limit_rate = ccf->limit_rate;
+
+    cln = ngx_pool_cleanup_add(run->pool,
+                               sizeof(ngx_http_background_compress_t));
+    if (cln == NULL) {
+        ngx_http_background_fail(&run->result, 0, "no memory");
+        return;
+    }
+
+    ctx = cln->data;
+    ngx_memzero(ctx, sizeof(ngx_http_background_compress_t));
+
+    cln->handler = ngx_http_background_compress_cleanup;
+
+    run->ctx = ctx;
+    ctx->run = run;
+
+    ctx->tree = ngx_http_background_tree_create(run, &ccf->path, 0);
+    if (ctx->tree == NULL) {
+        return;
+    }
+
+    ctx->list = ngx_http_background_list_create(run,
+                                   ngx_http_background_tree_fd(ctx->tree),
+                                   &ccf->path);
+    if (ctx->list == NULL) {
+        return;
+    }
+
+    ctx->total = ngx_http_background_tree_total(run, &ccf->path,
+                                           ngx_http_background_compress_weigh);
+
+    ngx_http_background_progress(run, 0, ctx->total);
+}
+
+
+static uint64_t
+ngx_http_background_compress_weigh(ngx_http_background_run_t *run,
+    ngx_http_background_tree_t *tree, ngx_http_background_file_t *file)
+{
+    return ngx_http_background_compress_matches(run->conf, file);
+}
+
+
+static ngx_uint_t
+ngx_http_background_compress_matches(ngx_http_background_compress_conf_t *ccf,
+    ngx_http_background_file_t *file)
+{
+    u_char      *last;
+    ngx_str_t   *suffix;
+    ngx_uint_t   i;
+
+    if (file->dir == NULL) {
+        return 0;
+    }
+
+    last = file->path.data + file->path.len;
+    suffix = ccf->suffixes.elts;
+
+    for (i = 0; i < ccf->suffixes.nelts; i++) {
+
+        if ((size_t) (last - file->name) > suffix[i].len
+            && ngx_memcmp(last - suffix[i].len, suffix[i].data, suffix[i].len)
+               == 0)
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static void
+ngx_http_background_compress_work(ngx_http_background_run_t *run)
+{
+    ngx_int_t                          rc;
+    ngx_http_background_file_t        *file;
+    ngx_http_background_compressor_t  *c;
+
+    c = ngx_http_background_compressor_create(run);
+
+    if (c == NULL) {
+        ngx_http_background_fail(&run->result, 0, "no memory");
+        return;
+    }
+
+    file = c->file;
+
+    while (ngx_http_background_tree_next(c->tree, run, file) == NGX_OK) {
+
+        if (file->dir && ngx_http_background_is_temp(file->name)) {
+            ngx_http_background_temp_sweep(file->dir->fd, file->name,
+                                           run->log);
+            continue;
+        }
+
+        if (!ngx_http_background_compress_matches(run->conf, file)) {
+            continue;
+        }
+
+        if (ngx_http_background_cancelled(run)) {
+            return;
+        }
+
+        run->result.active = 1;
+
+        rc = ngx_http_background_compress_file(c);
+
+        if (rc == NGX_ABORT) {
+            return;
+        }
+
+        run->result.active = 0;
+        run->result.completed += (rc == NGX_OK);
+
+        c->done++;
+        ngx_http_background_compress_progress(c);
+    }
+}
+
+
+/* in files; the total is told once, by the run that began */
+
+static void
+ngx_http_background_compress_progress(ngx_http_background_compressor_t *c)
+{
+    ngx_http_background_compress_t *ctx = c->run->ctx;
+
+    ngx_http_background_progress(c->run, c->done,
+                                 (c->run == ctx->run) ? ctx->total : 0);
+}
+
+
+static void
+ngx_http_background_compress_finish(ngx_http_background_run_t *run)
+{
+    ngx_http_background_compress_t *ctx = run->ctx;
+
+    if (ctx == NULL) {
+        return;
+    }
+
+    if (ctx->list && !ngx_http_background_cancelled(run)) {
+        (void) ngx_http_background_list_prune(ctx->list, run);
+    }
+
+    ngx_http_background_compress_cleanup(ctx);
+}
+
+
+static void
+ngx_http_background_compress_cleanup(void *data)
+{
+    ngx_http_background_compress_t *ctx = data;
+
+    if (ctx->list) {
+        ngx_http_background_list_destroy(ctx->list);
+        ctx->list = NULL;
+    }
+
+    if (ctx->tree) {
+        ngx_http_background_tree_destroy(ctx->tree);
+        ctx->tree = NULL;
+    }
+}
+
+
+static ngx_http_background_compressor_t *
+ngx_http_background_compressor_create(ngx_http_background_run_t *run)
+{
+    ngx_pool_cleanup_t                *cln;
+    ngx_http_background_compress_t    *ctx;
+    ngx_http_background_compressor_t  *c;
+
+    cln = ngx_pool_cleanup_add(run->pool,
+                               sizeof(ngx_http_background_compressor_t));
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    c = cln->data;
+    ngx_memzero(c, sizeof(ngx_http_background_compressor_t));
+
+    cln->handler = ngx_http_background_compressor_cleanup;
+
+    ctx = run->ctx;
+
+    c->run = run;
+    c->tree = ctx->tree;
+    c->list = ctx->list;
+    c->temp.fd = -1;
+
+    c->file = ngx_http_background_tree_file(run);
+    c->in = ngx_palloc(run->pool, NGX_HTTP_BACKGROUND_COMPRESS_BUFFER);
+    c->out = ngx_palloc(run->pool, NGX_HTTP_BACKGROUND_COMPRESS_BUFFER);
+    c->target.path.data = ngx_pnalloc(run->pool,
+                                      NGX_HTTP_BACKGROUND_TREE_PATH
+                                      + NGX_HTTP_BACKGROUND_CODEC_NAME);
+
+    if (c->file == NULL || c->in == NULL || c->out == NULL
+        || c->target.path.data == NULL)
+    {
+        return NULL;
+    }
+
+    return c;
+}
+
+
+static void
+ngx_http_background_compressor_cleanup(void *data)
+{
+    ngx_http_background_compressor_t *c = data;
+
+    ngx_uint_t  i;
+
+    for (i = 0; i < NGX_HTTP_BACKGROUND_CODECS; i++) {
+        if (c->codecs[i]) {
+            ngx_http_background_codecs[i].destroy(c->codecs[i]);
+        }
+    }
+}
+
+
+static ngx_int_t
+ngx_http_background_compress_file(ngx_http_background_compressor_t *c)
+{
+    ngx_int_t                             rc, result;
+    ngx_uint_t                            i;
+    ngx_http_background_compress_conf_t  *ccf;
+
+    ccf = c->run->conf;
+
+    result = NGX_OK;
+
+    for (i = 0; i < NGX_HTTP_BACKGROUND_CODECS; i++) {
+
+        if (ccf->level[i] == NGX_HTTP_BACKGROUND_COMPRESS_NONE) {
+            continue;
+        }
+
+        rc = ngx_http_background_compress_target(c, i);
+
+        ngx_http_background_temp_discard(&c->temp);
+
+        if (rc == NGX_ABORT) {
+            return rc;
+        }
+
+        if (rc == NGX_ERROR) {
+            result = rc;
+        }
+    }
+
+    return result;
+}
+
+
+static ngx_int_t
+ngx_http_background_compress_target(ngx_http_background_compressor_t *c,
+    ngx_uint_t n)
+{
+    u_char                               *p;
+    ngx_uint_t                            there, owned;
+    ngx_file_info_t                       fi;
+    ngx_http_background_file_t           *file;
+    ngx_http_background_target_t         *target;
+    ngx_http_background_compress_conf_t  *ccf;
+
+    ccf = c->run->conf;
+    file = c->file;
+    target = &c->target;
+
+    c->codec = &ngx_http_background_codecs[n];
+
+    p = ngx_cpymem(target->path.data, file->path.data, file->path.len);
+    p = ngx_cpymem(p, c->codec->suffix.data, c->codec->suffix.len);
+    *p = '\0';
+
+    target->path.len = p - target->path.data;
+    target->name = target->path.data + (file->name - file->path.data);
+    target->dirfd = file->dir->fd;
+
+    if (p - target->name > NAME_MAX) {
+        ngx_log_error(NGX_LOG_INFO, c->run->log, 0,
+                      "background task \"%V\": no \"%V\" file for \"%V\", the "
+                      "name would be too long", c->run->task,
+                      &c->codec->suffix, &file->path);
+        return NGX_OK;
+    }
+
+    if (ngx_http_background_tree_stat(c->tree, file, &c->info)
+        == NGX_FILE_ERROR)
+    {
+        /* gone since the folder was read: its files go in the end */
+
+        return (ngx_errno == NGX_ENOENT)
+               ? NGX_OK
+               : ngx_http_background_compress_fail(c, ngx_errno,
+                                       "fstatat() of the source of %s failed");
+    }
+
+    if (!ngx_is_file(&c->info)) {
+        return NGX_OK;
+    }
+
+    there = 1;
+
+    if (fstatat(target->dirfd, (char *) target->name, &fi,
+                AT_SYMLINK_NOFOLLOW)
+        == -1)
+    {
+        if (ngx_errno != NGX_ENOENT) {
+            return ngx_http_background_compress_fail(c, ngx_errno,
+                                                     "fstatat() %s failed");
+        }
+
+        there = 0;
+    }
+
+    if (there && !ngx_is_file(&fi)) {
+        return ngx_http_background_compress_fail(c, 0,
+                                                 "%s is no regular file");
+    }
+
+    owned = ngx_http_background_list_owns(c->list, target, there ? &fi : NULL);
+
+    if (there && !owned) {
+        return NGX_OK;
+    }
+
+    if (c->info.st_size < ccf->min_length
+        || ngx_http_background_list_poor(c->list, target, &c->info))
+    {
+        return there ? ngx_http_background_compress_none(c) : NGX_OK;
+    }
+
+    if (there && ngx_http_background_compress_current(c, &fi)) {
+        return NGX_OK;
+    }
+
+    return ngx_http_background_compress_make(c, n);
+}
+
+
+static ngx_uint_t
+ngx_http_background_compress_current(ngx_http_background_compressor_t *c,
+    ngx_file_info_t *fi)
+{
+    return fi->st_size > 0
+           && fi->st_mtim.tv_sec == c->info.st_mtim.tv_sec
+           && fi->st_mtim.tv_nsec == c->info.st_mtim.tv_nsec
+           && (fi->st_mode & 0777) == (c->info.st_mode & 0777)
+           && (geteuid() != 0
+               || (fi->st_uid == c->info.st_uid
+                   && fi->st_gid == c->info.st_gid));
+}
+
+
+static ngx_int_t
+ngx_http_background_compress_make(ngx_http_background_compressor_t *c,
+    ngx_uint_t n)
+{
+    int        fd;
+    ngx_int_t  rc;
+
+    fd = ngx_http_background_tree_open(c->tree, c->file, &c->info);
+
+    if (fd == -1) {
+        if (ngx_errno == NGX_ENOENT || ngx_errno == NGX_ELOOP) {
+            return NGX_OK;
+        }
+
+        ngx_http_background_tree_fail(c->tree, c->run, c->file, ngx_errno,
+                                      "open() %s failed");
+        return NGX_ERROR;
+    }
+
+    rc = ngx_http_background_compress_stream(c, fd, n);
+
+    if (ngx_close_file(fd) == NGX_FILE_ERROR) {
+        ngx_log_error(NGX_LOG_ALERT, c->run->log, ngx_errno,
+                      ngx_close_file_n " \"%V\" failed", &c->file->path);
+    }
+
+    if (rc == NGX_ABORT || rc == NGX_ERROR) {
+        return rc;
+    }
+
+    if (rc == NGX_DONE || ngx_http_background_compress_changed(c)) {
+        ngx_http_background_tree_fail(c->tree, c->run, c->file, 0,
+                                      "%s changed while it was read");
+        return NGX_ERROR;
+    }
+
+    if (rc == NGX_DECLINED) {
+        if (ngx_http_background_compress_none(c) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        return ngx_http_background_list_spare(c->list, c->run, &c->target,
+                                              &c->info);
+    }
+
+    if (ngx_http_background_compress_attributes(c) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_http_background_list_publish(c->list, c->run, &c->target,
+                                          &c->temp);
+
+    /* what somebody has put there meanwhile stays */
+
+    return (rc == NGX_DECLINED) ? NGX_OK : rc;
+}
+
+
+/* NGX_DECLINED: it does not become smaller; NGX_DONE: its size has changed */
+
+static ngx_int_t
+ngx_http_background_compress_stream(ngx_http_background_compressor_t *c,
+    int fd, ngx_uint_t n)
+{
+    ngx_int_t                             rc;
+    ngx_http_background_compress_conf_t  *ccf;
+
+    ccf = c->run->conf;
+
+    if (c->codecs[n] == NULL) {
+        c->codecs[n] = c->codec->create(ccf->level[n]);
+    }
+
+    if (c->codecs[n] == NULL
+        || c->codec->reset(c->codecs[n], c->info.st_size) != NGX_OK)
+    {
+        return ngx_http_background_compress_fail(c, NGX_ENOMEM,
+                                                 "compressing %s failed");
+    }
+
+    if (ngx_http_background_temp_create(&c->temp, c->target.dirfd) != NGX_OK) {
+        return ngx_http_background_compress_fail(c, ngx_errno,
+                                   "open() of a temporary file for %s failed");
+    }
+
+    c->received = 0;
+    c->written = 0;
+
+    do {
+        rc = ngx_http_background_compress_read(c, fd, c->codecs[n]);
+    } while (rc == NGX_AGAIN);
+
+    return rc;
+}
+
+
+/* NGX_AGAIN: there may be more to read */
+
+static ngx_int_t
+ngx_http_background_compress_read(ngx_http_background_compressor_t *c, int fd,
+    void *ctx)
+{
+    size_t      size;
+    u_char     *p, *last;
+    ssize_t     n;
+    ngx_int_t   rc;
+
+    n = read(fd, c->in, NGX_HTTP_BACKGROUND_COMPRESS_BUFFER);
+
+    if (n == -1) {
+        ngx_http_background_tree_fail(c->tree, c->run, c->file, ngx_errno,
+                                      "read() %s failed");
+        return NGX_ERROR;
+    }
+
+    c->received += n;
+
+    if (c->received > c->info.st_size
+        || (n == 0 && c->received < c->info.st_size))
+    {
+        return NGX_DONE;
+    }
+
+    if (n == 0) {
+        return ngx_http_background_compress_write(c, ctx, c->in, 0, 1);
+    }
+
+    last = c->in + n;
+
+    for (p = c->in; p < last; p += size) {
+        size = ngx_min(last - p, NGX_HTTP_BACKGROUND_COMPRESS_SLICE);
+
+        rc = ngx_http_background_compress_write(c, ctx, p, size, 0);
+
+        if (rc != NGX_OK) {
+            return rc;
+        }
+
+        c->run->result.bytes += size;
+
+        if (ngx_http_background_cancelled(c->run)) {
+            return NGX_ABORT;
+        }
+    }
+
+    return NGX_AGAIN;
+}
+
+
+static ngx_int_t
+ngx_http_background_compress_write(ngx_http_background_compressor_t *c,
+    void *ctx, u_char *in, size_t len, ngx_uint_t last)
+{
+    ngx_int_t                       rc;
+    ngx_http_background_codec_io_t  io;
+
+    io.in = in;
+    io.in_last = in + len;
+
+    do {
+        io.out = c->out;
+        io.out_last = c->out + NGX_HTTP_BACKGROUND_COMPRESS_BUFFER;
+
+        rc = c->codec->step(ctx, &io, last);
+
+        if (rc == NGX_ERROR) {
+            return ngx_http_background_compress_fail(c, 0,
+                                                     "compressing %s failed");
+        }
+
+        c->written += io.out - c->out;
+
+        if (c->written >= c->info.st_size) {
+            return NGX_DECLINED;
+        }
+
+        if (ngx_http_background_temp_write(&c->temp, c->out, io.out - c->out)
+            != NGX_OK)
+        {
+            return ngx_http_background_compress_fail(c, ngx_errno,
+                                  "write() of a temporary file for %s failed");
+        }
+
+    } while (rc == NGX_AGAIN);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_compress_attributes(ngx_http_background_compressor_t *c)
+{
+    struct timespec  times[2];
+
+    if (geteuid() == 0
+        && fchown(c->temp.fd, c->info.st_uid, c->info.st_gid) == -1)
+    {
+        return ngx_http_background_compress_fail(c, ngx_errno,
+                                 "fchown() of a temporary file for %s failed");
+    }
+
+    if (fchmod(c->temp.fd, c->info.st_mode & 0777) == -1) {
+        return ngx_http_background_compress_fail(c, ngx_errno,
+                                 "fchmod() of a temporary file for %s failed");
+    }
+
+    times[0].tv_sec = 0;
+    times[0].tv_nsec = UTIME_OMIT;
+    times[1] = c->info.st_mtim;
+
+    if (futimens(c->temp.fd, times) == -1) {
+        return ngx_http_background_compress_fail(c, ngx_errno,
+                               "futimens() of a temporary file for %s failed");
+    }
+
+    return NGX_OK;
+}
+
+
+/* there is to be none of ours */
+
+static ngx_int_t
+ngx_http_background_compress_none(ngx_http_background_compressor_t *c)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_background_list_remove(c->list, c->run, &c->target);
+
+    return (rc == NGX_DECLINED) ? NGX_OK : rc;
+}
+
+
+static ngx_uint_t
+ngx_http_background_compress_changed(ngx_http_background_compressor_t *c)
+{
+    ngx_file_info_t  fi;
+
+    return ngx_http_background_tree_stat(c->tree, c->file, &fi)
+               == NGX_FILE_ERROR
+           || ngx_http_background_file_changed(&c->info, &fi);
+}
+
+
+static ngx_int_t
+ngx_http_background_compress_fail(ngx_http_background_compressor_t *c,
+    ngx_err_t err, const char *fmt)
+{
+    u_char                                text[NGX_HTTP_BACKGROUND_TREE_TEXT];
+    ngx_http_background_compress_conf_t  *ccf;
+
+    ccf = c->run->conf;
+
+    ngx_http_background_path_text(text, &ccf->path, &c->target.path);
+    ngx_http_background_fail(&c->run->result, err, fmt, text);
+
+    return NGX_ERROR;
+}
