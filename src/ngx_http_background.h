@@ -65,6 +65,11 @@ typedef struct {
                                              clean-ups run on the event loop */
     ngx_log_t                     *log;   /* usable on a pool thread, too */
     ngx_str_t                     *task;  /* the task's name */
+    ngx_uint_t                     repeats;
+                                          /* the task has failed so often that
+                                             the same failure would not be
+                                             logged: then neither are details
+                                             of a failure */
     size_t                         limit_rate;
                                           /* CPU kinds: result.bytes per
                                              second, of all threads together,

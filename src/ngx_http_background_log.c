@@ -111,6 +111,20 @@ ngx_http_background_log_failure(ngx_http_background_lines_t *lines,
 }
 
 
+ngx_uint_t
+ngx_http_background_log_repeats(ngx_http_background_lines_t *lines)
+{
+    if (lines->shown) {
+        return lines->lines >= NGX_HTTP_BACKGROUND_SAME_LINES
+               && ngx_current_msec - lines->last < lines->pause;
+    }
+
+    return lines->paid > ngx_current_msec
+                         + (NGX_HTTP_BACKGROUND_OTHER_LINES - 1)
+                           * NGX_HTTP_BACKGROUND_OTHER_PAUSE;
+}
+
+
 /*
  * A failure is the same as the last one if its text is, and no good cycle was
  * between them.

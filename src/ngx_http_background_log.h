@@ -42,5 +42,8 @@ void ngx_http_background_log_failure(ngx_http_background_lines_t *lines,
     ngx_log_t *log, ngx_str_t *task, const ngx_http_background_last_t *last,
     uint64_t failures, const ngx_str_t *error, ngx_msec_t retry);
 
+/* whether a failure now would not be logged, unless it is a new one */
+ngx_uint_t ngx_http_background_log_repeats(ngx_http_background_lines_t *lines);
+
 
 #endif /* _NGX_HTTP_BACKGROUND_LOG_H_INCLUDED_ */

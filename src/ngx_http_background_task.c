@@ -623,6 +623,7 @@ ngx_http_background_run_init(ngx_http_background_runner_t *r,
     run->conf = operation->conf;
     run->log = r->log;
     run->task = &r->task->zone.name;
+    run->repeats = ngx_http_background_log_repeats(&r->lines);
 
     ctx->job.work = operation->kind->work;
     ctx->job.handler = ngx_http_background_job_handler;

@@ -17,6 +17,7 @@ my $listen = 'listen unix:' . conf_dir() . '/1;';
 
 accepts('location', map { "background_status$_;" }
     '', ' json', ' task=t', ' task=t task=t', ' failing=400', ' failing=599',
+    ' prometheus', ' prometheus task=t failing=503 brief',
     ' brief', ' json task=t failing=503 brief', ' brief failing=500 task=t',
     ' html', ' html task=t failing=503 brief');
 

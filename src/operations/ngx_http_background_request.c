@@ -1595,3 +1595,28 @@ ngx_http_background_request_task(ngx_http_request_t *r)
 
     return ((ngx_http_background_request_t *) hc)->task;
 }
+
+
+ngx_int_t
+ngx_http_background_request_quiet(ngx_http_request_t *r)
+{
+    ngx_log_t                      *log;
+    ngx_http_background_request_t  *req;
+
+    if (ngx_http_background_request_task(r) == NULL) {
+        return NGX_DECLINED;
+    }
+
+    req = (ngx_http_background_request_t *) r->http_connection;
+    log = r->connection->log;
+
+    /* each location has set the level anew; "debug" shows all */
+
+    if (req->requests && req->requests->run->repeats
+        && log->log_level > NGX_LOG_ALERT && log->log_level < NGX_LOG_DEBUG)
+    {
+        log->log_level = NGX_LOG_ALERT;
+    }
+
+    return NGX_DECLINED;
+}

@@ -116,6 +116,12 @@ void ngx_cdecl ngx_http_background_request_fail(
 /* the task of such a request, or of what it started; NULL for all others */
 ngx_str_t *ngx_http_background_request_task(ngx_http_request_t *r);
 
+/*
+ * A phase handler: nginx's own lines on such a request are not for the log
+ * when the task fails again and again.
+ */
+ngx_int_t ngx_http_background_request_quiet(ngx_http_request_t *r);
+
 
 extern ngx_module_t  ngx_http_background_request_module;
 

@@ -191,6 +191,8 @@ static ngx_int_t
 ngx_http_background_request_postconf(ngx_conf_t *cf)
 {
     ngx_uint_t                                 i;
+    ngx_http_handler_pt                       *h;
+    ngx_http_core_main_conf_t                 *cmcf;
     ngx_http_background_request_op_t         **op;
     ngx_http_background_request_conf_t       **rcf;
     ngx_http_background_request_main_conf_t   *rmcf;
@@ -214,6 +216,19 @@ ngx_http_background_request_postconf(ngx_conf_t *cf)
             return NGX_ERROR;
         }
     }
+
+    if (rmcf->requests.nelts == 0) {
+        return NGX_OK;
+    }
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    h = ngx_array_push(&cmcf->phases[NGX_HTTP_REWRITE_PHASE].handlers);
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    *h = ngx_http_background_request_quiet;
 
     return NGX_OK;
 }

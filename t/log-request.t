@@ -1,0 +1,87 @@
+#!/usr/bin/env perl
+
+# What nginx itself logs of a task's requests: with the first failures, not
+# with those that repeat.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use BackgroundLife;
+use BackgroundStatus;
+use Test::More;
+
+###############################################################################
+
+my $dir = dir();
+
+# one that is logged as "crit", one as "error", and one by way of an internal
+# redirect and a named location
+
+my %tasks = (
+    crit  => [qr/connect\(\) to unix:\S+ failed/, 'request /crit;'],
+    error => [qr/open\(\) "\S+" failed/, 'request /error count=3;'],
+    moved => [qr/connect\(\) to unix:\S+ failed/, 'request /moved;'],
+);
+
+start('', join("\n", map {
+    "background_task $_ { retry 2ms; $tasks{$_}[1] }"
+} sort keys %tasks) . <<"EOF");
+    location = /crit  { proxy_pass http://unix:$dir/nobody; }
+    location = /error { root $dir; }
+    location = /moved { try_files /none \@named; }
+    location \@named   { rewrite ^ /crit; }
+
+    location = /client { root $dir; }
+EOF
+
+poll('failures', sub {
+    !grep { $_->{cycles}{failed} < 300 } @{status()->{tasks}};
+});
+
+for (sort keys %tasks) {
+    my $n = $_ eq 'error' ? 3 : 1;
+    my $own = () = log_text() =~ /$tasks{$_}[0].*background task: "$_"/g;
+
+    is(logged(qr/background task "$_": failed: request "\/$_": unexpected status \d+/),
+        5, "$_: five lines of the task");
+    is($own, 5 * $n, "$_: nginx's own with these");
+}
+
+# another failure has them again: the reason is new, then so are the details
+
+my $before = logged(qr/background task: "error"/);
+
+put('new', '');
+chmod 0, "$dir/new" or die "chmod: $!\n";
+rename "$dir/new", "$dir/error" or die "rename: $!\n";
+
+poll('another failure', sub {
+    logged(qr/background task "error": failed: request "\/error": unexpected status 403/) >= 5;
+});
+
+cmp_ok(logged(qr/open\(\) "\S+" failed \(13: .*background task: "error"/), '>=',
+    3 * 4, 'details of another failure');
+
+unlink "$dir/error" or die "unlink: $!\n";
+
+poll('the former one again', sub {
+    logged(qr/failed \(2: .*background task: "error"/) > $before;
+});
+
+# those of clients are logged as ever
+
+for (1 .. 20) {
+    get('/client');
+}
+
+is(logged(qr/open\(\) "\S+client" failed .*client: unix:/), 20,
+    'lines on a client\'s requests');
+
+put('error.log', join '', grep { !/\[crit\].*connect\(\) to unix/ }
+                               split /^/, log_text());
+stop();
+
+done_testing();
