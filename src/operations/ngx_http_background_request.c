@@ -44,6 +44,7 @@ typedef struct {
     unsigned                              complete:1;
     unsigned                              error:1;
     unsigned                              failed:1;  /* and counted */
+    unsigned                              blocked:1; /* by a thread */
 } ngx_http_background_request_t;
 
 
@@ -142,6 +143,12 @@ static ngx_http_addr_conf_t  ngx_http_background_request_addr_conf;
 
 
 static ngx_listening_t  ngx_http_background_request_listening;
+
+
+static ngx_queue_t  ngx_http_background_request_blocked = {
+    &ngx_http_background_request_blocked,
+    &ngx_http_background_request_blocked
+};
 
 
 ngx_http_background_request_conf_t *
@@ -1272,7 +1279,7 @@ ngx_http_background_request_send_chain(ngx_connection_t *c, ngx_chain_t *in,
     ngx_http_background_request_t  *req;
 
     r = c->data;
-    req = (ngx_http_background_request_t *) r->http_connection;
+    req = (ngx_http_background_request_t *) r->main->http_connection;
 
     sent = 0;
 
@@ -1313,7 +1320,7 @@ ngx_http_background_request_handler(ngx_event_t *ev)
 
     if (c->close) {
         ngx_http_background_request_cancel(
-                         (ngx_http_background_request_t *) r->http_connection);
+                   (ngx_http_background_request_t *) r->main->http_connection);
         return;
     }
 
@@ -1412,6 +1419,10 @@ ngx_http_background_request_end(void *data)
     rs = req->requests;
 
     if (rs == NULL) {
+        if (req->blocked) {
+            ngx_queue_remove(&req->queue);
+        }
+
         return;
     }
 
@@ -1572,11 +1583,37 @@ ngx_http_background_request_cancel(ngx_http_background_request_t *req)
 
     ngx_http_run_posted_requests(c);
 
-    if (!c->destroyed && !c->write->timer_set) {
+    if (c->destroyed || req->blocked || req->requests) {
+        return;
+    }
 
-        /* a thread has a buffer of it: the worker should not exit before */
+    /* a thread has a buffer of it: the worker should not exit before */
 
+    req->blocked = 1;
+    ngx_queue_insert_tail(&ngx_http_background_request_blocked, &req->queue);
+
+    if (!c->write->timer_set) {
         ngx_add_timer(c->write, NGX_HTTP_BACKGROUND_REQUEST_BLOCKED);
+    }
+}
+
+
+void
+ngx_http_background_requests_exit(void)
+{
+    ngx_queue_t                    *q;
+    ngx_http_background_request_t  *req;
+
+    while (!ngx_queue_empty(&ngx_http_background_request_blocked)) {
+        q = ngx_queue_head(&ngx_http_background_request_blocked);
+        req = ngx_queue_data(q, ngx_http_background_request_t, queue);
+
+        ngx_queue_remove(q);
+        ngx_queue_init(q);
+
+        req->request->blocked = 0;
+
+        ngx_http_background_request_cancel(req);
     }
 }
 
@@ -1586,7 +1623,9 @@ ngx_http_background_request_task(ngx_http_request_t *r)
 {
     ngx_http_connection_t  *hc;
 
-    hc = r->http_connection;
+    /* subrequests have none */
+
+    hc = r->main->http_connection;
 
     if (hc == NULL || hc->addr_conf != &ngx_http_background_request_addr_conf)
     {

@@ -98,6 +98,8 @@ void ngx_http_background_request_default_host(
  * start   NGX_ERROR: there is no place for one more now, the result has the
  *         reason, and one failure; else the request is under way or has ended
  * cancel  ends all of them at once, without results, and forgets the event
+ * exit    in exit_process, when threads are gone: ends those that were
+ *         cancelled while a thread read a file for them
  */
 void ngx_http_background_requests_init(ngx_http_background_requests_t *rs,
     ngx_http_background_run_t *run, ngx_http_background_request_conf_t *rcf,
@@ -105,6 +107,7 @@ void ngx_http_background_requests_init(ngx_http_background_requests_t *rs,
 ngx_int_t ngx_http_background_request_start(ngx_http_background_requests_t *rs,
     ngx_http_complex_value_t *uri);
 void ngx_http_background_requests_cancel(ngx_http_background_requests_t *rs);
+void ngx_http_background_requests_exit(void);
 
 
 /* counts a failure, and names the URI where a list has many of them */

@@ -59,6 +59,8 @@ static void ngx_http_background_request_run_cancel(
     ngx_http_background_run_t *run);
 static void ngx_http_background_request_slice(ngx_event_t *ev);
 
+static void ngx_http_background_request_exit_process(ngx_cycle_t *cycle);
+
 
 static ngx_http_background_kind_t  ngx_http_background_request_kind = {
     ngx_http_background_request_run_start,   /* start */
@@ -107,7 +109,7 @@ ngx_module_t  ngx_http_background_request_module = {
     NULL,                                  /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
-    NULL,                                  /* exit process */
+    ngx_http_background_request_exit_process, /* exit process */
     NULL,                                  /* exit master */
     NGX_MODULE_V1_PADDING
 };
@@ -454,4 +456,13 @@ ngx_http_background_request_slice(ngx_event_t *ev)
 
         ngx_http_background_done(run);
     }
+}
+
+
+/* behind the module itself, which cancels what runs */
+
+static void
+ngx_http_background_request_exit_process(ngx_cycle_t *cycle)
+{
+    ngx_http_background_requests_exit();
 }
