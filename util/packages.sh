@@ -13,7 +13,8 @@ packages=(nginx nginx-dev libnginx-mod-http-ndk libnginx-mod-http-ndk-dev
           util-linux curl)
 test_packages=(perl procps libtest-nginx-perl prometheus
                python3-jsonschema python3-prometheus-client
-               chromium-headless-shell brotli zstd)
+               chromium-headless-shell brotli zstd openssl php-fpm
+               libnginx-mod-http-lua libnginx-mod-http-js)
 
 policy=/usr/sbin/policy-rc.d
 policy_mark='# temporary, of ngx_http_background_module'
