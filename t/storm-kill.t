@@ -14,7 +14,7 @@ use List::Util qw/ max /;
 use Test::More;
 use Time::HiRes qw/ sleep time /;
 
-my $rounds = rounds(20);
+my $rounds = rounds(15);
 my $threads = 3;
 
 put('page', 'x' x 20_000);
@@ -37,6 +37,27 @@ my $start = time;
 my $kills = 0;
 
 while ($kills < $rounds) {
+
+    # three workers in a row that die in the same task are what quarantines it:
+    # some cycle ends well in between
+
+    poll('cycles end well', sub {
+        my $status = watch_step();
+
+        return !@{watch_end()->{owed}}
+               && !grep { my $one = $_->{workers} eq 'one';
+                          $_->{cycles}{consecutive_failures} > $one
+                          || $one && watch_dead($_->{lease}{pid}) }
+                        @{$status->{tasks}};
+    });
+
+    my $until = time + rand 0.2;
+
+    do {
+        watch_step();
+        sleep 0.005;
+    } while (time < $until);
+
     my @workers = workers();
 
     if (@workers) {
@@ -47,13 +68,6 @@ while ($kills < $rounds) {
             $kills++;
         }
     }
-
-    my $until = time + rand 0.3;
-
-    do {
-        watch_step();
-        sleep 0.005;
-    } while (time < $until);
 }
 
 my $took = time - $start;

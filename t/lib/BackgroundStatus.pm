@@ -243,7 +243,7 @@ sub poll {
         sleep 0.02;
     }
 
-    diag(slurp('error.log'));
+    diag(join '', grep { defined } (split /^/, slurp('error.log'))[-100 .. -1]);
     diag(eval { (get('/status'))[2] } || 'no status');
     die "timed out: $name\n";
 }

@@ -15,7 +15,7 @@ use Test::More;
 use Time::HiRes qw/ sleep time /;
 
 our @EXPORT = qw/ rounds load load_end figures watch watch_step watch_died
-                  watch_end all_there in_log /;
+                  watch_dead watch_end all_there in_log /;
 
 # how many rounds: what util/storm.sh says, or the few of the test suite
 
@@ -243,6 +243,8 @@ sub watch_died {
     $dead{$pid} = 1;
     push @{$owed{$_}}, time for @all;
 }
+
+sub watch_dead { !defined $_[0] || $dead{$_[0]} }
 
 # the log tells when a new worker has a task
 
