@@ -1,0 +1,81 @@
+# The example of somebody else's kinds: a module of its own, built by its own
+# "config" and loaded beside the module under test.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use BackgroundStatus;
+use File::Basename qw/ dirname /;
+use Test::More;
+
+my $dir = dir();
+my $root = qx/cd '$FindBin::Bin\/..' && pwd/;
+chomp $root;
+
+my $name = 'ngx_http_background_example_module';
+
+# configured as the module under test was, but for modules that it does not need
+
+my ($built) = grep { /ngx_http_background_module\.so$/ }
+              split ' ', $ENV{TEST_NGINX_LOAD_MODULES} || ''
+    or die "TEST_NGINX_LOAD_MODULES has no ngx_http_background_module\n";
+
+my ($source, @arguments) = split /\n/, slurp(dirname($built) . '/inputs');
+
+@arguments = grep { /^--with-(?:compat|threads|debug|cc|ld|pcre)/ } @arguments;
+
+my $lines = () = slurp("$root/examples/kind/$name.c") =~ /\n/g;
+
+cmp_ok($lines, '<', 100, 'under 100 lines');
+
+run("cd '$source' && bash ./configure "
+    . join(' ', map { "'" . s/'/'\\''/gr . "'" } @arguments,
+           "--builddir=$dir/objs", "--add-dynamic-module=$root/examples/kind"));
+run("make -C '$source' -f '$dir/objs/Makefile' '$dir/objs/$name.so'");
+
+start(<<"EOF", '', "load_module $dir/objs/$name.so;");
+    background_task waits { interval 1h; pause 20ms; }
+    background_task looks { interval 1h; disk_space / 1; }
+    background_task full { retry 1h; disk_space / 8000000g; }
+    background_task none { retry 1h; disk_space /none 1; }
+    background_task cut { retry 1h; timeout 50ms; pause 1h; }
+EOF
+
+my %task;
+
+poll('all are over', sub {
+    %task = by_name(status());
+
+    return !grep { !$_->{last} } values %task;
+});
+
+is($task{waits}{last}{operations}, 1, 'I/O: a good one');
+cmp_ok($task{waits}{last}{wall_seconds}, '>=', 0.02, 'which took its time');
+is($task{cut}{last}{error}, 'pause "1h": timed out', 'I/O: cancelled');
+is($task{looks}{last}{operations}, 1, 'CPU: a good one');
+like($task{full}{last}{error}, qr/^disk_space "\/": less than that is free$/,
+     'CPU: failed');
+is($task{none}{last}{error}, 'disk_space "/none": '
+   . 'statvfs() failed (2: No such file or directory)', 'CPU: with a reason');
+
+stop();
+done_testing();
+
+sub run {
+    my ($command) = @_;
+
+    system("($command) > '$dir/build.log' 2>&1") == 0
+        or die "failed: $command\n" . slurp("$dir/build.log");
+}
+
+sub slurp {
+    my ($name) = @_;
+
+    open my $file, '<', $name or die "open $name: $!\n";
+    local $/;
+
+    return scalar <$file>;
+}
