@@ -32,7 +32,7 @@ EOF
 poll('reloaded', sub {
     my ($worker, @others) = workers();
 
-    return !@others && $worker != $old;
+    return $worker && !@others && $worker != $old;
 });
 
 # clients that stay; they come while the peer refuses, as new ones make nginx
@@ -64,15 +64,21 @@ local $SIG{PIPE} = 'IGNORE';
 
 my ($asked, $answered) = (0, 0);
 
-sub failed_cycles {
-    my ($n) = @_;
+sub answer_until {
+    my ($name, $function) = @_;
 
-    poll("$n cycles", sub {
+    poll($name, sub {
         $asked += @clients;
         $answered += grep { asks($_) } @clients;
 
-        return $task{connect} && $task{connect}{cycles}{failed} >= $n;
+        return $task{connect} && $function->();
     });
+}
+
+sub failed_cycles {
+    my ($n) = @_;
+
+    answer_until("$n cycles", sub { $task{connect}{cycles}{failed} >= $n });
 }
 
 failed_cycles(2);
@@ -83,7 +89,11 @@ like($task{connect}{last}{error}, qr/refused/, 'refused');
 
 listen $socket, 1 or die "listen: $!\n";
 
-failed_cycles($task{connect}{cycles}{failed} + 3);
+answer_until('it is full', sub {
+    return ($task{connect}{last}{error} || '') =~ /too few/;
+});
+
+failed_cycles($task{connect}{cycles}{failed} + 2);
 
 like($task{connect}{last}{error}, qr/^connect\ "127.0.0.1:$port":\ too\ few\ free
      \ connections,\ (?:5\d|6[0-4])\ of\ 64\ "worker_connections"

@@ -49,16 +49,17 @@ my %names = (
     'latin-1' => "caf\xe9 na\xefve \xc4\xd6\xdc",
 );
 
-# "digest "PATH": open() "PATH/NAME" failed", cut after 512 bytes: PATH's
-# length moves characters of three and four bytes over the cut
+# "digest "PATH": ...", cut after 512 bytes: the length of PATH's first part
+# moves characters of three and four bytes over the cut
 
 my %paths = map { $_ => "$dir/$_" } keys %names;
 
 for my $i (0 .. 3) {
-    $paths{"cut-3-$i"} = $paths{"cut-4-$i"} = "$dir/" . 'p' x (140 + $i);
-    $names{"cut-3-$i"} = "\xe2\x82\xac" x 80;
-    $names{"cut-4-$i"} = "\xf0\x9f\x92\xa9" x 60;
-    $paths{"cut-4-$i"} .= 'q';
+    my $start = "$dir/" . 'p' x (140 + $i);
+
+    $paths{"cut-3-$i"} = $start . ('/' . "\xe2\x82\xac" x 80) x 2;
+    $paths{"cut-4-$i"} = $start . ('/' . "\xf0\x9f\x92\xa9" x 60) x 2;
+    $names{"cut-3-$i"} = $names{"cut-4-$i"} = 'x';
 }
 
 # a name in the configuration, too
