@@ -19,6 +19,10 @@
     + offsetof(ngx_http_background_stats_t, field)
 
 
+/* the longest name of a metric, or label but the task's name, with quotes */
+#define NGX_HTTP_BACKGROUND_LABEL  128
+
+
 typedef enum {
     ngx_http_background_count = 0,        /* uint64_t */
     ngx_http_background_gauge,            /* ngx_uint_t */
@@ -60,9 +64,13 @@ static void ngx_http_background_metrics_pool(
 static void ngx_http_background_metrics_tasks(
     ngx_http_background_metrics_t *m,
     const ngx_http_background_metric_t *metric);
+static void ngx_http_background_metrics_label(
+    ngx_http_background_writer_t *w, const ngx_str_t *before,
+    ngx_http_background_view_t *view, const ngx_str_t *after);
 static void ngx_http_background_metrics_durations(
     ngx_http_background_metrics_t *m);
-static void ngx_http_background_metrics_bound(u_char *buf, ngx_msec_t bound);
+static u_char *ngx_http_background_metrics_bound(u_char *buf,
+    ngx_msec_t bound);
 static void ngx_http_background_metrics_family(
     ngx_http_background_metrics_t *m, const char *family, const char *type,
     const char *help);
@@ -155,6 +163,17 @@ static const ngx_http_background_metric_t  ngx_http_background_metric[] = {
 
     { NULL, NULL, NULL, 0, ngx_http_background_count, 0 }
 };
+
+
+static const ngx_str_t  ngx_http_background_bucket =
+    ngx_string("nginx_background_cycle_duration_seconds_bucket{task=\"");
+static const ngx_str_t  ngx_http_background_sum =
+    ngx_string("nginx_background_cycle_duration_seconds_sum{task=\"");
+static const ngx_str_t  ngx_http_background_number =
+    ngx_string("nginx_background_cycle_duration_seconds_count{task=\"");
+static const ngx_str_t  ngx_http_background_inf =
+    ngx_string("\",le=\"+Inf\"} ");
+static const ngx_str_t  ngx_http_background_end = ngx_string("\"} ");
 
 
 static void
@@ -267,11 +286,24 @@ static void
 ngx_http_background_metrics_tasks(ngx_http_background_metrics_t *m,
     const ngx_http_background_metric_t *metric)
 {
+    u_char                        *p, buf[NGX_HTTP_BACKGROUND_LABEL];
+    ngx_str_t                      before, after;
     ngx_uint_t                     i;
     ngx_http_background_view_t    *view;
     ngx_http_background_writer_t  *w;
 
     w = m->writer;
+
+    before.data = buf;
+    p = ngx_slprintf(buf, buf + sizeof(buf), "nginx_background_%s%s{task=\"",
+                     metric->family, metric->counter ? "_total" : "");
+    before.len = p - buf;
+
+    after.data = p;
+    p = ngx_slprintf(p, buf + sizeof(buf), metric->result
+                                           ? "\",result=\"%s\"} " : "\"} ",
+                     metric->result);
+    after.len = p - after.data;
 
     for (i = 0; i < m->status->ntasks; i++) {
         view = &m->status->tasks[i];
@@ -282,16 +314,36 @@ ngx_http_background_metrics_tasks(ngx_http_background_metrics_t *m,
             continue;
         }
 
-        ngx_http_background_write(w, metric->result
-                                     ? "nginx_background_%s%s{task=\"%V\","
-                                       "result=\"%s\"}"
-                                     : "nginx_background_%s%s{task=\"%V\"}",
-                                  metric->family,
-                                  metric->counter ? "_total" : "",
-                                  &view->task->zone.name, metric->result);
-
+        ngx_http_background_metrics_label(w, &before, view, &after);
         ngx_http_background_metrics_value(w, view, metric);
     }
+}
+
+
+/* copies, which is much faster than a format: there are many of them */
+
+static void
+ngx_http_background_metrics_label(ngx_http_background_writer_t *w,
+    const ngx_str_t *before, ngx_http_background_view_t *view,
+    const ngx_str_t *after)
+{
+    u_char     *p;
+    ngx_buf_t  *b;
+    ngx_str_t  *name;
+
+    name = &view->task->zone.name;
+
+    b = ngx_http_background_reserve(w, before->len + name->len + after->len);
+    if (b == NULL) {
+        return;
+    }
+
+    p = ngx_cpymem(b->last, before->data, before->len);
+    p = ngx_cpymem(p, name->data, name->len);
+    p = ngx_cpymem(p, after->data, after->len);
+
+    w->size += p - b->last;
+    b->last = p;
 }
 
 
@@ -308,21 +360,21 @@ ngx_http_background_metrics_value(ngx_http_background_writer_t *w,
     switch (metric->value) {
 
     case ngx_http_background_count:
-        ngx_http_background_write(w, " %uL\n", *(uint64_t *) p);
+        ngx_http_background_write(w, "%uL\n", *(uint64_t *) p);
         return;
 
     case ngx_http_background_gauge:
-        ngx_http_background_write(w, " %ui\n", *(ngx_uint_t *) p);
+        ngx_http_background_write(w, "%ui\n", *(ngx_uint_t *) p);
         return;
 
     case ngx_http_background_usec:
         n = *(uint64_t *) p;
-        ngx_http_background_write(w, " %uL.%06uL\n", n / 1000000, n % 1000000);
+        ngx_http_background_write(w, "%uL.%06uL\n", n / 1000000, n % 1000000);
         return;
 
     case ngx_http_background_quarantine:
         n = (view->state == ngx_http_background_quarantined);
-        ngx_http_background_write(w, " %uL\n", n);
+        ngx_http_background_write(w, "%uL\n", n);
         return;
 
     case ngx_http_background_interval:
@@ -334,18 +386,19 @@ ngx_http_background_metrics_value(ngx_http_background_writer_t *w,
         break;
     }
 
-    ngx_http_background_write(w, " %uL.%03uL\n", n / 1000, n % 1000);
+    ngx_http_background_write(w, "%uL.%03uL\n", n / 1000, n % 1000);
 }
 
 
 static void
 ngx_http_background_metrics_durations(ngx_http_background_metrics_t *m)
 {
-    u_char                         le[NGX_HTTP_BACKGROUND_BUCKETS]
-                                     [NGX_INT_T_LEN + sizeof(".000")];
+    u_char                         buf[NGX_HTTP_BACKGROUND_BUCKETS]
+                                      [NGX_HTTP_BACKGROUND_LABEL];
     uint64_t                       n;
-    ngx_str_t                     *name;
+    ngx_str_t                      le[NGX_HTTP_BACKGROUND_BUCKETS];
     ngx_uint_t                     i, j;
+    ngx_http_background_view_t    *view;
     ngx_http_background_writer_t  *w;
     ngx_http_background_stats_t   *stats;
 
@@ -356,52 +409,57 @@ ngx_http_background_metrics_durations(ngx_http_background_metrics_t *m)
                                        "were not cancelled.");
 
     for (j = 0; j < NGX_HTTP_BACKGROUND_BUCKETS; j++) {
-        ngx_http_background_metrics_bound(le[j],
-                                          ngx_http_background_buckets[j]);
+        le[j].data = buf[j];
+        le[j].len = ngx_http_background_metrics_bound(buf[j],
+                                              ngx_http_background_buckets[j])
+                    - buf[j];
     }
 
     for (i = 0; i < m->status->ntasks; i++) {
-        name = &m->status->tasks[i].task->zone.name;
-        stats = &m->status->tasks[i].stats;
+        view = &m->status->tasks[i];
+        stats = &view->stats;
 
         for (j = 0, n = 0; j < NGX_HTTP_BACKGROUND_BUCKETS; j++) {
             n += stats->buckets[j];
 
-            ngx_http_background_write(w,
-                              "nginx_background_cycle_duration_seconds_bucket"
-                              "{task=\"%V\",le=\"%s\"} %uL\n",
-                              name, le[j], n);
+            ngx_http_background_metrics_label(w, &ngx_http_background_bucket,
+                                              view, &le[j]);
+            ngx_http_background_write(w, "%uL\n", n);
         }
 
         n += stats->buckets[j];
 
-        ngx_http_background_write(w,
-                              "nginx_background_cycle_duration_seconds_bucket"
-                              "{task=\"%V\",le=\"+Inf\"} %uL\n"
-                              "nginx_background_cycle_duration_seconds_sum"
-                              "{task=\"%V\"} %uL.%03uL\n"
-                              "nginx_background_cycle_duration_seconds_count"
-                              "{task=\"%V\"} %uL\n",
-                              name, n, name, stats->buckets_time / 1000,
-                              stats->buckets_time % 1000, name, n);
+        ngx_http_background_metrics_label(w, &ngx_http_background_bucket, view,
+                                          &ngx_http_background_inf);
+        ngx_http_background_write(w, "%uL\n", n);
+
+        ngx_http_background_metrics_label(w, &ngx_http_background_sum, view,
+                                          &ngx_http_background_end);
+        ngx_http_background_write(w, "%uL.%03uL\n",
+                                  stats->buckets_time / 1000,
+                                  stats->buckets_time % 1000);
+
+        ngx_http_background_metrics_label(w, &ngx_http_background_number, view,
+                                          &ngx_http_background_end);
+        ngx_http_background_write(w, "%uL\n", n);
     }
 }
 
 
 /* as OpenMetrics wants them: one digit behind the point, more where needed */
 
-static void
+static u_char *
 ngx_http_background_metrics_bound(u_char *buf, ngx_msec_t bound)
 {
     u_char  *p;
 
-    p = ngx_sprintf(buf, "%M.%03M", bound / 1000, bound % 1000);
+    p = ngx_sprintf(buf, "\",le=\"%M.%03M", bound / 1000, bound % 1000);
 
     while (p[-1] == '0' && p[-2] != '.') {
         p--;
     }
 
-    *p = '\0';
+    return ngx_cpymem(p, "\"} ", 3);
 }
 
 
