@@ -236,11 +236,12 @@ sub made {
 sub change {
     my ($name, $text) = @_;
 
-    put("$name", $text);
+    put('new', $text);
     our $time ||= 1_000_000_000;
     $time += 1.5;
-    utime $time, $time, "$dir/$name" or die "utime: $!";
-    chown +(getpwnam 'nobody')[2, 3], "$dir/$name" if $> == 0;
+    utime $time, $time, "$dir/new" or die "utime: $!";
+    chown +(getpwnam 'nobody')[2, 3], "$dir/new" if $> == 0;
+    rename "$dir/new", "$dir/$name" or die "rename: $!";
 }
 
 # waits for the end of a cycle that started after the call

@@ -14,7 +14,8 @@ packages=(nginx nginx-dev libnginx-mod-http-ndk libnginx-mod-http-ndk-dev
 test_packages=(perl procps libtest-nginx-perl prometheus
                python3-jsonschema python3-prometheus-client
                chromium-headless-shell brotli zstd openssl php-fpm
-               libnginx-mod-http-lua libnginx-mod-http-js)
+               libnginx-mod-http-lua libnginx-mod-http-js
+               libnginx-mod-http-brotli-static)
 
 policy=/usr/sbin/policy-rc.d
 policy_mark='# temporary, of ngx_http_background_module'

@@ -1,0 +1,75 @@
+# "compress" built without a library: its level is an error that says so.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use File::Basename qw/ dirname /;
+use File::Temp qw/ tempdir /;
+use Test::More;
+
+my ($built) = grep { /ngx_http_background_compress_module\.so$/ }
+              split ' ', $ENV{TEST_NGINX_LOAD_MODULES} || '';
+
+plan skip_all => 'no compress module' unless $built;
+
+my $objs = dirname($built);
+my ($source) = split /\n/, slurp("$objs/inputs");
+my $makefile = slurp("$objs/Makefile") =~ s/\\\n/ /gr;
+my %make = map { $makefile =~ /^$_ =\s*(.*)/m ? ($_ => $1) : () }
+           qw/ CC CFLAGS ALL_INCS /;
+
+my $src = "$FindBin::Bin/../src/operations";
+my $out = tempdir('without.XXXXXX', TMPDIR => 1, CLEANUP => 1);
+
+# the same sources, as if configure had not found them
+
+open my $names, '>', "$out/auto.h" or die "open: $!";
+print $names map { "#undef NGX_HTTP_BACKGROUND_$_\n" } qw/ BROTLI ZSTD /;
+close $names or die "close: $!";
+
+my $codec = slurp("$src/ngx_http_background_codec.c");
+$codec =~ s/(#include "ngx_http_background_codec.h"\n)/$1#include "$out\/auto.h"\n/
+    or die 'no place';
+
+open my $file, '>', "$out/codec.c" or die "open: $!";
+print $file $codec;
+close $file or die "close: $!";
+
+my $so = "$out/ngx_http_background_compress_module.so";
+
+system("cd '$source' && $make{CC} $make{CFLAGS} $make{ALL_INCS} -I'$src' -fPIC "
+       . "-shared -o '$so' '$out/codec.c' '$src/ngx_http_background_compress_list.c' "
+       . "'$src/ngx_http_background_compress_module.c' "
+       . "'$objs/ngx_http_background_compress_module_modules.c' -lz") == 0
+    or die "not built\n";
+
+$ENV{TEST_NGINX_LOAD_MODULES} =~ s/\Q$built\E/$so/;
+
+require BackgroundConf;
+BackgroundConf->import;
+
+mkdir conf_dir() . '/folder' or die "mkdir: $!";
+
+accepts('empty', 'compress folder suffix=.css gzip=6;');
+
+rejects('empty', map { ("compress folder suffix=.css gzip=6 $_->[0];"
+    => "\"$_->[0]\" in \"compress\" directive needs $_->[1], the module was "
+    . 'built without it') }
+    ['brotli=5', 'libbrotlienc'], ['zstd=3', 'libzstd']);
+
+unlike(scalar `ldd '$so'`, qr/brotli|zstd/, 'not needed');
+like(scalar `ldd '$built'`, qr/libbrotlienc.*libzstd/s, 'else it is');
+
+done_testing();
+
+sub slurp {
+    my ($name) = @_;
+
+    open my $file, '<', $name or die "open $name: $!\n";
+    local $/;
+
+    return scalar <$file>;
+}
