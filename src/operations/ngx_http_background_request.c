@@ -44,7 +44,6 @@ typedef struct {
     unsigned                              complete:1;
     unsigned                              error:1;
     unsigned                              failed:1;  /* and counted */
-    unsigned                              blocked:1; /* by a thread */
 } ngx_http_background_request_t;
 
 
@@ -108,6 +107,7 @@ static void ngx_http_background_request_cleanup(void *data);
 static void ngx_http_background_request_end(void *data);
 static ngx_uint_t ngx_http_background_request_expected(
     ngx_http_background_request_conf_t *rcf, ngx_uint_t status);
+static void ngx_http_background_request_cancel_slice(ngx_event_t *ev);
 static void ngx_http_background_request_cancel(
     ngx_http_background_request_t *req);
 
@@ -145,10 +145,21 @@ static ngx_http_addr_conf_t  ngx_http_background_request_addr_conf;
 static ngx_listening_t  ngx_http_background_request_listening;
 
 
+/* requests that were cancelled: to be torn down; waiting for a thread */
+
+static ngx_queue_t  ngx_http_background_request_cancelled = {
+    &ngx_http_background_request_cancelled,
+    &ngx_http_background_request_cancelled
+};
+
+
 static ngx_queue_t  ngx_http_background_request_blocked = {
     &ngx_http_background_request_blocked,
     &ngx_http_background_request_blocked
 };
+
+
+static ngx_event_t  ngx_http_background_request_cancel_event;
 
 
 ngx_http_background_request_conf_t *
@@ -1416,17 +1427,14 @@ ngx_http_background_request_end(void *data)
     ngx_http_background_result_t    *result;
     ngx_http_background_requests_t  *rs;
 
+    ngx_queue_remove(&req->queue);
+
     rs = req->requests;
 
     if (rs == NULL) {
-        if (req->blocked) {
-            ngx_queue_remove(&req->queue);
-        }
-
         return;
     }
 
-    ngx_queue_remove(&req->queue);
     rs->nactive--;
 
     ngx_post_event(&rs->event, &ngx_posted_next_events);
@@ -1536,21 +1544,16 @@ ngx_http_background_request_fail(ngx_http_background_requests_t *rs,
 }
 
 
+/*
+ * The run is not touched any more, but many requests take their time to be
+ * torn down: others' events come between, unless the worker is to exit.
+ */
+
 void
 ngx_http_background_requests_cancel(ngx_http_background_requests_t *rs)
 {
     ngx_queue_t                    *q;
     ngx_http_background_request_t  *req;
-
-    while (!ngx_queue_empty(&rs->active)) {
-        q = ngx_queue_head(&rs->active);
-        req = ngx_queue_data(q, ngx_http_background_request_t, queue);
-
-        ngx_queue_remove(q);
-        req->requests = NULL;
-
-        ngx_http_background_request_cancel(req);
-    }
 
     if (rs->event.posted) {
         ngx_delete_posted_event(&rs->event);
@@ -1558,6 +1561,51 @@ ngx_http_background_requests_cancel(ngx_http_background_requests_t *rs)
 
     if (rs->event.timer_set) {
         ngx_del_timer(&rs->event);
+    }
+
+    for (q = ngx_queue_head(&rs->active);
+         q != ngx_queue_sentinel(&rs->active);
+         q = ngx_queue_next(q))
+    {
+        req = ngx_queue_data(q, ngx_http_background_request_t, queue);
+        req->requests = NULL;
+    }
+
+    if (!ngx_queue_empty(&rs->active)) {
+        ngx_queue_add(&ngx_http_background_request_cancelled, &rs->active);
+        ngx_queue_init(&rs->active);
+    }
+
+    ngx_http_background_request_cancel_slice(
+                                    &ngx_http_background_request_cancel_event);
+}
+
+
+static void
+ngx_http_background_request_cancel_slice(ngx_event_t *ev)
+{
+    ngx_uint_t                      n;
+    ngx_queue_t                    *q, *cancelled;
+    ngx_http_background_request_t  *req;
+
+    cancelled = &ngx_http_background_request_cancelled;
+
+    for (n = 0; !ngx_queue_empty(cancelled); n++) {
+
+        if (n == NGX_HTTP_BACKGROUND_REQUEST_SLICE
+            && !ngx_exiting && !ngx_quit && !ngx_terminate)
+        {
+            ev->handler = ngx_http_background_request_cancel_slice;
+            ev->log = ngx_cycle->log;
+
+            ngx_post_event(ev, &ngx_posted_next_events);
+            return;
+        }
+
+        q = ngx_queue_head(cancelled);
+        req = ngx_queue_data(q, ngx_http_background_request_t, queue);
+
+        ngx_http_background_request_cancel(req);
     }
 }
 
@@ -1571,6 +1619,12 @@ ngx_http_background_request_cancel(ngx_http_background_request_t *req)
     c = req->connection;
     r = req->request;
 
+    if (req->requests == NULL) {
+        ngx_queue_remove(&req->queue);
+        ngx_queue_insert_tail(&ngx_http_background_request_blocked,
+                              &req->queue);
+    }
+
     r->count++;
 
     /* unlike other codes this one can't be answered by "post_action" */
@@ -1583,16 +1637,10 @@ ngx_http_background_request_cancel(ngx_http_background_request_t *req)
 
     ngx_http_run_posted_requests(c);
 
-    if (c->destroyed || req->blocked || req->requests) {
-        return;
-    }
+    if (!c->destroyed && !c->write->timer_set) {
 
-    /* a thread has a buffer of it: the worker should not exit before */
+        /* a thread has a buffer of it: the worker should not exit before */
 
-    req->blocked = 1;
-    ngx_queue_insert_tail(&ngx_http_background_request_blocked, &req->queue);
-
-    if (!c->write->timer_set) {
         ngx_add_timer(c->write, NGX_HTTP_BACKGROUND_REQUEST_BLOCKED);
     }
 }
@@ -1601,15 +1649,20 @@ ngx_http_background_request_cancel(ngx_http_background_request_t *req)
 void
 ngx_http_background_requests_exit(void)
 {
-    ngx_queue_t                    *q;
+    ngx_queue_t                    *q, blocked;
     ngx_http_background_request_t  *req;
 
-    while (!ngx_queue_empty(&ngx_http_background_request_blocked)) {
-        q = ngx_queue_head(&ngx_http_background_request_blocked);
-        req = ngx_queue_data(q, ngx_http_background_request_t, queue);
+    ngx_queue_init(&blocked);
 
-        ngx_queue_remove(q);
-        ngx_queue_init(q);
+    ngx_queue_add(&blocked, &ngx_http_background_request_cancelled);
+    ngx_queue_init(&ngx_http_background_request_cancelled);
+
+    ngx_queue_add(&blocked, &ngx_http_background_request_blocked);
+    ngx_queue_init(&ngx_http_background_request_blocked);
+
+    while (!ngx_queue_empty(&blocked)) {
+        q = ngx_queue_head(&blocked);
+        req = ngx_queue_data(q, ngx_http_background_request_t, queue);
 
         req->request->blocked = 0;
 
@@ -1646,7 +1699,7 @@ ngx_http_background_request_quiet(ngx_http_request_t *r)
         return NGX_DECLINED;
     }
 
-    req = (ngx_http_background_request_t *) r->http_connection;
+    req = (ngx_http_background_request_t *) r->main->http_connection;
     log = r->connection->log;
 
     /* each location has set the level anew; "debug" shows all */

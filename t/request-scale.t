@@ -1,0 +1,151 @@
+# 10,000 requests in one cycle, answered at once, and 10,000 that are under way
+# at the same time, in one worker, which answers meanwhile; a list of 1,000,000
+# URIs takes no memory.  "prove -v" shows how long answers took.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use BackgroundLife;
+use BackgroundStatus;
+use Test::More;
+use Time::HiRes qw/ time /;
+
+my $files = 11000;
+my $limit = `sh -c 'ulimit -Hn'`;
+chomp $limit;
+
+plan skip_all => "no more than $limit open files are allowed"
+    if $> != 0 && $limit ne 'unlimited' && $limit < $files;
+
+my $dir = dir();
+my $allowed = $ENV{BACKGROUND_ASAN} ? 100_000 : 2_000;
+
+put('list', join '', map { "/n/$_\n" } 1 .. 1_000_000);
+
+start('', '', "worker_processes 1; worker_rlimit_nofile $files;");
+
+my $old = poll('a worker', sub { (workers())[0] });
+my $none = "events {\n}\nhttp {\n";
+
+my $server = <<"EOF_SERVER";
+events { worker_connections $files; }
+http {
+    limit_req_zone \$nginx_version zone=hold:1m rate=1r/s;
+    server {
+        listen unix:$dir/other;
+        # tasks
+        location / { return 204; }
+        location = /hold {
+            limit_req zone=hold burst=1000000;
+            try_files /nothing =204;
+        }
+    }
+EOF_SERVER
+
+my $worker;
+my %task;
+
+# at once
+
+reload($none, $server =~ s/# tasks/background_task quick {
+    interval 10ms; request \/ count=10000; }/r);
+
+my $n = watch('10,000 answered at once', sub {
+    $task{quick} && $task{quick}{cycles}{completed} >= 5
+});
+
+cmp_ok($n, '>=', 5, 'answers while they run');
+is($task{quick}{last}{operations}, 10_000, '10,000 in a cycle');
+is($task{quick}{cycles}{failed}, 0, 'none failed');
+
+# at the same time
+
+reload('background_task quick {
+    interval 10ms; request / count=10000;',
+       'background_task held { retry 1h; timeout 30s;
+    request /hold count=10000;');
+
+my $most = 0;
+
+$n = watch('starting', sub { ($most = fds($worker)) >= 10_000 });
+cmp_ok($n, '>=', 5, 'answers while they start');
+cmp_ok($most, '>=', 10_000, 'all at the same time');
+
+note(sprintf '%d KB for each', rss($worker) / 10_000);
+
+$n = watch('waiting', sub { fds($worker) < 10_000 });
+watch('cancelled', sub { $task{held}{last} });
+is($task{held}{last}{operations}, 10_000, 'all are counted');
+like($task{held}{last}{error}, qr/^request "\/hold": timed out$/, 'timed out');
+poll('no descriptor is left', sub { fds($worker) < 50 });
+
+# a long list
+
+reload('background_task held { retry 1h; timeout 30s;
+    request /hold count=10000;',
+       'background_task list { timeout 1h; requests list concurrency=100;');
+
+my $before = rss($worker);
+
+$n = watch('list', sub {
+    my $progress = $task{list}{progress};
+    return $progress && $progress->{done} > 0.1 * $progress->{total}
+           || $task{list}{last};
+});
+
+cmp_ok(rss($worker) - $before, '<', $allowed, 'memory');
+cmp_ok($n, '>=', 5, 'answers while it runs');
+
+stop();
+done_testing();
+
+sub reload {
+    my ($from, $to) = @_;
+
+    reconfigure($from, $to);
+
+    poll('another worker', sub {
+        my @workers = workers();
+
+        return @workers == 1 && ($worker = $workers[0]) != $old;
+    });
+
+    $old = $worker;
+    %task = by_name(status());
+}
+
+# asks for the status until that is true; returns how often
+
+sub watch {
+    my ($name, $done) = @_;
+
+    my ($end, @took) = (time + 120);
+
+    until ($done->()) {
+        die "timed out: $name\n" if time > $end;
+
+        my $started = time;
+        %task = by_name(status());
+        push @took, time - $started;
+    }
+
+    @took = sort { $a <=> $b } @took;
+
+    note(sprintf '%s: %d answers, half of them in %.1f ms, 99 %% in %.1f ms, '
+         . 'the slowest in %.1f ms', $name, scalar @took,
+         map { 1000 * $took[$_ * $#took] } 0.5, 0.99, 1) if @took;
+
+    return scalar @took;
+}
+
+sub fds { scalar(my @fds = glob "/proc/$_[0]/fd/*") }
+
+sub rss {
+    open my $file, '<', "/proc/$_[0]/status" or return 0;
+    local $/;
+
+    return <$file> =~ /^VmRSS:\s*(\d+)/m ? $1 : 0;
+}
