@@ -85,7 +85,8 @@ my $tasks = join "\n",
 
 $tasks =~ s/interval 1h; request \/kept/interval 5ms; request \/kept/;
 
-my $verify = 'proxy_ssl_verify on; proxy_ssl_server_name on; '
+my $verify = 'proxy_ssl_verify on; proxy_ssl_session_reuse off; '
+             . 'proxy_ssl_server_name on; '
              . 'proxy_ssl_trusted_certificate';
 
 start(<<"EOF_HTTP", <<"EOF_SERVER");
