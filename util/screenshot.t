@@ -69,10 +69,10 @@ unlink "$dir/up/api";
 poll('a task fails', sub { status()->{status} eq 'degraded' });
 sleep 12;
 
-shoot("$FindBin::Bin/../doc/status.png", 'light', 1180, 780);
+shoot("$FindBin::Bin/../doc/status.png", 'light', 1180);
 
 if (my $shots = $ENV{BACKGROUND_SHOTS}) {
-    shoot("$shots/dark.png", 'dark', 1180, 780);
+    shoot("$shots/dark.png", 'dark', 1180);
     shoot("$shots/phone.png", 'light', 390, 1400);
     shoot("$shots/phone-dark.png", 'dark', 390, 1400);
 }
@@ -86,11 +86,13 @@ done_testing();
 sub shoot {
     my ($name, $scheme, $width, $height) = @_;
 
-    browser()->size($width, $height);
+    browser()->size($width, $height || 600);
     browser()->media('prefers-color-scheme' => $scheme);
     visit('/page');
     wait_for('(p => p && p.value > 0.4 * p.max && p.value < 0.8 * p.max)'
         . '(document.querySelector("progress[value]"))');
+    browser()->size($width, js('document.documentElement.scrollHeight'))
+        unless $height;
     sleep 1.2;
     browser()->screenshot($name);
 
