@@ -22,7 +22,8 @@
 
 
 typedef u_char  ngx_http_background_folded_t[
-                           sizeof(" ( more since the last line)") + NGX_INT_T_LEN];
+                                     sizeof(" ( more since the last line)")
+                                     + NGX_INT_T_LEN];
 
 
 static ngx_uint_t ngx_http_background_log_fold(

@@ -34,7 +34,7 @@ typedef struct {
 } ngx_http_background_lines_t;
 
 
-/* a cycle is over; "failures" is how many have failed in a row, with this one */
+/* a cycle is over; "failures" is how many failed in a row, with this one */
 
 void ngx_http_background_log_success(ngx_http_background_lines_t *lines,
     ngx_log_t *log, ngx_str_t *task, const ngx_http_background_last_t *last);

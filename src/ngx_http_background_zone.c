@@ -1114,7 +1114,7 @@ ngx_http_background_cell_read(ngx_http_background_zone_t *zone,
 }
 
 
-/* one word: whichever of the two copies has it, it is right or was so just now */
+/* one word: whichever copy has it, it is right or was so just now */
 
 ngx_uint_t
 ngx_http_background_cell_unhealthy(ngx_http_background_cell_t *cell)

@@ -59,6 +59,23 @@ EOF
     }
 EOF2
 
+# the example, as it is but for paths and the port
+
+mkdir "$dir/$_" or die "mkdir: $!\n" for qw{ example example/logs };
+
+my $example = slurp_file("$FindBin::Bin/../nginx.conf.example");
+my $load = join '', map { "load_module $_;\n" }
+    split ' ', $ENV{TEST_NGINX_LOAD_MODULES} || '';
+
+$example =~ s/^load_module \S+;\n//mg;
+$example =~ s/127\.0\.0\.1:8080/'127.0.0.1:' . ($port + 2)/e
+    or die "no address in the example\n";
+put('example/nginx.conf', "${load}daemon off;\n$example");
+
+my @children = (run('example.out', $ENV{TEST_NGINX_BINARY} || 'nginx',
+                    '-p', "$dir/example/", '-c', 'nginx.conf',
+                    '-e', 'logs/error.log'));
+
 put('prometheus.yml', <<"EOF");
 global:
   scrape_interval: 250ms
@@ -75,28 +92,24 @@ scrape_configs:
   metrics_path: /text
   static_configs:
   - targets: ['127.0.0.1:$port']
+- job_name: example
+  static_configs:
+  - targets: ['127.0.0.1:${\ ($port + 2) }']
 EOF
 
-my $prometheus = fork;
-defined $prometheus or die "fork: $!\n";
+my $prometheus = run('prometheus.log', 'prometheus',
+    "--config.file=$dir/prometheus.yml", "--storage.tsdb.path=$dir/data",
+    '--web.listen-address=127.0.0.1:' . ($port + 1));
 
-if ($prometheus == 0) {
-    open STDOUT, '>', "$dir/prometheus.log" or POSIX::_exit(1);
-    open STDERR, '>&', \*STDOUT or POSIX::_exit(1);
-    exec 'prometheus', "--config.file=$dir/prometheus.yml",
-        "--storage.tsdb.path=$dir/data",
-        '--web.listen-address=127.0.0.1:' . ($port + 1)
-        or POSIX::_exit(1);
-}
+push @children, $prometheus;
 
 my $test = $$;
 
 END {
-    if ($prometheus && $$ == $test) {
+    if (@children && $$ == $test) {
         my $status = $?;
 
-        kill 'KILL', $prometheus;
-        waitpid $prometheus, 0;
+        stop_children();
         $? = $status;
     }
 }
@@ -168,10 +181,14 @@ SKIP: {
     ok($alert, 'an alert of the failing task');
 }
 
-kill 'TERM', $prometheus;
-waitpid $prometheus, 0;
-undef $prometheus;
+# the example
 
+cmp_ok(ask('the example', 'nginx_background_cycles_total{job="example",'
+           . 'task="io_cycle",result="success"} > 0'), '>=', 1, 'the example');
+is(ask('its versions', 'nginx_background_info{job="example",version="'
+       . status()->{version} . '"}'), 1, 'its versions');
+
+stop_children();
 stop();
 
 done_testing();
@@ -210,10 +227,35 @@ sub status_of {
     return $task{$name};
 }
 
-sub slurp {
+sub run {
+    my ($out, @command) = @_;
+    my $pid = fork;
+
+    defined $pid or die "fork: $!\n";
+
+    if ($pid == 0) {
+        setpgrp;
+        open STDOUT, '>', "$dir/$out" or POSIX::_exit(1);
+        open STDERR, '>&', \*STDOUT or POSIX::_exit(1);
+        exec @command or POSIX::_exit(1);
+    }
+
+    return $pid;
+}
+
+sub stop_children {
+    for (splice @children) {
+        kill 'KILL', -$_;
+        waitpid $_, 0;
+    }
+}
+
+sub slurp { slurp_file("$dir/$_[0]") }
+
+sub slurp_file {
     my ($name) = @_;
 
-    open my $file, '<', "$dir/$name" or return '';
+    open my $file, '<', $name or return '';
     local $/;
 
     return scalar(<$file>) // '';
