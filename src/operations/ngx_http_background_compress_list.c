@@ -467,8 +467,9 @@ ngx_http_background_list_examine(ngx_http_background_list_t *list,
 
         } else {
             ngx_log_error(NGX_LOG_INFO, run->log, 0,
-                          "background: removed \"%V\", its source is gone or "
-                          "has changed", &target.path);
+                          "background task \"%V\": removed \"%V\", its "
+                          "source is gone or has changed",
+                          run->task, &target.path);
             stamp = NULL;
         }
     }
@@ -821,7 +822,8 @@ failed:
 
     if (size >= 0 && ftruncate(list->fd, size) == -1) {
         ngx_log_error(NGX_LOG_WARN, run->log, ngx_errno,
-                      "background: ftruncate() of a list failed");
+                      "background task \"%V\": ftruncate() of a list failed",
+                      run->task);
     }
 
     ngx_http_background_list_fail(list, run, &ngx_http_background_list_name,
