@@ -99,10 +99,10 @@ typedef struct {
  *
  * begin   on a pool thread, before any work: makes what they share, run->ctx.
  *         If it failed or was cancelled, there is no work.
- * work    on as many threads as the budget grants, at most "background_threads",
- *         at the same time.  Each has a run of its own, with the same conf and
- *         ctx.  It returns when there is nothing left to hand out, then those
- *         that have not started yet will not be.
+ * work    on as many threads as the budget grants, at most
+ *         "background_threads", at the same time.  Each has a run of its own,
+ *         with the same conf and ctx.  It returns when there is nothing left
+ *         to hand out, then those that have not started yet will not be.
  * finish  optional; on a pool thread, when all work has returned, if begin was
  *         called.  With the run that begin had.  A process that exits at once
  *         may leave it out: what must not be left behind then is for clean-ups

@@ -112,8 +112,9 @@ ngx_int_t ngx_http_background_pool_add_blocking(ngx_conf_t *cf,
  * post    the job's handler is called on the event loop when it is over; on
  *         NGX_ERROR it is not, and the run's result has the reason
  * continue
- *         in a job's handler, for that job or one that shares its run: the same,
- *         but with the slot that the first had; on NGX_ERROR, no threads are left
+ *         in a job's handler, for that job or one that shares its run: as post,
+ *         but with the slot that the first had; on NGX_ERROR, no threads are
+ *         left
  * cancel  NGX_OK: the job will not run, nor its handler be called;
  *         NGX_AGAIN: it was told to stop and its handler will be called soon
  * stop    in exit_process, when the threads are gone: calls the handlers of

@@ -211,7 +211,7 @@ ngx_http_background_call_open(ngx_conf_t *cf, ngx_str_t *path)
         return NULL;
     }
 
-    /* what is not there is for dlopen() to tell, what is no file may block it */
+    /* what is missing is for dlopen() to tell, what is no file may block it */
 
     ngx_memzero(&fi, sizeof(ngx_file_info_t));
 

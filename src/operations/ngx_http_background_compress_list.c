@@ -670,7 +670,7 @@ ngx_http_background_list_open(ngx_http_background_list_t *list,
 }
 
 
-/* of the file that has the name now: another process may have written it anew */
+/* of the file that has the name now: another process may have written it */
 
 static ngx_int_t
 ngx_http_background_list_lock(ngx_http_background_list_t *list,
