@@ -38,7 +38,8 @@ $http =~ s{/srv /var/www}{$dir/tree};
 $http =~ s/.*usage\.so.*\n// unless $cpp;
 
 start($http . "background_task none { call $dir/lines.so count_lines /none; }"
-      . ($cpp ? "background_task throws { call $dir/usage.so disk_usage /none; }"
+      . ($cpp && !$ENV{BACKGROUND_ASAN}
+              ? "background_task throws { call $dir/usage.so disk_usage /none; }"
               : ''));
 
 my %task;
@@ -59,6 +60,10 @@ SKIP: {
     skip 'no C++ compiler', 2 unless $cpp;
 
     is($task{usage}{last}{bytes}, 1024, 'C++: bytes');
+    # which looks for the run-time library of C++ when nginx starts
+    skip 'exceptions do not work with AddressSanitizer', 1
+        if $ENV{BACKGROUND_ASAN};
+
     like($task{throws}{last}{error},
          qr{^call "$dir/usage.so": disk_usage\(\): .*No such file}, 'C++: failure');
 }

@@ -19,7 +19,7 @@ build_library("$dir/test.so", source())
 
 start(<<"EOF", '', 'worker_processes 1;');
     background_threads 2;
-    background_task late { retry 1h; timeout 50ms; call test.so stubborn $dir/late; }
+    background_task late { interval 1h; retry 10ms; timeout 200ms; call test.so stubborn $dir/late; }
     background_task stubborn { call test.so stubborn $dir/stubborn; }
 EOF
 
@@ -32,13 +32,18 @@ sub running {
 }
 
 poll('both run', sub { running('late') && running('stubborn') });
-poll('it is late', sub { running('late') > 0 && $task{late}{running_seconds} > 0.2 });
+poll('it is late', sub {
+    running('late') && $task{late}{running_seconds} > 0.5
+});
+
+my $failed = $task{late}{cycles}{failed};
 
 put('late', '');
-poll('it is over', sub { !running('late') });
+poll('it is over', sub { running('late'), $task{late}{cycles}{completed} });
 
-is($task{late}{last}{error}, 'call "test.so": timed out', 'late: failed');
-is(logged(qr/"late": stubborn\(\): version one is done/), 1, 'late: done');
+is($task{late}{cycles}{failed}, $failed + 1, 'late: failed, then not late');
+is($task{late}{last_failure}{error}, 'call "test.so": timed out', 'why');
+is(logged(qr/"late": stubborn\(\): version one is done/), 2, 'late: done');
 
 my ($old) = workers();
 
