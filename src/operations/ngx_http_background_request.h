@@ -79,6 +79,11 @@ typedef struct {
  *            when all has been read
  *
  * Errors have been logged.
+ *
+ * For each request:
+ *
+ * parse_uri  sets all that a request has of its URI
+ * expected   whether a status is one of those that succeed
  */
 ngx_http_background_request_conf_t *ngx_http_background_request_create_conf(
     ngx_conf_t *cf);
@@ -88,6 +93,10 @@ ngx_int_t ngx_http_background_request_uri(ngx_conf_t *cf, ngx_str_t *uri,
     ngx_http_complex_value_t *cv);
 void ngx_http_background_request_default_host(
     ngx_http_background_request_conf_t *rcf);
+ngx_int_t ngx_http_background_request_parse_uri(ngx_http_request_t *r,
+    ngx_str_t *uri, ngx_uint_t merge_slashes);
+ngx_uint_t ngx_http_background_request_expected(
+    ngx_http_background_request_conf_t *rcf, ngx_uint_t status);
 
 
 /*

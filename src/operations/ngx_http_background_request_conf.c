@@ -1,0 +1,563 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+/* The parameters that "request" and "requests" have in common. */
+
+
+#include "ngx_http_background_request.h"
+
+
+typedef struct {
+    ngx_uint_t                            min;
+    ngx_uint_t                            max;
+} ngx_http_background_status_range_t;
+
+
+static ngx_int_t ngx_http_background_request_method(ngx_conf_t *cf,
+    ngx_str_t *param, ngx_str_t *name, ngx_http_background_request_conf_t *rcf);
+static ngx_int_t ngx_http_background_request_header(ngx_conf_t *cf,
+    ngx_str_t *param, ngx_str_t *header,
+    ngx_http_background_request_conf_t *rcf);
+static ngx_int_t ngx_http_background_request_header_name(ngx_str_t *name);
+static ngx_int_t ngx_http_background_request_body(ngx_conf_t *cf,
+    ngx_str_t *param, ngx_str_t *body,
+    ngx_http_background_request_conf_t *rcf);
+static ngx_int_t ngx_http_background_request_status(ngx_conf_t *cf,
+    ngx_str_t *param, ngx_str_t *statuses,
+    ngx_http_background_request_conf_t *rcf);
+static ngx_int_t ngx_http_background_request_range(ngx_str_t *s,
+    ngx_http_background_status_range_t *range);
+static ngx_int_t ngx_http_background_request_compile(ngx_conf_t *cf,
+    ngx_str_t *value, ngx_http_complex_value_t *cv);
+
+
+static ngx_str_t  ngx_http_background_methods[] = {
+    ngx_string("GET"), ngx_string("HEAD"), ngx_string("POST"),
+    ngx_string("PUT"), ngx_string("DELETE"), ngx_string("MKCOL"),
+    ngx_string("COPY"), ngx_string("MOVE"), ngx_string("OPTIONS"),
+    ngx_string("PROPFIND"), ngx_string("PROPPATCH"), ngx_string("LOCK"),
+    ngx_string("UNLOCK"), ngx_string("PATCH"), ngx_null_string
+};
+
+
+static ngx_uint_t  ngx_http_background_method_bits[] = {
+    NGX_HTTP_GET, NGX_HTTP_HEAD, NGX_HTTP_POST,
+    NGX_HTTP_PUT, NGX_HTTP_DELETE, NGX_HTTP_MKCOL,
+    NGX_HTTP_COPY, NGX_HTTP_MOVE, NGX_HTTP_OPTIONS,
+    NGX_HTTP_PROPFIND, NGX_HTTP_PROPPATCH, NGX_HTTP_LOCK,
+    NGX_HTTP_UNLOCK, NGX_HTTP_PATCH
+};
+
+
+ngx_http_background_request_conf_t *
+ngx_http_background_request_create_conf(ngx_conf_t *cf)
+{
+    ngx_str_t                                *value;
+    ngx_http_background_request_conf_t       *rcf, **rcfp;
+    ngx_http_background_request_main_conf_t  *rmcf;
+
+    value = cf->args->elts;
+
+    if (cf->ctx == ngx_get_conf(cf->cycle->conf_ctx, ngx_http_module)) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" directive is allowed in a background task "
+                           "of a \"server\" only: put the task into the "
+                           "server whose locations are requested", &value[0]);
+        return NULL;
+    }
+
+    rcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_background_request_conf_t));
+    if (rcf == NULL) {
+        return NULL;
+    }
+
+    rcf->ctx = cf->ctx;
+
+    rmcf = ngx_http_conf_get_module_main_conf(cf,
+                                           ngx_http_background_request_module);
+
+    rcfp = ngx_array_push(&rmcf->requests);
+    if (rcfp == NULL) {
+        return NULL;
+    }
+
+    *rcfp = rcf;
+
+    if (ngx_array_init(&rcf->headers, cf->pool, 2,
+                       sizeof(ngx_http_background_header_t))
+        != NGX_OK)
+    {
+        return NULL;
+    }
+
+    if (ngx_array_init(&rcf->statuses, cf->pool, 2,
+                       sizeof(ngx_http_background_status_range_t))
+        != NGX_OK)
+    {
+        return NULL;
+    }
+
+    return rcf;
+}
+
+
+ngx_int_t
+ngx_http_background_request_parameter(ngx_conf_t *cf, ngx_uint_t n,
+    ngx_http_background_request_conf_t *rcf)
+{
+    u_char     *p;
+    ngx_str_t  *value, name, arg;
+    ngx_uint_t  duplicate;
+
+    value = cf->args->elts;
+
+    p = (u_char *) ngx_strchr(value[n].data, '=');
+    if (p == NULL) {
+        return NGX_DECLINED;
+    }
+
+    name.data = value[n].data;
+    name.len = p + 1 - name.data;
+
+    arg.data = p + 1;
+    arg.len = value[n].data + value[n].len - arg.data;
+
+    if (name.len == 7 && ngx_strncmp(name.data, "header=", 7) == 0) {
+        return ngx_http_background_request_header(cf, &value[n], &arg, rcf);
+    }
+
+    if (name.len == 7 && ngx_strncmp(name.data, "method=", 7) == 0) {
+        duplicate = rcf->method_name.len;
+
+    } else if (name.len == 5 && ngx_strncmp(name.data, "body=", 5) == 0) {
+        duplicate = rcf->body != NULL;
+
+    } else if (name.len == 7 && ngx_strncmp(name.data, "status=", 7) == 0) {
+        duplicate = rcf->statuses.nelts;
+
+    } else {
+        return NGX_DECLINED;
+    }
+
+    if (duplicate) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "duplicate parameter \"%V\" in \"%V\" directive",
+                           &value[n], &value[0]);
+        return NGX_ERROR;
+    }
+
+    switch (name.data[0]) {
+
+    case 'm':
+        return ngx_http_background_request_method(cf, &value[n], &arg, rcf);
+
+    case 'b':
+        return ngx_http_background_request_body(cf, &value[n], &arg, rcf);
+
+    default: /* 's' */
+        return ngx_http_background_request_status(cf, &value[n], &arg, rcf);
+    }
+}
+
+
+static ngx_int_t
+ngx_http_background_request_method(ngx_conf_t *cf, ngx_str_t *param,
+    ngx_str_t *name, ngx_http_background_request_conf_t *rcf)
+{
+    ngx_str_t   *value, *method;
+    ngx_uint_t   i;
+
+    for (i = 0; i < name->len; i++) {
+        if ((name->data[i] < 'A' || name->data[i] > 'Z')
+            && name->data[i] != '-' && name->data[i] != '_')
+        {
+            break;
+        }
+    }
+
+    if (name->len == 0 || i < name->len
+        || ngx_strcmp(name->data, "CONNECT") == 0
+        || ngx_strcmp(name->data, "TRACE") == 0)
+    {
+        value = cf->args->elts;
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid method \"%V\" in \"%V\" directive, it must "
+                           "be one of HTTP, in capital letters, but for "
+                           "\"CONNECT\" and \"TRACE\"", param, &value[0]);
+        return NGX_ERROR;
+    }
+
+    rcf->method_name = *name;
+    rcf->method = NGX_HTTP_UNKNOWN;
+
+    for (i = 0; ngx_http_background_methods[i].len; i++) {
+        method = &ngx_http_background_methods[i];
+
+        if (method->len == name->len
+            && ngx_memcmp(method->data, name->data, name->len) == 0)
+        {
+            rcf->method = ngx_http_background_method_bits[i];
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_request_header(ngx_conf_t *cf, ngx_str_t *param,
+    ngx_str_t *header, ngx_http_background_request_conf_t *rcf)
+{
+    u_char                        *p, *last;
+    ngx_str_t                     *value, name;
+    ngx_http_background_header_t  *h;
+
+    value = cf->args->elts;
+
+    last = header->data + header->len;
+    p = ngx_strlchr(header->data, last, ':');
+
+    name.data = header->data;
+    name.len = p ? (size_t) (p - header->data) : 0;
+
+    if (ngx_http_background_request_header_name(&name) != NGX_OK) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid header \"%V\" in \"%V\" directive, "
+                           "it must be \"header=NAME:VALUE\"",
+                           param, &value[0]);
+        return NGX_ERROR;
+    }
+
+    if ((name.len == 14
+         && ngx_strncasecmp(name.data, (u_char *) "Content-Length", 14) == 0)
+        || (name.len == 17
+            && ngx_strncasecmp(name.data, (u_char *) "Transfer-Encoding", 17)
+               == 0))
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "header \"%V\" in \"%V\" directive follows from "
+                           "\"body=\" and can't be given", param, &value[0]);
+        return NGX_ERROR;
+    }
+
+    if (name.len == 4
+        && ngx_strncasecmp(name.data, (u_char *) "Host", 4) == 0)
+    {
+        if (rcf->host) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "duplicate header \"%V\" in \"%V\" directive",
+                               param, &value[0]);
+            return NGX_ERROR;
+        }
+
+        h = ngx_palloc(cf->pool, sizeof(ngx_http_background_header_t));
+        rcf->host = h;
+
+    } else {
+        h = ngx_array_push(&rcf->headers);
+    }
+
+    if (h == NULL) {
+        return NGX_ERROR;
+    }
+
+    h->key = name;
+
+    h->lowcase_key = ngx_pnalloc(cf->pool, name.len);
+    if (h->lowcase_key == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_strlow(h->lowcase_key, name.data, name.len);
+
+    for (p++; p < last && (*p == ' ' || *p == '\t'); p++) { /* void */ }
+
+    header->data = p;
+    header->len = last - p;
+
+    return ngx_http_background_request_compile(cf, header, &h->value);
+}
+
+
+static ngx_int_t
+ngx_http_background_request_header_name(ngx_str_t *name)
+{
+    u_char      c;
+    ngx_uint_t  i;
+
+    for (i = 0; i < name->len; i++) {
+        c = name->data[i] | 0x20;
+
+        if ((c < 'a' || c > 'z')
+            && (name->data[i] < '0' || name->data[i] > '9')
+            && name->data[i] != '-' && name->data[i] != '_')
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return name->len ? NGX_OK : NGX_ERROR;
+}
+
+
+static ngx_int_t
+ngx_http_background_request_body(ngx_conf_t *cf, ngx_str_t *param,
+    ngx_str_t *body, ngx_http_background_request_conf_t *rcf)
+{
+    rcf->body = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
+    if (rcf->body == NULL) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_background_request_compile(cf, body, rcf->body);
+}
+
+
+static ngx_int_t
+ngx_http_background_request_status(ngx_conf_t *cf, ngx_str_t *param,
+    ngx_str_t *statuses, ngx_http_background_request_conf_t *rcf)
+{
+    u_char                              *p, *last;
+    ngx_str_t                           *value, s;
+    ngx_http_background_status_range_t  *range;
+
+    p = statuses->data;
+    last = p + statuses->len;
+
+    do {
+        s.data = p;
+
+        while (p < last && *p != ',') {
+            p++;
+        }
+
+        s.len = p - s.data;
+
+        range = ngx_array_push(&rcf->statuses);
+        if (range == NULL) {
+            return NGX_ERROR;
+        }
+
+        if (ngx_http_background_request_range(&s, range) != NGX_OK) {
+            value = cf->args->elts;
+
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "invalid status \"%V\" in \"%V\" directive, "
+                               "it must be codes or ranges from 200 to 599, "
+                               "as in \"status=200-299,404\"",
+                               param, &value[0]);
+            return NGX_ERROR;
+        }
+
+    } while (p++ < last);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_request_range(ngx_str_t *s,
+    ngx_http_background_status_range_t *range)
+{
+    ngx_int_t  min, max;
+
+    if (s->len != 3 && (s->len != 7 || s->data[3] != '-')) {
+        return NGX_ERROR;
+    }
+
+    min = ngx_atoi(s->data, 3);
+    max = ngx_atoi(s->data + s->len - 3, 3);
+
+    if (min < 200 || max > 599 || min > max) {
+        return NGX_ERROR;
+    }
+
+    range->min = min;
+    range->max = max;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_request_compile(ngx_conf_t *cf, ngx_str_t *value,
+    ngx_http_complex_value_t *cv)
+{
+    ngx_http_compile_complex_value_t  ccv;
+
+    ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
+
+    ccv.cf = cf;
+    ccv.value = value;
+    ccv.complex_value = cv;
+
+    return ngx_http_compile_complex_value(&ccv);
+}
+
+
+ngx_int_t
+ngx_http_background_request_uri(ngx_conf_t *cf, ngx_str_t *uri,
+    ngx_http_complex_value_t *cv)
+{
+    ngx_str_t           *value;
+    ngx_connection_t     c;
+    ngx_http_request_t   r;
+
+    if (ngx_http_background_request_compile(cf, uri, cv) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (cv->lengths || (uri->len > 1 && uri->data[0] == '@')) {
+        return NGX_OK;
+    }
+
+    /* the parser needs no more of a request */
+
+    ngx_memzero(&c, sizeof(ngx_connection_t));
+    ngx_memzero(&r, sizeof(ngx_http_request_t));
+
+    c.log = cf->log;
+    r.connection = &c;
+    r.pool = cf->pool;
+
+    if (ngx_http_background_request_parse_uri(&r, uri, 1) != NGX_OK) {
+        value = cf->args->elts;
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid URI \"%V\" in \"%V\" directive, it must "
+                           "begin with \"/\", or be \"@\" and the name of a "
+                           "location", uri, &value[0]);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * The first name that can be a host's.  A server's array of them is gone when
+ * the configuration has been read, the names themselves are not.
+ */
+
+void
+ngx_http_background_request_default_host(
+    ngx_http_background_request_conf_t *rcf)
+{
+    ngx_str_t                 *name;
+    ngx_uint_t                 i;
+    ngx_http_server_name_t    *sn;
+    ngx_http_core_srv_conf_t  *cscf;
+
+    cscf = rcf->ctx->srv_conf[ngx_http_core_module.ctx_index];
+
+    sn = cscf->server_names.elts;
+
+    for (i = 0; i < cscf->server_names.nelts; i++) {
+        name = &sn[i].name;
+
+#if (NGX_PCRE)
+        if (sn[i].regex) {
+            continue;
+        }
+#endif
+
+        if (name->len == 0 || (name->len == 1 && name->data[0] == '_')
+            || ngx_strlchr(name->data, name->data + name->len, '*'))
+        {
+            continue;
+        }
+
+        rcf->default_host = *name;
+
+        if (name->data[0] == '.') {
+            rcf->default_host.data++;
+            rcf->default_host.len--;
+        }
+
+        return;
+    }
+
+    ngx_str_set(&rcf->default_host, "localhost");
+}
+
+
+/* as nginx does it with what a client sent */
+
+ngx_int_t
+ngx_http_background_request_parse_uri(ngx_http_request_t *r, ngx_str_t *uri,
+    ngx_uint_t merge_slashes)
+{
+    u_char  *p, *last;
+
+    p = ngx_pnalloc(r->pool, uri->len);
+    if (p == NULL || uri->len == 0) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(p, uri->data, uri->len);
+    last = p + uri->len;
+
+    r->uri_start = p;
+    r->uri_end = last;
+
+    if (ngx_http_parse_uri(r) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    r->unparsed_uri.data = p;
+    r->unparsed_uri.len = uri->len;
+    r->valid_unparsed_uri = 1;
+
+    r->uri.data = p;
+    r->uri.len = (r->args_start ? r->args_start - 1 : last) - p;
+
+    if (r->complex_uri || r->quoted_uri) {
+        r->uri.data = ngx_pnalloc(r->pool, r->uri.len);
+        if (r->uri.data == NULL) {
+            return NGX_ERROR;
+        }
+
+        if (ngx_http_parse_complex_uri(r, merge_slashes) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    if (r->uri_ext) {
+        r->exten.data = r->uri_ext;
+        r->exten.len = (r->args_start ? r->args_start - 1 : last) - r->uri_ext;
+    }
+
+    if (r->args_start && last > r->args_start) {
+        r->args.data = r->args_start;
+        r->args.len = last - r->args_start;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_http_background_request_expected(ngx_http_background_request_conf_t *rcf,
+    ngx_uint_t status)
+{
+    ngx_uint_t                           i;
+    ngx_http_background_status_range_t  *range;
+
+    if (rcf->statuses.nelts == 0) {
+        return status >= 200 && status <= 399;
+    }
+
+    range = rcf->statuses.elts;
+
+    for (i = 0; i < rcf->statuses.nelts; i++) {
+        if (status >= range[i].min && status <= range[i].max) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
