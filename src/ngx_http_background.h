@@ -35,6 +35,9 @@
 /* the longest failure text, in bytes; what is longer is cut */
 #define NGX_HTTP_BACKGROUND_ERROR_LEN  512
 
+/* the same of a message */
+#define NGX_HTTP_BACKGROUND_MESSAGE_LEN  128
+
 
 /* what a run did; the kind fills it in, it starts as zeroes */
 
@@ -49,6 +52,8 @@ typedef struct {
                                      waited, in milliseconds */
     size_t        error_len;
     u_char        error[NGX_HTTP_BACKGROUND_ERROR_LEN];
+    size_t        message_len;
+    u_char        message[NGX_HTTP_BACKGROUND_MESSAGE_LEN];
 } ngx_http_background_result_t;
 
 
@@ -148,6 +153,15 @@ void ngx_http_background_done(ngx_http_background_run_t *run);
  */
 void ngx_cdecl ngx_http_background_fail(ngx_http_background_result_t *result,
     ngx_err_t err, const char *fmt, ...);
+
+
+/*
+ * Keeps a text, a format of ngx_sprintf(), that the status shows with the
+ * cycle's result; the last one stays.  The result must be in use by one thread
+ * only.
+ */
+void ngx_cdecl ngx_http_background_message(
+    ngx_http_background_result_t *result, const char *fmt, ...);
 
 
 /*

@@ -972,6 +972,11 @@ ngx_http_background_cycle_gather(ngx_http_background_runner_t *r,
             cancelled = 1;
         }
 
+        if (result->message_len) {
+            last->message_len = result->message_len;
+            ngx_memcpy(last->message, result->message, result->message_len);
+        }
+
         if (result->failed && p == error->data) {
             p = ngx_slprintf(p, end, "%V: %*s",
                              &r->runs[i].operation->title,
@@ -1135,6 +1140,23 @@ ngx_http_background_fail(ngx_http_background_result_t *result, ngx_err_t err,
     }
 
     result->error_len = p - result->error;
+}
+
+
+void ngx_cdecl
+ngx_http_background_message(ngx_http_background_result_t *result,
+    const char *fmt, ...)
+{
+    u_char   *p;
+    va_list   args;
+
+    va_start(args, fmt);
+    p = ngx_vslprintf(result->message,
+                      result->message + NGX_HTTP_BACKGROUND_MESSAGE_LEN,
+                      fmt, args);
+    va_end(args);
+
+    result->message_len = p - result->message;
 }
 
 

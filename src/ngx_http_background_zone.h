@@ -59,6 +59,8 @@ typedef struct {
     uint64_t    cpu_usec;
     uint64_t    wall_time;
     ngx_uint_t  success;
+    size_t      message_len;
+    u_char      message[NGX_HTTP_BACKGROUND_MESSAGE_LEN];
 } ngx_http_background_last_t;
 
 

@@ -57,6 +57,11 @@ is(said('none', 'echo(): none: 0 arguments'), 1, 'no arguments');
 is($task{echo}{cycles}{completed}, 1, 'a good cycle');
 is($task{echo}{last}{operations}, 1, 'one operation');
 
+like($task{echo}{last}{message}, qr/^3 is "\x{e9}"\s?$/,
+     'the last message is in the status');
+ok(!exists $task{items}{last}{message}, 'where there is one');
+is($task{verbose}{last}{message}, 'x' x 128, 'its beginning');
+
 is($task{items}{last}{operations}, 7, 'items');
 is($task{items}{last}{bytes}, 1000024, 'bytes');
 is($task{two}{last}{operations}, 8, 'items, and one operation');

@@ -624,6 +624,8 @@ ngx_http_background_call_message(ngx_http_background_call_t *call,
     ngx_log_error(NGX_LOG_INFO, ctx->run->log, 0,
                   "background task \"%V\": %V(): %s",
                   ctx->run->task, &ccf->symbol, text);
+
+    ngx_http_background_message(&ctx->run->result, "%s", text);
 }
 
 

@@ -268,6 +268,12 @@ ngx_http_background_json_last(ngx_http_background_writer_t *w,
             } else {
                 ngx_http_background_write(w, "null");
             }
+
+            if (last->message_len) {
+                ngx_http_background_write(w, ",\"message\":");
+                ngx_http_background_json_string(w, last->message,
+                                                last->message_len);
+            }
         }
 
         ngx_http_background_write(w, "}");
