@@ -1045,7 +1045,9 @@ ngx_http_background_cycle_record(ngx_http_background_runner_t *r,
         stats->due = ngx_current_msec
                      + ngx_http_background_retry(task, stats->failures);
 
-        if (stats->failures >= task->fails) {
+        if (stats->failures >= task->fails
+            || ngx_http_background_quarantined(r))
+        {
             stats->unhealthy = 1;
         }
 

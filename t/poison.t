@@ -33,7 +33,7 @@ my %task;
 # by one worker after the other
 
 put('files/crash', 'always');
-start("$others background_task bad { retry 20ms; crash $file; }",
+start("$others background_task bad { retry 20ms; health fails=9; crash $file; }",
       $location, $main);
 
 poll('quarantined', sub { task('bad')->{state} eq 'quarantined' });
@@ -43,7 +43,7 @@ is_deeply(task('bad')->{cycles},
             consecutive_failures => 3 }, 'three cycles failed');
 is(task('bad')->{last}{error}, 'worker process died during the cycle',
    'error');
-ok(!task('bad')->{healthy}, 'not healthy');
+ok(!task('bad')->{healthy}, 'not healthy, whatever "health" says');
 is(status_anyhow()->{status}, 'degraded', 'degraded');
 is(task('bad')->{next}, undef, 'no next cycle');
 is(logged(qr/\[alert\].*background task "bad": quarantined until the next reload, 3 worker processes in a row died in it$/m),
