@@ -24,7 +24,8 @@ poll('cycles end', sub {
     %task = by_name(status());
 
     return $task{io_cycle}{cycles}{completed} && $task{slow}{cycles}{failed}
-           && $task{fails}{cycles}{failed} >= 4 && $task{burns}{cycles}{failed}
+           && $task{fails}{cycles}{failed} >= 4
+           && $task{fails}{state} eq 'retrying' && $task{burns}{cycles}{failed}
            && $task{quick}{cycles}{completed} >= 5;
 });
 
