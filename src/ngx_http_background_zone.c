@@ -38,6 +38,8 @@ typedef struct {
     uint32_t                        pid;          /* 0: free */
     uint32_t                        worker;
     uint32_t                        queued;
+    uint32_t                        left;         /* pid of the last owner that
+                                                     is over */
 } ngx_http_background_member_t;
 
 
@@ -500,6 +502,7 @@ ngx_http_background_zone_oldest(ngx_http_background_zone_t *zone)
 static ngx_uint_t
 ngx_http_background_zone_starting(ngx_http_background_zone_t *zone)
 {
+    uint32_t    pid;
     ngx_int_t   i;
     ngx_uint_t  j, n;
 
@@ -513,9 +516,11 @@ ngx_http_background_zone_starting(ngx_http_background_zone_t *zone)
             continue;
         }
 
+        pid = (uint32_t) ngx_processes[i].pid;
+
         for (j = 0; j < n; j++) {
-            if (ngx_http_background_load(&zone->members[j].pid)
-                == (uint32_t) ngx_processes[i].pid)
+            if (ngx_http_background_load(&zone->members[j].pid) == pid
+                || ngx_http_background_load(&zone->members[j].left) == pid)
             {
                 break;
             }
@@ -661,6 +666,7 @@ ngx_http_background_zone_leave(void)
     }
 
     ngx_http_background_store(&member->queued, 0);
+    ngx_http_background_store(&member->left, member->pid);
     ngx_http_background_store(&member->pid, 0);
     (void) ngx_http_background_add(&member->epoch, 1);
 
@@ -719,6 +725,11 @@ ngx_http_background_member_reap(ngx_http_background_member_t *member)
 
         (void) ngx_http_background_add(&member->epoch, 1);
         ngx_http_background_store(&member->queued, 0);
+
+        if (pid) {
+            ngx_http_background_store(&member->left, pid);
+        }
+
         ngx_http_background_store(&member->pid, 0);
 
         (void) pthread_mutex_consistent(&member->mutex);

@@ -104,20 +104,23 @@ poll('the budget is used to the full', sub {
     return watch_step()->{cpu}{running} == $threads;
 });
 
+my @old = workers();
+
 reconfigure('background_task rests',
             'background_task fills { workers all; ' . 'simulate_cpu 1h; ' x 3
             . "}\nbackground_task rests");
 
 my $status = poll('so many jobs at once', sub {
     my $s = watch_step();
+    my %t = by_name($s);
 
-    return $s->{generation} == 2 && $s->{cpu}{running} == $threads
+    return $t{fills} && $t{fills}{running} == 4 && $s->{cpu}{running} == $threads
            && $s->{cpu}{queued} >= 4 * 3 - $threads && $s;
 });
 
 cmp_ok(watch_end()->{running}, '<=', $threads, 'and never more');
 
-all_there(4);
+all_there(4, @old);
 
 is(in_log(qr/exited on signal 9$/), '', 'no complaint, no bad exit');
 is(logged(qr/exited on signal 9$/m), $kills, 'kills');
