@@ -17,7 +17,11 @@ my $rounds = $ENV{BACKGROUND_STORM} ? 10 : 2;
 
 put('page', 'x' x 20_000);
 
-start(<<"EOF", "location = /page { root ${\dir()}; }", 'daemon on; worker_processes 2;');
+# a new binary's sanitizers, if there are any, are to know what is asked of them
+
+my $env = join ' ', map { "env ${_}_OPTIONS;" } qw/ ASAN LSAN UBSAN /;
+
+start(<<"EOF", "location = /page { root ${\dir()}; }", "daemon on; worker_processes 2; $env");
     background_threads 2;
     background_task io_one { interval 20ms; simulate_io 2 delay=1ms-30ms; }
     background_task io_all { workers all; interval 20ms; simulate_io 2 delay=1ms-30ms; }
