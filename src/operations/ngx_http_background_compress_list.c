@@ -17,6 +17,9 @@
 
 #define NGX_HTTP_BACKGROUND_LIST_BUFFER  65536
 
+/* looks at the mutex before a thread sleeps: it is held for microseconds */
+#define NGX_HTTP_BACKGROUND_LIST_SPIN    1000
+
 /* how long to wait for another's lock to go, in milliseconds */
 #define NGX_HTTP_BACKGROUND_LIST_POLL    2
 
@@ -59,6 +62,7 @@ struct ngx_http_background_list_s {
 };
 
 
+static void ngx_http_background_list_enter(ngx_http_background_list_t *list);
 static ngx_int_t ngx_http_background_list_open(
     ngx_http_background_list_t *list, ngx_http_background_run_t *run,
     ngx_uint_t create);
@@ -148,7 +152,7 @@ ngx_http_background_list_owns(ngx_http_background_list_t *list,
     ngx_uint_t                   owns;
     ngx_http_background_made_t  *made;
 
-    (void) ngx_thread_mutex_lock(&list->mutex, list->log);
+    ngx_http_background_list_enter(list);
 
     made = ngx_http_background_table_find(&list->table, &target->path);
     owns = 0;
@@ -172,7 +176,7 @@ ngx_http_background_list_poor(ngx_http_background_list_t *list,
     ngx_http_background_made_t   *made;
     ngx_http_background_stamp_t  *stamp;
 
-    (void) ngx_thread_mutex_lock(&list->mutex, list->log);
+    ngx_http_background_list_enter(list);
 
     made = ngx_http_background_table_find(&list->table, &target->path);
     stamp = made ? made->poor : NULL;
@@ -204,7 +208,7 @@ ngx_http_background_list_publish(ngx_http_background_list_t *list,
         return NGX_ERROR;
     }
 
-    (void) ngx_thread_mutex_lock(&list->mutex, list->log);
+    ngx_http_background_list_enter(list);
 
     rc = ngx_http_background_list_lock(list, run, 1);
 
@@ -264,7 +268,7 @@ ngx_http_background_list_remove(ngx_http_background_list_t *list,
     ngx_file_info_t              fi;
     ngx_http_background_made_t  *made;
 
-    (void) ngx_thread_mutex_lock(&list->mutex, list->log);
+    ngx_http_background_list_enter(list);
 
     rc = ngx_http_background_list_lock(list, run, 0);
 
@@ -304,7 +308,7 @@ ngx_http_background_list_spare(ngx_http_background_list_t *list,
 {
     ngx_int_t  rc;
 
-    (void) ngx_thread_mutex_lock(&list->mutex, list->log);
+    ngx_http_background_list_enter(list);
 
     rc = ngx_http_background_list_lock(list, run, 1);
 
@@ -626,6 +630,26 @@ ngx_http_background_list_destroy(ngx_http_background_list_t *list)
     (void) ngx_thread_mutex_destroy(&list->mutex, list->log);
 
     ngx_free(list);
+}
+
+
+/* a niced thread that sleeps may wait long for a busy CPU */
+
+static void
+ngx_http_background_list_enter(ngx_http_background_list_t *list)
+{
+    ngx_uint_t  n;
+
+    for (n = 0; ngx_ncpu > 1 && n < NGX_HTTP_BACKGROUND_LIST_SPIN; n++) {
+
+        if (pthread_mutex_trylock(&list->mutex) == 0) {
+            return;
+        }
+
+        ngx_cpu_pause();
+    }
+
+    (void) ngx_thread_mutex_lock(&list->mutex, list->log);
 }
 
 
