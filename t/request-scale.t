@@ -21,7 +21,7 @@ plan skip_all => "no more than $limit open files are allowed"
     if $> != 0 && $limit ne 'unlimited' && $limit < $files;
 
 my $dir = dir();
-my $allowed = $ENV{BACKGROUND_ASAN} ? 100_000 : 2_000;
+my $allowed = $ENV{BACKGROUND_ASAN} ? 500_000 : 2_000;   # KB
 
 put('list', join '', map { "/n/$_\n" } 1 .. 1_000_000);
 
