@@ -15,7 +15,7 @@ use Test::More;
 use Time::HiRes qw/ sleep time /;
 
 start(join('', 'background_threads 1; ',
-           map { "background_task t$_ { retry 1h; simulate_cpu 1h; }\n" }
+           map { "background_task t$_ { retry 10ms; simulate_cpu 1h; }\n" }
                1 .. 4),
       '', 'worker_processes 4; worker_rlimit_core 0;');
 
@@ -27,10 +27,12 @@ my @took;
 for my $n (1 .. 3) {
     my $dead = $job;
 
-    poll('the others wait', sub {
-        my $cpu = status()->{cpu};
+    # of whichever workers: a slow one's tasks may be with another one
 
-        return $cpu->{running} == 1 && $cpu->{queued} == 4 - $n;
+    poll('the others wait', sub {
+        my $cpu = status_anyhow()->{cpu};
+
+        return $cpu->{running} == 1 && $cpu->{queued} == 3;
     });
 
     my $killed = time;
@@ -40,17 +42,21 @@ for my $n (1 .. 3) {
     $job = poll("job $n", sub {
         my $now = job();
 
-        return $now && $now->{name} ne $dead->{name} && $now;
+        return $now && $now->{lease}{pid} != $dead->{lease}{pid} && $now;
     });
 
     push @took, time - $killed;
 
     my $status = status_anyhow();
-    my %task = by_name($status);
 
     is($status->{cpu}{running}, 1, "death $n: one job");
-    is($task{$dead->{name}}{cycles}{failed}, 1, "death $n: one cycle failed");
     is($status->{cpu}{completed}, 0, "death $n: none done");
+
+    poll("death $n: a cycle failed", sub {
+        my %task = by_name(status_anyhow());
+
+        return $task{$dead->{name}}{cycles}{failed};
+    });
 
     poll('workers', sub { @{[workers()]} == 4 });
 }

@@ -11,6 +11,11 @@ use BackgroundStatus;
 use Test::More;
 
 my $dir = dir();
+my $nginx = $ENV{TEST_NGINX_BINARY} || 'nginx';
+
+plan skip_all => 'nginx has no gzip_static'
+    unless `$nginx -V 2>&1` =~ /http_gzip_static_module/;
+
 my $text = join '', map { "line $_ of a text\n" } 1 .. 2000;
 
 mkdir "$dir/tree";
