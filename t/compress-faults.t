@@ -125,6 +125,10 @@ poll('another worker', sub {
 
 ok(!-e "$tree/big.css.gz", 'no half file');
 poll('the temporary goes', sub { !-e $temp });
+poll('and it is told', sub {
+    my ($name) = $temp =~ m{([^/]+)$};
+    logged(qr/background task "\w+": removed "\Q$name\E", left by a process that was killed/);
+});
 is(slurp("$tree/a.css.gz"), $old, 'what was there stays');
 
 # a source that changes while it is read

@@ -520,8 +520,7 @@ ngx_http_background_compress_work(ngx_http_background_run_t *run)
     while (ngx_http_background_tree_next(c->tree, run, file) == NGX_OK) {
 
         if (file->dir && ngx_http_background_is_temp(file->name)) {
-            ngx_http_background_temp_sweep(file->dir->fd, file->name,
-                                           run->log);
+            ngx_http_background_temp_sweep(run, file->dir->fd, file->name);
             continue;
         }
 

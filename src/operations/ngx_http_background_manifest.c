@@ -144,7 +144,7 @@ ngx_http_background_manifest_open(ngx_http_background_manifest_t *manifest,
         return NGX_ERROR;
     }
 
-    ngx_http_background_temp_sweep_all(manifest->dirfd, run->log);
+    ngx_http_background_temp_sweep_all(run, manifest->dirfd);
 
     if (ngx_http_background_temp_create(&manifest->temp, manifest->dirfd)
         != NGX_OK)

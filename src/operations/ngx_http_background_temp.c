@@ -190,7 +190,8 @@ ngx_http_background_is_temp(u_char *name)
 
 
 void
-ngx_http_background_temp_sweep(int dirfd, u_char *name, ngx_log_t *log)
+ngx_http_background_temp_sweep(ngx_http_background_run_t *run, int dirfd,
+    u_char *name)
 {
     int  fd;
 
@@ -210,9 +211,9 @@ ngx_http_background_temp_sweep(int dirfd, u_char *name, ngx_log_t *log)
     if (flock(fd, LOCK_EX|LOCK_NB) == 0
         && unlinkat(dirfd, (char *) name, 0) == 0)
     {
-        ngx_log_error(NGX_LOG_NOTICE, log, 0,
-                      "background: removed \"%s\", left by a process that "
-                      "was killed", name);
+        ngx_log_error(NGX_LOG_NOTICE, run->log, 0,
+                      "background task \"%V\": removed \"%s\", left by "
+                      "a process that was killed", run->task, name);
     }
 
     (void) ngx_close_file(fd);
@@ -220,7 +221,7 @@ ngx_http_background_temp_sweep(int dirfd, u_char *name, ngx_log_t *log)
 
 
 void
-ngx_http_background_temp_sweep_all(int dirfd, ngx_log_t *log)
+ngx_http_background_temp_sweep_all(ngx_http_background_run_t *run, int dirfd)
 {
     DIR            *dir;
     int             fd;
@@ -241,7 +242,7 @@ ngx_http_background_temp_sweep_all(int dirfd, ngx_log_t *log)
 
     while ((de = readdir(dir)) != NULL) {
         if (ngx_http_background_is_temp((u_char *) de->d_name)) {
-            ngx_http_background_temp_sweep(dirfd, (u_char *) de->d_name, log);
+            ngx_http_background_temp_sweep(run, dirfd, (u_char *) de->d_name);
         }
     }
 

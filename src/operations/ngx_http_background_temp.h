@@ -17,8 +17,7 @@
 #define _NGX_HTTP_BACKGROUND_TEMP_H_INCLUDED_
 
 
-#include <ngx_config.h>
-#include <ngx_core.h>
+#include <ngx_http_background.h>
 
 
 #define NGX_HTTP_BACKGROUND_TEMP_NAME  64
@@ -52,8 +51,10 @@ ngx_int_t ngx_http_background_temp_publish(ngx_http_background_temp_t *temp,
     u_char *name, ngx_uint_t replace);
 void ngx_http_background_temp_discard(ngx_http_background_temp_t *temp);
 ngx_uint_t ngx_http_background_is_temp(u_char *name);
-void ngx_http_background_temp_sweep(int dirfd, u_char *name, ngx_log_t *log);
-void ngx_http_background_temp_sweep_all(int dirfd, ngx_log_t *log);
+void ngx_http_background_temp_sweep(ngx_http_background_run_t *run, int dirfd,
+    u_char *name);
+void ngx_http_background_temp_sweep_all(ngx_http_background_run_t *run,
+    int dirfd);
 
 
 #endif /* _NGX_HTTP_BACKGROUND_TEMP_H_INCLUDED_ */
