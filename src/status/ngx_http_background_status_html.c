@@ -76,9 +76,10 @@ static ngx_int_t
 ngx_http_background_html_hash(ngx_conf_t *cf, const char *element,
     u_char *hash)
 {
-    char       *p, *last, tag[sizeof("</script>")];
-    u_char      md[EVP_MAX_MD_SIZE];
-    ngx_str_t   src, dst;
+    char         tag[sizeof("</script>")];
+    u_char       md[EVP_MAX_MD_SIZE];
+    ngx_str_t    src, dst;
+    const char  *p, *last;
 
     ngx_sprintf((u_char *) tag, "<%s>%Z", element);
     p = ngx_strstr(ngx_http_background_page, tag) + ngx_strlen(tag);
