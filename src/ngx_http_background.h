@@ -182,6 +182,18 @@ void ngx_http_background_progress(ngx_http_background_run_t *run,
 
 
 /*
+ * Whether the worker has too few free connections for an I/O kind to take one
+ * more: no more than a sixteenth of "worker_connections".  From there on nginx
+ * closes clients' keepalive connections for each one that is taken, and that is
+ * more than a task is worth: its operation fails instead.  To be asked on the
+ * event loop before each connection.  If so, the reason, for
+ * ngx_http_background_fail(), is in text, a buffer of
+ * NGX_HTTP_BACKGROUND_ERROR_LEN bytes, zero-terminated.
+ */
+ngx_uint_t ngx_http_background_few_connections(u_char *text);
+
+
+/*
  * A thread pool for those steps of I/O kinds that block but take no CPU, as
  * open() and read() of a file: for ngx_thread_task_post().  To be called by a
  * command's handler; all kinds share the pool.  Returns NULL on errors.

@@ -1162,6 +1162,27 @@ ngx_http_background_message(ngx_http_background_result_t *result,
 }
 
 
+ngx_uint_t
+ngx_http_background_few_connections(u_char *text)
+{
+    ngx_uint_t  total, nfree;
+
+    total = ngx_cycle->connection_n;
+    nfree = ngx_cycle->free_connection_n;
+
+    if (nfree > total / 16) {
+        return 0;
+    }
+
+    (void) ngx_snprintf(text, NGX_HTTP_BACKGROUND_ERROR_LEN,
+                        "too few free connections, %ui of %ui "
+                        "\"worker_connections\" are in use%Z",
+                        total - nfree, total);
+
+    return 1;
+}
+
+
 static uint64_t
 ngx_http_background_wall_clock(void)
 {

@@ -361,6 +361,7 @@ ngx_http_background_connect_try(ngx_http_background_connect_peer_t *peer)
 static ngx_int_t
 ngx_http_background_connect_open(ngx_http_background_connect_peer_t *peer)
 {
+    u_char                               text[NGX_HTTP_BACKGROUND_ERROR_LEN];
     ngx_int_t                            rc;
     ngx_addr_t                          *addr;
     ngx_connection_t                    *c;
@@ -372,15 +373,8 @@ ngx_http_background_connect_open(ngx_http_background_connect_peer_t *peer)
     ccf = connect->run->conf;
     addr = &ccf->addrs[peer->addr];
 
-    /* before nginx closes clients' connections to have free ones */
-
-    if (ngx_cycle->free_connection_n <= ngx_cycle->connection_n / 16) {
-        ngx_http_background_fail(&connect->run->result, 0,
-                                 "too few free connections, %ui of "
-                                 "%ui \"worker_connections\" are in use",
-                                 ngx_cycle->connection_n
-                                 - ngx_cycle->free_connection_n,
-                                 ngx_cycle->connection_n);
+    if (ngx_http_background_few_connections(text)) {
+        ngx_http_background_fail(&connect->run->result, 0, "%s", text);
         return NGX_ERROR;
     }
 

@@ -212,21 +212,15 @@ static ngx_http_background_request_t *
 ngx_http_background_request_connect(ngx_http_background_requests_t *rs)
 {
     int                             fd;
+    u_char                          text[NGX_HTTP_BACKGROUND_ERROR_LEN];
     ngx_pool_t                     *pool;
     ngx_connection_t               *c;
     ngx_pool_cleanup_t             *cln;
     ngx_http_core_srv_conf_t       *cscf;
     ngx_http_background_request_t  *req;
 
-    /* before nginx closes clients' connections to have free ones */
-
-    if (ngx_cycle->free_connection_n <= ngx_cycle->connection_n / 16) {
-        ngx_http_background_request_fail(rs, NULL, 0,
-                                "too few free connections, %ui of %ui "
-                                "\"worker_connections\" are in use",
-                                ngx_cycle->connection_n
-                                - ngx_cycle->free_connection_n,
-                                ngx_cycle->connection_n);
+    if (ngx_http_background_few_connections(text)) {
+        ngx_http_background_request_fail(rs, NULL, 0, "%s", text);
         return NULL;
     }
 
