@@ -17,9 +17,6 @@
 
 #define NGX_HTTP_BACKGROUND_LIST_BUFFER  65536
 
-/* looks at the mutex before a thread sleeps: it is held for microseconds */
-#define NGX_HTTP_BACKGROUND_LIST_SPIN    1000
-
 /* how long to wait for another's lock to go, in milliseconds */
 #define NGX_HTTP_BACKGROUND_LIST_POLL    2
 
@@ -62,7 +59,6 @@ struct ngx_http_background_list_s {
 };
 
 
-static void ngx_http_background_list_enter(ngx_http_background_list_t *list);
 static ngx_int_t ngx_http_background_list_open(
     ngx_http_background_list_t *list, ngx_http_background_run_t *run,
     ngx_uint_t create);
@@ -152,7 +148,7 @@ ngx_http_background_list_owns(ngx_http_background_list_t *list,
     ngx_uint_t                   owns;
     ngx_http_background_made_t  *made;
 
-    ngx_http_background_list_enter(list);
+    (void) ngx_thread_mutex_lock(&list->mutex, list->log);
 
     made = ngx_http_background_table_find(&list->table, &target->path);
     owns = 0;
@@ -176,7 +172,7 @@ ngx_http_background_list_poor(ngx_http_background_list_t *list,
     ngx_http_background_made_t   *made;
     ngx_http_background_stamp_t  *stamp;
 
-    ngx_http_background_list_enter(list);
+    (void) ngx_thread_mutex_lock(&list->mutex, list->log);
 
     made = ngx_http_background_table_find(&list->table, &target->path);
     stamp = made ? made->poor : NULL;
@@ -208,7 +204,7 @@ ngx_http_background_list_publish(ngx_http_background_list_t *list,
         return NGX_ERROR;
     }
 
-    ngx_http_background_list_enter(list);
+    (void) ngx_thread_mutex_lock(&list->mutex, list->log);
 
     rc = ngx_http_background_list_lock(list, run, 1);
 
@@ -268,7 +264,7 @@ ngx_http_background_list_remove(ngx_http_background_list_t *list,
     ngx_file_info_t              fi;
     ngx_http_background_made_t  *made;
 
-    ngx_http_background_list_enter(list);
+    (void) ngx_thread_mutex_lock(&list->mutex, list->log);
 
     rc = ngx_http_background_list_lock(list, run, 0);
 
@@ -308,7 +304,7 @@ ngx_http_background_list_spare(ngx_http_background_list_t *list,
 {
     ngx_int_t  rc;
 
-    ngx_http_background_list_enter(list);
+    (void) ngx_thread_mutex_lock(&list->mutex, list->log);
 
     rc = ngx_http_background_list_lock(list, run, 1);
 
@@ -630,26 +626,6 @@ ngx_http_background_list_destroy(ngx_http_background_list_t *list)
     (void) ngx_thread_mutex_destroy(&list->mutex, list->log);
 
     ngx_free(list);
-}
-
-
-/* a niced thread that sleeps may wait long for a busy CPU */
-
-static void
-ngx_http_background_list_enter(ngx_http_background_list_t *list)
-{
-    ngx_uint_t  n;
-
-    for (n = 0; ngx_ncpu > 1 && n < NGX_HTTP_BACKGROUND_LIST_SPIN; n++) {
-
-        if (pthread_mutex_trylock(&list->mutex) == 0) {
-            return;
-        }
-
-        ngx_cpu_pause();
-    }
-
-    (void) ngx_thread_mutex_lock(&list->mutex, list->log);
 }
 
 
