@@ -10,7 +10,7 @@
 
 
 #define NGX_HTTP_BACKGROUND_MAGIC    0x646e756f72676b62    /* "bkground" */
-#define NGX_HTTP_BACKGROUND_LAYOUT   2
+#define NGX_HTTP_BACKGROUND_LAYOUT   3
 
 /* a slab's largest chunk on a page of 4K */
 #define NGX_HTTP_BACKGROUND_CHUNK    2048
@@ -38,8 +38,6 @@ typedef struct {
     uint32_t                        pid;          /* 0: free */
     uint32_t                        worker;
     uint32_t                        queued;
-    uint32_t                        left;         /* pid of the last owner that
-                                                     is over */
 } ngx_http_background_member_t;
 
 
@@ -95,6 +93,14 @@ struct ngx_http_background_zone_s {
 };
 
 
+/* the master's own: what its children were started with */
+
+typedef struct {
+    ngx_pid_t                       pid;
+    uint64_t                        generation;
+} ngx_http_background_process_t;
+
+
 /* no more than the slab's largest chunk, or each would take a page */
 
 typedef char  ngx_http_background_cell_fits
@@ -120,8 +126,6 @@ static void ngx_http_background_zone_sweep(
     ngx_http_background_zone_conf_t *zcf);
 static uint64_t ngx_http_background_zone_oldest(
     ngx_http_background_zone_t *zone);
-static ngx_uint_t ngx_http_background_zone_starting(
-    ngx_http_background_zone_t *zone);
 static ngx_int_t ngx_http_background_zone_too_small(
     ngx_http_background_zone_conf_t *zcf);
 static uint32_t ngx_http_background_member_reap(
@@ -144,6 +148,10 @@ const ngx_msec_t  ngx_http_background_buckets[NGX_HTTP_BACKGROUND_BUCKETS] = {
 
 static ngx_str_t  ngx_http_background_zone_name =
     ngx_string("ngx_http_background");
+
+
+static ngx_http_background_process_t
+    ngx_http_background_processes[NGX_MAX_PROCESSES];
 
 
 /* this worker's registration; ngx_http_background_self is what it writes */
@@ -460,78 +468,44 @@ ngx_http_background_zone_sweep(ngx_http_background_zone_conf_t *zcf)
 }
 
 
+/*
+ * A child that was not there when the configuration was read before is one of
+ * that configuration.  The registrations would not do: on a busy host a worker
+ * may come to register itself after more than one reload.
+ */
+
 static uint64_t
 ngx_http_background_zone_oldest(ngx_http_background_zone_t *zone)
 {
-    uint64_t                       oldest, generation;
-    ngx_uint_t                     i, n;
-    ngx_http_background_member_t  *member;
+    uint64_t                        oldest;
+    ngx_int_t                       i;
+    ngx_process_t                  *process;
+    ngx_http_background_process_t  *known;
 
-    if (ngx_http_background_zone_starting(zone)) {
+    if (ngx_process == NGX_PROCESS_SINGLE) {
+        /* it goes on with the configuration that it was started with */
         return 0;
     }
 
     oldest = zone->generation;
-    n = ngx_http_background_load(&zone->nmembers);
 
-    for (i = 0; i < n; i++) {
-        member = &zone->members[i];
+    for (i = 0; i < ngx_last_process; i++) {
+        process = &ngx_processes[i];
+        known = &ngx_http_background_processes[i];
 
-        (void) ngx_http_background_member_reap(member);
-
-        if (ngx_http_background_load(&member->pid) == 0) {
+        if (process->pid == NGX_INVALID_PID || process->detached) {
             continue;
         }
 
-        generation = ngx_http_background_load(&member->generation);
-
-        if (generation < oldest) {
-            oldest = generation;
+        if (known->pid != process->pid) {
+            known->pid = process->pid;
+            known->generation = zone->generation;
         }
+
+        oldest = ngx_min(oldest, known->generation);
     }
 
     return oldest;
-}
-
-
-/*
- * A worker that has not come to register itself yet, on a busy host over more
- * than one reload, will use the tasks of its configuration all the same.
- */
-
-static ngx_uint_t
-ngx_http_background_zone_starting(ngx_http_background_zone_t *zone)
-{
-    uint32_t    pid;
-    ngx_int_t   i;
-    ngx_uint_t  j, n;
-
-    n = ngx_http_background_load(&zone->nmembers);
-
-    for (i = 0; i < ngx_last_process; i++) {
-
-        if (ngx_processes[i].pid == NGX_INVALID_PID
-            || ngx_strcmp(ngx_processes[i].name, "worker process") != 0)
-        {
-            continue;
-        }
-
-        pid = (uint32_t) ngx_processes[i].pid;
-
-        for (j = 0; j < n; j++) {
-            if (ngx_http_background_load(&zone->members[j].pid) == pid
-                || ngx_http_background_load(&zone->members[j].left) == pid)
-            {
-                break;
-            }
-        }
-
-        if (j == n) {
-            return 1;
-        }
-    }
-
-    return 0;
 }
 
 
@@ -666,7 +640,6 @@ ngx_http_background_zone_leave(void)
     }
 
     ngx_http_background_store(&member->queued, 0);
-    ngx_http_background_store(&member->left, member->pid);
     ngx_http_background_store(&member->pid, 0);
     (void) ngx_http_background_add(&member->epoch, 1);
 
@@ -725,11 +698,6 @@ ngx_http_background_member_reap(ngx_http_background_member_t *member)
 
         (void) ngx_http_background_add(&member->epoch, 1);
         ngx_http_background_store(&member->queued, 0);
-
-        if (pid) {
-            ngx_http_background_store(&member->left, pid);
-        }
-
         ngx_http_background_store(&member->pid, 0);
 
         (void) pthread_mutex_consistent(&member->mutex);

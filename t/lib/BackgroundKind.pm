@@ -15,11 +15,13 @@ our @EXPORT = qw/ compile load_kind /;
 my $dir = tempdir('kind.XXXXXX', TMPDIR => 1, CLEANUP => 1);
 chmod 0755, $dir or die "chmod: $!\n";
 
-# The "load_module" line of t/kinds/NAME.c, whose module is NAME_module.
+# The "load_module" line of t/kinds/NAME.c, whose module is NAME_module; it is
+# put before another module of that name.
 
 sub load_kind {
-    my ($name) = @_;
+    my ($name, $before) = @_;
 
+    my $order = $before ? qq{"${name}_module", "$before", } : '';
     my $root = abs_path(dirname(__FILE__) . '/../..');
 
     write_file("$dir/${name}_modules.c", <<"EOF_C");
@@ -30,7 +32,7 @@ extern ngx_module_t  ${name}_module;
 
 ngx_module_t *ngx_modules[] = { &${name}_module, NULL };
 char *ngx_module_names[] = { "${name}_module", NULL };
-char *ngx_module_order[] = { NULL };
+char *ngx_module_order[] = { ${order}NULL };
 EOF_C
 
     my $so = "$dir/ngx_http_background_test_$name.so";

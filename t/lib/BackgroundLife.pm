@@ -9,25 +9,26 @@ use warnings;
 use BackgroundStatus;
 use Exporter qw/ import /;
 
-our @EXPORT = qw/ master workers threads signal reconfigure logged log_text
+our @EXPORT = qw/ master children workers threads signal reconfigure logged log_text
                   status_anyhow /;
 
 sub master { (slurp('nginx.pid') || 0) + 0 }
 
+# the master's, by number
+
+sub children {
+    my $master = master();
+
+    return grep { read_file("/proc/$_/stat") =~ /\) \S (\d+) /
+                  && $1 == $master }
+           sort { $a <=> $b } map { m{/(\d+)/stat$} } glob '/proc/[0-9]*/stat';
+}
+
 # children of the master that are workers, by title; zombies have none
 
 sub workers {
-    my $master = master();
-    my @workers;
-
-    for my $pid (map { m{/(\d+)/stat$} } glob '/proc/[0-9]*/stat') {
-        my $stat = read_file("/proc/$pid/stat");
-        next unless $stat =~ /\) \S (\d+) / && $1 == $master;
-        push @workers, $pid
-            if read_file("/proc/$pid/cmdline") =~ /worker process/;
-    }
-
-    return sort { $a <=> $b } @workers;
+    return grep { read_file("/proc/$_/cmdline") =~ /worker process/ }
+           children();
 }
 
 sub threads {
