@@ -72,7 +72,20 @@ typedef struct {
 } ngx_http_background_pool_t;
 
 
+/* what a thread writes down for the case that its job crashes */
+
+typedef struct {
+    ngx_tid_t                         tid;
+    ngx_http_background_cell_t       *cell;       /* NULL: no job */
+} ngx_http_background_current_t;
+
+
 static ngx_http_background_pool_t  ngx_http_background_pool;
+
+/* by slot, of which each job has its own */
+
+static ngx_http_background_current_t
+    ngx_http_background_current[NGX_HTTP_BACKGROUND_MAX_THREADS];
 
 
 extern ngx_module_t  ngx_thread_pool_module;
@@ -361,6 +374,28 @@ ngx_http_background_pool_stop(ngx_cycle_t *cycle)
 }
 
 
+ngx_http_background_cell_t *
+ngx_http_background_pool_current(void)
+{
+    ngx_tid_t                    tid;
+    ngx_uint_t                   i;
+    ngx_http_background_cell_t  *cell;
+
+    tid = ngx_thread_tid();
+
+    for (i = 0; i < NGX_HTTP_BACKGROUND_MAX_THREADS; i++) {
+        cell = __atomic_load_n(&ngx_http_background_current[i].cell,
+                               __ATOMIC_ACQUIRE);
+
+        if (cell && ngx_http_background_current[i].tid == tid) {
+            return cell;
+        }
+    }
+
+    return NULL;
+}
+
+
 static void
 ngx_http_background_pool_dispatch(void)
 {
@@ -440,7 +475,8 @@ ngx_http_background_pool_thread_handler(void *data, ngx_log_t *log)
 {
     ngx_http_background_job_t *job = data;
 
-    uint64_t  start;
+    uint64_t                        start;
+    ngx_http_background_current_t  *current;
 
     static __thread ngx_uint_t  initialized;
 
@@ -448,6 +484,10 @@ ngx_http_background_pool_thread_handler(void *data, ngx_log_t *log)
         ngx_http_background_pool_thread_init(log);
         initialized = 1;
     }
+
+    current = &ngx_http_background_current[job->slot];
+    current->tid = ngx_thread_tid();
+    __atomic_store_n(&current->cell, job->cell, __ATOMIC_RELEASE);
 
     start = ngx_http_background_usec(CLOCK_THREAD_CPUTIME_ID);
 
@@ -466,6 +506,8 @@ ngx_http_background_pool_thread_handler(void *data, ngx_log_t *log)
     }
 
     job->part_usec = ngx_http_background_usec(CLOCK_THREAD_CPUTIME_ID) - start;
+
+    __atomic_store_n(&current->cell, NULL, __ATOMIC_RELEASE);
 }
 
 

@@ -117,6 +117,8 @@ ngx_int_t ngx_http_background_pool_add_blocking(ngx_conf_t *cf,
  *         left
  * cancel  NGX_OK: the job will not run, nor its handler be called;
  *         NGX_AGAIN: it was told to stop and its handler will be called soon
+ * current the cell that the calling thread's job belongs to, or NULL where that
+ *         thread has no job; async-signal-safe, for any thread
  * stop    in exit_process, when the threads are gone: calls the handlers of
  *         all jobs that were running
  */
@@ -126,6 +128,7 @@ ngx_uint_t ngx_http_background_pool_threads(void);
 ngx_int_t ngx_http_background_pool_post(ngx_http_background_job_t *job);
 ngx_int_t ngx_http_background_pool_continue(ngx_http_background_job_t *job);
 ngx_int_t ngx_http_background_pool_cancel(ngx_http_background_job_t *job);
+ngx_http_background_cell_t *ngx_http_background_pool_current(void);
 void ngx_http_background_pool_stop(ngx_cycle_t *cycle);
 
 

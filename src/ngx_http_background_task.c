@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_background_task.h"
+#include "ngx_http_background_crash.h"
 #include "ngx_http_background_log.h"
 
 #include <ngx_event.h>
@@ -96,6 +97,9 @@ typedef struct {
 } ngx_http_background_tasks_t;
 
 
+static void ngx_http_background_tasks_crashed(void);
+static ngx_uint_t ngx_http_background_on_loop(
+    ngx_http_background_task_t *task);
 static void ngx_http_background_poll(void);
 static void ngx_http_background_keeper_handler(ngx_event_t *ev);
 static void ngx_http_background_hold_handler(ngx_event_t *ev);
@@ -193,11 +197,72 @@ ngx_http_background_tasks_start(ngx_cycle_t *cycle,
     ts->hold.data = ts;
     ts->hold.log = cycle->log;
 
+    if (ngx_http_background_crash_watch(cycle->log,
+                                        ngx_http_background_tasks_crashed)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
     ngx_http_background_poll();
 
     ngx_add_timer(&ts->keeper, NGX_HTTP_BACKGROUND_KEEPER);
 
     return NGX_OK;
+}
+
+
+/*
+ * In the signal handler of the thread that crashes.  A thread with a job: it
+ * is that task.  The event loop: any task with an operation there.  Others may
+ * work for anybody, and a SIGKILL does not come here: it may be any task then.
+ */
+
+static void
+ngx_http_background_tasks_crashed(void)
+{
+    ngx_uint_t                     i, loop;
+    ngx_http_background_cell_t    *cell;
+    ngx_http_background_tasks_t   *ts;
+    ngx_http_background_runner_t  *r;
+
+    ts = &ngx_http_background_tasks;
+
+    if (ts->zcf == NULL) {
+        return;
+    }
+
+    cell = ngx_http_background_pool_current();
+    loop = (ngx_thread_tid() == (ngx_tid_t) ngx_pid);
+
+    for (i = 0; i < ts->nrunners; i++) {
+        r = &ts->runners[i];
+
+        if (r->leased
+            && (cell ? r->cell != cell
+                     : loop && !ngx_http_background_on_loop(r->task)))
+        {
+            ngx_http_background_cell_spare(r->cell);
+        }
+    }
+}
+
+
+static ngx_uint_t
+ngx_http_background_on_loop(ngx_http_background_task_t *task)
+{
+    ngx_uint_t                        i;
+    ngx_http_background_operation_t  *operation;
+
+    operation = task->operations.elts;
+
+    for (i = 0; i < task->operations.nelts; i++) {
+        if (operation[i].kind->start) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 
@@ -458,7 +523,8 @@ ngx_http_background_runner_crashed(ngx_http_background_runner_t *r)
     last.started_at = last.finished_at - last.wall_time;
     last.failed = 1;
 
-    n = ngx_http_background_record_crashed(r->task->zone.record);
+    n = ngx_http_background_cell_spared(r->cell)
+        ? 0 : ngx_http_background_record_crashed(r->task->zone.record);
 
     ngx_http_background_cycle_record(r, ngx_http_background_failure, &last,
                                      &error);

@@ -47,6 +47,8 @@ struct ngx_http_background_cell_s {
     uint64_t                        version;      /* published: stats[% 2] */
     uint64_t                        created;
     uint64_t                        started;
+    uint64_t                        spared;       /* "started" of a cycle that
+                                                     others' crash ended */
     uint64_t                        progress_done;
     uint64_t                        progress_total;
     ngx_http_background_stats_t     stats[2];
@@ -835,6 +837,22 @@ ngx_http_background_cell_interrupted(ngx_http_background_cell_t *cell)
 
     return started
            && started != ngx_http_background_cell_stats(cell)->recorded;
+}
+
+
+void
+ngx_http_background_cell_spare(ngx_http_background_cell_t *cell)
+{
+    ngx_http_background_store(&cell->spared,
+                              ngx_http_background_cell_started(cell));
+}
+
+
+ngx_uint_t
+ngx_http_background_cell_spared(ngx_http_background_cell_t *cell)
+{
+    return ngx_http_background_load(&cell->spared)
+           == ngx_http_background_cell_started(cell);
 }
 
 

@@ -206,6 +206,9 @@ void ngx_http_background_lease_release(ngx_http_background_cell_t *cell);
  * started      when the running cycle, or the interrupted one, began
  * interrupted  whether a cycle of the former holder began and was never
  *              recorded: it died in the middle
+ * spare        the worker crashes, and the running cycle is not the reason;
+ *              async-signal-safe, for any thread
+ * spared       whether the interrupted cycle was spared so
  * stats        the published statistics
  * edit         a copy of them to change, which publish() makes the published
  *              ones; a death in between leaves those before
@@ -218,6 +221,8 @@ void ngx_http_background_cell_begin(ngx_http_background_cell_t *cell,
 uint64_t ngx_http_background_cell_started(ngx_http_background_cell_t *cell);
 ngx_uint_t ngx_http_background_cell_interrupted(
     ngx_http_background_cell_t *cell);
+void ngx_http_background_cell_spare(ngx_http_background_cell_t *cell);
+ngx_uint_t ngx_http_background_cell_spared(ngx_http_background_cell_t *cell);
 const ngx_http_background_stats_t *ngx_http_background_cell_stats(
     ngx_http_background_cell_t *cell);
 ngx_http_background_stats_t *ngx_http_background_cell_edit(

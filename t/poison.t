@@ -1,5 +1,6 @@
 # A task whose cycles take worker processes down is left alone after three of
-# them in a row; everything else goes on.
+# them in a row; everything else goes on, also what was under way in all of
+# these workers.
 
 use strict;
 use warnings;
@@ -20,9 +21,13 @@ chmod 0777, dir() . '/files' or die "chmod: $!\n";
 
 my $main = "$kind\nworker_processes 4; worker_rlimit_core 0;";
 my $others = <<'EOF2';
-    background_threads 2;
-    background_task waits { workers all; interval 10ms; simulate_io 2 delay=1ms-5ms; }
+    background_threads 8 quota=20;
+    background_task waits { workers all; interval 10ms; retry 10ms; simulate_io 2 delay=1ms-5ms; }
     background_task burns { interval 10ms; retry 10ms; simulate_cpu 2ms; }
+    background_task burns_long { workers all; retry 10ms; simulate_cpu 1h; }
+EOF2
+my $long = <<'EOF2';
+    background_task waits_long { workers all; retry 10ms; simulate_io 1 delay=1h-1h; }
 EOF2
 
 put('files/page', 'here');
@@ -33,7 +38,7 @@ my %task;
 # by one worker after the other
 
 put('files/crash', 'always');
-start("$others background_task bad { retry 20ms; health fails=9; crash $file; }",
+start("$others $long background_task bad { retry 20ms; health fails=9; crash $file; }",
       $location, $main);
 
 poll('quarantined', sub { task('bad')->{state} eq 'quarantined' });
@@ -104,7 +109,7 @@ stop();
 
 # two crashes, and a cycle that its worker survived, again and again
 
-start("$others background_task bad { interval 20ms; retry 20ms; crash $file; }",
+start("$others $long background_task bad { interval 20ms; retry 20ms; crash $file; }",
       $location, $main);
 
 for my $n (1 .. 6) {
@@ -132,7 +137,7 @@ stop();
 # in all workers at the same time: those that wait for their turn don't die
 
 put('files/crash', 'always');
-start("$others background_task bad { workers all; interval 1h; retry 3s; crash $file; }",
+start("$others $long background_task bad { workers all; interval 1h; retry 3s; crash $file; }",
       $location, $main);
 
 poll('quarantined in all', sub { task('bad')->{state} eq 'quarantined' });
@@ -158,6 +163,22 @@ is(logged(qr/\[alert\].*background task "bad": quarantined/), 1, 'one alert');
 
 forget();
 stop();
+
+# on the event loop, which jobs have no part in
+
+put('files/crash', 'always');
+start("$others background_task bad { retry 20ms; crash_loop $file; }",
+      $location, $main);
+
+poll('quarantined on the event loop', sub {
+    task('bad')->{state} eq 'quarantined';
+});
+
+died(3, 'three workers died');
+goes_on('bad');
+
+forget();
+stop();
 done_testing();
 
 sub task {
@@ -177,8 +198,9 @@ sub goes_on {
     poll('others go on', sub {
         %task = by_name(status_anyhow());
 
-        return !grep { $_ ne $but && $task{$_}{cycles}{completed}
-                                     <= $before{$_}{cycles}{completed} + 20 }
+        return !grep { /long/ ? $task{$_}{running} < 4
+                       : $_ ne $but && $task{$_}{cycles}{completed}
+                                       <= $before{$_}{cycles}{completed} + 20 }
                      keys %task;
     });
 

@@ -7,13 +7,15 @@
 /*
  * crash FILE: a CPU operation that takes the worker process down when the file
  * is there, and does nothing otherwise.  A file with "once" in it is removed
- * before.
+ * before.  crash_loop FILE: the same on the event loop.
  */
 
 
 #include <ngx_http_background.h>
 
 
+static void crash_start(ngx_http_background_run_t *run);
+static void crash_cancel(ngx_http_background_run_t *run);
 static void crash_work(ngx_http_background_run_t *run);
 static ngx_uint_t crash_wanted(u_char *name);
 static void crash_now(void);
@@ -32,6 +34,15 @@ static ngx_http_background_kind_t  crash_kind = {
 };
 
 
+static ngx_http_background_kind_t  crash_loop_kind = {
+    crash_start,                             /* start */
+    crash_cancel,                            /* cancel */
+    NULL,                                    /* begin */
+    NULL,                                    /* work */
+    NULL                                     /* finish */
+};
+
+
 static ngx_command_t  crash_commands[] = {
 
     { ngx_string("crash"),
@@ -39,7 +50,14 @@ static ngx_command_t  crash_commands[] = {
       crash,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
-      NULL },
+      &crash_kind },
+
+    { ngx_string("crash_loop"),
+      NGX_HTTP_BACKGROUND_TASK_CONF|NGX_CONF_TAKE1,
+      crash,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      &crash_loop_kind },
 
       ngx_null_command
 };
@@ -58,6 +76,23 @@ ngx_module_t  crash_module = {
     NULL, NULL, NULL, NULL, NULL, NULL, NULL,
     NGX_MODULE_V1_PADDING
 };
+
+
+static void
+crash_start(ngx_http_background_run_t *run)
+{
+    crash_work(run);
+
+    ngx_http_background_done(run);
+}
+
+
+/* start() leaves nothing under way */
+
+static void
+crash_cancel(ngx_http_background_run_t *run)
+{
+}
 
 
 static void
@@ -94,14 +129,10 @@ crash_wanted(u_char *name)
 }
 
 
-/* a plain crash, with sanitizers, too: it is not theirs to report */
-
 __attribute__((no_sanitize_address, no_sanitize_undefined))
 static void
 crash_now(void)
 {
-    (void) signal(SIGSEGV, SIG_DFL);
-
     *crash_nowhere = 1;
 }
 
@@ -111,7 +142,10 @@ crash(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_str_t  *value;
 
+    /* a plain crash, with sanitizers, too: it is not theirs to report */
+    (void) signal(SIGSEGV, SIG_DFL);
+
     value = cf->args->elts;
 
-    return ngx_http_background_add_operation(cf, &crash_kind, value[1].data);
+    return ngx_http_background_add_operation(cf, cmd->post, value[1].data);
 }

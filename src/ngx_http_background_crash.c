@@ -1,0 +1,80 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+#include "ngx_http_background_crash.h"
+
+
+typedef struct {
+    int                signo;
+    struct sigaction   before;
+} ngx_http_background_crash_signal_t;
+
+
+static void ngx_http_background_crash_handler(int signo, siginfo_t *info,
+    void *data);
+
+
+static ngx_http_background_crash_signal_t  ngx_http_background_crash_signals[]
+    =
+{
+    { .signo = SIGSEGV },
+    { .signo = SIGBUS },
+    { .signo = SIGFPE },
+    { .signo = SIGILL },
+    { .signo = SIGABRT },
+    { .signo = SIGTRAP },
+    { .signo = 0 }
+};
+
+
+static void  (*ngx_http_background_crashed)(void);
+
+
+ngx_int_t
+ngx_http_background_crash_watch(ngx_log_t *log, void (*handler)(void))
+{
+    struct sigaction                     sa;
+    ngx_http_background_crash_signal_t  *signal;
+
+    ngx_http_background_crashed = handler;
+
+    ngx_memzero(&sa, sizeof(struct sigaction));
+
+    sa.sa_sigaction = ngx_http_background_crash_handler;
+    sa.sa_flags = SA_SIGINFO|SA_ONSTACK;
+    sigemptyset(&sa.sa_mask);
+
+    for (signal = ngx_http_background_crash_signals; signal->signo; signal++) {
+        if (sigaction(signal->signo, &sa, &signal->before) == -1) {
+            ngx_log_error(NGX_LOG_EMERG, log, ngx_errno,
+                          "sigaction(%d) failed", signal->signo);
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_background_crash_handler(int signo, siginfo_t *info, void *data)
+{
+    ngx_http_background_crash_signal_t  *signal;
+
+    ngx_http_background_crashed();
+
+    for (signal = ngx_http_background_crash_signals; signal->signo; signal++) {
+        if (signal->signo == signo) {
+            (void) sigaction(signo, &signal->before, NULL);
+        }
+    }
+
+    /* a fault happens again on return, what was sent has to be sent again */
+
+    if (info->si_code <= 0 || signo == SIGTRAP) {
+        (void) raise(signo);
+    }
+}
