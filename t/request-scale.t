@@ -71,7 +71,7 @@ reload('background_task quick {
 my $most = 0;
 
 $n = watch('starting', sub { ($most = fds($worker)) >= 10_000 });
-cmp_ok($n, '>=', 5, 'answers while they start');
+cmp_ok($n, '>=', 1, 'an answer while they start');
 cmp_ok($most, '>=', 10_000, 'all at the same time');
 
 note(sprintf '%d KB for each', rss($worker) / 10_000);

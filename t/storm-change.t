@@ -67,7 +67,7 @@ my $took = time - $start;
 
 put('nginx.conf', slurp('nginx.conf') =~ s/# tasks\n.*# end\n/<<'EOF'/ser
     background_threads 3;
-    background_zone 1m;
+    background_zone 4m;
     background_task one { interval 10ms; simulate_io 2 delay=1ms-9ms; }
     background_task all { workers all; interval 10ms; simulate_io 2 delay=1ms-9ms; }
     background_task cpu { workers all; interval 1h; retry 10ms; simulate_cpu 1h; simulate_cpu 1h; }
@@ -117,7 +117,7 @@ done_testing();
 sub change {
     my @names = ((shuffle map { "task$_" } 1 .. 8)[0 .. rand 6],
                  map { 'new' . ++$names } 1 .. 1 + rand 3);
-    my $text = "# tasks\n    background_zone 1m;\n    background_threads "
+    my $text = "# tasks\n    background_zone 4m;\n    background_threads "
                . (1 + int rand 5) . ";\n";
 
     for my $name (@names) {
