@@ -445,7 +445,8 @@ ngx_http_background_compress_begin(ngx_http_background_run_t *run)
     run->ctx = ctx;
     ctx->run = run;
 
-    ctx->tree = ngx_http_background_tree_create(run, &ccf->path, 0);
+    ctx->tree = ngx_http_background_tree_create(run, &ccf->path,
+                                                NGX_HTTP_BACKGROUND_TREE_GONE);
     if (ctx->tree == NULL) {
         return;
     }

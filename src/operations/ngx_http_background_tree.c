@@ -45,6 +45,7 @@ struct ngx_http_background_tree_s {
     uint64_t                     number;
 
     unsigned                     quiet:1;
+    unsigned                     gone:1;     /* is no failure */
     unsigned                     single:1;   /* the root is a file */
     unsigned                     over:1;
     unsigned                     entering:1; /* a thread reads a directory; top
@@ -81,7 +82,7 @@ static int ngx_http_background_open_parts(int dirfd, u_char *path, int flags);
 
 ngx_http_background_tree_t *
 ngx_http_background_tree_create(ngx_http_background_run_t *run,
-    ngx_str_t *root, ngx_uint_t quiet)
+    ngx_str_t *root, ngx_uint_t flags)
 {
     int                          fd;
     ngx_http_background_tree_t  *tree;
@@ -134,7 +135,8 @@ ngx_http_background_tree_create(ngx_http_background_run_t *run,
             goto failed;
         }
 
-        tree->quiet = quiet;
+        tree->quiet = ((flags & NGX_HTTP_BACKGROUND_TREE_QUIET) != 0);
+        tree->gone = ((flags & NGX_HTTP_BACKGROUND_TREE_GONE) != 0);
         tree->top = ngx_http_background_dir_open(tree, run, fd, &tree->info);
 
     } else if (ngx_is_file(&tree->info)) {
@@ -344,7 +346,9 @@ ngx_http_background_tree_dir(ngx_http_background_tree_t *tree,
 
         /* what has become another thing since is none of ours */
 
-        if (ngx_errno != NGX_ELOOP && ngx_errno != NGX_ENOTDIR) {
+        if (ngx_errno != NGX_ELOOP && ngx_errno != NGX_ENOTDIR
+            && !(ngx_errno == NGX_ENOENT && tree->gone))
+        {
             ngx_http_background_tree_fail(tree, run, NULL, ngx_errno,
                                           "open() %s failed");
         }
@@ -677,7 +681,8 @@ ngx_http_background_tree_total(ngx_http_background_run_t *run,
         return 0;
     }
 
-    tree = ngx_http_background_tree_create(run, root, 1);
+    tree = ngx_http_background_tree_create(run, root,
+                                           NGX_HTTP_BACKGROUND_TREE_QUIET);
 
     if (tree == NULL) {
         return 0;

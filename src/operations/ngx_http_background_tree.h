@@ -34,6 +34,10 @@
 #define NGX_HTTP_BACKGROUND_TREE_OPEN                                        \
     (O_RDONLY|O_CLOEXEC|O_NONBLOCK|O_NOCTTY)
 
+/* flags of a tree: what can't be read, or only what is gone, is no failure */
+#define NGX_HTTP_BACKGROUND_TREE_QUIET  1
+#define NGX_HTTP_BACKGROUND_TREE_GONE   2
+
 
 typedef struct ngx_http_background_tree_s  ngx_http_background_tree_t;
 typedef struct ngx_http_background_dir_s   ngx_http_background_dir_t;
@@ -71,12 +75,12 @@ typedef uint64_t (*ngx_http_background_weigh_pt)(
 
 
 /*
- * create   opens the root; on failure counts that and returns NULL.  Quiet, it
- *          tells nothing of what can't be read
+ * create   opens the root; on failure counts that and returns NULL
  * file     a thread's own, to be given to next()
  * next     NGX_OK or, at the end and when cancelled, NGX_DONE.  A directory
- *          that can't be read is a failure of that thread's run.  The file
- *          before is not to be used any more
+ *          that can't be read, or is gone since its parent was read, is a
+ *          failure of that thread's run, but for the flags.  The file before is
+ *          not to be used any more
  * open     a file for reading, -1 with the error in ngx_errno; NGX_ELOOP: it is
  *          no regular file any more
  * stat     without opening it
@@ -86,7 +90,7 @@ typedef uint64_t (*ngx_http_background_weigh_pt)(
  * total    quietly, in a walk of its own, for the progress
  */
 ngx_http_background_tree_t *ngx_http_background_tree_create(
-    ngx_http_background_run_t *run, ngx_str_t *root, ngx_uint_t quiet);
+    ngx_http_background_run_t *run, ngx_str_t *root, ngx_uint_t flags);
 ngx_http_background_file_t *ngx_http_background_tree_file(
     ngx_http_background_run_t *run);
 ngx_int_t ngx_http_background_tree_next(ngx_http_background_tree_t *tree,
