@@ -119,8 +119,6 @@ static ngx_int_t ngx_http_background_compress_attributes(
     ngx_http_background_compressor_t *c);
 static ngx_int_t ngx_http_background_compress_none(
     ngx_http_background_compressor_t *c);
-static ngx_uint_t ngx_http_background_compress_changed(
-    ngx_http_background_compressor_t *c);
 static ngx_int_t ngx_http_background_compress_fail(
     ngx_http_background_compressor_t *c, ngx_err_t err, const char *fmt);
 
@@ -818,7 +816,9 @@ ngx_http_background_compress_make(ngx_http_background_compressor_t *c,
         return rc;
     }
 
-    if (rc == NGX_DONE || ngx_http_background_compress_changed(c)) {
+    if (rc == NGX_DONE
+        || ngx_http_background_tree_changed(c->tree, c->file, &c->info))
+    {
         ngx_http_background_tree_fail(c->tree, c->run, c->file, 0,
                                       "%s changed while it was read");
         return NGX_ERROR;
@@ -1017,17 +1017,6 @@ ngx_http_background_compress_none(ngx_http_background_compressor_t *c)
     rc = ngx_http_background_list_remove(c->list, c->run, &c->target);
 
     return (rc == NGX_DECLINED) ? NGX_OK : rc;
-}
-
-
-static ngx_uint_t
-ngx_http_background_compress_changed(ngx_http_background_compressor_t *c)
-{
-    ngx_file_info_t  fi;
-
-    return ngx_http_background_tree_stat(c->tree, c->file, &fi)
-               == NGX_FILE_ERROR
-           || ngx_http_background_file_changed(&c->info, &fi);
 }
 
 

@@ -375,6 +375,11 @@ ngx_http_background_digest_file(ngx_http_background_digest_t *d,
     rc = ngx_http_background_hash_file(hash, fd, &fi,
                                        ngx_http_background_digest_progress);
 
+    if (rc == NGX_OK && ngx_http_background_tree_changed(d->tree, file, &fi)) {
+        hash->fmt = "%s changed while it was read";
+        rc = NGX_ERROR;
+    }
+
     if (ngx_close_file(fd) == NGX_FILE_ERROR) {
         ngx_log_error(NGX_LOG_ALERT, run->log, ngx_errno,
                       ngx_close_file_n " \"%V\" failed", &file->path);

@@ -9,6 +9,8 @@
 
 
 static void ngx_http_background_hash_cleanup(void *data);
+static ngx_int_t ngx_http_background_hash_unchanged(
+    ngx_http_background_hash_t *hash, int fd, ngx_file_info_t *before);
 
 
 #if (OPENSSL_VERSION_NUMBER >= 0x30000000L)
@@ -151,12 +153,13 @@ ngx_int_t
 ngx_http_background_hash_file(ngx_http_background_hash_t *hash, int fd,
     ngx_file_info_t *fi, void (*progress)(ngx_http_background_run_t *))
 {
+    off_t                       size;
     ssize_t                     n;
-    ngx_file_info_t             after;
     ngx_http_background_run_t  *run;
 
     run = hash->run;
     hash->err = 0;
+    size = 0;
 
     if (EVP_DigestInit_ex(hash->ctx, hash->md, NULL) != 1) {
         hash->fmt = "EVP_DigestInit_ex() %s failed";
@@ -182,10 +185,34 @@ ngx_http_background_hash_file(ngx_http_background_hash_t *hash, int fd,
         }
 
         run->result.bytes += n;
+        size += n;
 
         progress(run);
 
+        /* not only at the end, which what grows may not have */
+
+        if ((n == 0 || size != ngx_file_size(fi))
+            && ngx_http_background_hash_unchanged(hash, fd, fi) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
     } while (n > 0);
+
+    if (EVP_DigestFinal_ex(hash->ctx, hash->value, &hash->len) != 1) {
+        hash->fmt = "EVP_DigestFinal_ex() %s failed";
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_hash_unchanged(ngx_http_background_hash_t *hash, int fd,
+    ngx_file_info_t *before)
+{
+    ngx_file_info_t  after;
 
     if (ngx_fd_info(fd, &after) == NGX_FILE_ERROR) {
         hash->fmt = ngx_fd_info_n " %s failed";
@@ -193,13 +220,8 @@ ngx_http_background_hash_file(ngx_http_background_hash_t *hash, int fd,
         return NGX_ERROR;
     }
 
-    if (ngx_http_background_file_changed(fi, &after)) {
+    if (ngx_http_background_file_changed(before, &after)) {
         hash->fmt = "%s changed while it was read";
-        return NGX_ERROR;
-    }
-
-    if (EVP_DigestFinal_ex(hash->ctx, hash->value, &hash->len) != 1) {
-        hash->fmt = "EVP_DigestFinal_ex() %s failed";
         return NGX_ERROR;
     }
 

@@ -37,7 +37,6 @@ struct ngx_http_background_tree_s {
     ngx_log_t                   *log;
 
     ngx_str_t                    root;
-    ngx_file_info_t              info;       /* of the root */
     int                          fd;         /* of the root */
 
     ngx_queue_t                  dirs;       /* all that are open */
@@ -85,6 +84,7 @@ ngx_http_background_tree_create(ngx_http_background_run_t *run,
     ngx_str_t *root, ngx_uint_t flags)
 {
     int                          fd;
+    ngx_file_info_t              fi;
     ngx_http_background_tree_t  *tree;
 
     tree = ngx_calloc(sizeof(ngx_http_background_tree_t)
@@ -120,13 +120,13 @@ ngx_http_background_tree_create(ngx_http_background_run_t *run,
         goto failed;
     }
 
-    if (ngx_fd_info(tree->fd, &tree->info) == NGX_FILE_ERROR) {
+    if (ngx_fd_info(tree->fd, &fi) == NGX_FILE_ERROR) {
         ngx_http_background_tree_fail(tree, run, NULL, ngx_errno,
                                       ngx_fd_info_n " %s failed");
         goto failed;
     }
 
-    if (ngx_is_dir(&tree->info)) {
+    if (ngx_is_dir(&fi)) {
         fd = fcntl(tree->fd, F_DUPFD_CLOEXEC, 0);
 
         if (fd == -1) {
@@ -137,9 +137,9 @@ ngx_http_background_tree_create(ngx_http_background_run_t *run,
 
         tree->quiet = ((flags & NGX_HTTP_BACKGROUND_TREE_QUIET) != 0);
         tree->gone = ((flags & NGX_HTTP_BACKGROUND_TREE_GONE) != 0);
-        tree->top = ngx_http_background_dir_open(tree, run, fd, &tree->info);
+        tree->top = ngx_http_background_dir_open(tree, run, fd, &fi);
 
-    } else if (ngx_is_file(&tree->info)) {
+    } else if (ngx_is_file(&fi)) {
         tree->single = 1;
 
     } else {
@@ -613,9 +613,18 @@ ngx_http_background_tree_stat(ngx_http_background_tree_t *tree,
                        AT_SYMLINK_NOFOLLOW);
     }
 
-    *fi = tree->info;
+    return ngx_file_info(tree->root.data, fi);
+}
 
-    return 0;
+
+ngx_uint_t
+ngx_http_background_tree_changed(ngx_http_background_tree_t *tree,
+    ngx_http_background_file_t *file, ngx_file_info_t *before)
+{
+    ngx_file_info_t  after;
+
+    return ngx_http_background_tree_stat(tree, file, &after) == NGX_FILE_ERROR
+           || ngx_http_background_file_changed(before, &after);
 }
 
 

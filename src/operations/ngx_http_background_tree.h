@@ -84,6 +84,7 @@ typedef uint64_t (*ngx_http_background_weigh_pt)(
  * open     a file for reading, -1 with the error in ngx_errno; NGX_ELOOP: it is
  *          no regular file any more
  * stat     without opening it
+ * changed  whether there is no such file any more, or another one
  * fail     counts a failure; the format has a "%s" for the path of the file or,
  *          where that is NULL, of the directory at hand
  * destroy  when no thread is in next() any more
@@ -99,6 +100,8 @@ int ngx_http_background_tree_open(ngx_http_background_tree_t *tree,
     ngx_http_background_file_t *file, ngx_file_info_t *fi);
 int ngx_http_background_tree_stat(ngx_http_background_tree_t *tree,
     ngx_http_background_file_t *file, ngx_file_info_t *fi);
+ngx_uint_t ngx_http_background_tree_changed(ngx_http_background_tree_t *tree,
+    ngx_http_background_file_t *file, ngx_file_info_t *before);
 void ngx_http_background_tree_fail(ngx_http_background_tree_t *tree,
     ngx_http_background_run_t *run, ngx_http_background_file_t *file,
     ngx_err_t err, const char *fmt);

@@ -85,6 +85,8 @@ static ngx_int_t ngx_http_background_verify_fill(
     ngx_http_background_verify_t *v);
 static void ngx_http_background_verify_file(ngx_http_background_verify_t *v,
     ngx_http_background_hash_t *hash, ngx_http_background_verify_line_t *line);
+static ngx_uint_t ngx_http_background_verify_changed(
+    ngx_http_background_verify_t *v, ngx_str_t *name, ngx_file_info_t *before);
 static void ngx_http_background_verify_fail(ngx_http_background_run_t *run,
     ngx_str_t *root, ngx_str_t *name, ngx_err_t err, const char *fmt);
 static void ngx_http_background_verify_progress(
@@ -719,6 +721,10 @@ ngx_http_background_verify_file(ngx_http_background_verify_t *v,
         ngx_http_background_verify_fail(run, &vcf->root, &line->name, 0,
                                         "%s has another checksum");
 
+    } else if (ngx_http_background_verify_changed(v, &line->name, &fi)) {
+        ngx_http_background_verify_fail(run, &vcf->root, &line->name, 0,
+                                        "%s changed while it was read");
+
     } else {
         run->result.completed++;
     }
@@ -729,6 +735,32 @@ done:
         ngx_log_error(NGX_LOG_ALERT, run->log, ngx_errno,
                       ngx_close_file_n " \"%V\" failed", &line->name);
     }
+}
+
+
+/* what has been read may not be what is there now */
+
+static ngx_uint_t
+ngx_http_background_verify_changed(ngx_http_background_verify_t *v,
+    ngx_str_t *name, ngx_file_info_t *before)
+{
+    int              fd;
+    ngx_uint_t       changed;
+    ngx_file_info_t  after;
+
+    fd = ngx_http_background_open_beneath(v->root, name->data,
+                                          O_PATH|O_CLOEXEC);
+
+    if (fd == -1) {
+        return 1;
+    }
+
+    changed = ngx_fd_info(fd, &after) == NGX_FILE_ERROR
+              || ngx_http_background_file_changed(before, &after);
+
+    (void) ngx_close_file(fd);
+
+    return changed;
 }
 
 
