@@ -822,8 +822,8 @@ failed:
 
     if (size >= 0 && ftruncate(list->fd, size) == -1) {
         ngx_log_error(NGX_LOG_WARN, run->log, ngx_errno,
-                      "background task \"%V\": ftruncate() of a list failed",
-                      run->task);
+                      "background task \"%V\": ftruncate() \"%V/%V\" failed",
+                      run->task, &list->path, &ngx_http_background_list_name);
     }
 
     ngx_http_background_list_fail(list, run, &ngx_http_background_list_name,

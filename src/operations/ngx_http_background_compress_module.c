@@ -790,8 +790,11 @@ static ngx_int_t
 ngx_http_background_compress_make(ngx_http_background_compressor_t *c,
     ngx_uint_t n)
 {
-    int        fd;
-    ngx_int_t  rc;
+    int                                   fd;
+    ngx_int_t                             rc;
+    ngx_http_background_compress_conf_t  *ccf;
+
+    ccf = c->run->conf;
 
     fd = ngx_http_background_tree_open(c->tree, c->file, &c->info);
 
@@ -807,10 +810,7 @@ ngx_http_background_compress_make(ngx_http_background_compressor_t *c,
 
     rc = ngx_http_background_compress_stream(c, fd, n);
 
-    if (ngx_close_file(fd) == NGX_FILE_ERROR) {
-        ngx_log_error(NGX_LOG_ALERT, c->run->log, ngx_errno,
-                      ngx_close_file_n " \"%V\" failed", &c->file->path);
-    }
+    ngx_http_background_close(c->run, fd, &ccf->path, &c->file->path);
 
     if (rc == NGX_ABORT || rc == NGX_ERROR) {
         return rc;

@@ -347,16 +347,18 @@ static ngx_int_t
 ngx_http_background_digest_file(ngx_http_background_digest_t *d,
     ngx_http_background_file_t *file, ngx_http_background_hash_t *hash)
 {
-    int                         fd;
-    ngx_int_t                   rc;
-    ngx_file_info_t             fi;
-    ngx_http_background_run_t  *run;
+    int                                 fd;
+    ngx_int_t                           rc;
+    ngx_file_info_t                     fi;
+    ngx_http_background_run_t          *run;
+    ngx_http_background_digest_conf_t  *dcf;
 
 #if (NGX_DEBUG)
-    u_char                      hex[2 * EVP_MAX_MD_SIZE];
+    u_char                              hex[2 * EVP_MAX_MD_SIZE];
 #endif
 
     run = hash->run;
+    dcf = run->conf;
 
     fd = ngx_http_background_tree_open(d->tree, file, &fi);
 
@@ -380,10 +382,7 @@ ngx_http_background_digest_file(ngx_http_background_digest_t *d,
         rc = NGX_ERROR;
     }
 
-    if (ngx_close_file(fd) == NGX_FILE_ERROR) {
-        ngx_log_error(NGX_LOG_ALERT, run->log, ngx_errno,
-                      ngx_close_file_n " \"%V\" failed", &file->path);
-    }
+    ngx_http_background_close(run, fd, &dcf->path, &file->path);
 
     if (rc == NGX_ABORT) {
         return rc;

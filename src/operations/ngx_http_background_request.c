@@ -237,7 +237,8 @@ ngx_http_background_request_connect(ngx_http_background_requests_t *rs)
     if (c == NULL) {
         if (ngx_close_socket(fd) == -1) {
             ngx_log_error(NGX_LOG_ALERT, rs->run->log, ngx_socket_errno,
-                          ngx_close_socket_n " failed");
+                          "background task \"%V\": " ngx_close_socket_n
+                          " failed", rs->run->task);
         }
 
         ngx_http_background_request_fail(rs, NULL, 0, "no free connection");

@@ -44,6 +44,7 @@ typedef struct {
     ngx_pool_t                           *pool;
     ngx_thread_task_t                     task;
 
+    ngx_str_t                             owner;    /* the task's name */
     u_char                               *name;
     ngx_fd_t                              fd;
     off_t                                 size;
@@ -86,7 +87,7 @@ static ngx_int_t ngx_http_background_requests_rate(ngx_str_t *rate,
 static void ngx_http_background_requests_run_start(
     ngx_http_background_run_t *run);
 static ngx_http_background_reader_t *ngx_http_background_reader_create(
-    ngx_http_background_requests_ctx_t *ctx, ngx_log_t *log);
+    ngx_http_background_requests_ctx_t *ctx, ngx_http_background_run_t *run);
 static void ngx_http_background_reader_free(
     ngx_http_background_reader_t *reader);
 static void ngx_http_background_requests_run_cancel(
@@ -328,7 +329,7 @@ ngx_http_background_requests_run_start(ngx_http_background_run_t *run)
 
     ctx->op = op;
 
-    ctx->reader = ngx_http_background_reader_create(ctx, run->log);
+    ctx->reader = ngx_http_background_reader_create(ctx, run);
     if (ctx->reader == NULL) {
         goto failed;
     }
@@ -352,13 +353,13 @@ failed:
 
 static ngx_http_background_reader_t *
 ngx_http_background_reader_create(ngx_http_background_requests_ctx_t *ctx,
-    ngx_log_t *log)
+    ngx_http_background_run_t *run)
 {
     ngx_str_t                     *file;
     ngx_pool_t                    *pool;
     ngx_http_background_reader_t  *reader;
 
-    pool = ngx_create_pool(NGX_MIN_POOL_SIZE, log);
+    pool = ngx_create_pool(NGX_MIN_POOL_SIZE, run->log);
     if (pool == NULL) {
         return NULL;
     }
@@ -373,7 +374,12 @@ ngx_http_background_reader_create(ngx_http_background_requests_ctx_t *ctx,
     reader->start = ngx_palloc(pool, NGX_HTTP_BACKGROUND_REQUESTS_BUFFER);
     reader->name = ngx_pnalloc(pool, file->len + 1);
 
-    if (reader->start == NULL || reader->name == NULL) {
+    reader->owner.len = run->task->len;
+    reader->owner.data = ngx_pstrdup(pool, run->task);
+
+    if (reader->start == NULL || reader->name == NULL
+        || reader->owner.data == NULL)
+    {
         goto failed;
     }
 
@@ -391,7 +397,7 @@ ngx_http_background_reader_create(ngx_http_background_requests_ctx_t *ctx,
     reader->task.ctx = reader;
     reader->task.event.handler = ngx_http_background_reader_handler;
     reader->task.event.data = reader;
-    reader->task.event.log = log;
+    reader->task.event.log = run->log;
 
     return reader;
 
@@ -410,7 +416,8 @@ ngx_http_background_reader_free(ngx_http_background_reader_t *reader)
         && ngx_close_file(reader->fd) == NGX_FILE_ERROR)
     {
         ngx_log_error(NGX_LOG_ALERT, reader->pool->log, ngx_errno,
-                      ngx_close_file_n " \"%s\" failed", reader->name);
+                      "background task \"%V\": " ngx_close_file_n " \"%s\" "
+                      "failed", &reader->owner, reader->name);
     }
 
     ngx_destroy_pool(reader->pool);

@@ -35,6 +35,7 @@ struct ngx_http_background_tree_s {
     ngx_thread_mutex_t           mutex;
     ngx_thread_cond_t            cond;
     ngx_log_t                   *log;
+    ngx_str_t                   *task;
 
     ngx_str_t                    root;
     int                          fd;         /* of the root */
@@ -71,8 +72,10 @@ static void ngx_http_background_dir_read(ngx_http_background_tree_t *tree,
     ngx_http_background_run_t *run, ngx_http_background_dir_t *dir);
 static ngx_int_t ngx_http_background_dir_add(ngx_http_background_dir_t *dir,
     struct dirent *de);
-static void ngx_http_background_dir_release(ngx_http_background_dir_t *dir);
-static void ngx_http_background_dir_close(ngx_http_background_dir_t *dir);
+static void ngx_http_background_dir_release(ngx_http_background_tree_t *tree,
+    ngx_http_background_dir_t *dir);
+static void ngx_http_background_dir_close(ngx_http_background_tree_t *tree,
+    ngx_http_background_dir_t *dir);
 static int ngx_libc_cdecl ngx_http_background_entry_cmp(const void *one,
     const void *two);
 
@@ -108,6 +111,7 @@ ngx_http_background_tree_create(ngx_http_background_run_t *run,
     }
 
     tree->log = run->log;
+    tree->task = run->task;
     tree->root = *root;
     tree->path.data = (u_char *) tree + sizeof(ngx_http_background_tree_t);
     ngx_queue_init(&tree->dirs);
@@ -187,7 +191,7 @@ ngx_http_background_tree_next(ngx_http_background_tree_t *tree,
     (void) ngx_thread_mutex_lock(&tree->mutex, run->log);
 
     if (file->dir) {
-        ngx_http_background_dir_release(file->dir);
+        ngx_http_background_dir_release(tree, file->dir);
         file->dir = NULL;
     }
 
@@ -241,7 +245,7 @@ ngx_http_background_tree_entry(ngx_http_background_tree_t *tree)
             tree->path.len = tree->top->len;
         }
 
-        ngx_http_background_dir_release(dir);
+        ngx_http_background_dir_release(tree, dir);
     }
 
     return NULL;
@@ -520,22 +524,25 @@ ngx_http_background_dir_add(ngx_http_background_dir_t *dir, struct dirent *de)
 
 
 static void
-ngx_http_background_dir_release(ngx_http_background_dir_t *dir)
+ngx_http_background_dir_release(ngx_http_background_tree_t *tree,
+    ngx_http_background_dir_t *dir)
 {
     if (--dir->refs == 0) {
-        ngx_http_background_dir_close(dir);
+        ngx_http_background_dir_close(tree, dir);
     }
 }
 
 
 static void
-ngx_http_background_dir_close(ngx_http_background_dir_t *dir)
+ngx_http_background_dir_close(ngx_http_background_tree_t *tree,
+    ngx_http_background_dir_t *dir)
 {
     ngx_queue_remove(&dir->queue);
 
     if (ngx_close_file(dir->fd) == NGX_FILE_ERROR) {
-        ngx_log_error(NGX_LOG_ALERT, dir->pool->log, ngx_errno,
-                      ngx_close_file_n " of a directory failed");
+        ngx_log_error(NGX_LOG_ALERT, tree->log, ngx_errno,
+                      "background task \"%V\": " ngx_close_file_n " of a "
+                      "directory in \"%V\" failed", tree->task, &tree->root);
     }
 
     ngx_destroy_pool(dir->pool);
@@ -660,12 +667,13 @@ ngx_http_background_tree_destroy(ngx_http_background_tree_t *tree)
         q = ngx_queue_head(&tree->dirs);
         dir = ngx_queue_data(q, ngx_http_background_dir_t, queue);
 
-        ngx_http_background_dir_close(dir);
+        ngx_http_background_dir_close(tree, dir);
     }
 
     if (tree->fd != -1 && ngx_close_file(tree->fd) == NGX_FILE_ERROR) {
         ngx_log_error(NGX_LOG_ALERT, tree->log, ngx_errno,
-                      ngx_close_file_n " \"%V\" failed", &tree->root);
+                      "background task \"%V\": " ngx_close_file_n " \"%V\" "
+                      "failed", tree->task, &tree->root);
     }
 
     (void) ngx_thread_cond_destroy(&tree->cond, tree->log);
@@ -710,6 +718,21 @@ ngx_http_background_tree_total(ngx_http_background_run_t *run,
     ngx_http_background_tree_destroy(tree);
 
     return total;
+}
+
+
+void
+ngx_http_background_close(ngx_http_background_run_t *run, int fd,
+    ngx_str_t *root, ngx_str_t *path)
+{
+    u_char  text[NGX_HTTP_BACKGROUND_TREE_TEXT];
+
+    if (ngx_close_file(fd) == NGX_FILE_ERROR) {
+        ngx_log_error(NGX_LOG_ALERT, run->log, ngx_errno,
+                      "background task \"%V\": " ngx_close_file_n " %s failed",
+                      run->task,
+                      ngx_http_background_path_text(text, root, path));
+    }
 }
 
 

@@ -117,6 +117,10 @@ int ngx_http_background_tree_fd(ngx_http_background_tree_t *tree);
  */
 int ngx_http_background_open_beneath(int dirfd, u_char *path, int flags);
 
+/* closes it; if that fails, the log has the path as a text would */
+void ngx_http_background_close(ngx_http_background_run_t *run, int fd,
+    ngx_str_t *root, ngx_str_t *path);
+
 /* a path beneath a root for texts, in a buffer of NGX_..._TREE_TEXT bytes */
 u_char *ngx_http_background_path_text(u_char *text, ngx_str_t *root,
     ngx_str_t *path);

@@ -731,10 +731,7 @@ ngx_http_background_verify_file(ngx_http_background_verify_t *v,
 
 done:
 
-    if (ngx_close_file(fd) == NGX_FILE_ERROR) {
-        ngx_log_error(NGX_LOG_ALERT, run->log, ngx_errno,
-                      ngx_close_file_n " \"%V\" failed", &line->name);
-    }
+    ngx_http_background_close(run, fd, &vcf->root, &line->name);
 }
 
 
