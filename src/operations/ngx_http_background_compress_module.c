@@ -11,7 +11,6 @@
 
 #include "ngx_http_background_codec.h"
 #include "ngx_http_background_compress_list.h"
-#include "ngx_http_background_hash.h"
 #include "ngx_http_background_temp.h"
 #include "ngx_http_background_tree.h"
 
@@ -240,20 +239,7 @@ ngx_http_background_compress_path(ngx_conf_t *cf, ngx_command_t *cmd,
 {
     ngx_file_info_t  fi;
 
-    if (ccf->path.len == 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "empty path in \"%V\" directive", &cmd->name);
-        return NGX_CONF_ERROR;
-    }
-
-    if (ngx_conf_full_name(cf->cycle, &ccf->path, 0) != NGX_OK) {
-        return NGX_CONF_ERROR;
-    }
-
-    if (ngx_file_info(ccf->path.data, &fi) == NGX_FILE_ERROR) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
-                           ngx_file_info_n " \"%V\" of \"%V\" directive "
-                           "failed", &ccf->path, &cmd->name);
+    if (ngx_http_background_tree_path(cf, cmd, &ccf->path, &fi) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 

@@ -21,8 +21,7 @@
 typedef struct {
     ngx_str_t                        path;
     ngx_str_t                        manifest;
-    const EVP_MD                    *md;
-    size_t                           limit_rate;
+    ngx_http_background_hash_conf_t  hash;
 } ngx_http_background_digest_conf_t;
 
 
@@ -115,8 +114,7 @@ ngx_module_t  ngx_http_background_digest_module = {
 static char *
 ngx_http_background_digest(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_str_t                          *value, algorithm, manifest;
-    ngx_uint_t                          i;
+    ngx_str_t                          *value, manifest;
     ngx_file_info_t                     fi;
     ngx_http_background_digest_conf_t  *dcf;
 
@@ -129,55 +127,14 @@ ngx_http_background_digest(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     dcf->path = value[1];
 
-    if (dcf->path.len == 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "empty path in \"%V\" directive", &cmd->name);
+    if (ngx_http_background_tree_path(cf, cmd, &dcf->path, &fi) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
-    if (ngx_conf_full_name(cf->cycle, &dcf->path, 0) != NGX_OK) {
-        return NGX_CONF_ERROR;
-    }
-
-    if (ngx_file_info(dcf->path.data, &fi) == NGX_FILE_ERROR) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
-                           ngx_file_info_n " \"%V\" of \"%V\" directive "
-                           "failed", &dcf->path, &cmd->name);
-        return NGX_CONF_ERROR;
-    }
-
-    ngx_str_set(&algorithm, "sha256");
-    ngx_str_null(&manifest);
-
-    for (i = 2; i < cf->args->nelts; i++) {
-
-        if (ngx_strncmp(value[i].data, "algorithm=", 10) == 0) {
-            algorithm.data = value[i].data + 10;
-            algorithm.len = value[i].len - 10;
-
-        } else if (ngx_strncmp(value[i].data, "manifest=", 9) == 0) {
-            manifest.data = value[i].data + 9;
-            manifest.len = value[i].len - 9;
-
-        } else if (ngx_strncmp(value[i].data, "limit_rate=", 11) == 0) {
-            if (ngx_http_background_limit_rate(cf, cmd, &value[i],
-                                               &dcf->limit_rate)
-                != NGX_OK)
-            {
-                return NGX_CONF_ERROR;
-            }
-
-        } else {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "unknown parameter \"%V\" in \"%V\" directive",
-                               &value[i], &cmd->name);
-            return NGX_CONF_ERROR;
-        }
-    }
-
-    dcf->md = ngx_http_background_hash_algorithm(cf, cmd, &algorithm);
-
-    if (dcf->md == NULL) {
+    if (ngx_http_background_hash_parameters(cf, cmd, &dcf->hash, "manifest=",
+                                            &manifest)
+        != NGX_CONF_OK)
+    {
         return NGX_CONF_ERROR;
     }
 
@@ -232,7 +189,7 @@ ngx_http_background_digest_begin(ngx_http_background_run_t *run)
 
     dcf = run->conf;
 
-    run->limit_rate = dcf->limit_rate;
+    run->limit_rate = dcf->hash.limit_rate;
 
     cln = ngx_pool_cleanup_add(run->pool, sizeof(ngx_http_background_digest_t));
     if (cln == NULL) {
@@ -312,7 +269,7 @@ ngx_http_background_digest_work(ngx_http_background_run_t *run)
     d = run->ctx;
     dcf = run->conf;
 
-    hash = ngx_http_background_hash_create(run, dcf->md);
+    hash = ngx_http_background_hash_create(run, dcf->hash.md);
     file = ngx_http_background_tree_file(run);
 
     if (hash == NULL || file == NULL) {

@@ -57,51 +57,59 @@ ngx_http_background_hash_lookup(ngx_conf_t *cf, ngx_str_t *name)
 #endif
 
 
-const EVP_MD *
-ngx_http_background_hash_algorithm(ngx_conf_t *cf, ngx_command_t *cmd,
-    ngx_str_t *name)
+char *
+ngx_http_background_hash_parameters(ngx_conf_t *cf, ngx_command_t *cmd,
+    ngx_http_background_hash_conf_t *hcf, const char *name, ngx_str_t *value)
 {
-    const EVP_MD  *md;
+    size_t       len;
+    ngx_str_t   *args, algorithm;
+    ngx_uint_t   i;
 
-    md = ngx_http_background_hash_lookup(cf, name);
+    args = cf->args->elts;
+    len = ngx_strlen(name);
+
+    ngx_str_set(&algorithm, "sha256");
+    ngx_str_null(value);
+
+    for (i = 2; i < cf->args->nelts; i++) {
+
+        if (ngx_strncmp(args[i].data, "algorithm=", 10) == 0) {
+            algorithm.data = args[i].data + 10;
+            algorithm.len = args[i].len - 10;
+
+        } else if (ngx_strncmp(args[i].data, name, len) == 0) {
+            value->data = args[i].data + len;
+            value->len = args[i].len - len;
+
+        } else if (ngx_strncmp(args[i].data, "limit_rate=", 11) == 0) {
+            if (ngx_http_background_limit_rate(cf, cmd, &args[i],
+                                               &hcf->limit_rate)
+                != NGX_OK)
+            {
+                return NGX_CONF_ERROR;
+            }
+
+        } else {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "unknown parameter \"%V\" in \"%V\" directive",
+                               &args[i], &cmd->name);
+            return NGX_CONF_ERROR;
+        }
+    }
+
+    hcf->md = ngx_http_background_hash_lookup(cf, &algorithm);
 
     /* some have no length of their own */
 
-    if (md == NULL || EVP_MD_size(md) <= 0) {
+    if (hcf->md == NULL || EVP_MD_size(hcf->md) <= 0) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "unknown algorithm \"%V\" in \"%V\" directive, "
                            "it must be a digest of OpenSSL",
-                           name, &cmd->name);
-        return NULL;
+                           &algorithm, &cmd->name);
+        return NGX_CONF_ERROR;
     }
 
-    return md;
-}
-
-
-ngx_int_t
-ngx_http_background_limit_rate(ngx_conf_t *cf, ngx_command_t *cmd,
-    ngx_str_t *value, size_t *rate)
-{
-    ssize_t    n;
-    ngx_str_t  s;
-
-    s.data = value->data + sizeof("limit_rate=") - 1;
-    s.len = value->len - (sizeof("limit_rate=") - 1);
-
-    n = ngx_parse_size(&s);
-
-    if (n < 1) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid rate \"%V\" in \"%V\" directive, "
-                           "it must be bytes per second, 1 or more",
-                           value, &cmd->name);
-        return NGX_ERROR;
-    }
-
-    *rate = n;
-
-    return NGX_OK;
+    return NGX_CONF_OK;
 }
 
 

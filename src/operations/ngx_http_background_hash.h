@@ -18,6 +18,12 @@
 #define NGX_HTTP_BACKGROUND_HASH_BUFFER  65536
 
 
+typedef struct {
+    const EVP_MD                *md;
+    size_t                       limit_rate;
+} ngx_http_background_hash_conf_t;
+
+
 /* a thread's own */
 
 typedef struct {
@@ -35,13 +41,12 @@ typedef struct {
 
 
 /*
- * Reading the configuration: "algorithm=" and "limit_rate=" of a directive.
- * What they don't accept they tell, and return NULL or NGX_ERROR.
+ * Reads what comes after a directive's first argument: "algorithm=", by default
+ * sha256, "limit_rate=", and the one that only this directive has: name ends in
+ * "=", value stays null if it is not there.  NGX_CONF_OK or NGX_CONF_ERROR.
  */
-const EVP_MD *ngx_http_background_hash_algorithm(ngx_conf_t *cf,
-    ngx_command_t *cmd, ngx_str_t *name);
-ngx_int_t ngx_http_background_limit_rate(ngx_conf_t *cf, ngx_command_t *cmd,
-    ngx_str_t *value, size_t *rate);
+char *ngx_http_background_hash_parameters(ngx_conf_t *cf, ngx_command_t *cmd,
+    ngx_http_background_hash_conf_t *hcf, const char *name, ngx_str_t *value);
 
 /*
  * On a pool thread.  create() counts a failure and returns NULL; what it made

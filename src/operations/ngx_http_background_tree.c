@@ -82,6 +82,57 @@ static int ngx_libc_cdecl ngx_http_background_entry_cmp(const void *one,
 static int ngx_http_background_open_parts(int dirfd, u_char *path, int flags);
 
 
+ngx_int_t
+ngx_http_background_tree_path(ngx_conf_t *cf, ngx_command_t *cmd,
+    ngx_str_t *path, ngx_file_info_t *fi)
+{
+    if (path->len == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "empty path in \"%V\" directive", &cmd->name);
+        return NGX_ERROR;
+    }
+
+    if (ngx_conf_full_name(cf->cycle, path, 0) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_file_info(path->data, fi) == NGX_FILE_ERROR) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
+                           ngx_file_info_n " \"%V\" of \"%V\" directive "
+                           "failed", path, &cmd->name);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_background_limit_rate(ngx_conf_t *cf, ngx_command_t *cmd,
+    ngx_str_t *value, size_t *rate)
+{
+    ssize_t    n;
+    ngx_str_t  s;
+
+    s.data = value->data + sizeof("limit_rate=") - 1;
+    s.len = value->len - (sizeof("limit_rate=") - 1);
+
+    n = ngx_parse_size(&s);
+
+    if (n < 1) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid rate \"%V\" in \"%V\" directive, "
+                           "it must be bytes per second, 1 or more",
+                           value, &cmd->name);
+        return NGX_ERROR;
+    }
+
+    *rate = n;
+
+    return NGX_OK;
+}
+
+
 ngx_http_background_tree_t *
 ngx_http_background_tree_create(ngx_http_background_run_t *run,
     ngx_str_t *root, ngx_uint_t flags)

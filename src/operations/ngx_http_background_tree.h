@@ -6,7 +6,7 @@
 
 /*
  * A tree's regular files, handed out one by one to the threads that share a
- * run.  For pool threads only.
+ * run.  For pool threads only, but for what reads the configuration.
  *
  * Symbolic links are not followed, but in the root's own path.  The order is
  * that of the names' bytes.  What is in memory are the names of one directory
@@ -73,6 +73,16 @@ typedef uint64_t (*ngx_http_background_weigh_pt)(
     ngx_http_background_run_t *run, ngx_http_background_tree_t *tree,
     ngx_http_background_file_t *file);
 
+
+/*
+ * Reading the configuration: the root of a tree, which has to be there, as the
+ * full path, and "limit_rate=".  What they don't accept they tell, and return
+ * NGX_ERROR.
+ */
+ngx_int_t ngx_http_background_tree_path(ngx_conf_t *cf, ngx_command_t *cmd,
+    ngx_str_t *path, ngx_file_info_t *fi);
+ngx_int_t ngx_http_background_limit_rate(ngx_conf_t *cf, ngx_command_t *cmd,
+    ngx_str_t *value, size_t *rate);
 
 /*
  * create   opens the root; on failure counts that and returns NULL

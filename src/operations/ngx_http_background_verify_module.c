@@ -19,11 +19,10 @@
 
 
 typedef struct {
-    ngx_str_t                    manifest;
-    ngx_str_t                    root;
-    const EVP_MD                *md;
-    size_t                       limit_rate;
-    ngx_uint_t                  *warned;    /* a worker's own */
+    ngx_str_t                        manifest;
+    ngx_str_t                        root;
+    ngx_http_background_hash_conf_t  hash;
+    ngx_uint_t                      *warned;    /* a worker's own */
 } ngx_http_background_verify_conf_t;
 
 
@@ -154,8 +153,7 @@ ngx_module_t  ngx_http_background_verify_module = {
 static char *
 ngx_http_background_verify(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_str_t                          *value, algorithm, root;
-    ngx_uint_t                          i;
+    ngx_str_t                          *value, root;
     ngx_http_background_verify_conf_t  *vcf;
 
     vcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_background_verify_conf_t));
@@ -172,38 +170,9 @@ ngx_http_background_verify(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     vcf->manifest = value[1];
 
-    ngx_str_set(&algorithm, "sha256");
-    ngx_str_null(&root);
-
-    for (i = 2; i < cf->args->nelts; i++) {
-
-        if (ngx_strncmp(value[i].data, "algorithm=", 10) == 0) {
-            algorithm.data = value[i].data + 10;
-            algorithm.len = value[i].len - 10;
-
-        } else if (ngx_strncmp(value[i].data, "root=", 5) == 0) {
-            root.data = value[i].data + 5;
-            root.len = value[i].len - 5;
-
-        } else if (ngx_strncmp(value[i].data, "limit_rate=", 11) == 0) {
-            if (ngx_http_background_limit_rate(cf, cmd, &value[i],
-                                               &vcf->limit_rate)
-                != NGX_OK)
-            {
-                return NGX_CONF_ERROR;
-            }
-
-        } else {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "unknown parameter \"%V\" in \"%V\" directive",
-                               &value[i], &cmd->name);
-            return NGX_CONF_ERROR;
-        }
-    }
-
-    vcf->md = ngx_http_background_hash_algorithm(cf, cmd, &algorithm);
-
-    if (vcf->md == NULL) {
+    if (ngx_http_background_hash_parameters(cf, cmd, &vcf->hash, "root=", &root)
+        != NGX_CONF_OK)
+    {
         return NGX_CONF_ERROR;
     }
 
@@ -282,7 +251,7 @@ ngx_http_background_verify_begin(ngx_http_background_run_t *run)
 
     vcf = run->conf;
 
-    run->limit_rate = vcf->limit_rate;
+    run->limit_rate = vcf->hash.limit_rate;
 
     cln = ngx_pool_cleanup_add(run->pool, sizeof(ngx_http_background_verify_t));
     if (cln == NULL) {
@@ -487,7 +456,7 @@ ngx_http_background_verify_work(ngx_http_background_run_t *run)
     v = run->ctx;
     vcf = run->conf;
 
-    hash = ngx_http_background_hash_create(run, vcf->md);
+    hash = ngx_http_background_hash_create(run, vcf->hash.md);
     line = ngx_http_background_verify_line(run);
 
     if (hash == NULL || line == NULL) {
@@ -568,7 +537,7 @@ ngx_http_background_verify_next(ngx_http_background_verify_t *v,
             return NGX_OK;
         }
 
-        rc = ngx_http_background_manifest_parse(&line->text, vcf->md,
+        rc = ngx_http_background_manifest_parse(&line->text, vcf->hash.md,
                                                 line->hash, &line->name);
 
         if (rc == NGX_ERROR) {
