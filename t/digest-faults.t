@@ -60,16 +60,30 @@ for my $kind (sort keys %change) {
 EOF_CONF
 }
 
-start("background_threads ${\(3 * keys %change)};\n$tasks", '',
+# a list that is written anew while it is read
+
+put('trees/same', '');
+truncate "$dir/trees/same", 800_000 or die "truncate: $!";
+put('lists/anew', scalar `cd $dir/trees && sha256sum same`);
+
+$tasks .= "    background_task anew { interval 1h; retry 1h; "
+          . "verify $dir/lists/anew root=$dir/trees limit_rate=100k; }\n";
+
+start("background_threads ${\(3 * keys(%change) + 1)};\n$tasks", '',
       'worker_processes 1;');
 
-my $worker = worker();
-my %left = %change;
+my %left = (%change, anew => sub { put('lists/anew', "# nothing\n") });
 
 poll('all change while they are read', sub {
     for my $kind (sort keys %left) {
-        my $file = "$dir/trees/$kind/file";
-        $left{$kind}->($file), delete $left{$kind} if reading($file) == 3;
+        my ($file, $tasks) = $kind eq 'anew'
+                             ? ("$dir/trees/same", 1)
+                             : ("$dir/trees/$kind/file", 3);
+
+        if ($tasks == grep { $_ > 0 } offsets($file)) {
+            $left{$kind}->($file);
+            delete $left{$kind};
+        }
     }
 
     return !%left;
@@ -91,6 +105,10 @@ for my $kind (sort keys %change) {
 
     is(slurp("$dir/sums/$kind"), "old\n", "$kind: the old list stays");
 }
+
+like($task{anew}{last}{error} // 'none',
+     qr/: "\Q$dir\E\/lists\/anew" changed while it was read$/,
+     'a list that is written anew');
 
 stop();
 
@@ -115,7 +133,7 @@ start(<<"EOF_CONF", '', 'worker_processes 1;');
     }
 EOF_CONF
 
-$worker = worker();
+my $worker = worker();
 my ($temp) = poll('lines are written', sub { (grep { -s } temps())[0] });
 
 kill 'KILL', $worker or die "kill: $!";
@@ -269,17 +287,6 @@ sub append {
     open my $file, '>>', $name or die "open: $!";
     print $file $text;
     close $file or die "close: $!";
-}
-
-# how many descriptors the worker has for a file that has been read from
-
-sub reading {
-    my ($path) = @_;
-
-    return scalar grep {
-        (readlink "/proc/$worker/fd/$_" // '') eq $path
-        && slurp("/proc/$worker/fdinfo/$_") =~ /^pos:\s+[1-9]/m
-    } map { m{(\d+)$} } glob "/proc/$worker/fd/*";
 }
 
 sub temps { glob(($sums =~ s{[^/]+$}{}r) . '.ngx_http_background_*.tmp') }

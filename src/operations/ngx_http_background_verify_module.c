@@ -32,6 +32,7 @@ typedef struct {
     ngx_http_background_run_t   *run;       /* of begin and finish */
     ngx_thread_mutex_t           mutex;
     int                          fd;
+    ngx_file_info_t              info;      /* of the list */
     int                          root;
     uint64_t                     total;     /* lines */
 
@@ -295,7 +296,6 @@ static ngx_int_t
 ngx_http_background_verify_open(ngx_http_background_verify_t *v,
     ngx_http_background_run_t *run)
 {
-    ngx_file_info_t                     fi;
     ngx_http_background_verify_conf_t  *vcf;
 
     vcf = run->conf;
@@ -309,14 +309,14 @@ ngx_http_background_verify_open(ngx_http_background_verify_t *v,
         return NGX_ERROR;
     }
 
-    if (ngx_fd_info(v->fd, &fi) == NGX_FILE_ERROR) {
+    if (ngx_fd_info(v->fd, &v->info) == NGX_FILE_ERROR) {
         ngx_http_background_verify_fail(run, &ngx_http_background_verify_none,
                                         &vcf->manifest, ngx_errno,
                                         ngx_fd_info_n " %s failed");
         return NGX_ERROR;
     }
 
-    if (!ngx_is_file(&fi)) {
+    if (!ngx_is_file(&v->info)) {
         ngx_http_background_verify_fail(run, &ngx_http_background_verify_none,
                                         &vcf->manifest, 0,
                                         "%s is no regular file");
@@ -757,6 +757,7 @@ ngx_http_background_verify_progress(ngx_http_background_run_t *run)
 static void
 ngx_http_background_verify_finish(ngx_http_background_run_t *run)
 {
+    ngx_file_info_t                     fi;
     ngx_http_background_verify_t       *v;
     ngx_http_background_verify_conf_t  *vcf;
 
@@ -767,12 +768,24 @@ ngx_http_background_verify_finish(ngx_http_background_run_t *run)
         return;
     }
 
-    if (v->total == 0 && run->result.failed == 0
-        && !ngx_http_background_cancelled(run))
-    {
-        ngx_http_background_verify_fail(run, &ngx_http_background_verify_none,
-                                        &vcf->manifest, 0,
-                                        "%s has no checksums");
+    if (v->mutexed && !ngx_http_background_cancelled(run)) {
+
+        /* lines may be missing */
+
+        if (ngx_fd_info(v->fd, &fi) == NGX_FILE_ERROR
+            || ngx_http_background_file_changed(&v->info, &fi))
+        {
+            ngx_http_background_verify_fail(run,
+                                            &ngx_http_background_verify_none,
+                                            &vcf->manifest, 0,
+                                            "%s changed while it was read");
+
+        } else if (v->total == 0 && run->result.failed == 0) {
+            ngx_http_background_verify_fail(run,
+                                            &ngx_http_background_verify_none,
+                                            &vcf->manifest, 0,
+                                            "%s has no checksums");
+        }
     }
 
     ngx_http_background_verify_cleanup(v);

@@ -9,8 +9,8 @@ use warnings;
 use BackgroundStatus;
 use Exporter qw/ import /;
 
-our @EXPORT = qw/ master children workers threads signal reconfigure logged log_text
-                  status_anyhow /;
+our @EXPORT = qw/ master children workers threads offsets signal reconfigure
+                  logged log_text status_anyhow /;
 
 sub master { (slurp('nginx.pid') || 0) + 0 }
 
@@ -41,6 +41,19 @@ sub signal {
     my ($name, @pids) = @_;
 
     kill $name, @pids ? @pids : master();
+}
+
+# how far workers have read a file, for each descriptor of it
+
+sub offsets {
+    my ($path) = @_;
+
+    my $file = join ':', (stat $path)[0, 1];
+
+    return map { /^pos:\s+(\d+)/ }
+           map { read_file(s{/fd/}{/fdinfo/}r) }
+           grep { $file eq join ':', map { $_ // '' } (stat)[0, 1] }
+           map { glob "/proc/$_/fd/*" } workers();
 }
 
 # changes the configuration and reloads it
