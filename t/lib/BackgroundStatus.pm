@@ -36,7 +36,7 @@ my $pid;
 
 # ten times what slow machines and sanitizers need
 
-my $deadline = 30;
+our $deadline = 30;
 
 # no answer is no wonder: workers die
 
