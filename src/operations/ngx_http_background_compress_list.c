@@ -70,6 +70,9 @@ static void ngx_http_background_list_close(ngx_http_background_list_t *list);
 static ngx_int_t ngx_http_background_list_add(ngx_http_background_list_t *list,
     ngx_http_background_run_t *run, u_char sign, ngx_file_info_t *fi,
     ngx_str_t *path);
+static ngx_int_t ngx_http_background_list_unlink(
+    ngx_http_background_list_t *list, ngx_http_background_run_t *run,
+    ngx_http_background_target_t *target);
 static ngx_int_t ngx_http_background_list_write(
     ngx_http_background_list_t *list, ngx_http_background_run_t *run,
     u_char *buf, size_t len);
@@ -80,6 +83,8 @@ static void ngx_http_background_list_fail(ngx_http_background_list_t *list,
 static ngx_int_t ngx_http_background_list_examine(
     ngx_http_background_list_t *list, ngx_http_background_run_t *run,
     ngx_http_background_made_t *made);
+static void ngx_http_background_list_target(ngx_http_background_list_t *list,
+    ngx_str_t *path, ngx_http_background_target_t *target);
 static ngx_uint_t ngx_http_background_list_stale(
     ngx_http_background_made_t *made, ngx_http_background_target_t *target,
     ngx_file_info_t *fi);
@@ -90,7 +95,13 @@ static ngx_int_t ngx_http_background_list_rewrite(
 static ngx_int_t ngx_http_background_table_read(
     ngx_http_background_table_t *table, ngx_http_background_run_t *run,
     ngx_http_background_list_t *list);
+static ngx_int_t ngx_http_background_list_read(
+    ngx_http_background_list_t *list, ngx_http_background_run_t *run,
+    ngx_str_t *text);
 static ngx_int_t ngx_http_background_table_parse(
+    ngx_http_background_table_t *table, ngx_http_background_run_t *run,
+    ngx_http_background_list_t *list, ngx_str_t *text);
+static ngx_int_t ngx_http_background_table_line(
     ngx_http_background_table_t *table, u_char *p, u_char *last);
 static ngx_http_background_made_t *ngx_http_background_table_find(
     ngx_http_background_table_t *table, ngx_str_t *path);
@@ -278,13 +289,9 @@ ngx_http_background_list_remove(ngx_http_background_list_t *list,
         && fstatat(target->dirfd, (char *) target->name, &fi,
                    AT_SYMLINK_NOFOLLOW) == 0
         && ngx_is_file(&fi)
-        && ngx_http_background_stamp_find(made->made, &fi)
-        && unlinkat(target->dirfd, (char *) target->name, 0) == -1
-        && ngx_errno != NGX_ENOENT)
+        && ngx_http_background_stamp_find(made->made, &fi))
     {
-        ngx_http_background_list_fail(list, run, &target->path, ngx_errno,
-                                      "unlink() %s failed");
-        rc = NGX_ERROR;
+        rc = ngx_http_background_list_unlink(list, run, target);
     }
 
     ngx_http_background_list_unlock(list);
@@ -388,41 +395,53 @@ done:
 }
 
 
+/* the path stays as it is in the end */
+
+static void
+ngx_http_background_list_target(ngx_http_background_list_t *list,
+    ngx_str_t *path, ngx_http_background_target_t *target)
+{
+    u_char  *p, *dir;
+
+    dir = path->data;
+    p = dir + path->len;
+
+    while (p > dir && p[-1] != '/') {
+        p--;
+    }
+
+    target->path = *path;
+    target->name = p;
+
+    if (p == dir) {
+        dir = (u_char *) ".";
+
+    } else {
+        p[-1] = '\0';
+    }
+
+    target->dirfd = ngx_http_background_open_beneath(list->root, dir,
+                                             O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+
+    if (dir == path->data) {
+        p[-1] = '/';
+    }
+}
+
+
 /* leaves no more than one stamp of each sort, of what is there */
 
 static ngx_int_t
 ngx_http_background_list_examine(ngx_http_background_list_t *list,
     ngx_http_background_run_t *run, ngx_http_background_made_t *made)
 {
-    u_char                        *p;
     ngx_int_t                      rc;
     ngx_uint_t                     stale;
     ngx_file_info_t                fi;
     ngx_http_background_stamp_t   *stamp;
     ngx_http_background_target_t   target;
 
-    target.path = made->sn.str;
-
-    p = target.path.data + target.path.len;
-
-    while (p > target.path.data && p[-1] != '/') {
-        p--;
-    }
-
-    target.name = p;
-
-    if (p > target.path.data) {
-        p[-1] = '\0';
-    }
-
-    target.dirfd = ngx_http_background_open_beneath(list->root,
-                       (p > target.path.data) ? target.path.data
-                                              : (u_char *) ".",
-                       O_RDONLY|O_DIRECTORY|O_CLOEXEC);
-
-    if (p > target.path.data) {
-        p[-1] = '/';
-    }
+    ngx_http_background_list_target(list, &made->sn.str, &target);
 
     if (target.dirfd == -1) {
 
@@ -457,15 +476,9 @@ ngx_http_background_list_examine(ngx_http_background_list_t *list,
                                               stamp ? &fi : NULL);
 
     if (stale && stamp) {
+        rc = ngx_http_background_list_unlink(list, run, &target);
 
-        if (unlinkat(target.dirfd, (char *) target.name, 0) == -1
-            && ngx_errno != NGX_ENOENT)
-        {
-            ngx_http_background_list_fail(list, run, &target.path, ngx_errno,
-                                          "unlink() %s failed");
-            rc = NGX_ERROR;
-
-        } else {
+        if (rc == NGX_OK) {
             ngx_log_error(NGX_LOG_INFO, run->log, 0,
                           "background task \"%V\": removed \"%V\", its "
                           "source is gone or has changed",
@@ -777,6 +790,22 @@ ngx_http_background_list_add(ngx_http_background_list_t *list,
 }
 
 
+static ngx_int_t
+ngx_http_background_list_unlink(ngx_http_background_list_t *list,
+    ngx_http_background_run_t *run, ngx_http_background_target_t *target)
+{
+    if (unlinkat(target->dirfd, (char *) target->name, 0) == -1
+        && ngx_errno != NGX_ENOENT)
+    {
+        ngx_http_background_list_fail(list, run, &target->path, ngx_errno,
+                                      "unlink() %s failed");
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
 /* nothing stays of a line that can't be written whole */
 
 static ngx_int_t
@@ -851,11 +880,8 @@ static ngx_int_t
 ngx_http_background_table_read(ngx_http_background_table_t *table,
     ngx_http_background_run_t *run, ngx_http_background_list_t *list)
 {
-    off_t             offset;
-    u_char           *buf, *p, *pos, *last;
-    ssize_t           n;
-    ngx_int_t         rc;
-    ngx_file_info_t   fi;
+    ngx_int_t  rc;
+    ngx_str_t  text;
 
     ngx_memzero(table, sizeof(ngx_http_background_table_t));
 
@@ -872,73 +898,11 @@ ngx_http_background_table_read(ngx_http_background_table_t *table,
         return NGX_OK;
     }
 
-    buf = NULL;
-    rc = NGX_ERROR;
+    rc = ngx_http_background_list_read(list, run, &text);
 
-    if (ngx_fd_info(list->fd, &fi) == NGX_FILE_ERROR) {
-        ngx_http_background_list_fail(list, run,
-                                      &ngx_http_background_list_name,
-                                      ngx_errno, ngx_fd_info_n " %s failed");
-        goto done;
-    }
-
-    buf = ngx_alloc(fi.st_size + 1, run->log);
-    if (buf == NULL) {
-        ngx_http_background_fail(&run->result, 0, "no memory");
-        goto done;
-    }
-
-    for (offset = 0; offset < fi.st_size; offset += n) {
-        n = pread(list->fd, buf + offset,
-                  ngx_min(fi.st_size - offset,
-                          NGX_HTTP_BACKGROUND_LIST_BUFFER), offset);
-
-        if (n == -1) {
-            ngx_http_background_list_fail(list, run,
-                                          &ngx_http_background_list_name,
-                                          ngx_errno, "read() %s failed");
-            goto done;
-        }
-
-        if (n == 0 || ngx_http_background_cancelled(run)) {
-            break;
-        }
-    }
-
-    last = buf + offset;
-
-    if (offset
-        && ((size_t) offset < sizeof(NGX_HTTP_BACKGROUND_LIST_HEADER) - 1
-            || ngx_memcmp(buf, NGX_HTTP_BACKGROUND_LIST_HEADER,
-                          sizeof(NGX_HTTP_BACKGROUND_LIST_HEADER) - 1) != 0))
-    {
-        ngx_http_background_list_fail(list, run,
-                                      &ngx_http_background_list_name, 0,
-                                      "%s is no list of this module");
-        goto done;
-    }
-
-    /* a last line without an end was never written whole */
-
-    for (pos = buf; pos < last; pos = p + 1) {
-        p = ngx_strlchr(pos, last, '\n');
-
-        if (p == NULL) {
-            break;
-        }
-
-        if (ngx_http_background_table_parse(table, pos, p) == NGX_ERROR) {
-            ngx_http_background_fail(&run->result, 0, "no memory");
-            goto done;
-        }
-    }
-
-    rc = NGX_OK;
-
-done:
-
-    if (buf) {
-        ngx_free(buf);
+    if (rc == NGX_OK) {
+        rc = ngx_http_background_table_parse(table, run, list, &text);
+        ngx_free(text.data);
     }
 
     if (rc != NGX_OK) {
@@ -950,10 +914,96 @@ done:
 }
 
 
+/* what others add meanwhile is left out, and so is the rest when cancelled */
+
+static ngx_int_t
+ngx_http_background_list_read(ngx_http_background_list_t *list,
+    ngx_http_background_run_t *run, ngx_str_t *text)
+{
+    size_t           size;
+    ssize_t          n;
+    ngx_file_info_t  fi;
+
+    if (ngx_fd_info(list->fd, &fi) == NGX_FILE_ERROR) {
+        ngx_http_background_list_fail(list, run,
+                                      &ngx_http_background_list_name,
+                                      ngx_errno, ngx_fd_info_n " %s failed");
+        return NGX_ERROR;
+    }
+
+    size = ngx_file_size(&fi);
+
+    text->data = ngx_alloc(size + 1, run->log);
+    if (text->data == NULL) {
+        ngx_http_background_fail(&run->result, 0, "no memory");
+        return NGX_ERROR;
+    }
+
+    for (text->len = 0; text->len < size; text->len += n) {
+        n = pread(list->fd, text->data + text->len,
+                  ngx_min(size - text->len, NGX_HTTP_BACKGROUND_LIST_BUFFER),
+                  text->len);
+
+        if (n == -1) {
+            ngx_http_background_list_fail(list, run,
+                                          &ngx_http_background_list_name,
+                                          ngx_errno, "read() %s failed");
+            ngx_free(text->data);
+            return NGX_ERROR;
+        }
+
+        if (n == 0 || ngx_http_background_cancelled(run)) {
+            break;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_table_parse(ngx_http_background_table_t *table,
+    ngx_http_background_run_t *run, ngx_http_background_list_t *list,
+    ngx_str_t *text)
+{
+    u_char  *p, *pos, *last;
+
+    if (text->len
+        && (text->len < sizeof(NGX_HTTP_BACKGROUND_LIST_HEADER) - 1
+            || ngx_memcmp(text->data, NGX_HTTP_BACKGROUND_LIST_HEADER,
+                          sizeof(NGX_HTTP_BACKGROUND_LIST_HEADER) - 1) != 0))
+    {
+        ngx_http_background_list_fail(list, run,
+                                      &ngx_http_background_list_name, 0,
+                                      "%s is no list of this module");
+        return NGX_ERROR;
+    }
+
+    last = text->data + text->len;
+
+    /* a last line without an end was never written whole */
+
+    for (pos = text->data; pos < last; pos = p + 1) {
+        p = ngx_strlchr(pos, last, '\n');
+
+        if (p == NULL) {
+            break;
+        }
+
+        if (ngx_http_background_table_line(table, pos, p) == NGX_ERROR) {
+            ngx_http_background_fail(&run->result, 0, "no memory");
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
 /* what is no line of ours is dropped when the list is written anew */
 
 static ngx_int_t
-ngx_http_background_table_parse(ngx_http_background_table_t *table, u_char *p,
+ngx_http_background_table_line(ngx_http_background_table_t *table, u_char *p,
     u_char *last)
 {
     u_char                       *q, *r, sign;
