@@ -123,7 +123,7 @@ ngx_http_background_hash_create(ngx_http_background_run_t *run,
     cln = ngx_pool_cleanup_add(run->pool, sizeof(ngx_http_background_hash_t));
 
     if (cln == NULL) {
-        goto failed;
+        return NULL;
     }
 
     hash = cln->data;
@@ -136,15 +136,7 @@ ngx_http_background_hash_create(ngx_http_background_run_t *run,
 
     cln->handler = ngx_http_background_hash_cleanup;
 
-    if (hash->buffer && hash->ctx) {
-        return hash;
-    }
-
-failed:
-
-    ngx_http_background_fail(&run->result, 0, "no memory");
-
-    return NULL;
+    return (hash->buffer && hash->ctx) ? hash : NULL;
 }
 
 

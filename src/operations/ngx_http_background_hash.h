@@ -49,7 +49,7 @@ char *ngx_http_background_hash_parameters(ngx_conf_t *cf, ngx_command_t *cmd,
     ngx_http_background_hash_conf_t *hcf, const char *name, ngx_str_t *value);
 
 /*
- * On a pool thread.  create() counts a failure and returns NULL; what it made
+ * On a pool thread.  create() returns NULL if there is no memory; what it made
  * goes with the run's pool.  A file's hash, NGX_OK, is in "value"; NGX_ABORT is
  * returned when the run is cancelled.
  */
