@@ -38,6 +38,8 @@ static void *ngx_http_background_status_create_loc_conf(ngx_conf_t *cf);
 static ngx_int_t ngx_http_background_status_init(ngx_conf_t *cf);
 static char *ngx_http_background_status_directive(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
+static ngx_int_t ngx_http_background_status_parameter(ngx_conf_t *cf,
+    ngx_str_t *param, ngx_http_background_status_loc_conf_t *blcf);
 static ngx_int_t ngx_http_background_status_add_name(ngx_conf_t *cf,
     ngx_http_background_status_loc_conf_t *blcf, ngx_str_t *name);
 
@@ -167,8 +169,7 @@ ngx_http_background_status_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 {
     ngx_http_background_status_loc_conf_t *blcf = conf;
 
-    ngx_int_t                             n;
-    ngx_str_t                            *value, name;
+    ngx_str_t                            *value;
     ngx_uint_t                            i;
     ngx_http_core_loc_conf_t             *clcf;
     ngx_http_background_main_conf_t      *bmcf;
@@ -198,44 +199,9 @@ ngx_http_background_status_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     }
 
     for ( /* void */ ; i < cf->args->nelts; i++) {
-
-        if (ngx_strncmp(value[i].data, "task=", 5) == 0) {
-            name.data = value[i].data + 5;
-            name.len = value[i].len - 5;
-
-            if (ngx_http_background_status_add_name(cf, blcf, &name)
-                != NGX_OK)
-            {
-                return NGX_CONF_ERROR;
-            }
-
-        } else if (ngx_strncmp(value[i].data, "failing=", 8) == 0) {
-            n = ngx_atoi(value[i].data + 8, value[i].len - 8);
-
-            if (n < 400 || n > 599) {
-                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                                   "invalid code \"%V\" in \"%V\" directive, "
-                                   "it must be from 400 to 599",
-                                   &value[i], &cmd->name);
-                return NGX_CONF_ERROR;
-            }
-
-            if (blcf->failing) {
-                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                                   "duplicate parameter \"%V\" in \"%V\" "
-                                   "directive", &value[i], &cmd->name);
-                return NGX_CONF_ERROR;
-            }
-
-            blcf->failing = n;
-
-        } else if (ngx_strcmp(value[i].data, "brief") == 0) {
-            blcf->brief = 1;
-
-        } else {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "unknown parameter \"%V\" in \"%V\" directive",
-                               &value[i], &cmd->name);
+        if (ngx_http_background_status_parameter(cf, &value[i], blcf)
+            != NGX_OK)
+        {
             return NGX_CONF_ERROR;
         }
     }
@@ -244,6 +210,58 @@ ngx_http_background_status_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     clcf->handler = ngx_http_background_status_handler;
 
     return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_status_parameter(ngx_conf_t *cf, ngx_str_t *param,
+    ngx_http_background_status_loc_conf_t *blcf)
+{
+    ngx_int_t    n;
+    ngx_str_t   *value, name;
+    const char  *error;
+
+    value = cf->args->elts;
+
+    if (ngx_strncmp(param->data, "task=", 5) == 0) {
+        name.data = param->data + 5;
+        name.len = param->len - 5;
+
+        return ngx_http_background_status_add_name(cf, blcf, &name);
+    }
+
+    if (ngx_strncmp(param->data, "failing=", 8) == 0) {
+        n = ngx_atoi(param->data + 8, param->len - 8);
+
+        if (n < 400 || n > 599) {
+            error = "invalid code \"%V\" in \"%V\" directive, "
+                    "it must be from 400 to 599";
+            goto failed;
+        }
+
+        if (blcf->failing) {
+            error = "duplicate parameter \"%V\" in \"%V\" directive";
+            goto failed;
+        }
+
+        blcf->failing = n;
+
+        return NGX_OK;
+    }
+
+    if (ngx_strcmp(param->data, "brief") == 0) {
+        blcf->brief = 1;
+
+        return NGX_OK;
+    }
+
+    error = "unknown parameter \"%V\" in \"%V\" directive";
+
+failed:
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, error, param, &value[0]);
+
+    return NGX_ERROR;
 }
 
 
