@@ -77,7 +77,7 @@ note(sprintf '%-8s %4d answers, the slowest took %.1f ms', $_, $answers{$_},
     for grep { $answers{$_} } qw/ starting waiting closing over /;
 
 cmp_ok($most, '>=', 10000, 'all connections at the same time');
-cmp_ok($answers{starting}, '>=', 3, 'answers while they start');
+cmp_ok($answers{starting}, '>=', 1, 'an answer while they start');
 is($task{connects}{last}{failed}, 10000, 'connections: all ended');
 is($task{connects}{last}{error},
    "connect \"127.0.0.1:$full\": connect() timed out", 'as they should');

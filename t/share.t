@@ -15,7 +15,7 @@ my $kind = load_kind('share');
 
 start(<<'EOF', '', "$kind\nworker_processes 2;");
     background_threads 4;
-    background_task all { interval 1h; share 200; }
+    background_task all { interval 1h; share 1000; }
 EOF
 
 my %task;
@@ -28,31 +28,31 @@ poll('all items done', sub {
 
 my $last = $task{all}{last};
 
-is($last->{operations}, 200, 'results of all threads are gathered');
-is($last->{bytes}, 2000, 'bytes');
-cmp_ok($last->{wall_seconds}, '<', 200 * 0.002, 'at the same time');
-is(logged(qr/share: all handed out 200 to 4 threads, cancelled 0/), 1,
+is($last->{operations}, 1000, 'results of all threads are gathered');
+is($last->{bytes}, 10_000, 'bytes');
+cmp_ok($last->{wall_seconds}, '<', 1000 * 0.002, 'at the same time');
+is(logged(qr/share: all handed out 1000 to 4 threads, cancelled 0/), 1,
    'four threads, then "finish"');
 is(status()->{cpu}{completed}, 4, 'four jobs');
 
 # what cannot begin does not work, but is finished
 
-reconfigure('interval 1h; share 200;',
-            'interval 10ms; retry 1h; share 200 fail;');
+reconfigure('interval 1h; share 1000;',
+            'interval 10ms; retry 1h; share 1000 fail;');
 
 poll('failed', sub {
     %task = by_name(status());
     return $task{all}{cycles}{failed};
 });
 
-is($task{all}{last}{error}, 'share "200": begin failed', 'error');
+is($task{all}{last}{error}, 'share "1000": begin failed', 'error');
 is($task{all}{last}{failed}, 1, 'once');
 is(logged(qr/share: all handed out 0 to 0 threads, cancelled 0/), 1,
    'finished');
 
 # a cycle that is timed out
 
-reconfigure('retry 1h; share 200 fail;',
+reconfigure('retry 1h; share 1000 fail;',
             'retry 10ms; timeout 200ms; share 100000;');
 
 poll('timed out', sub {
