@@ -127,6 +127,7 @@ ngx_http_background_hash_create(ngx_http_background_run_t *run,
     }
 
     hash = cln->data;
+    ngx_memzero(hash, sizeof(ngx_http_background_hash_t));
 
     hash->run = run;
     hash->md = md;
