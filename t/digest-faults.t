@@ -22,7 +22,7 @@ own("$dir/sums", "$dir/own");
 
 my %change = (
     grows => sub { append($_[0], 'more') },
-    shrinks => sub { truncate $_[0], 5_000_000 or die "truncate: $!" },
+    shrinks => sub { truncate $_[0], 250_000_000 or die "truncate: $!" },
     written => sub {
         open my $file, '+<', $_[0] or die "open: $!";
         print $file 'written';
@@ -36,6 +36,8 @@ my %change = (
     moved => sub { rename $_[0], "$dir/moved" or die "rename: $!" },
 );
 
+my $size = 30_000_000;
+my ($sum) = `head -c $size /dev/zero | sha256sum` =~ /^(\w+)/;
 my $tasks = '';
 
 for my $kind (sort keys %change) {
@@ -43,15 +45,15 @@ for my $kind (sort keys %change) {
 
     mkdir $tree;
     put("trees/$kind/file", '');
-    truncate "$tree/file", $kind =~ /^(?:grows|shrinks|written)$/ ? 6_000_000
-                                                                  : 800_000
+    truncate "$tree/file", $kind =~ /^(?:grows|shrinks|written)$/ ? 10 * $size
+                                                                  : $size
         or die "truncate: $!";
 
     put("sums/$kind", "old\n");
-    put("lists/$kind", scalar `cd $tree && sha256sum file`);
+    put("lists/$kind", "$sum  file\n");
 
     my $times = 'interval 1h; retry 1h;';
-    my $limit = 'limit_rate=100k';
+    my $limit = 'limit_rate=5m';
 
     $tasks .= <<"EOF_CONF";
     background_task ${kind}_tree { $times digest $tree manifest=$dir/sums/$kind $limit; }
@@ -63,11 +65,11 @@ EOF_CONF
 # a list that is written anew while it is read
 
 put('trees/same', '');
-truncate "$dir/trees/same", 800_000 or die "truncate: $!";
-put('lists/anew', scalar `cd $dir/trees && sha256sum same`);
+truncate "$dir/trees/same", $size or die "truncate: $!";
+put('lists/anew', "$sum  same\n");
 
 $tasks .= "    background_task anew { interval 1h; retry 1h; "
-          . "verify $dir/lists/anew root=$dir/trees limit_rate=100k; }\n";
+          . "verify $dir/lists/anew root=$dir/trees limit_rate=5m; }\n";
 
 start("background_threads ${\(3 * keys(%change) + 1)};\n$tasks", '',
       'worker_processes 1;');
