@@ -387,9 +387,9 @@ ngx_http_background_digest_finish(ngx_http_background_run_t *run)
         return;
     }
 
-    /* what is not complete replaces nothing */
+    /* what is not complete replaces nothing; begin's failures leave no work */
 
-    if (d->manifest && d->tree && d->failed == 0
+    if (d->manifest && d->tree && d->failed == 0 && run->result.failed == 0
         && !ngx_http_background_cancelled(run))
     {
         ngx_http_background_manifest_commit(d->manifest, run);
