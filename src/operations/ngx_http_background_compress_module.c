@@ -429,9 +429,15 @@ ngx_http_background_compress_begin(ngx_http_background_run_t *run)
     run->ctx = ctx;
     ctx->run = run;
 
+    ctx->total = ngx_http_background_tree_total(run, &ccf->path,
+                                           ngx_http_background_compress_weigh);
+
     ctx->tree = ngx_http_background_tree_create(run, &ccf->path,
                                                 NGX_HTTP_BACKGROUND_TREE_GONE);
-    if (ctx->tree == NULL) {
+
+    /* without a list nothing is removed in the end */
+
+    if (run->result.failed) {
         return;
     }
 
@@ -441,9 +447,6 @@ ngx_http_background_compress_begin(ngx_http_background_run_t *run)
     if (ctx->list == NULL) {
         return;
     }
-
-    ctx->total = ngx_http_background_tree_total(run, &ccf->path,
-                                           ngx_http_background_compress_weigh);
 
     ngx_http_background_progress(run, 0, ctx->total);
 }
