@@ -23,6 +23,7 @@ put('text.so', "no library\n");
 put('missing.c', "int missing(void);\nint uses(void);\n"
     . "int uses(void) { return missing(); }\n");
 build_library("$dir/missing.so", "$dir/missing.c", '-Wl,-z,now');
+symlink 'none.so', "$dir/dangling.so" or die "symlink: $!\n";
 mkdir "$dir/folder.so" or die "mkdir: $!\n";
 system('mkfifo', "$dir/fifo.so") == 0 or die "mkfifo failed\n";
 
@@ -40,16 +41,17 @@ rejects('empty',
     'call test.so "";' => 'empty symbol in "call" directive, it must be '
         . '"LIBRARY SYMBOL [ARGUMENT]..."',
 
+    (map { ("call $_->[0] echo;" => "realpath() \"$dir/$_->[0]\" of "
+            . "\"call\" directive failed ($_->[1])") }
+        ['none.so', '2: No such file or directory'],
+        ['none/none.so', '2: No such file or directory'],
+        ['text.so/none.so', '20: Not a directory'],
+        ['dangling.so', '2: No such file or directory']),
+
     # in the words of dlerror()
 
     (map { ("call $_->[0] echo;" => "dlopen() \"$dir/$_->[0]\" of \"call\" "
             . "directive failed ($_->[1])") }
-        ['none.so', 'cannot open shared object file: '
-                    . 'No such file or directory'],
-        ['none/none.so', 'cannot open shared object file: '
-                         . 'No such file or directory'],
-        ['text.so/none.so', 'cannot open shared object file: '
-                            . 'Not a directory'],
         ['text.so', 'file too short'],
         ['missing.so', 'undefined symbol: missing']),
 

@@ -51,10 +51,10 @@ typedef struct {
 static char *ngx_http_background_call(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static void *ngx_http_background_call_open(ngx_conf_t *cf, ngx_str_t *path);
-static ngx_int_t ngx_http_background_call_trusted(ngx_conf_t *cf,
-    ngx_str_t *path);
+static ngx_int_t ngx_http_background_call_real(ngx_conf_t *cf,
+    ngx_str_t *path, ngx_str_t *real);
 static ngx_int_t ngx_http_background_call_root_only(ngx_conf_t *cf,
-    ngx_str_t *path, char *name);
+    ngx_str_t *path, u_char *name);
 static char *ngx_http_background_call_name(ngx_conf_t *cf, ngx_str_t *path,
     ngx_http_background_call_library_t *library);
 static void ngx_http_background_call_close(void *data);
@@ -201,21 +201,30 @@ ngx_http_background_call(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 static void *
 ngx_http_background_call_open(ngx_conf_t *cf, ngx_str_t *path)
 {
+    ngx_str_t                            real;
     ngx_file_info_t                      fi;
     ngx_pool_cleanup_t                  *cln;
     ngx_http_background_call_library_t  *library;
 
-    if (geteuid() == 0
-        && ngx_http_background_call_trusted(cf, path) != NGX_OK)
+    /* links may change any time: what is checked is what is loaded */
+
+    if (ngx_http_background_call_root_only(cf, path, path->data) != NGX_OK
+        || ngx_http_background_call_real(cf, path, &real) != NGX_OK
+        || ngx_http_background_call_root_only(cf, path, real.data) != NGX_OK)
     {
         return NULL;
     }
 
-    /* what is missing is for dlopen() to tell, what is no file may block it */
+    if (ngx_file_info(real.data, &fi) == NGX_FILE_ERROR) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
+                           ngx_file_info_n " \"%V\" of \"call\" directive "
+                           "failed", path);
+        return NULL;
+    }
 
-    ngx_memzero(&fi, sizeof(ngx_file_info_t));
+    /* dlopen() may wait for another thing */
 
-    if (ngx_file_info(path->data, &fi) != NGX_FILE_ERROR && !ngx_is_file(&fi)) {
+    if (!ngx_is_file(&fi)) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "library \"%V\" in \"call\" directive is not "
                            "a regular file", path);
@@ -233,7 +242,7 @@ ngx_http_background_call_open(ngx_conf_t *cf, ngx_str_t *path)
     library->dev = fi.st_dev;
     library->ino = fi.st_ino;
 
-    library->name = ngx_http_background_call_name(cf, path, library);
+    library->name = ngx_http_background_call_name(cf, &real, library);
     if (library->name == NULL) {
         return NULL;
     }
@@ -256,48 +265,57 @@ ngx_http_background_call_open(ngx_conf_t *cf, ngx_str_t *path)
 }
 
 
+static ngx_int_t
+ngx_http_background_call_real(ngx_conf_t *cf, ngx_str_t *path, ngx_str_t *real)
+{
+    char  *name;
+
+    name = realpath((char *) path->data, NULL);
+
+    if (name == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
+                           "realpath() \"%V\" of \"call\" directive failed",
+                           path);
+        return NGX_ERROR;
+    }
+
+    real->len = ngx_strlen(name);
+    real->data = ngx_pnalloc(cf->pool, real->len + 1);
+
+    if (real->data) {
+        (void) ngx_cpystrn(real->data, (u_char *) name, real->len + 1);
+    }
+
+    free(name);
+
+    return real->data ? NGX_OK : NGX_ERROR;
+}
+
+
 /*
  * Who may write the library, or replace it, is root in the master process.
  * Folders that are shared, as /tmp, are sticky: files stay their owners'.
  */
 
 static ngx_int_t
-ngx_http_background_call_trusted(ngx_conf_t *cf, ngx_str_t *path)
-{
-    char       *real;
-    ngx_int_t   rc;
-
-    rc = ngx_http_background_call_root_only(cf, path, (char *) path->data);
-
-    if (rc != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    real = realpath((char *) path->data, NULL);
-
-    if (real) {
-        rc = ngx_http_background_call_root_only(cf, path, real);
-        free(real);
-    }
-
-    return rc;
-}
-
-
-static ngx_int_t
-ngx_http_background_call_root_only(ngx_conf_t *cf, ngx_str_t *path, char *name)
+ngx_http_background_call_root_only(ngx_conf_t *cf, ngx_str_t *path,
+    u_char *name)
 {
     int               rc;
-    char             *p, c;
+    u_char           *p, c;
     mode_t            others;
     ngx_file_info_t   fi;
+
+    if (geteuid() != 0) {
+        return NGX_OK;
+    }
 
     p = name;
 
     /* from "/" down: what is missing in a folder of root's only stays so */
 
     do {
-        p += strcspn(p + 1, "/") + 1;
+        p += strcspn((char *) p + 1, "/") + 1;
 
         c = *p;
         *p = '\0';
