@@ -50,6 +50,8 @@ static void ngx_http_background_pool_thread_handler(void *data,
 static void ngx_http_background_pool_thread_init(ngx_log_t *log);
 static void ngx_http_background_pool_event_handler(ngx_event_t *ev);
 static void ngx_http_background_pool_complete(ngx_http_background_job_t *job);
+static uint64_t ngx_http_background_pay(uint64_t *bucket, uint64_t start,
+    uint64_t cost);
 static ngx_uint_t ngx_http_background_job_stops(
     ngx_http_background_job_t *job);
 static uint64_t ngx_http_background_usec(clockid_t clock);
@@ -451,10 +453,6 @@ ngx_http_background_pool_submit(ngx_http_background_job_t *job)
     job->task.event.data = job;
     job->task.event.log = pool->log;
 
-    if (job->sharing) {
-        __atomic_add_fetch(job->sharing, 1, __ATOMIC_RELAXED);
-    }
-
     if (ngx_thread_task_post(pool->conf->thread_pool, &job->task) != NGX_OK) {
         ngx_http_background_fail(&job->run.result, 0,
                                  "thread pool did not take the job");
@@ -577,10 +575,6 @@ ngx_http_background_pool_complete(ngx_http_background_job_t *job)
     ngx_queue_remove(&job->queue);
     job->posted = 0;
 
-    if (job->sharing) {
-        __atomic_sub_fetch(job->sharing, 1, __ATOMIC_RELAXED);
-    }
-
     ngx_http_background_budget_completed(
                     job->part == ngx_http_background_work && !job->cancelled,
                     job->part_usec);
@@ -609,7 +603,7 @@ ngx_http_background_cancelled(ngx_http_background_run_t *run)
     /* a job begins with its run */
     ngx_http_background_job_t *job = (ngx_http_background_job_t *) run;
 
-    uint64_t         now, cpu, cost, bytes, wait;
+    uint64_t         now, cpu, cost, bytes, due, rate_due, wait;
     ngx_uint_t       quota;
     struct timespec  ts;
 
@@ -626,40 +620,31 @@ ngx_http_background_cancelled(ngx_http_background_run_t *run)
 
     now = ngx_http_background_usec(CLOCK_MONOTONIC);
 
-    if (now - job->checked < NGX_HTTP_BACKGROUND_PACE_CHECK) {
+    bytes = run->result.bytes - job->bytes_checked;
+    cost = run->limit_rate ? bytes * 1000000 / run->limit_rate : 0;
+
+    if (ngx_max(now - job->checked, cost) < NGX_HTTP_BACKGROUND_PACE_CHECK) {
         return 0;
     }
 
-    cost = 0;
+    due = 0;
 
     if (quota < 100) {
         cpu = ngx_http_background_usec(CLOCK_THREAD_CPUTIME_ID);
-        cost = (cpu - job->cpu_checked) * 100 / quota;
+        due = ngx_http_background_pay(&job->due, job->checked,
+                                 (cpu - job->cpu_checked) * 100 / quota);
         job->cpu_checked = cpu;
     }
 
     if (run->limit_rate) {
-        bytes = run->result.bytes - job->bytes_checked;
+        rate_due = ngx_http_background_pay(job->rate_due, job->checked, cost);
         job->bytes_checked = run->result.bytes;
-
-        if (job->sharing) {
-            bytes *= __atomic_load_n(job->sharing, __ATOMIC_RELAXED);
-        }
-
-        cost = ngx_max(cost, bytes * 1000000 / run->limit_rate);
+        due = ngx_max(due, rate_due);
     }
 
-    /* a leaky bucket: the work done so far is paid for at "due" */
+    while (now + 1000 < due) {
 
-    if (job->due + NGX_HTTP_BACKGROUND_PACE_BURST < job->checked) {
-        job->due = job->checked - NGX_HTTP_BACKGROUND_PACE_BURST;
-    }
-
-    job->due += cost;
-
-    while (now + 1000 < job->due) {
-
-        wait = ngx_min(job->due - now, NGX_HTTP_BACKGROUND_PACE_SLEEP);
+        wait = ngx_min(due - now, NGX_HTTP_BACKGROUND_PACE_SLEEP);
 
         ts.tv_sec = 0;
         ts.tv_nsec = wait * 1000;
@@ -677,6 +662,27 @@ ngx_http_background_cancelled(ngx_http_background_run_t *run)
     job->checked = now;
 
     return 0;
+}
+
+
+/*
+ * A leaky bucket: returns when the work since "start" and before is paid for.
+ * Other threads may pay into it at the same time.
+ */
+
+static uint64_t
+ngx_http_background_pay(uint64_t *bucket, uint64_t start, uint64_t cost)
+{
+    uint64_t  before, due;
+
+    before = __atomic_load_n(bucket, __ATOMIC_RELAXED);
+
+    do {
+        due = ngx_max(before, start - NGX_HTTP_BACKGROUND_PACE_BURST) + cost;
+    } while (!__atomic_compare_exchange_n(bucket, &before, due, 0,
+                                          __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+
+    return due;
 }
 
 

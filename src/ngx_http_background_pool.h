@@ -68,8 +68,9 @@ struct ngx_http_background_job_s {
     void                            (*work)(ngx_http_background_run_t *run);
     void                            (*handler)(ngx_http_background_job_t *job);
     ngx_http_background_cell_t       *cell;        /* shows the progress */
-    ngx_uint_t                       *sharing;     /* counts the jobs on threads
-                                                      that share a run */
+    uint64_t                         *rate_due;    /* the same for all jobs that
+                                                      share a run's limit_rate;
+                                                      usec, monotonic */
 
     /* when it has come home */
     uint64_t                          cpu_usec;    /* thread CPU time */

@@ -37,7 +37,7 @@ struct ngx_http_background_run_ctx_s {
     ngx_http_background_run_ctx_t    *lead;
     ngx_uint_t                        nruns;      /* that share the work */
     ngx_uint_t                        working;    /* of these, not yet home */
-    ngx_uint_t                        sharing;    /* of these, on threads */
+    uint64_t                          rate_due;   /* of all of them */
 
     ngx_uint_t                        active;     /* unsigned  active:1; */
 };
@@ -694,7 +694,7 @@ ngx_http_background_run_init(ngx_http_background_runner_t *r,
     ctx->job.work = operation->kind->work;
     ctx->job.handler = ngx_http_background_job_handler;
     ctx->job.cell = r->cell;
-    ctx->job.sharing = operation->kind->begin ? &lead->sharing : NULL;
+    ctx->job.rate_due = &lead->rate_due;
 
     ctx->operation = operation;
     ctx->runner = r;
