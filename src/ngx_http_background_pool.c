@@ -15,8 +15,12 @@
 #define NGX_HTTP_BACKGROUND_IOPRIO_WHO_PROCESS  1
 #define NGX_HTTP_BACKGROUND_IOPRIO_IDLE         (3 << 13)
 
-/* how long a job waits before it tries for a slot again, in milliseconds */
+/*
+ * How long a job waits before it tries for a slot again, and how long a worker
+ * keeps slots for itself while others wait, in milliseconds.
+ */
 #define NGX_HTTP_BACKGROUND_BUDGET_POLL  20
+#define NGX_HTTP_BACKGROUND_BUDGET_TURN  100
 
 /*
  * Pacing, in microseconds: what a thread may use at once after it was idle,
@@ -50,6 +54,7 @@ static void ngx_http_background_pool_thread_handler(void *data,
 static void ngx_http_background_pool_thread_init(ngx_log_t *log);
 static void ngx_http_background_pool_event_handler(ngx_event_t *ev);
 static void ngx_http_background_pool_complete(ngx_http_background_job_t *job);
+static void ngx_http_background_pool_release(ngx_int_t slot);
 static uint64_t ngx_http_background_pay(uint64_t *bucket, uint64_t start,
     uint64_t cost);
 static ngx_uint_t ngx_http_background_job_stops(
@@ -68,6 +73,7 @@ typedef struct {
     ngx_queue_t                       posted;
     ngx_uint_t                        nwaiting;
     ngx_event_t                       timer;
+    ngx_msec_t                        turn;       /* when it began, or begins */
     ngx_int_t                         slot;       /* of the job that has come
                                                      home, or NGX_DECLINED */
     ngx_uint_t                        stopped;    /* unsigned  stopped:1; */
@@ -251,6 +257,7 @@ ngx_http_background_pool_start(ngx_cycle_t *cycle,
                                                  ngx_core_module);
     pool->log = cycle->log;
     pool->ident = -1;
+    pool->turn = ngx_current_msec;
     pool->slot = NGX_DECLINED;
 
     ngx_queue_init(&pool->waiting);
@@ -410,7 +417,11 @@ ngx_http_background_pool_dispatch(void)
 
     while (!ngx_queue_empty(&pool->waiting)) {
 
-        slot = ngx_http_background_budget_take(pool->conf->threads);
+        slot = NGX_AGAIN;
+
+        if ((ngx_msec_int_t) (pool->turn - ngx_current_msec) <= 0) {
+            slot = ngx_http_background_budget_take(pool->conf->threads);
+        }
 
         if (slot == NGX_AGAIN) {
             if (!pool->timer.timer_set) {
@@ -590,10 +601,33 @@ ngx_http_background_pool_complete(ngx_http_background_job_t *job)
     job->handler(job);
 
     if (pool->slot != NGX_DECLINED) {
-        ngx_http_background_budget_release(pool->slot);
+        ngx_http_background_pool_release(pool->slot);
     }
 
     pool->slot = slot;
+}
+
+
+/*
+ * Who gives a slot back is the first to see that it is free: from time to time
+ * it looks away until all others have had their look.
+ */
+
+static void
+ngx_http_background_pool_release(ngx_int_t slot)
+{
+    ngx_http_background_pool_t  *pool;
+
+    pool = &ngx_http_background_pool;
+
+    ngx_http_background_budget_release(slot);
+
+    if ((ngx_msec_int_t) (ngx_current_msec - pool->turn)
+            >= NGX_HTTP_BACKGROUND_BUDGET_TURN
+        && ngx_http_background_budget_wanted())
+    {
+        pool->turn = ngx_current_msec + 2 * NGX_HTTP_BACKGROUND_BUDGET_POLL;
+    }
 }
 
 

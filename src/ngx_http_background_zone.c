@@ -1023,6 +1023,28 @@ ngx_http_background_budget_queued(ngx_uint_t n)
 }
 
 
+ngx_uint_t
+ngx_http_background_budget_wanted(void)
+{
+    ngx_uint_t                     i, n;
+    ngx_http_background_member_t  *member;
+
+    n = ngx_http_background_load(&ngx_http_background_zone->nmembers);
+
+    for (i = 0; i < n; i++) {
+        member = &ngx_http_background_zone->members[i];
+
+        if (member != ngx_http_background_member
+            && ngx_http_background_load(&member->queued))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
 void
 ngx_http_background_budget_completed(ngx_uint_t n, uint64_t usec)
 {

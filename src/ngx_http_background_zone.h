@@ -251,11 +251,12 @@ ngx_uint_t ngx_http_background_record_crashes(
 
 /*
  * The budget: at most "threads" slots are taken at once.  take() returns a
- * slot, or NGX_AGAIN.
+ * slot, or NGX_AGAIN.  wanted() tells whether jobs of other workers wait.
  */
 ngx_int_t ngx_http_background_budget_take(ngx_uint_t threads);
 void ngx_http_background_budget_release(ngx_int_t slot);
 void ngx_http_background_budget_queued(ngx_uint_t n);
+ngx_uint_t ngx_http_background_budget_wanted(void);
 void ngx_http_background_budget_completed(ngx_uint_t n, uint64_t usec);
 
 
