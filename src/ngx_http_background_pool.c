@@ -529,9 +529,24 @@ static void
 ngx_http_background_pool_thread_init(ngx_log_t *log)
 {
     int                               priority;
+    sigset_t                          set;
+    ngx_err_t                         err;
     ngx_http_background_pool_conf_t  *pcf;
 
     pcf = ngx_http_background_pool.conf;
+
+    /* nginx blocks them in its pools, and a crash would not be seen */
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGABRT);
+    sigaddset(&set, SIGTRAP);
+
+    err = pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+
+    if (err) {
+        ngx_log_error(NGX_LOG_WARN, log, err,
+                      "background: pthread_sigmask() of a thread failed");
+    }
 
     ngx_set_errno(0);
     priority = getpriority(PRIO_PROCESS, 0);

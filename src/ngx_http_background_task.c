@@ -98,8 +98,6 @@ typedef struct {
 
 
 static void ngx_http_background_tasks_crashed(void);
-static ngx_uint_t ngx_http_background_on_loop(
-    ngx_http_background_task_t *task);
 static void ngx_http_background_poll(void);
 static void ngx_http_background_keeper_handler(ngx_event_t *ev);
 static void ngx_http_background_hold_handler(ngx_event_t *ev);
@@ -213,56 +211,34 @@ ngx_http_background_tasks_start(ngx_cycle_t *cycle,
 
 
 /*
- * In the signal handler of the thread that crashes.  A thread with a job: it
- * is that task.  The event loop: any task with an operation there.  Others may
- * work for anybody, and a SIGKILL does not come here: it may be any task then.
+ * In the signal handler of the thread that crashes.  Where that has a job, other
+ * tasks are not the reason.  The event loop may crash of what a job has done to
+ * memory before, and a SIGKILL does not come here: it may be any task then.
  */
 
 static void
 ngx_http_background_tasks_crashed(void)
 {
-    ngx_uint_t                     i, loop;
+    ngx_uint_t                     i;
     ngx_http_background_cell_t    *cell;
     ngx_http_background_tasks_t   *ts;
     ngx_http_background_runner_t  *r;
 
     ts = &ngx_http_background_tasks;
 
-    if (ts->zcf == NULL) {
+    cell = ngx_http_background_pool_current();
+
+    if (cell == NULL || ts->zcf == NULL) {
         return;
     }
-
-    cell = ngx_http_background_pool_current();
-    loop = (ngx_thread_tid() == (ngx_tid_t) ngx_pid);
 
     for (i = 0; i < ts->nrunners; i++) {
         r = &ts->runners[i];
 
-        if (r->leased
-            && (cell ? r->cell != cell
-                     : loop && !ngx_http_background_on_loop(r->task)))
-        {
+        if (r->leased && r->cell != cell) {
             ngx_http_background_cell_spare(r->cell);
         }
     }
-}
-
-
-static ngx_uint_t
-ngx_http_background_on_loop(ngx_http_background_task_t *task)
-{
-    ngx_uint_t                        i;
-    ngx_http_background_operation_t  *operation;
-
-    operation = task->operations.elts;
-
-    for (i = 0; i < task->operations.nelts; i++) {
-        if (operation[i].kind->start) {
-            return 1;
-        }
-    }
-
-    return 0;
 }
 
 

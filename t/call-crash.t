@@ -19,6 +19,7 @@ build_library("$dir/test.so", source())
 start(<<"EOF", '', 'worker_processes 2; worker_rlimit_core 0;');
     background_threads 1;
     background_task crash { retry 10ms; call test.so crash; }
+    background_task long { workers all; retry 10ms; simulate_io 1 delay=1h-1h; }
     background_task good { interval 10ms; simulate_io 1 delay=1ms-1ms; }
 EOF
 
@@ -40,6 +41,12 @@ poll('the others go on', sub {
     %task = by_name(status_anyhow());
 
     return $task{good}{cycles}{completed} > $n;
+});
+
+poll('a long cycle, too', sub {
+    %task = by_name(status_anyhow());
+
+    return $task{long}{running} == 2;
 });
 
 # a better library, and a reload

@@ -25,8 +25,6 @@ my $others = <<'EOF2';
     background_task waits { workers all; interval 10ms; retry 10ms; simulate_io 2 delay=1ms-5ms; }
     background_task burns { interval 10ms; retry 10ms; simulate_cpu 2ms; }
     background_task burns_long { workers all; retry 10ms; simulate_cpu 1h; }
-EOF2
-my $long = <<'EOF2';
     background_task waits_long { workers all; retry 10ms; simulate_io 1 delay=1h-1h; }
 EOF2
 
@@ -38,7 +36,7 @@ my %task;
 # by one worker after the other
 
 put('files/crash', 'always');
-start("$others $long background_task bad { retry 20ms; health fails=9; crash $file; }",
+start("$others background_task bad { retry 20ms; health fails=9; crash $file; }",
       $location, $main);
 
 poll('quarantined', sub { task('bad')->{state} eq 'quarantined' });
@@ -109,7 +107,7 @@ stop();
 
 # two crashes, and a cycle that its worker survived, again and again
 
-start("$others $long background_task bad { interval 20ms; retry 20ms; crash $file; }",
+start("$others background_task bad { interval 20ms; retry 20ms; crash $file; }",
       $location, $main);
 
 for my $n (1 .. 6) {
@@ -137,7 +135,7 @@ stop();
 # in all workers at the same time: those that wait for their turn don't die
 
 put('files/crash', 'always');
-start("$others $long background_task bad { workers all; interval 1h; retry 3s; crash $file; }",
+start("$others background_task bad { workers all; interval 1h; retry 3s; crash $file; }",
       $location, $main);
 
 poll('quarantined in all', sub { task('bad')->{state} eq 'quarantined' });
@@ -164,21 +162,6 @@ is(logged(qr/\[alert\].*background task "bad": quarantined/), 1, 'one alert');
 forget();
 stop();
 
-# on the event loop, which jobs have no part in
-
-put('files/crash', 'always');
-start("$others background_task bad { retry 20ms; crash_loop $file; }",
-      $location, $main);
-
-poll('quarantined on the event loop', sub {
-    task('bad')->{state} eq 'quarantined';
-});
-
-died(3, 'three workers died');
-goes_on('bad');
-
-forget();
-stop();
 done_testing();
 
 sub task {

@@ -7,15 +7,13 @@
 /*
  * crash FILE: a CPU operation that takes the worker process down when the file
  * is there, and does nothing otherwise.  A file with "once" in it is removed
- * before.  crash_loop FILE: the same on the event loop.
+ * before.
  */
 
 
 #include <ngx_http_background.h>
 
 
-static void crash_start(ngx_http_background_run_t *run);
-static void crash_cancel(ngx_http_background_run_t *run);
 static void crash_work(ngx_http_background_run_t *run);
 static ngx_uint_t crash_wanted(u_char *name);
 static void crash_now(void);
@@ -34,15 +32,6 @@ static ngx_http_background_kind_t  crash_kind = {
 };
 
 
-static ngx_http_background_kind_t  crash_loop_kind = {
-    crash_start,                             /* start */
-    crash_cancel,                            /* cancel */
-    NULL,                                    /* begin */
-    NULL,                                    /* work */
-    NULL                                     /* finish */
-};
-
-
 static ngx_command_t  crash_commands[] = {
 
     { ngx_string("crash"),
@@ -50,14 +39,7 @@ static ngx_command_t  crash_commands[] = {
       crash,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
-      &crash_kind },
-
-    { ngx_string("crash_loop"),
-      NGX_HTTP_BACKGROUND_TASK_CONF|NGX_CONF_TAKE1,
-      crash,
-      NGX_HTTP_MAIN_CONF_OFFSET,
-      0,
-      &crash_loop_kind },
+      NULL },
 
       ngx_null_command
 };
@@ -76,23 +58,6 @@ ngx_module_t  crash_module = {
     NULL, NULL, NULL, NULL, NULL, NULL, NULL,
     NGX_MODULE_V1_PADDING
 };
-
-
-static void
-crash_start(ngx_http_background_run_t *run)
-{
-    crash_work(run);
-
-    ngx_http_background_done(run);
-}
-
-
-/* start() leaves nothing under way */
-
-static void
-crash_cancel(ngx_http_background_run_t *run)
-{
-}
 
 
 static void
@@ -147,5 +112,5 @@ crash(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
-    return ngx_http_background_add_operation(cf, cmd->post, value[1].data);
+    return ngx_http_background_add_operation(cf, &crash_kind, value[1].data);
 }
