@@ -713,6 +713,11 @@ ngx_http_background_job_handler(ngx_http_background_job_t *job)
             return;
         }
 
+        if (lead->runner->timed_out || lead->runner->cancelled) {
+            /* too late for begin() to see it, but not for the others */
+            job->cancelled = 1;
+        }
+
         if (job->cancelled || job->run.result.failed) {
             ngx_http_background_run_finish(lead);
             return;

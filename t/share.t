@@ -50,14 +50,29 @@ is($task{all}{last}{failed}, 1, 'once');
 is(logged(qr/share: all handed out 0 to 0 threads, cancelled 0/), 1,
    'finished');
 
+# a time-out while it begins, which does not look
+
+reconfigure('interval 10ms; retry 1h; share 1000 fail;',
+            'timeout 10ms; retry 20ms; share 1001 slow;');
+
+poll('timed out at once', sub {
+    %task = by_name(status());
+    return ($task{all}{last}{error} || '') =~ /1001/;
+});
+
+is($task{all}{last}{error}, 'share "1001": timed out', 'error');
+is($task{all}{last}{operations}, 1, 'nothing was done');
+cmp_ok(logged(qr/share: all handed out 0 to 0 threads, cancelled 1/), '>=', 1,
+   'finished');
+
 # a cycle that is timed out
 
-reconfigure('retry 1h; share 1000 fail;',
+reconfigure('timeout 10ms; retry 20ms; share 1001 slow;',
             'retry 10ms; timeout 200ms; share 100000;');
 
 poll('timed out', sub {
     %task = by_name(status());
-    return $task{all}{cycles}{failed} >= 2;
+    return ($task{all}{last}{error} || '') =~ /100000/;
 });
 
 is($task{all}{last}{error}, 'share "100000": timed out', 'error');

@@ -5,8 +5,8 @@
 
 
 /*
- * share ITEMS [fail]: items of 2 milliseconds each, shared by threads, or a
- * "begin" that fails.  "finish" logs what they did.
+ * share ITEMS [fail|slow]: items of 2 milliseconds each, shared by threads, or
+ * a "begin" that fails or that takes some time.  "finish" logs what they did.
  */
 
 
@@ -16,6 +16,7 @@
 typedef struct {
     ngx_uint_t          items;
     ngx_uint_t          fail;
+    ngx_uint_t          slow;
 } share_conf_t;
 
 
@@ -86,6 +87,10 @@ share_begin(ngx_http_background_run_t *run)
     }
 
     run->ctx = ctx;
+
+    if (conf->slow) {
+        ngx_msleep(300);
+    }
 
     if (conf->fail) {
         ngx_http_background_fail(&run->result, 0, "begin failed");
@@ -162,7 +167,8 @@ share(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     value = cf->args->elts;
 
     sc->items = ngx_atoi(value[1].data, value[1].len);
-    sc->fail = (cf->args->nelts == 3);
+    sc->fail = (cf->args->nelts == 3 && value[2].data[0] == 'f');
+    sc->slow = (cf->args->nelts == 3 && value[2].data[0] == 's');
 
     return ngx_http_background_add_operation(cf, &share_kind, sc);
 }
