@@ -535,6 +535,13 @@ ngx_http_background_timer_handler(ngx_event_t *ev)
         return;
     }
 
+    /* in the pass in which a signal arrives, before tasks are told to stop */
+
+    if (ngx_quit || ngx_terminate) {
+        ngx_add_timer(ev, NGX_HTTP_BACKGROUND_KEEPER);
+        return;
+    }
+
     ngx_http_background_cycle_start(r);
 }
 
