@@ -141,13 +141,6 @@ sub sizes {
     return \%size;
 }
 
-sub children {
-    my ($parent) = @_;
-
-    return grep { stat_of($_)->[1] == $parent }
-           map { m{/(\d+)$} } glob '/proc/[0-9]*';
-}
-
 # state, parent...
 
 sub stat_of {

@@ -81,6 +81,9 @@ sub keep {
 
 sub body {
     my ($uri, $headers) = @_;
+
+    local $BackgroundStatus::quiet = 1;
+
     my $answer = eval {
         http("GET $uri HTTP/1.0\r\n" . ($headers || '') . "\r\n")
     } || return;

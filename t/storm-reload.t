@@ -34,8 +34,11 @@ load(3);
 watch();
 
 my ($slowest, $start) = (0, time);
+my @old;
 
 for my $generation (2 .. $rounds + 1) {
+    @old = workers();
+
     my $reloaded = time;
 
     signal('HUP');
@@ -54,7 +57,7 @@ for my $generation (2 .. $rounds + 1) {
 
 my $took = time - $start;
 
-all_there(4);
+all_there(4, @old);
 watch_step();
 
 my $saw = load_end();

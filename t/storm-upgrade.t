@@ -55,7 +55,7 @@ for my $round (1 .. $rounds) {
     }
 
     signal('WINCH', $old);
-    poll('the old workers are gone', sub { !children($old, $new) });
+    poll('the old workers are gone', sub { !others($old, $new) });
 
     signal('QUIT', $old);
     poll('the old master is gone', sub { gone($old) });
@@ -69,10 +69,10 @@ for my $round (1 .. $rounds) {
 my ($old, $new) = upgrade();
 
 signal('WINCH', $old);
-poll('the old workers are gone', sub { !children($old, $new) });
+poll('the old workers are gone', sub { !others($old, $new) });
 
 signal('HUP', $old);
-poll('the old one has workers again', sub { 2 == children($old, $new) });
+poll('the old one has workers again', sub { 2 == others($old, $new) });
 
 signal('QUIT', $new);
 poll('the new one is gone', sub { gone($new) });
@@ -108,7 +108,7 @@ sub upgrade {
     poll('a new master', sub {
         $new = master();
 
-        return $new && $new != $old && children($new) == 2;
+        return $new && $new != $old && others($new) == 2;
     });
 
     return ($old, $new);
@@ -152,16 +152,15 @@ sub runs {
                         qw/ io_one io_all cpu_one /;
     });
 
-    is(scalar(@{[children($master)]}), 2, "$name: workers");
+    is(scalar(@{[others($master)]}), 2, "$name: workers");
 }
 
-sub children {
+sub others {
     my ($master, @but) = @_;
 
     my %but = map { $_ => 1 } @but;
 
-    return grep { !$but{$_} && parent($_) == $master && !gone($_) }
-           map { m{(\d+)$} } glob '/proc/[0-9]*';
+    return grep { !$but{$_} && !gone($_) } children($master);
 }
 
 sub parent { stat_of($_[0])->[1] }

@@ -14,10 +14,10 @@ our @EXPORT = qw/ master children workers threads offsets signal reconfigure
 
 sub master { (slurp('nginx.pid') || 0) + 0 }
 
-# the master's, by number
+# a process's, by default the master's, by number
 
 sub children {
-    my $master = master();
+    my $master = @_ ? $_[0] : master();
 
     return grep { read_file("/proc/$_/stat") =~ /\) \S (\d+) /
                   && $1 == $master }
