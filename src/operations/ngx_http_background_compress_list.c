@@ -56,7 +56,6 @@ struct ngx_http_background_list_s {
 
     int                           fd;
     ngx_http_background_table_t   table;
-    ngx_uint_t                    published;
 };
 
 
@@ -258,8 +257,6 @@ ngx_http_background_list_publish(ngx_http_background_list_t *list,
         }
     }
 
-    list->published += (rc == NGX_OK);
-
     ngx_http_background_list_unlock(list);
 
 done:
@@ -267,21 +264,6 @@ done:
     (void) ngx_thread_mutex_unlock(&list->mutex, list->log);
 
     return rc;
-}
-
-
-/* once for all: to wait for each file's data takes longer than to make it */
-
-void
-ngx_http_background_list_sync(ngx_http_background_list_t *list,
-    ngx_http_background_run_t *run)
-{
-    ngx_str_t  root = ngx_null_string;
-
-    if (list->published && syncfs(list->root) == -1) {
-        ngx_http_background_list_fail(list, run, &root, ngx_errno,
-                                      "syncfs() %s failed");
-    }
 }
 
 

@@ -50,7 +50,6 @@ typedef struct {
  * publish  NGX_DECLINED: there is something now that is not ours
  * remove   what is ours
  * spare    from now on none is to be made of that source
- * sync     waits until what was published, and its lines, are on the disk
  * prune    removes what is ours and was not asked for since create(), if its
  *          source is gone or is another one, and writes the list anew
  *
@@ -65,8 +64,6 @@ ngx_uint_t ngx_http_background_list_poor(ngx_http_background_list_t *list,
 ngx_int_t ngx_http_background_list_publish(ngx_http_background_list_t *list,
     ngx_http_background_run_t *run, ngx_http_background_target_t *target,
     ngx_http_background_temp_t *temp);
-void ngx_http_background_list_sync(ngx_http_background_list_t *list,
-    ngx_http_background_run_t *run);
 ngx_int_t ngx_http_background_list_remove(ngx_http_background_list_t *list,
     ngx_http_background_run_t *run, ngx_http_background_target_t *target);
 ngx_int_t ngx_http_background_list_spare(ngx_http_background_list_t *list,

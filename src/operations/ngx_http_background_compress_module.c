@@ -559,7 +559,6 @@ ngx_http_background_compress_finish(ngx_http_background_run_t *run)
     }
 
     if (ctx->list && !ngx_http_background_cancelled(run)) {
-        ngx_http_background_list_sync(ctx->list, run);
         (void) ngx_http_background_list_prune(ctx->list, run);
     }
 
