@@ -67,8 +67,9 @@ for my $name (qw/ rests waits burns /) {
     poll("$name: another worker", sub {
         %task = tasks();
 
-        return !grep { !$task{$_}{lease} || $task{$_}{lease}{pid} == $dead }
-                     @one;
+        return ($name eq 'rests' || $task{$name}{last_failure})
+               && !grep { !$task{$_}{lease} || $task{$_}{lease}{pid} == $dead }
+                        @one;
     });
 
     my %cycles = %{$before{$name}{cycles}};
