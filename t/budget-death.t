@@ -24,7 +24,9 @@ all_there(4);
 my $job = poll('a job runs', sub { job() });
 my @took;
 
-for my $n (1 .. 3) {
+# a third death in a row may be one too many for a task
+
+for my $n (1 .. 2) {
     my $dead = $job;
 
     # of whichever workers: a slow one's tasks may be with another one
@@ -64,7 +66,7 @@ for my $n (1 .. 3) {
 cmp_ok(max(@took), '<', 10, 'soon');
 figures('seconds to the next job' => max(@took));
 
-put('error.log', join '', grep { !/exited on signal 9|quarantined/ }
+put('error.log', join '', grep { !/exited on signal 9/ }
                                split /^/, log_text());
 
 stop();

@@ -11,8 +11,8 @@ use BackgroundLife;
 use BackgroundStatus;
 use Test::More;
 
-# the first and the third task are for the first worker: while one runs the
-# other one comes to wait
+# unless workers are slow to start, the first and the third task are with one of
+# them: while one runs the other one comes to wait
 
 start(<<'EOF', '', 'worker_processes 2;');
     background_threads 1 quota=100;
@@ -30,8 +30,6 @@ poll('each has had its turn often', sub {
 });
 
 is($task{$_}{cycles}{failed}, 0, "$_: none failed") for sort keys %task;
-is($task{hog}{lease}{worker}, $task{hog2}{lease}{worker}, 'one worker');
-isnt($task{hog}{lease}{worker}, $task{meek}{lease}{worker}, 'another one');
 
 stop();
 done_testing();
