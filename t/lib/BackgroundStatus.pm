@@ -98,13 +98,21 @@ EOF
             or POSIX::_exit(1);
     }
 
+    # a master whose parent is still there takes no USR2
+
+    my $daemon;
+
     poll('nginx answers', sub {
-        if (waitpid($pid, WNOHANG) > 0 && ($off || $?)) {
-            undef $pid;
-            die slurp('out') . slurp('error.log');
+        if (waitpid($pid, WNOHANG) > 0) {
+            if ($off || $?) {
+                undef $pid;
+                die slurp('out') . slurp('error.log');
+            }
+
+            $daemon = 1;
         }
 
-        connection() && ($off || slurp('nginx.pid'));
+        connection() && ($off || $daemon && slurp('nginx.pid'));
     });
 
     ($pid) = slurp('nginx.pid') =~ /(\d+)/ unless $off;
