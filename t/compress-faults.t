@@ -26,7 +26,7 @@ change("tree/$_", $text) for qw( a.css sub/b.css deep/c.css );
 link "$tree/a.css", "$tree/sub/hard.css" or die "link: $!";
 symlink '..', "$tree/deep/up" or die "symlink: $!";
 POSIX::mkfifo("$tree/fifo.css", 0644) or die "mkfifo: $!";
-own("$tree/fifo.css", $tree, "$tree/sub", "$tree/deep");
+for_workers("$tree/fifo.css", $tree, "$tree/sub", "$tree/deep");
 
 my $socket = IO::Socket::UNIX->new(Local => "$tree/socket.css", Listen => 1)
     or die "socket: $!";
@@ -77,7 +77,7 @@ for my $other (qw/ symlink directory /) {
     is(unpacked('d.css'), "$text $other", "$other: made again");
 }
 
-is(slurp($victim), 'victim', 'what a symlink leads to stays');
+is(read_file($victim), 'victim', 'what a symlink leads to stays');
 
 # no right to write
 
@@ -92,16 +92,16 @@ is(unpacked('sub/b.css'), "$text !", 'made in the end');
 # somebody else's list
 
 my $list = "$tree/.ngx_http_background_compress";
-my $saved = slurp($list);
+my $saved = read_file($list);
 
 change('tree/.ngx_http_background_compress', "something else\n");
 faulty('list', qr/"\Q$list\E" is no list of this module/);
-is(slurp($list), "something else\n", 'it stays');
+is(read_file($list), "something else\n", 'it stays');
 change('tree/.ngx_http_background_compress', $saved . '+ 12 half a li');
 change('tree/a.css', "$text again");
 good();
 is(unpacked('a.css'), "$text again", 'a list that ends in the middle of a line');
-unlike(slurp($list), qr/half a li/, 'which is mended');
+unlike(read_file($list), qr/half a li/, 'which is mended');
 
 # the worker is killed in the middle; the limit makes that long
 
@@ -109,7 +109,7 @@ my $big = join '', map { "$_ is a number\n" } 1 .. 100_000;
 
 reload('gzip=1', 'gzip=1 limit_rate=500k');
 change('tree/big.css', $big);
-my $old = slurp("$tree/a.css.gz");
+my $old = read_file("$tree/a.css.gz");
 
 poll('at work', sub { () = temps() });
 
@@ -129,7 +129,7 @@ poll('and it is told', sub {
     my ($name) = $temp =~ m{([^/]+)$};
     logged(qr/background task "\w+": removed "\Q$name\E", left by a process that was killed/);
 });
-is(slurp("$tree/a.css.gz"), $old, 'what was there stays');
+is(read_file("$tree/a.css.gz"), $old, 'what was there stays');
 
 # a source that changes while it is read
 
@@ -160,7 +160,7 @@ sub busy {
 busy('it grows', sub { append("$tree/big.css", 'more') });
 busy('it shrinks', sub { truncate "$tree/big.css", 100_000 or die });
 put('tree/big.css', $big);
-busy('another', sub { put('other', $big); own("$dir/other");
+busy('another', sub { put('other', $big); for_workers("$dir/other");
                       rename "$dir/other", "$tree/big.css" or die });
 busy('it vanishes', sub { unlink "$tree/big.css" or die });
 
@@ -223,16 +223,11 @@ sub reload {
     });
 }
 
-sub own {
-    return if $> != 0;
-    chown +(getpwnam 'nobody')[2, 3], @_ or die "chown: $!";
-}
-
 sub change {
     my ($name, $text) = @_;
 
     put($name, $text);
-    own("$dir/$name");
+    for_workers("$dir/$name");
     $time += 1.5;
     utime $time, $time, "$dir/$name" or die "utime: $!";
 }
@@ -251,7 +246,7 @@ sub made {
     return sort grep { /\.gz$/ } map { s/\n//r } `cd $tree && find . -type f -printf '%P\n'`;
 }
 
-sub good { cycles('completed', qr/^$/) }
+sub good { next_cycle('c', 'completed', qr/^$/) }
 
 # fails with that, and leaves all that was made
 
@@ -259,7 +254,7 @@ sub faulty {
     my ($name, $error) = @_;
 
     my @before = map { join ' ', $_, (stat "$tree/$_")[1, 7, 9] } made();
-    my $task = cycles('failed', $error);
+    my $task = next_cycle('c', 'failed', $error);
 
     like($task->{last}{error}, $error, $name);
 
@@ -268,32 +263,4 @@ sub faulty {
         unless $name eq 'unreadable folder';
 }
 
-# a cycle that started after the call and ended so
-
-sub cycles {
-    my ($result, $error) = @_;
-
-    my %task = by_name(status());
-    my $before = $task{c}{cycles}{completed} + $task{c}{cycles}{failed};
-    my $n = $task{c}{cycles}{$result};
-
-    return poll("$result $error", sub {
-        %task = by_name(status());
-        my $cycles = $task{c}{cycles};
-
-        return $cycles->{completed} + $cycles->{failed} >= $before + 2
-               && $cycles->{$result} > $n
-               && ($task{c}{last}{error} // '') =~ $error ? $task{c} : 0;
-    });
-}
-
 sub unpacked { return scalar `gzip -dc $tree/$_[0].gz` }
-
-sub slurp {
-    my ($name) = @_;
-
-    open my $file, '<', $name or return '';
-    local $/;
-
-    return scalar(<$file>) // '';
-}

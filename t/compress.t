@@ -78,7 +78,7 @@ ok($made{"own.css.$_"}, "own.css.$_") for qw/ br zst /;
 ok($made{'x' x 248 . ".css.$_"}, "long name, $_") for qw/ gz br /;
 is(logged(qr/no "\.zst" file for "x{248}\.css", the name would be too long/) > 0,
    1, 'a name that does not fit is told');
-is(slurp("$tree/own.css.gz"), 'the user\'s own', 'a user\'s own file stays');
+is(read_file("$tree/own.css.gz"), 'the user\'s own', 'a user\'s own file stays');
 ok(!-e "$tree/.ngx_http_background_1_1.tmp", 'a dead process\'s file is gone');
 
 for my $suffix (sort keys %tool) {
@@ -135,10 +135,10 @@ unlink "$tree/other.js", "$tree/own.css", "$tree/\xff.js" or die "unlink: $!";
 cycle();
 
 ok(!-e "$tree/other.js.$_", "no other.js.$_ any more") for qw/ gz zst /;
-is(slurp($own), 'now the user\'s own', 'not what is the user\'s own now');
-is(slurp("$tree/own.css.gz"), 'the user\'s own', 'nor what always was');
+is(read_file($own), 'now the user\'s own', 'not what is the user\'s own now');
+is(read_file("$tree/own.css.gz"), 'the user\'s own', 'nor what always was');
 ok(!-e "$tree/own.css.br", 'no own.css.br any more');
-is((my $n = () = slurp($list) =~ /other|own/g), 0, 'forgotten');
+is((my $n = () = read_file($list) =~ /other|own/g), 0, 'forgotten');
 
 rename "$tree/sub", "$tree/gone" or die "rename: $!";
 unlink "$tree/gone/b.js";
@@ -169,7 +169,7 @@ is(unpacked("$tree/d.css.gz"), "$text!", 'what is made');
 change('tree/d.css.gz', 'own');
 change('tree/d.css', "$text?");
 cycle();
-is(slurp("$tree/d.css.gz"), 'own', 'a user\'s own file in the place of ours');
+is(read_file("$tree/d.css.gz"), 'own', 'a user\'s own file in the place of ours');
 
 # two tasks in one tree
 
@@ -265,13 +265,4 @@ sub unpacked {
     local $/;
 
     return scalar(<$pipe>) // '';
-}
-
-sub slurp {
-    my ($name) = @_;
-
-    open my $file, '<', $name or return '';
-    local $/;
-
-    return scalar(<$file>) // '';
 }

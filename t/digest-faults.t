@@ -15,7 +15,7 @@ use Test::More;
 my $dir = dir();
 
 mkdir "$dir/$_" for qw/ trees sums lists tree own /;
-own("$dir/sums", "$dir/own");
+for_workers("$dir/sums", "$dir/own");
 
 # files that change while they are read, and lists of them: what can be seen of
 # a file itself is noticed at once, what becomes of its name at the end
@@ -105,7 +105,7 @@ for my $kind (sort keys %change) {
         like($task{"${kind}_$_"}{last}{error} // 'none', $error, "$kind: $_");
     }
 
-    is(slurp("$dir/sums/$kind"), "old\n", "$kind: the old list stays");
+    is(read_file("$dir/sums/$kind"), "old\n", "$kind: the old list stays");
 }
 
 like($task{anew}{last}{error} // 'none',
@@ -213,7 +213,7 @@ good();
 is(check(), '', 'made in the end');
 
 rename "$dir/own", "$dir/away" or die "rename: $!";
-like(cycle('failed')->{last}{error},
+like(next_cycle('tree', 'failed')->{last}{error},
      qr/open\(\) of the directory of "\Q$sums\E" failed \(2: /, 'no folder');
 rename "$dir/away", "$dir/own" or die "rename: $!";
 good();
@@ -238,7 +238,7 @@ SKIP: {
     # while no cycle has a file there
 
     chmod 0555, $disk or die "chmod: $!";
-    cycle('failed');
+    next_cycle('tree', 'failed');
     unlink temps();
     put('disk/fill', 'f' x 110_000);
     chmod 0777, $disk or die "chmod: $!";
@@ -278,11 +278,6 @@ sub worker {
     });
 }
 
-sub own {
-    return if $> != 0;
-    chown +(getpwnam 'nobody')[2, 3], @_ or die "chown: $!";
-}
-
 sub append {
     my ($name, $text) = @_;
 
@@ -299,46 +294,18 @@ sub check {
     return $? ? "$? $said" : $said;
 }
 
-sub good { cycle('completed') }
+sub good { next_cycle('tree', 'completed') }
 
 # fails with that, and leaves the old list
 
 sub faulty {
     my ($name, $error) = @_;
 
-    my $old = slurp($sums);
+    my $old = read_file($sums);
     my @old = stat $sums;
 
     put('tree/zlast', $name);
-    like(cycle('failed')->{last}{error}, $error, $name);
-    is(slurp($sums), $old, "$name: the old list stays");
+    like(next_cycle('tree', 'failed')->{last}{error}, $error, $name);
+    is(read_file($sums), $old, "$name: the old list stays");
     is((stat $sums)[1], $old[1], "$name: it is the same file");
-}
-
-# a cycle that started after the call
-
-sub cycle {
-    my ($result) = @_;
-
-    my %task = by_name(status());
-    my $cycles = $task{tree}{cycles};
-    my $n = $cycles->{completed} + $cycles->{failed};
-    my $before = $cycles->{$result};
-
-    return poll("a cycle is $result", sub {
-        %task = by_name(status());
-        my $now = $task{tree}{cycles};
-
-        return $now->{completed} + $now->{failed} >= $n + 2
-               && $now->{$result} > $before ? $task{tree} : 0;
-    });
-}
-
-sub slurp {
-    my ($name) = @_;
-
-    open my $file, '<', $name or return '';
-    local $/;
-
-    return scalar(<$file>) // '';
 }

@@ -117,7 +117,7 @@ is_deeply([grep { -e } @temp], [$temp[1]],
 
 # what is not complete replaces nothing
 
-my $old = slurp($list);
+my $old = read_file($list);
 
 put('tree/secret', 's');
 chmod 0, "$tree/secret" or die "chmod: $!";
@@ -128,7 +128,7 @@ my $task = failed();
 is($task->{last}{error}, "digest \"$tree\": open() \"$tree/secret\" failed"
     . ' (13: Permission denied)', 'error');
 is($task->{last}{failed}, 1, 'once');
-is(slurp($list), $old, 'the old one stays');
+is(read_file($list), $old, 'the old one stays');
 
 unlink "$tree/secret", "$tree/zzz";
 
@@ -143,7 +143,7 @@ unlink $list or die "unlink: $!";
 symlink $victim, $list or die "symlink: $!";
 
 like(failed()->{last}{error}, qr/open\(\) "\Q$list\E" failed \(40: /, 'symlink');
-is(slurp($victim), 'victim', 'what it leads to stays');
+is(read_file($victim), 'victim', 'what it leads to stays');
 ok(-l $list, 'and so does the link');
 
 unlink $list;
@@ -175,33 +175,12 @@ sub own {
     my ($path) = @_;
 
     mkdir "$dir/own";
-    return if $> != 0;
-    chown +(getpwnam 'nobody')[2, 3], $path, "$dir/own", glob("$path/*")
-        or die "chown: $!";
+    for_workers($path, "$dir/own", glob "$path/*");
 }
 
-# waits for a cycle that started after the call
+sub cycle { next_cycle('sums', 'completed') }
 
-sub cycle { next_cycle('completed') }
-
-sub failed { return next_cycle('failed') }
-
-sub next_cycle {
-    my ($result) = @_;
-
-    my %task = by_name(status());
-    my $cycles = $task{sums}{cycles};
-    my $n = $cycles->{completed} + $cycles->{failed};
-    my $good = $cycles->{$result};
-
-    return poll("a cycle is $result", sub {
-        %task = by_name(status());
-        my $now = $task{sums}{cycles};
-
-        return $now->{completed} + $now->{failed} >= $n + 2
-               && $now->{$result} > $good ? $task{sums} : 0;
-    });
-}
+sub failed { return next_cycle('sums', 'failed') }
 
 sub recover {
     poll('good again', sub {
@@ -227,7 +206,7 @@ sub check {
 sub lines {
     my @names;
 
-    for (split /\n/, slurp($list)) {
+    for (split /\n/, read_file($list)) {
         my ($escaped, $name) = /^(\\?)[0-9a-f]{64}  (.*)$/ or die "line $_\n";
         my %char = (n => "\n", r => "\r", '\\' => '\\');
         $name =~ s/\\(.)/$char{$1}/g if $escaped;
@@ -236,13 +215,4 @@ sub lines {
     }
 
     return @names;
-}
-
-sub slurp {
-    my ($name) = @_;
-
-    open my $file, '<', $name or return '';
-    local $/;
-
-    return scalar(<$file>) // '';
 }

@@ -112,7 +112,7 @@ sub sizes {
                         children($master);
 
     $size{processes} = @children;
-    $size{zombies} = grep { stat_of($_)->[0] eq 'Z' } @children;
+    $size{zombies} = grep { process_stat($_)->[0] eq 'Z' } @children;
 
     # the least, as there are some more for requests and for files
 
@@ -141,21 +141,6 @@ sub sizes {
     return \%size;
 }
 
-# state, parent...
-
-sub stat_of {
-    return [split ' ', read_file("/proc/$_[0]/stat") =~ /\) (.*)/ ? $1 : '- 0'];
-}
-
 sub rss { read_file("/proc/$_[0]/status") =~ /^VmRSS:\s*(\d+)/m ? $1 : 0 }
 
 sub fds { scalar(my @fds = glob "/proc/$_[0]/fd/*") }
-
-sub read_file {
-    my ($name) = @_;
-
-    open my $file, '<', $name or return '';
-    local $/;
-
-    return scalar(<$file>) // '';
-}

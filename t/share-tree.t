@@ -24,9 +24,7 @@ put("tree/$_.txt", 'x' x $size) for 1 .. $small;
 
 put('list', '0' x 64 . "  0.txt\n" . `cd $tree && sha256sum [1-9]*.txt`);
 
-if ($> == 0) {
-    chown +(getpwnam 'nobody')[2, 3], $tree or die "chown: $!";
-}
+for_workers($tree);
 
 for my $operation ("digest $tree", "verify $dir/list root=$tree",
                    "compress $tree suffix=.txt gzip=1")

@@ -23,7 +23,7 @@ my $sums = "$dir/sums/SUMS";
 
 mkdir $_ or die "mkdir: $!" for $tree, "$dir/sums", "$tree/flat",
                                 map { "$tree/$_" } 0 .. 9;
-own($tree, "$dir/sums", glob "$tree/*");
+for_workers($tree, "$dir/sums", glob "$tree/*");
 
 my $bytes = 0;
 
@@ -66,11 +66,6 @@ system('rm', '-rf', $tree) == 0 or die "rm failed\n";
 
 done_testing();
 
-sub own {
-    return if $> != 0;
-    chown +(getpwnam 'nobody')[2, 3], @_ or die "chown: $!";
-}
-
 sub said { return scalar `cd $tree && { $_[0]; } 2>&1` }
 
 sub cycle {
@@ -90,7 +85,7 @@ EOF_CONF
     is($last->{bytes}, $bytes, "$name: bytes");
 
     my ($worker) = workers();
-    my ($peak) = BackgroundLife::read_file("/proc/$worker/status")
+    my ($peak) = read_file("/proc/$worker/status")
                  =~ /^VmHWM:\s+(\d+) kB/m;
 
     my $figures = sprintf '%s: %d files and %d MiB in %.3f s, CPU %.3f s, '

@@ -34,7 +34,7 @@ for my $round (1 .. $rounds) {
 
     $text =~ s/interval [^;]*;/interval 0;/ if $bad;
 
-    put('nginx.conf', slurp('nginx.conf')
+    put('nginx.conf', read_file(dir() . '/nginx.conf')
         =~ s/# tasks\n.*# end\n/$text/sr
         =~ s/worker_processes \d+;/worker_processes $n;/r);
 
@@ -65,7 +65,7 @@ my $took = time - $start;
 
 # one more, with everything known
 
-put('nginx.conf', slurp('nginx.conf') =~ s/# tasks\n.*# end\n/<<'EOF'/ser
+put('nginx.conf', read_file(dir() . '/nginx.conf') =~ s/# tasks\n.*# end\n/<<'EOF'/ser
     background_threads 3;
     background_zone 4m;
     background_task one { interval 10ms; simulate_io 2 delay=1ms-9ms; }
@@ -139,10 +139,3 @@ sub change {
 }
 
 sub chance { 1 + int(rand $_[0]) . 'ms' }
-
-sub slurp {
-    open my $file, '<', dir() . "/$_[0]" or die "open $_[0]: $!\n";
-    local $/;
-
-    return scalar <$file>;
-}

@@ -163,12 +163,6 @@ sub others {
     return grep { !$but{$_} && !gone($_) } children($master);
 }
 
-sub parent { stat_of($_[0])->[1] }
+sub parent { process_stat($_[0])->[1] }
 
-sub gone { stat_of($_[0])->[0] eq 'Z' }
-
-sub stat_of {
-    open my $file, '<', "/proc/$_[0]/stat" or return ['Z', 0];
-
-    return [split ' ', (<$file> // '') =~ /\) (.*)/ ? $1 : 'Z 0'];
-}
+sub gone { process_stat($_[0])->[0] =~ /^[-Z]/ }

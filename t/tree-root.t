@@ -54,7 +54,7 @@ system("cc -shared -fPIC '-DDIRECTORY=\"$dir\"' -o $dir/refuse.so "
 
 mkdir $_ or die "mkdir: $!" for $tree, "$dir/own";
 put("tree/$_.css", "$_ of many, " x 100) for qw/ stays changes /;
-own($tree, "$dir/own", map { "$tree/$_.css" } qw/ stays changes /);
+for_workers($tree, "$dir/own", map { "$tree/$_.css" } qw/ stays changes /);
 
 {
     local $ENV{LD_PRELOAD} = "$dir/refuse.so";
@@ -74,18 +74,18 @@ own($tree, "$dir/own", map { "$tree/$_.css" } qw/ stays changes /);
 EOF_CONF
 }
 
-cycle($_, 'completed') for qw/ compress digest /;
+next_cycle($_, 'completed') for qw/ compress digest /;
 
 my @old = found();
 is(scalar @old, 3, 'a list and two compressed files');
 
 put('refuse', '');
-cycle($_, 'failed') for qw/ compress digest /;
+next_cycle($_, 'failed') for qw/ compress digest /;
 
 put('tree/changes.css', 'something else');
 
 for my $kind (qw/ digest compress /) {
-    like(cycle($kind, 'failed')->{last}{error},
+    like(next_cycle($kind, 'failed')->{last}{error},
          qr/fdopendir\(\) "\Q$tree\E" failed \(5: /, "$kind fails");
 }
 
@@ -93,7 +93,7 @@ is_deeply([found()], \@old, 'what was made stays');
 
 unlink "$dir/refuse" or die "unlink: $!";
 
-cycle($_, 'completed') for qw/ compress digest /;
+next_cycle($_, 'completed') for qw/ compress digest /;
 
 my @new = found();
 isnt($new[0], $old[0], 'digest goes on');
@@ -102,34 +102,10 @@ is(scalar @new, 2, 'compress goes on');
 stop();
 done_testing();
 
-sub own {
-    return if $> != 0;
-    chown +(getpwnam 'nobody')[2, 3], @_ or die "chown: $!";
-}
-
 # what was made, by name, number and size
 
 sub found {
     return map { join ' ', $_, (stat)[1, 7] }
            grep { -e } "$dir/own/SUMS",
                        map { "$tree/$_.css.gz" } qw/ changes stays /;
-}
-
-# a cycle that started after the call
-
-sub cycle {
-    my ($task, $result) = @_;
-
-    my %task = by_name(status());
-    my $cycles = $task{$task}{cycles};
-    my $n = $cycles->{completed} + $cycles->{failed};
-    my $before = $cycles->{$result};
-
-    return poll("a cycle of $task is $result", sub {
-        %task = by_name(status());
-        my $now = $task{$task}{cycles};
-
-        return $now->{completed} + $now->{failed} >= $n + 2
-               && $now->{$result} > $before ? $task{$task} : 0;
-    });
 }

@@ -51,7 +51,7 @@ for my $list (keys %lists) {
         or die "no $list";
 }
 
-my $sums = slurp("$dir/own");
+my $sums = read_file("$dir/own");
 
 put('big', '');
 truncate "$dir/big", 50_000_000 or die "truncate: $!";
@@ -210,13 +210,4 @@ sub grep_line {
     my ($line) = grep { /\Q$part\E/ } split /\n/, $sums;
 
     return "$line\n";
-}
-
-sub slurp {
-    my ($name) = @_;
-
-    open my $file, '<', $name or return '';
-    local $/;
-
-    return scalar(<$file>) // '';
 }

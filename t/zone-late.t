@@ -95,12 +95,7 @@ done_testing();
 sub tasks {
     my ($name) = @_;
 
-    my $conf = do {
-        open my $file, '<', dir() . '/nginx.conf' or die "open: $!\n";
-        local $/;
-        <$file>;
-    };
-
+    my $conf = read_file(dir() . '/nginx.conf');
     my $tasks = $name ? join '', map {
         "background_task $name$_ { interval 1h; simulate_io 1 delay=1ms-1ms; }\n"
     } 1 .. $n : '';

@@ -9,8 +9,9 @@ use warnings;
 use BackgroundStatus;
 use Exporter qw/ import /;
 
-our @EXPORT = qw/ master children workers threads offsets signal reconfigure
-                  logged log_text status_anyhow /;
+our @EXPORT = qw/ master children process_stat workers threads offsets signal
+                  reconfigure logged log_text status_anyhow next_cycle
+                  for_workers read_file /;
 
 sub master { (slurp('nginx.pid') || 0) + 0 }
 
@@ -19,9 +20,14 @@ sub master { (slurp('nginx.pid') || 0) + 0 }
 sub children {
     my $master = @_ ? $_[0] : master();
 
-    return grep { read_file("/proc/$_/stat") =~ /\) \S (\d+) /
-                  && $1 == $master }
+    return grep { process_stat($_)->[1] == $master }
            sort { $a <=> $b } map { m{/(\d+)/stat$} } glob '/proc/[0-9]*/stat';
+}
+
+# state, parent...
+
+sub process_stat {
+    return [split ' ', read_file("/proc/$_[0]/stat") =~ /\) (.*)/ ? $1 : '- 0'];
 }
 
 # children of the master that are workers, by title; zombies have none
@@ -78,6 +84,35 @@ sub status_anyhow {
     local $BackgroundStatus::quiet = 1;
 
     return poll('an answer', sub { eval { status($uri) } });
+}
+
+# the task, after a cycle that started after the call and ended so: "completed"
+# or "failed", and with such an error if there is a pattern for it
+
+sub next_cycle {
+    my ($name, $result, $error) = @_;
+
+    my %task = by_name(status());
+    my $cycles = $task{$name}{cycles};
+    my $n = $cycles->{completed} + $cycles->{failed};
+    my $before = $cycles->{$result};
+
+    return poll("a cycle of $name is $result", sub {
+        %task = by_name(status());
+        my $now = $task{$name}{cycles};
+
+        return $now->{completed} + $now->{failed} >= $n + 2
+               && $now->{$result} > $before
+               && (!$error || ($task{$name}{last}{error} // '') =~ $error)
+               ? $task{$name} : 0;
+    });
+}
+
+# gives files to the user whom workers run as
+
+sub for_workers {
+    return if $> != 0;
+    chown +(getpwnam 'nobody')[2, 3], @_ or die "chown: $!";
 }
 
 # how often the log has it
