@@ -211,9 +211,10 @@ ngx_http_background_tasks_start(ngx_cycle_t *cycle,
 
 
 /*
- * In the signal handler of the thread that crashes.  Where that has a job, other
- * tasks are not the reason.  The event loop may crash of what a job has done to
- * memory before, and a SIGKILL does not come here: it may be any task then.
+ * In the signal handler of the thread that crashes.  Where that has a job,
+ * other tasks are not the reason.  The event loop may crash of what a job has
+ * done to memory before, and a SIGKILL does not come here: it may be any task
+ * then.
  */
 
 static void

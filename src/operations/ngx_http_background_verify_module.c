@@ -757,6 +757,7 @@ ngx_http_background_verify_progress(ngx_http_background_run_t *run)
 static void
 ngx_http_background_verify_finish(ngx_http_background_run_t *run)
 {
+    const char                         *fmt;
     ngx_file_info_t                     fi;
     ngx_http_background_verify_t       *v;
     ngx_http_background_verify_conf_t  *vcf;
@@ -769,22 +770,22 @@ ngx_http_background_verify_finish(ngx_http_background_run_t *run)
     }
 
     if (v->mutexed && !ngx_http_background_cancelled(run)) {
-
-        /* lines may be missing */
+        fmt = NULL;
 
         if (ngx_fd_info(v->fd, &fi) == NGX_FILE_ERROR
             || ngx_http_background_file_changed(&v->info, &fi))
         {
-            ngx_http_background_verify_fail(run,
-                                            &ngx_http_background_verify_none,
-                                            &vcf->manifest, 0,
-                                            "%s changed while it was read");
+            /* lines may be missing */
+            fmt = "%s changed while it was read";
 
         } else if (v->total == 0 && run->result.failed == 0) {
+            fmt = "%s has no checksums";
+        }
+
+        if (fmt) {
             ngx_http_background_verify_fail(run,
                                             &ngx_http_background_verify_none,
-                                            &vcf->manifest, 0,
-                                            "%s has no checksums");
+                                            &vcf->manifest, 0, fmt);
         }
     }
 
