@@ -11,7 +11,7 @@ set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
 for arg in "$@"; do
-    [[ $arg =~ ^[1-9][0-9]*$ ]] || die "\"$arg\" is no number"
+    number "$arg"
 done
 
 if [ -z "${TEST_NGINX_LOAD_MODULES-}" ]; then

@@ -10,6 +10,11 @@ die() {
     exit 1
 }
 
+# number VALUE [WHAT]: dies if VALUE is no whole number from 1 on
+number() {
+    [[ $1 =~ ^[1-9][0-9]*$ ]] || die "\"$1\" is no number${2:+ of $2}"
+}
+
 # quietly LOG COMMAND...: what COMMAND says goes to LOG, shown if it fails
 quietly() {
     local log=$1

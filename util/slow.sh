@@ -18,8 +18,8 @@ if [ "${1-}" = --asan ]; then
 fi
 
 files=${1:-100000} mib=${2:-4096}
-[[ $files =~ ^[1-9][0-9]*$ ]] || die "\"$files\" is no number of files"
-[[ $mib =~ ^[1-9][0-9]*$ ]] || die "\"$mib\" is no number of MiB"
+number "$files" files
+number "$mib" MiB
 
 export BACKGROUND_SLOW="$files $mib"
 "$run" --timer t/slow-tree.t

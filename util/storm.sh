@@ -17,7 +17,7 @@ if [ "${1-}" = --asan ]; then
 fi
 
 rounds=${1:-300}
-[[ $rounds =~ ^[1-9][0-9]*$ ]] || die "\"$rounds\" is no number of rounds"
+number "$rounds" rounds
 [ $# -eq 0 ] || shift
 
 if [ $# -eq 0 ]; then
