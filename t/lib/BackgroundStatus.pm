@@ -38,6 +38,11 @@ my $pid;
 
 our $deadline = 30;
 
+# a pause before each look of poll(), in seconds: to a slow test each server is
+# a fast one
+
+my $poll_delay = $ENV{BACKGROUND_POLL_DELAY} || 0;
+
 # no answer is no wonder: workers die
 
 our $quiet;
@@ -249,6 +254,8 @@ sub poll {
     my $end = time + $deadline;
 
     for ( ;; ) {
+        sleep $poll_delay if $poll_delay;
+
         my $rv = $function->();
         return $rv if $rv;
 
