@@ -4,9 +4,10 @@
  */
 
 
-#include "ngx_http_background_pool.h"
+#include "ngx_http_background_job.h"
+#include "ngx_http_background_thread.h"
 
-#include <ngx_event.h>
+#include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/syscall.h>
 
@@ -15,22 +16,17 @@
 #define NGX_HTTP_BACKGROUND_IOPRIO_WHO_PROCESS  1
 #define NGX_HTTP_BACKGROUND_IOPRIO_IDLE         (3 << 13)
 
-/*
- * How long a job waits before it tries for a slot again, and how long a worker
- * keeps slots for itself while others wait, in milliseconds.
- */
+/* how often who waits for a slot tries for one, in milliseconds */
 #define NGX_HTTP_BACKGROUND_BUDGET_POLL  20
-#define NGX_HTTP_BACKGROUND_BUDGET_TURN  100
 
 /*
- * Pacing, in microseconds: what a thread may use at once after it was idle,
- * how often its CPU time is read, and the longest sleep before it looks
- * whether it is cancelled.  The first two keep its bursts far below the 100 ms
- * over which the kernel enforces a cgroup's quota.
+ * A worker that gives a slot to others would be the first to see that it is
+ * free: it takes none for this time, in microseconds.
  */
-#define NGX_HTTP_BACKGROUND_PACE_BURST   10000
-#define NGX_HTTP_BACKGROUND_PACE_CHECK   500
-#define NGX_HTTP_BACKGROUND_PACE_SLEEP   10000
+#define NGX_HTTP_BACKGROUND_AWAY         40000
+
+/* threads beyond the slots, for jobs that have given theirs away */
+#define NGX_HTTP_BACKGROUND_SPARE        4
 
 /*
  * The most that all threads together take of a cgroup's quota, in percent,
@@ -42,24 +38,18 @@
 #define NGX_HTTP_BACKGROUND_BLOCKING     2
 
 
-static ngx_uint_t ngx_http_background_affinity(ngx_conf_t *cf,
-    ngx_http_background_pool_conf_t *pcf);
-static ngx_thread_pool_t *ngx_http_background_pool_make(ngx_conf_t *cf,
-    ngx_str_t *name, ngx_uint_t n);
-static void ngx_http_background_pool_dispatch(void);
-static void ngx_http_background_pool_submit(ngx_http_background_job_t *job);
-static void ngx_http_background_pool_timer_handler(ngx_event_t *ev);
-static void ngx_http_background_pool_thread_handler(void *data,
-    ngx_log_t *log);
-static void ngx_http_background_pool_thread_init(ngx_log_t *log);
-static void ngx_http_background_pool_event_handler(ngx_event_t *ev);
-static void ngx_http_background_pool_complete(ngx_http_background_job_t *job);
-static void ngx_http_background_pool_release(ngx_int_t slot);
-static uint64_t ngx_http_background_pay(uint64_t *bucket, uint64_t start,
-    uint64_t cost);
-static ngx_uint_t ngx_http_background_job_stops(
-    ngx_http_background_job_t *job);
-static uint64_t ngx_http_background_usec(clockid_t clock);
+/* a thread as the event loop sees it */
+
+typedef struct {
+    ngx_queue_t                       queue;      /* of idle threads */
+    ngx_thread_pool_t                *pool;
+    ngx_thread_task_t                 task;
+    ngx_http_background_slot_t        slot;
+    ngx_uint_t                        initialized;
+                                                  /* unsigned  initialized:1;
+                                                     the thread's own */
+    ngx_uint_t                        busy;       /* atomic */
+} ngx_http_background_seat_t;
 
 
 typedef struct {
@@ -69,31 +59,69 @@ typedef struct {
     ngx_log_t                        *log;
     ngx_int_t                         ident;
 
-    ngx_queue_t                       waiting;
-    ngx_queue_t                       posted;
+    pthread_mutex_t                   mutex;
+    pthread_cond_t                    cond;       /* slots have changed */
+
+    /* under the mutex; the numbers are also read without it */
+    ngx_queue_t                       waiting;    /* jobs */
+    ngx_queue_t                       parked;     /* of leads */
+    ngx_queue_t                       done;
     ngx_uint_t                        nwaiting;
+    ngx_uint_t                        nparked;
+    ngx_uint_t                        nidle;      /* threads */
+    ngx_uint_t                        called;     /* threads that were posted
+                                                     to and have not looked for
+                                                     a job yet */
+    uint64_t                          turn;       /* no slot is taken before
+                                                     then; usec, monotonic */
+
+    ngx_http_background_seat_t       *seats;
+    ngx_http_background_thread_t     *threads;
+    ngx_uint_t                        nthreads;
+    ngx_queue_t                       idle;
+    ngx_connection_t                 *notify;
     ngx_event_t                       timer;
-    ngx_msec_t                        turn;       /* when it began, or begins */
-    ngx_int_t                         slot;       /* of the job that has come
-                                                     home, or NGX_DECLINED */
-    ngx_uint_t                        stopped;    /* unsigned  stopped:1; */
 } ngx_http_background_pool_t;
 
 
-/* what a thread writes down for the case that its job crashes */
+#define ngx_http_background_pool_add(p, n)                                   \
+    ((void) __atomic_add_fetch(p, n, __ATOMIC_RELAXED))
 
-typedef struct {
-    ngx_tid_t                         tid;
-    ngx_http_background_cell_t       *cell;       /* NULL: no job */
-} ngx_http_background_current_t;
+
+static ngx_uint_t ngx_http_background_affinity(ngx_conf_t *cf,
+    ngx_http_background_pool_conf_t *pcf);
+static ngx_thread_pool_t *ngx_http_background_pool_make(ngx_conf_t *cf,
+    ngx_str_t *name, ngx_uint_t n);
+
+static ngx_int_t ngx_http_background_pool_init_lock(
+    ngx_http_background_pool_t *pool);
+static void ngx_http_background_pool_make_threads(
+    ngx_http_background_pool_t *pool, ngx_cycle_t *cycle);
+static ngx_int_t ngx_http_background_pool_open_notify(
+    ngx_http_background_pool_t *pool);
+static void ngx_http_background_pool_notify(void);
+static void ngx_http_background_pool_notify_handler(ngx_event_t *ev);
+
+static void ngx_http_background_pool_dispatch(void);
+static ngx_int_t ngx_http_background_pool_call(
+    ngx_http_background_pool_t *pool);
+static void ngx_http_background_pool_timer_handler(ngx_event_t *ev);
+static void ngx_http_background_pool_event_handler(ngx_event_t *ev);
+static void ngx_http_background_pool_complete(void);
+static void ngx_http_background_pool_publish(ngx_http_background_pool_t *pool);
+
+static void ngx_http_background_pool_thread_handler(void *data,
+    ngx_log_t *log);
+static ngx_http_background_job_t *ngx_http_background_pool_next(
+    ngx_http_background_seat_t *seat);
+static void ngx_http_background_pool_thread_init(ngx_log_t *log);
+static ngx_uint_t ngx_http_background_pool_may_take(
+    ngx_http_background_job_t *job, uint64_t now, uint64_t parked);
+static ngx_int_t ngx_http_background_pool_take_slot(
+    ngx_http_background_slot_t *slot, uint64_t now);
 
 
 static ngx_http_background_pool_t  ngx_http_background_pool;
-
-/* by slot, of which each job has its own */
-
-static ngx_http_background_current_t
-    ngx_http_background_current[NGX_HTTP_BACKGROUND_MAX_THREADS];
 
 
 extern ngx_module_t  ngx_thread_pool_module;
@@ -164,18 +192,6 @@ ngx_http_background_affinity(ngx_conf_t *cf,
                   "sched_getaffinity() failed");
 
     return 0;
-}
-
-
-ngx_int_t
-ngx_http_background_pool_add(ngx_conf_t *cf,
-    ngx_http_background_pool_conf_t *pcf)
-{
-    static ngx_str_t  name = ngx_string("ngx_http_background");
-
-    pcf->thread_pool = ngx_http_background_pool_make(cf, &name, pcf->threads);
-
-    return pcf->thread_pool ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -257,22 +273,193 @@ ngx_http_background_pool_start(ngx_cycle_t *cycle,
                                                  ngx_core_module);
     pool->log = cycle->log;
     pool->ident = -1;
-    pool->turn = ngx_current_msec;
-    pool->slot = NGX_DECLINED;
 
     ngx_queue_init(&pool->waiting);
-    ngx_queue_init(&pool->posted);
+    ngx_queue_init(&pool->parked);
+    ngx_queue_init(&pool->done);
+    ngx_queue_init(&pool->idle);
 
     pool->timer.handler = ngx_http_background_pool_timer_handler;
     pool->timer.data = pool;
     pool->timer.log = cycle->log;
     pool->timer.cancelable = 1;
 
+    if (ngx_http_background_pool_init_lock(pool) != NGX_OK
+        || ngx_http_background_pool_open_notify(pool) != NGX_OK)
+    {
+        ngx_log_error(NGX_LOG_ALERT, cycle->log, 0,
+                      "background: no threads in this worker, jobs fail");
+        return;
+    }
+
+    ngx_http_background_pool_make_threads(pool, cycle);
+
     ngx_log_error(NGX_LOG_NOTICE, cycle->log, 0,
                   "background: CPU limit %ui (%s), "
                   "thread pool started with %ui threads",
                   (ngx_uint_t) pcf->cpu_limit.limit, pcf->cpu_limit.source,
-                  pcf->threads);
+                  ngx_min(pool->nthreads, pcf->per_worker));
+}
+
+
+static ngx_int_t
+ngx_http_background_pool_init_lock(ngx_http_background_pool_t *pool)
+{
+    int                 err;
+    pthread_condattr_t  attr;
+
+    err = pthread_mutex_init(&pool->mutex, NULL);
+    if (err) {
+        ngx_log_error(NGX_LOG_ALERT, pool->log, err,
+                      "pthread_mutex_init() failed");
+        return NGX_ERROR;
+    }
+
+    err = pthread_condattr_init(&attr);
+
+    if (err == 0) {
+        (void) pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+        err = pthread_cond_init(&pool->cond, &attr);
+        (void) pthread_condattr_destroy(&attr);
+    }
+
+    if (err) {
+        ngx_log_error(NGX_LOG_ALERT, pool->log, err,
+                      "pthread_cond_init() failed");
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_background_pool_make_threads(ngx_http_background_pool_t *pool,
+    ngx_cycle_t *cycle)
+{
+    ngx_uint_t                   i, n;
+    ngx_http_background_seat_t  *seat;
+
+    n = pool->conf->per_worker + NGX_HTTP_BACKGROUND_SPARE;
+
+    pool->threads = ngx_pcalloc(cycle->pool,
+                                n * sizeof(ngx_http_background_thread_t));
+    pool->seats = ngx_pcalloc(cycle->pool,
+                              n * sizeof(ngx_http_background_seat_t));
+
+    if (pool->threads && pool->seats) {
+        pool->nthreads = ngx_http_background_threads_start(cycle,
+                                                           pool->threads, n);
+    }
+
+    for (i = 0; i < pool->nthreads; i++) {
+        seat = &pool->seats[i];
+
+        seat->pool = pool->threads[i].pool;
+        seat->slot.number = NGX_DECLINED;
+
+        seat->task.handler = ngx_http_background_pool_thread_handler;
+        seat->task.ctx = seat;
+        seat->task.event.handler = ngx_http_background_pool_event_handler;
+        seat->task.event.data = seat;
+        seat->task.event.log = pool->log;
+
+        ngx_queue_insert_tail(&pool->idle, &seat->queue);
+    }
+
+    pool->nidle = pool->nthreads;
+
+    if (pool->nthreads < n) {
+        ngx_log_error(pool->nthreads ? NGX_LOG_WARN : NGX_LOG_ALERT,
+                      cycle->log, 0,
+                      "background: only %ui of %ui threads could be made, %s",
+                      pool->nthreads, n,
+                      pool->nthreads ? "fewer jobs run at once in this worker"
+                                     : "jobs fail in this worker");
+    }
+}
+
+
+/* threads that go on with another job tell the event loop by an eventfd */
+
+static ngx_int_t
+ngx_http_background_pool_open_notify(ngx_http_background_pool_t *pool)
+{
+    int                fd;
+    ngx_connection_t  *c;
+
+    fd = eventfd(0, EFD_NONBLOCK|EFD_CLOEXEC);
+
+    if (fd == -1) {
+        ngx_log_error(NGX_LOG_ALERT, pool->log, ngx_errno,
+                      "eventfd() failed");
+        return NGX_ERROR;
+    }
+
+    c = ngx_get_connection(fd, pool->log);
+
+    if (c == NULL) {
+        if (close(fd) == -1) {
+            ngx_log_error(NGX_LOG_ALERT, pool->log, ngx_errno,
+                          "close() failed");
+        }
+
+        return NGX_ERROR;
+    }
+
+    c->data = pool;
+    c->read->handler = ngx_http_background_pool_notify_handler;
+    c->read->log = pool->log;
+    c->write->log = pool->log;
+
+    if (ngx_handle_read_event(c->read, 0) != NGX_OK) {
+        ngx_close_connection(c);
+        return NGX_ERROR;
+    }
+
+    pool->notify = c;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_background_pool_notify(void)
+{
+    uint64_t  n;
+
+    n = 1;
+
+    while (write(ngx_http_background_pool.notify->fd, &n, sizeof(uint64_t))
+           == -1
+           && ngx_errno == NGX_EINTR)
+    {
+        /* void */
+    }
+}
+
+
+static void
+ngx_http_background_pool_notify_handler(ngx_event_t *ev)
+{
+    uint64_t           n;
+    ngx_connection_t  *c;
+
+    c = ev->data;
+
+    while (read(c->fd, &n, sizeof(uint64_t)) == -1 && ngx_errno == NGX_EINTR) {
+        /* void */
+    }
+
+    ev->ready = 0;
+
+    if (ngx_handle_read_event(ev, 0) != NGX_OK) {
+        ngx_log_error(NGX_LOG_ALERT, ev->log, 0,
+                      "background: the end of jobs can't be noticed");
+    }
+
+    ngx_http_background_pool_complete();
+    ngx_http_background_pool_dispatch();
 }
 
 
@@ -283,6 +470,13 @@ ngx_http_background_pool_threads(void)
 }
 
 
+ngx_uint_t
+ngx_http_background_pool_quota(void)
+{
+    return ngx_http_background_pool.conf->quota;
+}
+
+
 ngx_int_t
 ngx_http_background_pool_post(ngx_http_background_job_t *job)
 {
@@ -290,15 +484,33 @@ ngx_http_background_pool_post(ngx_http_background_job_t *job)
 
     pool = &ngx_http_background_pool;
 
-    if (pool->nwaiting >= pool->conf->max_queue) {
+    if (pool->nthreads == 0) {
         ngx_http_background_fail(&job->run.result, 0,
-                                 "queue overflow: %ui jobs waiting",
-                                 pool->nwaiting);
+                                 "the worker has no threads");
         return NGX_ERROR;
     }
 
+    ngx_http_background_pool_lock();
+
+    if (pool->nwaiting >= pool->conf->max_queue) {
+        ngx_http_background_pool_unlock();
+
+        ngx_http_background_fail(&job->run.result, 0,
+                                 "queue overflow: %ui jobs waiting",
+                                 pool->conf->max_queue);
+        return NGX_ERROR;
+    }
+
+    job->lead = job;
+    job->state = ngx_http_background_job_waiting;
+
     ngx_queue_insert_tail(&pool->waiting, &job->queue);
-    pool->nwaiting++;
+    ngx_http_background_pool_add(&pool->nwaiting, 1);
+    ngx_http_background_pool_publish(pool);
+
+    ngx_http_background_pool_unlock();
+
+    ngx_http_background_cell_waiting(job->cell, 1);
 
     ngx_http_background_pool_dispatch();
 
@@ -307,54 +519,45 @@ ngx_http_background_pool_post(ngx_http_background_job_t *job)
 
 
 ngx_int_t
-ngx_http_background_pool_continue(ngx_http_background_job_t *job)
+ngx_http_background_pool_cancel(ngx_http_background_job_t *job)
 {
+    ngx_int_t                    rc;
     ngx_http_background_pool_t  *pool;
 
     pool = &ngx_http_background_pool;
-
-    if (pool->stopped || pool->slot == NGX_DECLINED) {
-        return NGX_ERROR;
-    }
-
-    job->slot = pool->slot;
-    pool->slot = NGX_DECLINED;
-
-    ngx_http_background_pool_submit(job);
-
-    return NGX_OK;
-}
-
-
-ngx_int_t
-ngx_http_background_pool_cancel(ngx_http_background_job_t *job)
-{
-    ngx_http_background_pool_t  *pool;
 
     __atomic_store_n(&job->cancel, 1, __ATOMIC_RELAXED);
 
-    if (job->posted) {
-        return NGX_AGAIN;
+    rc = NGX_AGAIN;
+
+    ngx_http_background_pool_lock();
+
+    if (job->state == ngx_http_background_job_waiting) {
+        job->state = ngx_http_background_job_none;
+        job->cancelled = 1;
+
+        ngx_queue_remove(&job->queue);
+        ngx_http_background_pool_add(&pool->nwaiting, -1);
+        ngx_http_background_pool_publish(pool);
+
+        rc = NGX_OK;
     }
 
-    pool = &ngx_http_background_pool;
+    ngx_http_background_pool_wake();
+    ngx_http_background_pool_unlock();
 
-    ngx_queue_remove(&job->queue);
-    pool->nwaiting--;
+    if (rc == NGX_OK) {
+        ngx_http_background_cell_waiting(job->cell, -1);
+    }
 
-    ngx_http_background_budget_queued(pool->nwaiting);
-
-    job->cancelled = 1;
-
-    return NGX_OK;
+    return rc;
 }
 
 
 void
 ngx_http_background_pool_stop(ngx_cycle_t *cycle)
 {
-    ngx_queue_t                 *q;
-    ngx_http_background_job_t   *job;
+    ngx_uint_t                   i;
     ngx_http_background_pool_t  *pool;
 
     pool = &ngx_http_background_pool;
@@ -363,19 +566,26 @@ ngx_http_background_pool_stop(ngx_cycle_t *cycle)
         return;
     }
 
-    pool->stopped = 1;
+    /* nginx would wait for them with the CPU busy */
 
-    while (!ngx_queue_empty(&pool->posted)) {
-        q = ngx_queue_head(&pool->posted);
-        job = ngx_queue_data(q, ngx_http_background_job_t, queue);
-
-        ngx_http_background_pool_complete(job);
+    for (i = 0; i < pool->nthreads; i++) {
+        while (__atomic_load_n(&pool->seats[i].busy, __ATOMIC_ACQUIRE)) {
+            ngx_msleep(1);
+        }
     }
+
+    ngx_http_background_threads_stop(pool->threads, pool->nthreads);
+    ngx_http_background_pool_complete();
 
     if (pool->timer.timer_set) {
         ngx_del_timer(&pool->timer);
     }
 
+    if (pool->notify) {
+        ngx_close_connection(pool->notify);
+    }
+
+    pool->nthreads = 0;
     pool->conf = NULL;
 
     ngx_log_error(NGX_LOG_NOTICE, cycle->log, 0,
@@ -383,92 +593,66 @@ ngx_http_background_pool_stop(ngx_cycle_t *cycle)
 }
 
 
-ngx_http_background_cell_t *
-ngx_http_background_pool_current(void)
-{
-    ngx_tid_t                    tid;
-    ngx_uint_t                   i;
-    ngx_http_background_cell_t  *cell;
-
-    tid = ngx_thread_tid();
-
-    for (i = 0; i < NGX_HTTP_BACKGROUND_MAX_THREADS; i++) {
-        cell = __atomic_load_n(&ngx_http_background_current[i].cell,
-                               __ATOMIC_ACQUIRE);
-
-        if (cell && ngx_http_background_current[i].tid == tid) {
-            return cell;
-        }
-    }
-
-    return NULL;
-}
-
+/* as many threads as there are jobs and slots for them */
 
 static void
 ngx_http_background_pool_dispatch(void)
 {
-    ngx_int_t                    slot;
-    ngx_queue_t                 *q;
-    ngx_http_background_job_t   *job;
+    ngx_int_t                    rc;
     ngx_http_background_pool_t  *pool;
 
     pool = &ngx_http_background_pool;
 
-    while (!ngx_queue_empty(&pool->waiting)) {
+    do {
+        ngx_http_background_pool_lock();
+        rc = ngx_http_background_pool_call(pool);
+        ngx_http_background_pool_unlock();
+    } while (rc == NGX_OK);
 
-        slot = NGX_AGAIN;
-
-        if ((ngx_msec_int_t) (pool->turn - ngx_current_msec) <= 0) {
-            slot = ngx_http_background_budget_take(pool->conf->threads);
-        }
-
-        if (slot == NGX_AGAIN) {
-            if (!pool->timer.timer_set) {
-                ngx_add_timer(&pool->timer, NGX_HTTP_BACKGROUND_BUDGET_POLL);
-            }
-
-            break;
-        }
-
-        q = ngx_queue_head(&pool->waiting);
-        job = ngx_queue_data(q, ngx_http_background_job_t, queue);
-
-        ngx_queue_remove(q);
-        pool->nwaiting--;
-
-        job->slot = slot;
-
-        ngx_http_background_pool_submit(job);
+    if (rc == NGX_AGAIN && !pool->timer.timer_set) {
+        ngx_add_timer(&pool->timer, NGX_HTTP_BACKGROUND_BUDGET_POLL);
     }
-
-    ngx_http_background_budget_queued(pool->nwaiting);
 }
 
 
-static void
-ngx_http_background_pool_submit(ngx_http_background_job_t *job)
+/* NGX_AGAIN: there is no slot; NGX_DONE: no job that needs one, or no thread */
+
+static ngx_int_t
+ngx_http_background_pool_call(ngx_http_background_pool_t *pool)
 {
-    ngx_http_background_pool_t  *pool;
+    uint64_t                     now;
+    ngx_queue_t                 *q;
+    ngx_http_background_seat_t  *seat;
 
-    pool = &ngx_http_background_pool;
-
-    ngx_queue_insert_tail(&pool->posted, &job->queue);
-
-    job->posted = 1;
-    job->called = 0;
-
-    job->task.handler = ngx_http_background_pool_thread_handler;
-    job->task.ctx = job;
-    job->task.event.handler = ngx_http_background_pool_event_handler;
-    job->task.event.data = job;
-    job->task.event.log = pool->log;
-
-    if (ngx_thread_task_post(pool->conf->thread_pool, &job->task) != NGX_OK) {
-        ngx_http_background_fail(&job->run.result, 0,
-                                 "thread pool did not take the job");
-        ngx_http_background_pool_complete(job);
+    if (pool->nwaiting <= pool->called || ngx_queue_empty(&pool->idle)) {
+        return NGX_DONE;
     }
+
+    q = ngx_queue_last(&pool->idle);
+    seat = ngx_queue_data(q, ngx_http_background_seat_t, queue);
+
+    now = ngx_http_background_usec(CLOCK_MONOTONIC);
+
+    if (now < pool->turn
+        || ngx_http_background_pool_take_slot(&seat->slot, now) != NGX_OK)
+    {
+        return NGX_AGAIN;
+    }
+
+    __atomic_store_n(&seat->busy, 1, __ATOMIC_RELAXED);
+
+    if (ngx_thread_task_post(seat->pool, &seat->task) != NGX_OK) {
+        __atomic_store_n(&seat->busy, 0, __ATOMIC_RELAXED);
+        ngx_http_background_pool_release(&seat->slot);
+        return NGX_AGAIN;
+    }
+
+    ngx_queue_remove(q);
+    ngx_http_background_pool_add(&pool->nidle, -1);
+    pool->called++;
+    ngx_http_background_pool_publish(pool);
+
+    return NGX_OK;
 }
 
 
@@ -479,44 +663,404 @@ ngx_http_background_pool_timer_handler(ngx_event_t *ev)
 }
 
 
+/* a thread has found nothing more to do, or has given its slot away */
+
+static void
+ngx_http_background_pool_event_handler(ngx_event_t *ev)
+{
+    ngx_http_background_seat_t *seat = ev->data;
+
+    ngx_http_background_pool_t  *pool;
+
+    pool = &ngx_http_background_pool;
+
+    ngx_http_background_pool_lock();
+
+    ngx_queue_insert_tail(&pool->idle, &seat->queue);
+    ngx_http_background_pool_add(&pool->nidle, 1);
+    ngx_http_background_pool_publish(pool);
+
+    ngx_http_background_pool_unlock();
+
+    ngx_http_background_pool_complete();
+    ngx_http_background_pool_dispatch();
+}
+
+
+/* handlers may free their jobs, and post others */
+
+static void
+ngx_http_background_pool_complete(void)
+{
+    uint64_t                     usec;
+    ngx_uint_t                   n;
+    ngx_queue_t                 *q, done;
+    ngx_http_background_job_t   *job;
+    ngx_http_background_pool_t  *pool;
+
+    pool = &ngx_http_background_pool;
+
+    ngx_queue_init(&done);
+
+    ngx_http_background_pool_lock();
+
+    if (!ngx_queue_empty(&pool->done)) {
+        ngx_queue_add(&done, &pool->done);
+        ngx_queue_init(&pool->done);
+    }
+
+    ngx_http_background_pool_unlock();
+
+    n = 0;
+    usec = 0;
+
+    for (q = ngx_queue_head(&done);
+         q != ngx_queue_sentinel(&done);
+         q = ngx_queue_next(q))
+    {
+        job = ngx_queue_data(q, ngx_http_background_job_t, queue);
+
+        n += job->cancelled ? 0 : job->threads;
+        usec += job->cpu_usec;
+    }
+
+    if (n || usec) {
+        ngx_http_background_budget_completed(n, usec);
+    }
+
+    while (!ngx_queue_empty(&done)) {
+        q = ngx_queue_head(&done);
+        ngx_queue_remove(q);
+
+        job = ngx_queue_data(q, ngx_http_background_job_t, queue);
+        job->state = ngx_http_background_job_none;
+
+        job->handler(job);
+    }
+}
+
+
+/* tells the other workers; locked */
+
+static void
+ngx_http_background_pool_publish(ngx_http_background_pool_t *pool)
+{
+    ngx_http_background_budget_waiting(pool->nwaiting,
+                                       ngx_min(pool->nwaiting, pool->nidle),
+                                       pool->nparked);
+}
+
+
 static void
 ngx_http_background_pool_thread_handler(void *data, ngx_log_t *log)
 {
-    ngx_http_background_job_t *job = data;
+    ngx_http_background_seat_t *seat = data;
 
-    uint64_t                        start;
-    ngx_http_background_current_t  *current;
+    uint64_t                     cpu;
+    ngx_uint_t                   first;
+    ngx_http_background_job_t   *job, *next;
+    ngx_http_background_pool_t  *pool;
 
-    static __thread ngx_uint_t  initialized;
+    pool = &ngx_http_background_pool;
 
-    if (!initialized) {
+    if (!seat->initialized) {
+        seat->initialized = 1;
         ngx_http_background_pool_thread_init(log);
-        initialized = 1;
     }
 
-    current = &ngx_http_background_current[job->slot];
-    current->tid = ngx_thread_tid();
-    __atomic_store_n(&current->cell, job->cell, __ATOMIC_RELEASE);
+    cpu = ngx_http_background_usec(CLOCK_THREAD_CPUTIME_ID);
 
-    start = ngx_http_background_usec(CLOCK_THREAD_CPUTIME_ID);
+    ngx_http_background_pool_lock();
 
-    job->checked = ngx_http_background_usec(CLOCK_MONOTONIC);
-    job->cpu_checked = start;
-    job->due = job->checked;
+    pool->called--;
+    job = ngx_http_background_pool_next(seat);
 
-    if (ngx_http_background_job_stops(job)
-        && job->part != ngx_http_background_finish)
+    ngx_http_background_pool_unlock();
+
+    while (job) {
+        ngx_http_background_job_run(job, &seat->slot, &cpu);
+
+        ngx_http_background_pool_lock();
+
+        first = ngx_queue_empty(&pool->done);
+        ngx_queue_insert_tail(&pool->done, &job->queue);
+        next = ngx_http_background_pool_next(seat);
+
+        ngx_http_background_pool_unlock();
+
+        /* with no other job, nginx tells that this task is over */
+
+        if (first && next) {
+            ngx_http_background_pool_notify();
+        }
+
+        job = next;
+    }
+
+    __atomic_store_n(&seat->busy, 0, __ATOMIC_RELEASE);
+}
+
+
+/* the next job for the thread; without one it has no slot any more; locked */
+
+static ngx_http_background_job_t *
+ngx_http_background_pool_next(ngx_http_background_seat_t *seat)
+{
+    ngx_queue_t                 *q;
+    ngx_http_background_job_t   *job;
+    ngx_http_background_pool_t  *pool;
+
+    pool = &ngx_http_background_pool;
+
+    if (seat->slot.number == NGX_DECLINED) {
+        return NULL;
+    }
+
+    if (ngx_queue_empty(&pool->waiting)
+        || (ngx_http_background_usec(CLOCK_MONOTONIC) - seat->slot.taken
+                >= NGX_HTTP_BACKGROUND_TURN
+            && (pool->nparked || ngx_http_background_budget_wanted())))
     {
-        job->cancelled = 1;
-
-    } else {
-        job->called = 1;
-        job->work(&job->run);
+        ngx_http_background_pool_release(&seat->slot);
+        return NULL;
     }
 
-    job->part_usec = ngx_http_background_usec(CLOCK_THREAD_CPUTIME_ID) - start;
+    q = ngx_queue_head(&pool->waiting);
+    job = ngx_queue_data(q, ngx_http_background_job_t, queue);
 
-    __atomic_store_n(&current->cell, NULL, __ATOMIC_RELEASE);
+    ngx_queue_remove(q);
+    ngx_http_background_pool_add(&pool->nwaiting, -1);
+    ngx_http_background_pool_publish(pool);
+
+    job->state = ngx_http_background_job_posted;
+
+    ngx_http_background_cell_waiting(job->cell, -1);
+
+    return job;
+}
+
+
+void
+ngx_http_background_pool_lock(void)
+{
+    (void) pthread_mutex_lock(&ngx_http_background_pool.mutex);
+}
+
+
+void
+ngx_http_background_pool_unlock(void)
+{
+    (void) pthread_mutex_unlock(&ngx_http_background_pool.mutex);
+}
+
+
+void
+ngx_http_background_pool_wait(void)
+{
+    struct timespec  ts;
+
+    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
+
+    ts.tv_nsec += NGX_HTTP_BACKGROUND_BUDGET_POLL * 1000000;
+
+    if (ts.tv_nsec >= 1000000000) {
+        ts.tv_nsec -= 1000000000;
+        ts.tv_sec++;
+    }
+
+    (void) pthread_cond_timedwait(&ngx_http_background_pool.cond,
+                                  &ngx_http_background_pool.mutex, &ts);
+}
+
+
+void
+ngx_http_background_pool_wake(void)
+{
+    (void) pthread_cond_broadcast(&ngx_http_background_pool.cond);
+}
+
+
+ngx_uint_t
+ngx_http_background_pool_contended(void)
+{
+    ngx_http_background_pool_t  *pool;
+
+    pool = &ngx_http_background_pool;
+
+    return __atomic_load_n(&pool->nparked, __ATOMIC_RELAXED)
+           || (__atomic_load_n(&pool->nwaiting, __ATOMIC_RELAXED)
+               && __atomic_load_n(&pool->nidle, __ATOMIC_RELAXED))
+           || ngx_http_background_budget_wanted();
+}
+
+
+ngx_int_t
+ngx_http_background_pool_take(ngx_http_background_slot_t *slot)
+{
+    uint64_t   now;
+    ngx_int_t  rc;
+
+    if (ngx_http_background_pool_contended()) {
+        return NGX_AGAIN;
+    }
+
+    ngx_http_background_pool_lock();
+
+    now = ngx_http_background_usec(CLOCK_MONOTONIC);
+
+    rc = (now < ngx_http_background_pool.turn)
+         ? NGX_AGAIN : ngx_http_background_pool_take_slot(slot, now);
+
+    ngx_http_background_pool_unlock();
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_background_pool_take_slot(ngx_http_background_slot_t *slot,
+    uint64_t now)
+{
+    slot->number = ngx_http_background_budget_take(
+                                       ngx_http_background_pool.conf->threads);
+
+    if (slot->number == NGX_AGAIN) {
+        slot->number = NGX_DECLINED;
+        return NGX_AGAIN;
+    }
+
+    slot->taken = now;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_background_pool_release(ngx_http_background_slot_t *slot)
+{
+    uint64_t                     now;
+    ngx_uint_t                   wanted;
+    ngx_queue_t                 *q;
+    ngx_http_background_job_t   *job;
+    ngx_http_background_pool_t  *pool;
+
+    pool = &ngx_http_background_pool;
+
+    now = ngx_http_background_usec(CLOCK_MONOTONIC);
+    wanted = ngx_http_background_budget_wanted();
+
+    if (!wanted) {
+
+        for (q = ngx_queue_head(&pool->parked);
+             q != ngx_queue_sentinel(&pool->parked);
+             q = ngx_queue_next(q))
+        {
+            job = ngx_queue_data(q, ngx_http_background_job_t, queue);
+
+            if (job->slot->number == NGX_DECLINED) {
+                job->slot->number = slot->number;
+                job->slot->taken = now;
+                slot->number = NGX_DECLINED;
+
+                ngx_http_background_pool_wake();
+                return;
+            }
+        }
+    }
+
+    ngx_http_background_budget_release(slot->number);
+    slot->number = NGX_DECLINED;
+
+    if (wanted) {
+        if (now >= pool->turn + NGX_HTTP_BACKGROUND_TURN) {
+            pool->turn = now + NGX_HTTP_BACKGROUND_AWAY;
+        }
+
+    } else if (pool->nwaiting && pool->nidle) {
+        ngx_http_background_pool_notify();
+    }
+}
+
+
+void
+ngx_http_background_pool_park(ngx_http_background_job_t *job, uint64_t due)
+{
+    uint64_t                     now, parked;
+    ngx_http_background_pool_t  *pool;
+
+    pool = &ngx_http_background_pool;
+
+    parked = 0;
+
+    ngx_http_background_pool_lock();
+
+    if (job->slot->number != NGX_DECLINED) {
+        ngx_http_background_pool_release(job->slot);
+    }
+
+    for ( ;; ) {
+
+        if (job->slot->number != NGX_DECLINED
+            || ngx_http_background_job_stops(job))
+        {
+            break;
+        }
+
+        now = ngx_http_background_usec(CLOCK_MONOTONIC);
+
+        if (now >= due && parked == 0) {
+            parked = now;
+
+            /* helpers wait until nobody else does */
+
+            if (job == job->lead) {
+                ngx_queue_insert_tail(&pool->parked, &job->queue);
+                ngx_http_background_pool_add(&pool->nparked, 1);
+                ngx_http_background_pool_publish(pool);
+            }
+        }
+
+        if (parked
+            && ngx_http_background_pool_may_take(job, now, parked)
+            && ngx_http_background_pool_take_slot(job->slot, now) == NGX_OK)
+        {
+            break;
+        }
+
+        ngx_http_background_pool_wait();
+    }
+
+    if (parked && job == job->lead) {
+        ngx_queue_remove(&job->queue);
+        ngx_http_background_pool_add(&pool->nparked, -1);
+        ngx_http_background_pool_publish(pool);
+    }
+
+    ngx_http_background_pool_unlock();
+}
+
+
+/* jobs that have not started yet come first, for the length of a turn */
+
+static ngx_uint_t
+ngx_http_background_pool_may_take(ngx_http_background_job_t *job, uint64_t now,
+    uint64_t parked)
+{
+    ngx_http_background_pool_t  *pool;
+
+    pool = &ngx_http_background_pool;
+
+    if (now < pool->turn) {
+        return 0;
+    }
+
+    if (job != job->lead) {
+        return !ngx_http_background_pool_contended();
+    }
+
+    return now - parked >= NGX_HTTP_BACKGROUND_TURN
+           || !((pool->nwaiting && pool->nidle)
+                || ngx_http_background_budget_ready());
 }
 
 
@@ -578,195 +1122,4 @@ ngx_http_background_pool_thread_init(ngx_log_t *log)
         ngx_log_error(NGX_LOG_WARN, log, ngx_errno,
                       "background: sched_setaffinity() of a thread failed");
     }
-}
-
-
-static void
-ngx_http_background_pool_event_handler(ngx_event_t *ev)
-{
-    ngx_http_background_pool_complete(ev->data);
-
-    ngx_http_background_pool_dispatch();
-}
-
-
-static void
-ngx_http_background_pool_complete(ngx_http_background_job_t *job)
-{
-    ngx_int_t                    slot;
-    ngx_http_background_pool_t  *pool;
-
-    pool = &ngx_http_background_pool;
-
-    ngx_queue_remove(&job->queue);
-    job->posted = 0;
-
-    ngx_http_background_budget_completed(
-                    job->part == ngx_http_background_work && !job->cancelled,
-                    job->part_usec);
-
-    job->cpu_usec += job->part_usec;
-    job->part_usec = 0;
-
-    /* the handler may use the slot to continue, and it may free the job */
-
-    slot = pool->slot;
-    pool->slot = job->slot;
-
-    job->handler(job);
-
-    if (pool->slot != NGX_DECLINED) {
-        ngx_http_background_pool_release(pool->slot);
-    }
-
-    pool->slot = slot;
-}
-
-
-/*
- * Who gives a slot back is the first to see that it is free: from time to time
- * it looks away until all others have had their look.
- */
-
-static void
-ngx_http_background_pool_release(ngx_int_t slot)
-{
-    ngx_http_background_pool_t  *pool;
-
-    pool = &ngx_http_background_pool;
-
-    ngx_http_background_budget_release(slot);
-
-    if ((ngx_msec_int_t) (ngx_current_msec - pool->turn)
-            >= NGX_HTTP_BACKGROUND_BUDGET_TURN
-        && ngx_http_background_budget_wanted())
-    {
-        pool->turn = ngx_current_msec + 2 * NGX_HTTP_BACKGROUND_BUDGET_POLL;
-    }
-}
-
-
-ngx_uint_t
-ngx_http_background_cancelled(ngx_http_background_run_t *run)
-{
-    /* a job begins with its run */
-    ngx_http_background_job_t *job = (ngx_http_background_job_t *) run;
-
-    uint64_t         now, cpu, cost, bytes, due, rate_due, wait;
-    ngx_uint_t       quota;
-    struct timespec  ts;
-
-    if (ngx_http_background_job_stops(job)) {
-        job->cancelled = 1;
-        return 1;
-    }
-
-    quota = ngx_http_background_pool.conf->quota;
-
-    if (quota >= 100 && run->limit_rate == 0) {
-        return 0;
-    }
-
-    now = ngx_http_background_usec(CLOCK_MONOTONIC);
-
-    bytes = run->result.bytes - job->bytes_checked;
-    cost = run->limit_rate ? bytes * 1000000 / run->limit_rate : 0;
-
-    if (ngx_max(now - job->checked, cost) < NGX_HTTP_BACKGROUND_PACE_CHECK) {
-        return 0;
-    }
-
-    due = 0;
-
-    if (quota < 100) {
-        cpu = ngx_http_background_usec(CLOCK_THREAD_CPUTIME_ID);
-        due = ngx_http_background_pay(&job->due, job->checked,
-                                 (cpu - job->cpu_checked) * 100 / quota);
-        job->cpu_checked = cpu;
-    }
-
-    if (run->limit_rate) {
-        rate_due = ngx_http_background_pay(job->rate_due, job->checked, cost);
-        job->bytes_checked = run->result.bytes;
-        due = ngx_max(due, rate_due);
-    }
-
-    while (now + 1000 < due) {
-
-        wait = ngx_min(due - now, NGX_HTTP_BACKGROUND_PACE_SLEEP);
-
-        ts.tv_sec = 0;
-        ts.tv_nsec = wait * 1000;
-
-        (void) nanosleep(&ts, NULL);
-
-        if (ngx_http_background_job_stops(job)) {
-            job->cancelled = 1;
-            return 1;
-        }
-
-        now = ngx_http_background_usec(CLOCK_MONOTONIC);
-    }
-
-    job->checked = now;
-
-    return 0;
-}
-
-
-/*
- * A leaky bucket: returns when the work since "start" and before is paid for.
- * Other threads may pay into it at the same time.
- */
-
-static uint64_t
-ngx_http_background_pay(uint64_t *bucket, uint64_t start, uint64_t cost)
-{
-    uint64_t  before, due;
-
-    before = __atomic_load_n(bucket, __ATOMIC_RELAXED);
-
-    do {
-        due = ngx_max(before, start - NGX_HTTP_BACKGROUND_PACE_BURST) + cost;
-    } while (!__atomic_compare_exchange_n(bucket, &before, due, 0,
-                                          __ATOMIC_RELAXED, __ATOMIC_RELAXED));
-
-    return due;
-}
-
-
-void
-ngx_http_background_progress(ngx_http_background_run_t *run, uint64_t done,
-    uint64_t total)
-{
-    ngx_http_background_job_t *job = (ngx_http_background_job_t *) run;
-
-    ngx_http_background_cell_progress(job->cell, done - job->done,
-                                      total - job->total);
-    job->done = done;
-    job->total = total;
-}
-
-
-/*
- * A fast exit, and any exit of a single process, calls nothing of ours before
- * nginx waits for its pools' threads: jobs look at nginx's own flags, too.
- */
-
-static ngx_uint_t
-ngx_http_background_job_stops(ngx_http_background_job_t *job)
-{
-    return __atomic_load_n(&job->cancel, __ATOMIC_RELAXED)
-           || ngx_terminate || ngx_quit || ngx_exiting;
-}
-
-
-static uint64_t
-ngx_http_background_usec(clockid_t clock)
-{
-    struct timespec  ts;
-
-    (void) clock_gettime(clock, &ts);
-
-    return (uint64_t) ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }

@@ -5,13 +5,13 @@
 
 
 /*
- * The pool: CPU work on an nginx thread pool.
+ * The pool: CPU work on nginx's threads.
  *
  * A job waits in a queue of the worker's own until a slot of the budget, which
- * all workers share, is free; only then it is posted to nginx's pool.  So that
- * pool's queue never holds more jobs than there are threads.
- *
- * All functions are for the worker's main thread, in the worker.
+ * all workers share, and a thread are free.  A thread goes on with its slot
+ * from one waiting job to the next, without the event loop in between.  A job
+ * that gives its slot away while others wait is parked: it keeps its thread,
+ * so there are a few more threads than slots.
  */
 
 
@@ -19,118 +19,154 @@
 #define _NGX_HTTP_BACKGROUND_POOL_H_INCLUDED_
 
 
-#include <ngx_thread_pool.h>
 #include <sched.h>
 #include <ngx_http_background.h>
 #include <ngx_http_background_cpu_limit.h>
 #include <ngx_http_background_zone.h>
 
 
-typedef struct ngx_http_background_job_s  ngx_http_background_job_t;
+typedef struct ngx_http_background_job_s    ngx_http_background_job_t;
+typedef struct ngx_http_background_share_s  ngx_http_background_share_t;
 
 
 typedef struct {
     ngx_uint_t                        threads;     /* 0: "auto" */
+    ngx_uint_t                        per_worker;  /* 0: by default */
     ngx_uint_t                        max_queue;
     ngx_int_t                         priority;    /* nice value */
     ngx_uint_t                        quota;       /* percent of a CPU for each
                                                       thread, 0: by default */
+    ngx_uint_t                        used;        /* some task has a job */
 
     /* set by init() */
     ngx_http_background_cpu_limit_t   cpu_limit;
     cpu_set_t                        *affinity;    /* of the master */
     size_t                            affinity_size;
 
-    /* set by add(), NULL where nothing needs a pool */
-    ngx_thread_pool_t                *thread_pool;
+    /* set by add_blocking(), NULL where nothing needs the pool */
     ngx_thread_pool_t                *blocking_pool;
 } ngx_http_background_pool_conf_t;
 
 
-/* the parts of a run that several threads share; others are work alone */
+/* a slot of the budget in the hands of a thread */
 
-typedef enum {
-    ngx_http_background_work = 0,
-    ngx_http_background_begin,
-    ngx_http_background_finish
-} ngx_http_background_part_e;
+typedef struct {
+    ngx_int_t                         number;      /* NGX_DECLINED: none */
+    uint64_t                          taken;       /* usec, monotonic */
+} ngx_http_background_slot_t;
 
 
 /*
- * A job, with the run it does first.  The caller fills in what comes before
- * "cpu_usec" and zeroes the rest.  A job that has come home may be continued
- * with another part.
+ * What a thread may use of a CPU ("quota=") and of run->limit_rate; times in
+ * microseconds, monotonic or of the thread's CPU time.
+ */
+
+typedef struct {
+    uint64_t                          checked;
+    uint64_t                          cpu_checked;
+    uint64_t                          bytes_checked;
+    uint64_t                          due;
+    uint64_t                         *rate_due;    /* of all threads that share
+                                                      the run */
+} ngx_http_background_pace_t;
+
+
+typedef enum {
+    ngx_http_background_job_none = 0,
+    ngx_http_background_job_waiting,
+    ngx_http_background_job_posted
+} ngx_http_background_job_state_e;
+
+
+/*
+ * A job and its run.  The caller fills in what comes before "cpu_usec" and
+ * zeroes the rest.
  */
 
 struct ngx_http_background_job_s {
-    ngx_http_background_run_t         run;
-    ngx_http_background_part_e        part;
-    void                            (*work)(ngx_http_background_run_t *run);
+    ngx_http_background_run_t         run;         /* must be first */
+    const ngx_http_background_kind_t *kind;
     void                            (*handler)(ngx_http_background_job_t *job);
     ngx_http_background_cell_t       *cell;        /* shows the progress */
-    uint64_t                         *rate_due;    /* the same for all jobs that
-                                                      share a run's limit_rate;
-                                                      usec, monotonic */
 
-    /* when it has come home */
+    /* when it is over */
     uint64_t                          cpu_usec;    /* thread CPU time */
-    ngx_uint_t                        called;      /* the last part was */
+    ngx_uint_t                        threads;     /* that worked */
     ngx_uint_t                        cancelled;   /* it stopped early */
 
-    /* private */
-    ngx_uint_t                        cancel;
-    ngx_uint_t                        posted;
-    ngx_int_t                         slot;
+    /* the pool's */
+    ngx_uint_t                        cancel;      /* atomic */
+    ngx_http_background_job_state_e   state;
     ngx_queue_t                       queue;
-    ngx_thread_task_t                 task;
-    uint64_t                          part_usec;
+
+    /* the job's thread's */
+    ngx_http_background_slot_t       *slot;
+    ngx_http_background_job_t        *lead;        /* itself, or whom it helps */
+    ngx_http_background_share_t      *share;       /* of a lead that works */
+    ngx_http_background_pace_t        pace;
+    uint64_t                          rate_due;
     uint64_t                          done;
     uint64_t                          total;
-
-    uint64_t                          checked;     /* usec, monotonic */
-    uint64_t                          cpu_checked; /* usec */
-    uint64_t                          bytes_checked;
-    uint64_t                          due;         /* usec, monotonic */
 };
 
 
 /*
  * Reading the configuration: init() finds out the CPU limit and fills in the
- * defaults, add() makes nginx's thread pool for jobs, add_blocking() the other
- * one unless there is one.
+ * defaults, add_blocking() makes the thread pool for blocking steps unless
+ * there is one.
  */
 ngx_int_t ngx_http_background_pool_init(ngx_conf_t *cf,
-    ngx_http_background_pool_conf_t *pcf);
-ngx_int_t ngx_http_background_pool_add(ngx_conf_t *cf,
     ngx_http_background_pool_conf_t *pcf);
 ngx_int_t ngx_http_background_pool_add_blocking(ngx_conf_t *cf,
     ngx_http_background_pool_conf_t *pcf);
 
 
 /*
- * start   before the first job
- * threads how many jobs may run at once
+ * On the event loop:
+ *
+ * start   makes the threads, in init_process, before any other module has
+ *         posted to a thread pool.  What fails is logged; then jobs fail
  * post    the job's handler is called on the event loop when it is over; on
  *         NGX_ERROR it is not, and the run's result has the reason
- * continue
- *         in a job's handler, for that job or one that shares its run: as post,
- *         but with the slot that the first had; on NGX_ERROR, no threads are
- *         left
  * cancel  NGX_OK: the job will not run, nor its handler be called;
  *         NGX_AGAIN: it was told to stop and its handler will be called soon
- * current the cell that the calling thread's job belongs to, or NULL where that
- *         thread has no job; async-signal-safe, for any thread
- * stop    in exit_process, when the threads are gone: calls the handlers of
- *         all jobs that were running
+ * stop    in exit_process, when all jobs were told to stop: waits for them,
+ *         ends the threads, and calls the handlers
  */
 void ngx_http_background_pool_start(ngx_cycle_t *cycle,
     ngx_http_background_pool_conf_t *pcf);
-ngx_uint_t ngx_http_background_pool_threads(void);
 ngx_int_t ngx_http_background_pool_post(ngx_http_background_job_t *job);
-ngx_int_t ngx_http_background_pool_continue(ngx_http_background_job_t *job);
 ngx_int_t ngx_http_background_pool_cancel(ngx_http_background_job_t *job);
-ngx_http_background_cell_t *ngx_http_background_pool_current(void);
 void ngx_http_background_pool_stop(ngx_cycle_t *cycle);
+
+
+/*
+ * On a job's thread:
+ *
+ * lock, unlock  the mutex of the pool's queues and of all slots in the worker
+ * wait          unlocks, until a slot changes hands, a job ends, or after some
+ *               milliseconds, and locks again
+ * wake          all that wait; locked
+ * contended     whether somebody waits for a slot who could use it
+ * take          takes a slot that nobody waits for; NGX_OK or NGX_AGAIN
+ * release       gives a slot to the oldest parked job or back to the budget;
+ *               locked
+ * park          gives the job's slot away until it has one again, which is not
+ *               before "due" (usec, monotonic), or until it is told to stop
+ */
+void ngx_http_background_pool_lock(void);
+void ngx_http_background_pool_unlock(void);
+void ngx_http_background_pool_wait(void);
+void ngx_http_background_pool_wake(void);
+ngx_uint_t ngx_http_background_pool_contended(void);
+ngx_int_t ngx_http_background_pool_take(ngx_http_background_slot_t *slot);
+void ngx_http_background_pool_release(ngx_http_background_slot_t *slot);
+void ngx_http_background_pool_park(ngx_http_background_job_t *job,
+    uint64_t due);
+
+/* of "background_threads"; quota in percent of a CPU */
+ngx_uint_t ngx_http_background_pool_threads(void);
+ngx_uint_t ngx_http_background_pool_quota(void);
 
 
 #endif /* _NGX_HTTP_BACKGROUND_POOL_H_INCLUDED_ */

@@ -13,11 +13,14 @@
  * a budget slot, is a word that names registration and epoch: so all that a
  * dead worker owned becomes free in one step, and nothing has to be searched.
  *
- * A cell is what one runner of a task writes: it belongs to the worker that
- * holds the cell's lease.  A task with "workers one" has one cell, a task with
- * "workers all" has one for each worker.  The statistics in a cell are kept
- * twice: the owner fills in the copy that nobody reads, then publishes it in
- * one store.
+ * A cell is what one worker writes of a task: it belongs to the worker that
+ * holds the cell's lease.  A task with "workers one" has one cell for the
+ * cycles that are started by time, a task with "workers all" has one for each
+ * worker.  Cycles that are started by what comes to a worker, as a request,
+ * need no such lease: each worker takes any cell of the task's second chain
+ * for them.  The statistics in a cell are kept twice: the owner fills in the
+ * copy that nobody reads, then publishes it in one store.  A cycle is under
+ * way from the count in "begun" to that in the statistics.
  *
  * Memory is allocated and freed by the master only, when it reads a
  * configuration.  Nothing here takes a lock that a dead process could keep.
@@ -86,7 +89,7 @@ typedef struct {
     ngx_uint_t  unhealthy;          /* unsigned  unhealthy:1; */
 
     uint64_t    due;                /* the next cycle; 0: at once */
-    uint64_t    recorded;           /* "started" of the cycle recorded last */
+    uint64_t    recorded;           /* cycles, of those that have begun */
     uint64_t    ended;              /* ngx_current_msec, of the last one that
                                        was not cancelled; 0: none yet */
 
@@ -101,13 +104,54 @@ typedef struct {
 } ngx_http_background_stats_t;
 
 
+/* why a cycle was started: the trigger's name, and what it says of it */
+
+#define NGX_HTTP_BACKGROUND_CAUSES     6
+#define NGX_HTTP_BACKGROUND_CAUSE_LEN  48
+
+typedef struct {
+    uint64_t    started_at;
+    size_t      len;
+    u_char      text[NGX_HTTP_BACKGROUND_CAUSE_LEN];
+} ngx_http_background_cause_t;
+
+
+typedef enum {
+    ngx_http_background_success = 0,
+    ngx_http_background_failure,
+    ngx_http_background_cancel
+} ngx_http_background_outcome_e;
+
+
+/* how a cycle ended, and what follows */
+
+typedef struct {
+    ngx_http_background_outcome_e  outcome;
+    ngx_http_background_last_t     last;
+    ngx_str_t                      error;      /* of a failure */
+    uint64_t                       cycles;     /* that ended so, mostly 1 */
+    uint64_t                       oldest;     /* "started" of the oldest of
+                                                  those still under way */
+    uint64_t                       due;        /* 0: as it was */
+    ngx_uint_t                     fails;      /* in a row that make it
+                                                  unhealthy, and */
+    ngx_uint_t                     passes;     /* healthy; 0: as it was */
+    ngx_uint_t                     history;    /* unsigned  history:1; */
+} ngx_http_background_outcome_t;
+
+
 /* a consistent copy of a cell, for the status */
 
 typedef struct {
     ngx_uint_t                    leased;
     ngx_pid_t                     pid;
     ngx_uint_t                    worker;
-    uint64_t                      started;        /* 0: not running */
+    ngx_uint_t                    running;        /* cycles */
+    ngx_uint_t                    waiting;        /* jobs that wait for a
+                                                     thread */
+    uint64_t                      declined;       /* cycles */
+    uint64_t                      skipped;
+    uint64_t                      started;        /* the oldest that runs */
     uint64_t                      created;        /* ngx_current_msec */
     uint64_t                      progress_done;
     uint64_t                      progress_total;
@@ -138,6 +182,7 @@ typedef struct {
 typedef struct {
     ngx_str_t                      name;
     ngx_uint_t                     all;       /* a cell for each worker */
+    ngx_uint_t                     arrives;   /* has cells without a lease */
 
     /* set by the zone */
     ngx_uint_t                     cells;
@@ -200,62 +245,88 @@ void ngx_http_background_lease_release(ngx_http_background_cell_t *cell);
 
 
 /*
- * A cell's contents, for the holder of its lease.
+ * A cell of the task's second chain, which the worker keeps until it exits;
+ * or NULL.
+ */
+ngx_http_background_cell_t *ngx_http_background_cell_take(
+    ngx_http_background_record_t *record);
+
+
+/*
+ * A cell's contents, for its owner.
  *
  * begin        a cycle starts now
- * started      when the running cycle, or the interrupted one, began
- * interrupted  whether a cycle of the former holder began and was never
+ * record       one has ended; a death before leaves all as it was
+ * interrupted  how many cycles of the former owner began and were never
  *              recorded: it died in the middle
- * spare        the worker crashes, and the running cycle is not the reason;
- *              async-signal-safe, for any thread
- * spared       whether the interrupted cycle was spared so
+ * started      when the oldest of these, or of those under way, began
+ * spare        the worker crashes, and the cycles under way are not the
+ *              reason; async-signal-safe, for any thread
+ * spared       whether the interrupted cycles were spared so
  * stats        the published statistics
- * edit         a copy of them to change, which publish() makes the published
- *              ones; a death in between leaves those before
- * end          no cycle is running; no progress is to be shown
- * progress     adds to what the running cycle has done and has to do; for any
+ * schedule     changes when the next cycle is due
+ * progress     adds to what cycles under way have done and have to do; for any
  *              thread
+ * waiting      adds to the jobs that wait for a thread; for any thread
+ * declined, skipped
+ *              count cycles that were not started
  */
 void ngx_http_background_cell_begin(ngx_http_background_cell_t *cell,
-    uint64_t now);
-uint64_t ngx_http_background_cell_started(ngx_http_background_cell_t *cell);
-ngx_uint_t ngx_http_background_cell_interrupted(
+    uint64_t now, const ngx_http_background_cause_t *cause);
+void ngx_http_background_cell_record(ngx_http_background_record_t *record,
+    ngx_http_background_cell_t *cell,
+    const ngx_http_background_outcome_t *outcome);
+uint64_t ngx_http_background_cell_interrupted(
     ngx_http_background_cell_t *cell);
+uint64_t ngx_http_background_cell_started(ngx_http_background_cell_t *cell);
 void ngx_http_background_cell_spare(ngx_http_background_cell_t *cell);
 ngx_uint_t ngx_http_background_cell_spared(ngx_http_background_cell_t *cell);
 const ngx_http_background_stats_t *ngx_http_background_cell_stats(
     ngx_http_background_cell_t *cell);
-ngx_http_background_stats_t *ngx_http_background_cell_edit(
-    ngx_http_background_cell_t *cell);
-void ngx_http_background_cell_publish(ngx_http_background_cell_t *cell);
-void ngx_http_background_cell_end(ngx_http_background_cell_t *cell);
+void ngx_http_background_cell_schedule(ngx_http_background_cell_t *cell,
+    uint64_t due);
 void ngx_http_background_cell_progress(ngx_http_background_cell_t *cell,
     int64_t done, int64_t total);
+void ngx_http_background_cell_waiting(ngx_http_background_cell_t *cell,
+    int n);
+void ngx_http_background_cell_declined(ngx_http_background_cell_t *cell);
+void ngx_http_background_cell_skipped(ngx_http_background_cell_t *cell);
 
 
 /*
- * What belongs to the whole task: its last cycles, and how many cycles in a
- * row ended with the worker's death.  crashed() returns that number with this
- * one; survived() starts anew, but not when the limit was reached; so does a
- * reload in any case.
+ * What belongs to the whole task: how many cycles in a row ended with the
+ * worker's death.  crashed() returns that number with this one.  A cycle that
+ * ends otherwise starts anew, unless the limit was reached; so does a reload in
+ * any case.  history() adds an entry to the last cycles.
  */
-void ngx_http_background_record_history(ngx_http_background_record_t *record,
-    const ngx_http_background_last_t *last);
+
+/* cycles in a row that end with the worker's death before a task is left */
+#define NGX_HTTP_BACKGROUND_CRASHES  3
+
 ngx_uint_t ngx_http_background_record_crashed(
     ngx_http_background_record_t *record);
-void ngx_http_background_record_survived(ngx_http_background_record_t *record,
-    ngx_uint_t limit);
 ngx_uint_t ngx_http_background_record_crashes(
     ngx_http_background_record_t *record);
+void ngx_http_background_record_history(ngx_http_background_record_t *record,
+    const ngx_http_background_history_t *history);
 
 
 /*
- * The budget: at most "threads" slots are taken at once.  take() returns a
- * slot, or NGX_AGAIN.  wanted() tells whether jobs of other workers wait.
+ * The budget: at most "threads" slots are taken at once.  For any thread of
+ * the worker, but for completed().
+ *
+ * take     returns a slot, or NGX_AGAIN
+ * waiting  tells how many jobs of this worker wait for a slot: all that have
+ *          not started, those of them that have a thread, and those that have
+ *          given a slot away
+ * ready    whether jobs of other workers could start with a slot
+ * wanted   the same, or go on
  */
 ngx_int_t ngx_http_background_budget_take(ngx_uint_t threads);
 void ngx_http_background_budget_release(ngx_int_t slot);
-void ngx_http_background_budget_queued(ngx_uint_t n);
+void ngx_http_background_budget_waiting(ngx_uint_t queued, ngx_uint_t ready,
+    ngx_uint_t parked);
+ngx_uint_t ngx_http_background_budget_ready(void);
 ngx_uint_t ngx_http_background_budget_wanted(void);
 void ngx_http_background_budget_completed(ngx_uint_t n, uint64_t usec);
 
@@ -268,6 +339,10 @@ void ngx_http_background_cell_read(ngx_http_background_zone_t *zone,
     ngx_http_background_cell_t *cell, ngx_http_background_snapshot_t *snapshot);
 ngx_uint_t ngx_http_background_cell_unhealthy(
     ngx_http_background_cell_t *cell);
+ngx_uint_t ngx_http_background_cell_causes(ngx_http_background_cell_t *cell,
+    ngx_http_background_cause_t causes[NGX_HTTP_BACKGROUND_CAUSES]);
+ngx_http_background_cell_t *ngx_http_background_cell_arrived(
+    ngx_http_background_record_t *record, ngx_uint_t n);
 ngx_uint_t ngx_http_background_history_read(
     ngx_http_background_record_t *record,
     ngx_http_background_history_t history[NGX_HTTP_BACKGROUND_HISTORY]);

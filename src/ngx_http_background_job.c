@@ -1,0 +1,287 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+#include "ngx_http_background_job.h"
+
+
+/*
+ * Pacing, in microseconds: what a thread may use at once after it was idle,
+ * how often its CPU time is read, and the longest sleep before it looks
+ * whether it is cancelled.  The first two keep its bursts far below the 100 ms
+ * over which the kernel enforces a cgroup's quota.
+ */
+#define NGX_HTTP_BACKGROUND_PACE_BURST   10000
+#define NGX_HTTP_BACKGROUND_PACE_CHECK   500
+#define NGX_HTTP_BACKGROUND_PACE_SLEEP   10000
+
+
+static uint64_t ngx_http_background_pace(ngx_http_background_job_t *job,
+    uint64_t now, uint64_t *rate_due);
+static uint64_t ngx_http_background_pay(uint64_t *bucket, uint64_t start,
+    uint64_t cost);
+static void ngx_http_background_sleep(ngx_http_background_job_t *job,
+    uint64_t due, ngx_uint_t yields);
+
+
+/* no call of the loader's in a signal handler: no lazy allocation */
+
+static __thread ngx_http_background_job_t  *ngx_http_background_current
+    __attribute__((tls_model("initial-exec")));
+
+
+void
+ngx_http_background_job_run(ngx_http_background_job_t *job,
+    ngx_http_background_slot_t *slot, uint64_t *cpu)
+{
+    uint64_t  start;
+
+    start = *cpu;
+
+    job->threads = 1;
+
+    ngx_http_background_job_begin(job, slot, start);
+
+    if (ngx_http_background_job_stops(job)) {
+        job->threads = 0;
+        job->cancelled = 1;
+
+    } else if (job->kind->begin) {
+        ngx_http_background_share_work(job);
+
+    } else {
+        job->kind->work(&job->run);
+    }
+
+    ngx_http_background_job_set_current(NULL);
+
+    *cpu = ngx_http_background_usec(CLOCK_THREAD_CPUTIME_ID);
+
+    job->cpu_usec += *cpu - start;
+}
+
+
+void
+ngx_http_background_job_begin(ngx_http_background_job_t *job,
+    ngx_http_background_slot_t *slot, uint64_t cpu)
+{
+    job->slot = slot;
+
+    job->pace.checked = ngx_http_background_usec(CLOCK_MONOTONIC);
+    job->pace.cpu_checked = cpu;
+    job->pace.due = job->pace.checked;
+    job->pace.rate_due = &job->lead->rate_due;
+
+    ngx_http_background_job_set_current(job);
+}
+
+
+ngx_uint_t
+ngx_http_background_job_stops(ngx_http_background_job_t *job)
+{
+    return __atomic_load_n(&job->lead->cancel, __ATOMIC_RELAXED);
+}
+
+
+void
+ngx_http_background_job_set_current(ngx_http_background_job_t *job)
+{
+    ngx_http_background_current = job;
+
+    /* a signal handler of this thread sees it from here on */
+    __atomic_signal_fence(__ATOMIC_SEQ_CST);
+}
+
+
+ngx_http_background_cell_t *
+ngx_http_background_job_current(void)
+{
+    ngx_http_background_job_t  *job;
+
+    job = ngx_http_background_current;
+
+    return job ? job->cell : NULL;
+}
+
+
+ngx_uint_t
+ngx_http_background_cancelled(ngx_http_background_run_t *run)
+{
+    /* a job begins with its run */
+    ngx_http_background_job_t *job = (ngx_http_background_job_t *) run;
+
+    uint64_t    now, due, rate_due;
+    ngx_uint_t  yields;
+
+    if (ngx_http_background_job_stops(job)) {
+        job->cancelled = 1;
+        return 1;
+    }
+
+    now = ngx_http_background_usec(CLOCK_MONOTONIC);
+
+    yields = !run->keep_slot;
+    due = ngx_http_background_pace(job, now, &rate_due);
+
+    if (rate_due > now + 1000) {
+        ngx_http_background_sleep(job, rate_due, yields);
+
+    } else if (job->share) {
+        ngx_http_background_share_grow(job, now);
+    }
+
+    /* what "quota" makes wait is no time for other threads either */
+
+    if (due > now + 1000) {
+        ngx_http_background_sleep(job, due, 0);
+    }
+
+    if (yields
+        && (job != job->lead
+            || now - job->slot->taken >= NGX_HTTP_BACKGROUND_TURN)
+        && ngx_http_background_pool_contended())
+    {
+        ngx_http_background_pool_park(job, 0);
+    }
+
+    if (ngx_http_background_job_stops(job)) {
+        job->cancelled = 1;
+        return 1;
+    }
+
+    return 0;
+}
+
+
+/*
+ * Returns when the thread's CPU time is paid for, and when the bytes of all
+ * threads that share the run are; 0: nothing to pay for.
+ */
+
+static uint64_t
+ngx_http_background_pace(ngx_http_background_job_t *job, uint64_t now,
+    uint64_t *rate_due)
+{
+    uint64_t                     cpu, cost, bytes, due;
+    ngx_uint_t                   quota;
+    ngx_http_background_run_t   *run;
+    ngx_http_background_pace_t  *pace;
+
+    *rate_due = 0;
+
+    run = &job->run;
+    pace = &job->pace;
+    quota = ngx_http_background_pool_quota();
+
+    if (quota >= 100 && run->limit_rate == 0) {
+        return 0;
+    }
+
+    bytes = run->result.bytes - pace->bytes_checked;
+    cost = run->limit_rate ? bytes * 1000000 / run->limit_rate : 0;
+
+    if (ngx_max(now - pace->checked, cost) < NGX_HTTP_BACKGROUND_PACE_CHECK) {
+        return 0;
+    }
+
+    due = 0;
+
+    if (quota < 100) {
+        cpu = ngx_http_background_usec(CLOCK_THREAD_CPUTIME_ID);
+        due = ngx_http_background_pay(&pace->due, pace->checked,
+                                 (cpu - pace->cpu_checked) * 100 / quota);
+        pace->cpu_checked = cpu;
+    }
+
+    if (run->limit_rate) {
+        *rate_due = ngx_http_background_pay(pace->rate_due, pace->checked,
+                                            cost);
+        pace->bytes_checked = run->result.bytes;
+    }
+
+    pace->checked = now;
+
+    return due;
+}
+
+
+/*
+ * A leaky bucket: returns when the work since "start" and before is paid for.
+ * Other threads may pay into it at the same time.
+ */
+
+static uint64_t
+ngx_http_background_pay(uint64_t *bucket, uint64_t start, uint64_t cost)
+{
+    uint64_t  before, due;
+
+    before = __atomic_load_n(bucket, __ATOMIC_RELAXED);
+
+    do {
+        due = ngx_max(before, start - NGX_HTTP_BACKGROUND_PACE_BURST) + cost;
+    } while (!__atomic_compare_exchange_n(bucket, &before, due, 0,
+                                          __ATOMIC_RELAXED, __ATOMIC_RELAXED));
+
+    return due;
+}
+
+
+/* with "yields", others that wait get the slot meanwhile */
+
+static void
+ngx_http_background_sleep(ngx_http_background_job_t *job, uint64_t due,
+    ngx_uint_t yields)
+{
+    uint64_t         now, wait;
+    struct timespec  ts;
+
+    for ( ;; ) {
+        now = ngx_http_background_usec(CLOCK_MONOTONIC);
+
+        if (now >= due || ngx_http_background_job_stops(job)) {
+            break;
+        }
+
+        if (yields && ngx_http_background_pool_contended()) {
+            ngx_http_background_pool_park(job, due);
+            continue;
+        }
+
+        wait = ngx_min(due - now, NGX_HTTP_BACKGROUND_PACE_SLEEP);
+
+        ts.tv_sec = 0;
+        ts.tv_nsec = wait * 1000;
+
+        (void) nanosleep(&ts, NULL);
+    }
+
+    /* what was slept is not worked */
+
+    job->pace.checked = ngx_max(now, job->pace.checked);
+}
+
+
+void
+ngx_http_background_progress(ngx_http_background_run_t *run, uint64_t done,
+    uint64_t total)
+{
+    ngx_http_background_job_t *job = (ngx_http_background_job_t *) run;
+
+    ngx_http_background_cell_progress(job->cell, done - job->done,
+                                      total - job->total);
+    job->done = done;
+    job->total = total;
+}
+
+
+uint64_t
+ngx_http_background_usec(clockid_t clock)
+{
+    struct timespec  ts;
+
+    (void) clock_gettime(clock, &ts);
+
+    return (uint64_t) ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
+}

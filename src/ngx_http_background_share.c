@@ -1,0 +1,373 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+/*
+ * One run on several threads.  The lead works on a thread of the pool; while
+ * it does, it makes a thread more whenever there is a slot of the budget that
+ * nobody waits for.  Such a helper ends with its work, and the lead joins it.
+ */
+
+
+#include "ngx_http_background_job.h"
+
+
+/* how often the lead looks for a free slot, in microseconds */
+#define NGX_HTTP_BACKGROUND_GROW  1000
+
+
+typedef struct ngx_http_background_helper_s  ngx_http_background_helper_t;
+
+struct ngx_http_background_helper_s {
+    ngx_http_background_job_t        job;
+    ngx_http_background_slot_t       slot;
+    pthread_t                        tid;
+    ngx_uint_t                       over;       /* under the pool's mutex */
+    ngx_http_background_helper_t    *next;
+};
+
+
+struct ngx_http_background_share_s {
+    ngx_http_background_helper_t    *helpers;
+    ngx_uint_t                       n;
+    uint64_t                         grown;      /* usec, monotonic */
+    ngx_uint_t                       full;       /* atomic; no more helpers */
+    ngx_uint_t                       joining;    /* under the pool's mutex */
+};
+
+
+static ngx_int_t ngx_http_background_helper_start(
+    ngx_http_background_job_t *lead, ngx_http_background_slot_t *slot);
+static ngx_http_background_helper_t *ngx_http_background_helper_create(
+    ngx_http_background_job_t *lead);
+static void ngx_http_background_helper_cleanup(void *data);
+static void *ngx_http_background_helper_cycle(void *data);
+static void ngx_http_background_helper_over(
+    ngx_http_background_helper_t *helper);
+static void ngx_http_background_share_join(ngx_http_background_job_t *lead);
+static void ngx_http_background_share_wait(ngx_http_background_job_t *lead,
+    ngx_http_background_helper_t *helper);
+static void ngx_http_background_share_lend(ngx_http_background_job_t *lead);
+static void ngx_http_background_share_gather(ngx_http_background_job_t *lead,
+    ngx_http_background_job_t *job);
+
+
+void
+ngx_http_background_share_work(ngx_http_background_job_t *job)
+{
+    ngx_http_background_share_t  share;
+
+    job->kind->begin(&job->run);
+
+    if (ngx_http_background_job_stops(job)) {
+        job->cancelled = 1;
+
+    } else if (job->run.result.failed == 0) {
+        ngx_memzero(&share, sizeof(ngx_http_background_share_t));
+        share.grown = ngx_http_background_usec(CLOCK_MONOTONIC);
+
+        job->share = &share;
+
+        job->kind->work(&job->run);
+
+        ngx_http_background_share_join(job);
+
+        job->share = NULL;
+    }
+
+    if (job->kind->finish) {
+        job->kind->finish(&job->run);
+    }
+}
+
+
+void
+ngx_http_background_share_grow(ngx_http_background_job_t *job, uint64_t now)
+{
+    ngx_http_background_slot_t    slot;
+    ngx_http_background_share_t  *share;
+
+    share = job->share;
+
+    if (now < share->grown + NGX_HTTP_BACKGROUND_GROW
+        || __atomic_load_n(&share->full, __ATOMIC_RELAXED)
+        || share->n + 1 >= ngx_http_background_pool_threads())
+    {
+        return;
+    }
+
+    share->grown = now;
+
+    if (ngx_http_background_pool_take(&slot) != NGX_OK) {
+        return;
+    }
+
+    if (ngx_http_background_helper_start(job, &slot) != NGX_OK) {
+        __atomic_store_n(&share->full, 1, __ATOMIC_RELAXED);
+
+        ngx_http_background_pool_lock();
+        ngx_http_background_pool_release(&slot);
+        ngx_http_background_pool_unlock();
+    }
+}
+
+
+static ngx_int_t
+ngx_http_background_helper_start(ngx_http_background_job_t *lead,
+    ngx_http_background_slot_t *slot)
+{
+    int                            err;
+    ngx_http_background_run_t     *run;
+    ngx_http_background_share_t   *share;
+    ngx_http_background_helper_t  *helper;
+
+    share = lead->share;
+
+    helper = ngx_http_background_helper_create(lead);
+    if (helper == NULL) {
+        return NGX_ERROR;
+    }
+
+    helper->slot = *slot;
+
+    err = pthread_create(&helper->tid, NULL, ngx_http_background_helper_cycle,
+                         helper);
+    if (err) {
+        run = &lead->run;
+
+        ngx_log_error(NGX_LOG_INFO, run->log, err,
+                      "background task \"%V\": pthread_create() failed, "
+                      "%ui threads share the work", run->task, share->n + 1);
+        return NGX_ERROR;
+    }
+
+    helper->next = share->helpers;
+    share->helpers = helper;
+    share->n++;
+
+    return NGX_OK;
+}
+
+
+static ngx_http_background_helper_t *
+ngx_http_background_helper_create(ngx_http_background_job_t *lead)
+{
+    ngx_pool_cleanup_t            *cln;
+    ngx_http_background_run_t     *run;
+    ngx_http_background_helper_t  *helper;
+
+    helper = ngx_pcalloc(lead->run.pool, sizeof(ngx_http_background_helper_t));
+    if (helper == NULL) {
+        return NULL;
+    }
+
+    cln = ngx_pool_cleanup_add(lead->run.pool, 0);
+    if (cln == NULL) {
+        return NULL;
+    }
+
+    run = &helper->job.run;
+
+    run->pool = ngx_create_pool(NGX_MIN_POOL_SIZE, lead->run.log);
+    if (run->pool == NULL) {
+        return NULL;
+    }
+
+    /* clean-ups of a run's pool are for the event loop */
+
+    cln->handler = ngx_http_background_helper_cleanup;
+    cln->data = run->pool;
+
+    run->conf = lead->run.conf;
+    run->ctx = lead->run.ctx;
+    run->log = lead->run.log;
+    run->task = lead->run.task;
+    run->repeats = lead->run.repeats;
+    run->limit_rate = lead->run.limit_rate;
+    run->keep_slot = lead->run.keep_slot;
+
+    helper->job.kind = lead->kind;
+    helper->job.cell = lead->cell;
+    helper->job.lead = lead;
+
+    return helper;
+}
+
+
+static void
+ngx_http_background_helper_cleanup(void *data)
+{
+    ngx_pool_t *pool = data;
+
+    ngx_destroy_pool(pool);
+}
+
+
+/* signals, nice value, I/O class and affinity are those of the lead's thread */
+
+static void *
+ngx_http_background_helper_cycle(void *data)
+{
+    ngx_http_background_helper_t *helper = data;
+
+    ngx_http_background_job_t  *job;
+
+    job = &helper->job;
+
+    ngx_http_background_job_begin(job, &helper->slot,
+                        ngx_http_background_usec(CLOCK_THREAD_CPUTIME_ID));
+
+    job->kind->work(&job->run);
+
+    ngx_http_background_job_set_current(NULL);
+
+    job->cpu_usec = ngx_http_background_usec(CLOCK_THREAD_CPUTIME_ID);
+
+    ngx_http_background_helper_over(helper);
+
+    return NULL;
+}
+
+
+static void
+ngx_http_background_helper_over(ngx_http_background_helper_t *helper)
+{
+    ngx_http_background_job_t    *lead;
+    ngx_http_background_share_t  *share;
+
+    lead = helper->job.lead;
+    share = lead->share;
+
+    /* there was nothing left to hand out */
+    __atomic_store_n(&share->full, 1, __ATOMIC_RELAXED);
+
+    ngx_http_background_pool_lock();
+
+    helper->over = 1;
+
+    if (helper->slot.number != NGX_DECLINED) {
+
+        if (share->joining && lead->slot->number == NGX_DECLINED) {
+            *lead->slot = helper->slot;
+            helper->slot.number = NGX_DECLINED;
+
+        } else {
+            ngx_http_background_pool_release(&helper->slot);
+        }
+    }
+
+    ngx_http_background_pool_wake();
+    ngx_http_background_pool_unlock();
+}
+
+
+static void
+ngx_http_background_share_join(ngx_http_background_job_t *lead)
+{
+    ngx_http_background_share_t   *share;
+    ngx_http_background_helper_t  *helper;
+
+    share = lead->share;
+
+    ngx_http_background_pool_lock();
+
+    share->joining = 1;
+
+    for (helper = share->helpers; helper; helper = helper->next) {
+        ngx_http_background_share_wait(lead, helper);
+    }
+
+    share->joining = 0;
+
+    ngx_http_background_pool_unlock();
+
+    for (helper = share->helpers; helper; helper = helper->next) {
+        (void) pthread_join(helper->tid, NULL);
+        ngx_http_background_share_gather(lead, &helper->job);
+    }
+
+    /* "finish" is work, too */
+
+    if (lead->slot->number == NGX_DECLINED) {
+        ngx_http_background_pool_park(lead, 0);
+    }
+}
+
+
+/* the lead needs no slot meanwhile; locked */
+
+static void
+ngx_http_background_share_wait(ngx_http_background_job_t *lead,
+    ngx_http_background_helper_t *helper)
+{
+    while (!helper->over) {
+
+        if (lead->slot->number != NGX_DECLINED) {
+            ngx_http_background_share_lend(lead);
+        }
+
+        ngx_http_background_pool_wait();
+    }
+}
+
+
+/* a helper that has given its slot away goes on with the lead's */
+
+static void
+ngx_http_background_share_lend(ngx_http_background_job_t *lead)
+{
+    ngx_http_background_helper_t  *helper;
+
+    for (helper = lead->share->helpers; helper; helper = helper->next) {
+
+        if (!helper->over && helper->slot.number == NGX_DECLINED) {
+            helper->slot = *lead->slot;
+            lead->slot->number = NGX_DECLINED;
+
+            ngx_http_background_pool_wake();
+            return;
+        }
+    }
+
+    if (ngx_http_background_pool_contended()) {
+        ngx_http_background_pool_release(lead->slot);
+    }
+}
+
+
+/* the text of the first failure stays, and the last message */
+
+static void
+ngx_http_background_share_gather(ngx_http_background_job_t *lead,
+    ngx_http_background_job_t *job)
+{
+    ngx_http_background_result_t  *sum, *result;
+
+    sum = &lead->run.result;
+    result = &job->run.result;
+
+    if (result->failed && sum->failed == 0) {
+        sum->error_len = result->error_len;
+        ngx_memcpy(sum->error, result->error, result->error_len);
+    }
+
+    if (result->message_len) {
+        sum->message_len = result->message_len;
+        ngx_memcpy(sum->message, result->message, result->message_len);
+    }
+
+    sum->completed += result->completed;
+    sum->failed += result->failed;
+    sum->active += result->active;
+    sum->bytes += result->bytes;
+    sum->io_time += result->io_time;
+
+    lead->cpu_usec += job->cpu_usec;
+    lead->threads++;
+
+    if (job->cancelled) {
+        lead->cancelled = 1;
+    }
+}

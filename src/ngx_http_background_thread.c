@@ -1,0 +1,134 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+#include "ngx_http_background_thread.h"
+
+
+static ngx_int_t ngx_http_background_thread_start(ngx_cycle_t *cycle,
+    ngx_http_background_thread_t *thread);
+static ngx_int_t ngx_http_background_thread_conf(ngx_cycle_t *cycle,
+    ngx_http_background_thread_t *thread);
+
+
+extern ngx_module_t  ngx_thread_pool_module;
+
+
+/*
+ * nginx makes and ends the pools of a cycle's configuration only: its
+ * functions get a cycle that has nothing else.
+ */
+
+static ngx_cycle_t  *ngx_http_background_thread_cycle;
+
+
+ngx_uint_t
+ngx_http_background_threads_start(ngx_cycle_t *cycle,
+    ngx_http_background_thread_t *threads, ngx_uint_t n)
+{
+    ngx_uint_t    i;
+    ngx_cycle_t  *own;
+
+    own = ngx_pcalloc(cycle->pool, sizeof(ngx_cycle_t)
+                      + (ngx_thread_pool_module.index + 1) * sizeof(void *));
+    if (own == NULL) {
+        return 0;
+    }
+
+    own->conf_ctx = (void ****) (own + 1);
+    own->pool = cycle->pool;
+    own->log = cycle->log;
+
+    ngx_http_background_thread_cycle = own;
+
+    for (i = 0; i < n; i++) {
+        if (ngx_http_background_thread_start(own, &threads[i]) != NGX_OK) {
+            break;
+        }
+    }
+
+    return i;
+}
+
+
+static ngx_int_t
+ngx_http_background_thread_start(ngx_cycle_t *cycle,
+    ngx_http_background_thread_t *thread)
+{
+    ngx_core_module_t  *module;
+
+    module = ngx_thread_pool_module.ctx;
+
+    thread->conf = module->create_conf(cycle);
+    if (thread->conf == NULL) {
+        return NGX_ERROR;
+    }
+
+    cycle->conf_ctx[ngx_thread_pool_module.index] = thread->conf;
+
+    if (ngx_http_background_thread_conf(cycle, thread) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    return ngx_thread_pool_module.init_process(cycle);
+}
+
+
+/* as if "thread_pool ngx_http_background threads=1;" were read */
+
+static ngx_int_t
+ngx_http_background_thread_conf(ngx_cycle_t *cycle,
+    ngx_http_background_thread_t *thread)
+{
+    ngx_str_t         value[3];
+    ngx_conf_t        cf;
+    ngx_array_t       args;
+    ngx_command_t    *cmd;
+    ngx_conf_file_t   file;
+
+    ngx_memzero(&cf, sizeof(ngx_conf_t));
+    ngx_memzero(&file, sizeof(ngx_conf_file_t));
+    ngx_memzero(&args, sizeof(ngx_array_t));
+
+    cmd = ngx_thread_pool_module.commands;
+
+    value[0] = cmd->name;
+    ngx_str_set(&value[1], "ngx_http_background");
+    ngx_str_set(&value[2], "threads=1");
+
+    args.elts = value;
+    args.nelts = 3;
+
+    cf.args = &args;
+    cf.cycle = cycle;
+    cf.pool = cycle->pool;
+    cf.temp_pool = cycle->pool;
+    cf.log = cycle->log;
+    cf.conf_file = &file;
+
+    if (cmd->set(&cf, cmd, NULL) != NGX_CONF_OK) {
+        return NGX_ERROR;
+    }
+
+    thread->pool = ngx_thread_pool_get(cycle, &value[1]);
+
+    return thread->pool ? NGX_OK : NGX_ERROR;
+}
+
+
+void
+ngx_http_background_threads_stop(ngx_http_background_thread_t *threads,
+    ngx_uint_t n)
+{
+    ngx_uint_t    i;
+    ngx_cycle_t  *own;
+
+    own = ngx_http_background_thread_cycle;
+
+    for (i = 0; i < n; i++) {
+        own->conf_ctx[ngx_thread_pool_module.index] = threads[i].conf;
+        ngx_thread_pool_module.exit_process(own);
+    }
+}
