@@ -7,13 +7,20 @@
 #include "ngx_http_background_zone.h"
 
 #include <pthread.h>
+#include <signal.h>
 
 
 #define NGX_HTTP_BACKGROUND_MAGIC    0x646e756f72676b62    /* "bkground" */
-#define NGX_HTTP_BACKGROUND_LAYOUT   3
+#define NGX_HTTP_BACKGROUND_LAYOUT   4
 
 /* a slab's largest chunk on a page of 4K */
 #define NGX_HTTP_BACKGROUND_CHUNK    2048
+
+/*
+ * How long a worker whose main thread is dead keeps what it owns while other
+ * threads of it are still in system calls, in milliseconds.
+ */
+#define NGX_HTTP_BACKGROUND_LINGER   5000
 
 #define ngx_http_background_load(p)                                          \
     __atomic_load_n(p, __ATOMIC_ACQUIRE)
@@ -28,13 +35,16 @@
 
 /*
  * A registration.  The owner holds the mutex; "epoch" changes when the owner
- * is known to be gone, before the mutex is free for another one.
+ * is known to be gone, before "pid" is 0 and the registration is free for
+ * another one.
  */
 
 typedef struct {
     pthread_mutex_t                 mutex;
     uint64_t                        epoch;
     uint64_t                        generation;
+    uint64_t                        died;         /* when it was seen first that
+                                                     the main thread is dead */
     uint32_t                        pid;          /* 0: free */
     uint32_t                        worker;
     uint32_t                        queued;
@@ -130,8 +140,17 @@ static uint64_t ngx_http_background_zone_oldest(
     ngx_http_background_zone_t *zone);
 static ngx_int_t ngx_http_background_zone_too_small(
     ngx_http_background_zone_conf_t *zcf);
-static uint32_t ngx_http_background_member_reap(
+static void ngx_http_background_zone_bury(ngx_http_background_zone_t *zone,
+    ngx_log_t *log);
+static ngx_uint_t ngx_http_background_process_child(uint32_t pid);
+static void ngx_http_background_member_reap(
+    ngx_http_background_member_t *member, ngx_log_t *log);
+static ngx_int_t ngx_http_background_member_lock(
     ngx_http_background_member_t *member);
+static void ngx_http_background_member_free(
+    ngx_http_background_member_t *member, uint64_t epoch, uint32_t pid,
+    ngx_log_t *log);
+static ngx_uint_t ngx_http_background_process_exists(uint32_t pid);
 static ngx_http_background_member_t *ngx_http_background_owner(
     ngx_http_background_zone_t *zone, uint64_t owner);
 static ngx_int_t ngx_http_background_take(uint64_t *word);
@@ -567,6 +586,8 @@ ngx_http_background_zone_commit(ngx_http_background_zone_conf_t *zcf)
     ngx_uint_t                         i;
     ngx_http_background_zone_task_t  **tasks;
 
+    ngx_http_background_zone_bury(zcf->zone, zcf->cycle->log);
+
     zcf->generation = ngx_http_background_add(&zcf->zone->generation, 1);
 
     tasks = zcf->tasks.elts;
@@ -578,10 +599,54 @@ ngx_http_background_zone_commit(ngx_http_background_zone_conf_t *zcf)
 }
 
 
+/*
+ * All registrations are of children of this master process.  A pid that is none
+ * of them any more may be that of another process by now.
+ */
+
+static void
+ngx_http_background_zone_bury(ngx_http_background_zone_t *zone, ngx_log_t *log)
+{
+    uint32_t                       pid;
+    uint64_t                       epoch;
+    ngx_uint_t                     i;
+    ngx_http_background_member_t  *member;
+
+    if (ngx_process == NGX_PROCESS_SINGLE) {
+        return;
+    }
+
+    for (i = 0; i < zone->nmembers; i++) {
+        member = &zone->members[i];
+
+        epoch = ngx_http_background_load(&member->epoch);
+        pid = ngx_http_background_load(&member->pid);
+
+        if (!ngx_http_background_process_child(pid)) {
+            ngx_http_background_member_free(member, epoch, pid, log);
+        }
+    }
+}
+
+
+static ngx_uint_t
+ngx_http_background_process_child(uint32_t pid)
+{
+    ngx_int_t  i;
+
+    for (i = 0; i < ngx_last_process; i++) {
+        if (ngx_processes[i].pid == (ngx_pid_t) pid) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
 ngx_int_t
 ngx_http_background_zone_join(ngx_http_background_zone_conf_t *zcf)
 {
-    int                            err;
     uint32_t                       n;
     ngx_uint_t                     i;
     ngx_http_background_zone_t    *zone;
@@ -592,15 +657,15 @@ ngx_http_background_zone_join(ngx_http_background_zone_conf_t *zcf)
     for (i = 0; i < NGX_MAX_PROCESSES; i++) {
         member = &zone->members[i];
 
-        err = pthread_mutex_trylock(&member->mutex);
-
-        if (err == EOWNERDEAD) {
-            err = pthread_mutex_consistent(&member->mutex);
+        if (ngx_http_background_member_lock(member) != NGX_OK) {
+            continue;
         }
 
-        if (err == 0) {
+        if (!ngx_http_background_process_exists(member->pid)) {
             goto found;
         }
+
+        (void) pthread_mutex_unlock(&member->mutex);
     }
 
     return NGX_BUSY;
@@ -617,6 +682,7 @@ found:
 
     member->generation = zcf->generation;
     member->worker = ngx_worker;
+    member->died = 0;
     ngx_http_background_store(&member->queued, 0);
     ngx_http_background_store(&member->pid, (uint32_t) ngx_pid);
 
@@ -641,9 +707,9 @@ ngx_http_background_zone_leave(void)
         return;
     }
 
+    (void) ngx_http_background_add(&member->epoch, 1);
     ngx_http_background_store(&member->queued, 0);
     ngx_http_background_store(&member->pid, 0);
-    (void) ngx_http_background_add(&member->epoch, 1);
 
     (void) pthread_mutex_unlock(&member->mutex);
 
@@ -655,7 +721,6 @@ ngx_http_background_zone_leave(void)
 void
 ngx_http_background_zone_reap(ngx_log_t *log)
 {
-    uint32_t                       pid;
     ngx_uint_t                     i, n;
     ngx_http_background_member_t  *member;
 
@@ -664,50 +729,105 @@ ngx_http_background_zone_reap(ngx_log_t *log)
     for (i = 0; i < n; i++) {
         member = &ngx_http_background_zone->members[i];
 
-        if (member == ngx_http_background_member) {
-            continue;
-        }
-
-        pid = ngx_http_background_member_reap(member);
-
-        if (pid) {
-            ngx_log_error(NGX_LOG_NOTICE, log, 0,
-                          "background: worker process %uD died, "
-                          "its leases and jobs are free", pid);
+        if (member != ngx_http_background_member) {
+            ngx_http_background_member_reap(member, log);
         }
     }
 }
 
 
-/* returns the process identifier of an owner that died, or 0 */
+/*
+ * The kernel marks the mutex when the main thread exits.  Other threads may
+ * still be in a system call then, and the process exists until they are out of
+ * it: what a job does last must not meet the work of the next owner, but a
+ * thread that hangs must not keep the leases for ever.
+ *
+ * The kernel finds the mutex through the memory of the process.  A process that
+ * overwrote it leaves the mutex locked, and that registration is not used any
+ * more.
+ */
 
-static uint32_t
-ngx_http_background_member_reap(ngx_http_background_member_t *member)
+static void
+ngx_http_background_member_reap(ngx_http_background_member_t *member,
+    ngx_log_t *log)
 {
-    int       err;
-    uint32_t  pid;
+    uint32_t    pid;
+    uint64_t    epoch;
+    ngx_uint_t  exists;
 
-    err = pthread_mutex_trylock(&member->mutex);
+    epoch = ngx_http_background_load(&member->epoch);
+    pid = ngx_http_background_load(&member->pid);
 
-    if (err != 0 && err != EOWNERDEAD) {
-        return 0;
+    exists = ngx_http_background_process_exists(pid);
+
+    if (ngx_http_background_member_lock(member) != NGX_OK) {
+        if (!exists) {
+            ngx_http_background_member_free(member, epoch, pid, log);
+        }
+
+        return;
     }
 
-    pid = 0;
+    if (member->died == 0) {
+        member->died = ngx_current_msec;
+    }
 
-    if (err == EOWNERDEAD) {
-        pid = member->pid;
-
-        (void) ngx_http_background_add(&member->epoch, 1);
-        ngx_http_background_store(&member->queued, 0);
-        ngx_http_background_store(&member->pid, 0);
-
-        (void) pthread_mutex_consistent(&member->mutex);
+    if (!exists
+        || ngx_current_msec - member->died >= NGX_HTTP_BACKGROUND_LINGER)
+    {
+        ngx_http_background_member_free(member, epoch, pid, log);
     }
 
     (void) pthread_mutex_unlock(&member->mutex);
+}
 
-    return pid;
+
+static ngx_int_t
+ngx_http_background_member_lock(ngx_http_background_member_t *member)
+{
+    int  err;
+
+    err = pthread_mutex_trylock(&member->mutex);
+
+    if (err == EOWNERDEAD) {
+        err = pthread_mutex_consistent(&member->mutex);
+    }
+
+    return (err == 0) ? NGX_OK : NGX_BUSY;
+}
+
+
+/* other processes may do the same at the same time */
+
+static void
+ngx_http_background_member_free(ngx_http_background_member_t *member,
+    uint64_t epoch, uint32_t pid, ngx_log_t *log)
+{
+    uint32_t  owner;
+
+    if (pid == 0
+        || !ngx_http_background_cas(&member->epoch, &epoch, epoch + 1))
+    {
+        return;
+    }
+
+    ngx_http_background_store(&member->queued, 0);
+
+    owner = pid;
+    (void) ngx_http_background_cas(&member->pid, &owner, 0);
+
+    ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                  "background: worker process %uD died, "
+                  "its leases and jobs are free", pid);
+}
+
+
+/* false only when all threads of the process are gone and it was waited for */
+
+static ngx_uint_t
+ngx_http_background_process_exists(uint32_t pid)
+{
+    return pid && (kill((pid_t) pid, 0) == 0 || ngx_errno != NGX_ESRCH);
 }
 
 

@@ -8,8 +8,9 @@
  * The zone: shared memory with statistics, leases and the budget.
  *
  * Each worker is registered in the zone while it lives and holds one robust
- * mutex for it.  Who can lock that mutex knows that the worker is dead, and
- * then advances the registration's epoch.  Whatever a worker owns, a lease or
+ * mutex for it.  Who can lock that mutex, or finds no process of the worker's
+ * number, knows that the worker is dead, and then advances the registration's
+ * epoch.  Whatever a worker owns, a lease or
  * a budget slot, is a word that names registration and epoch: so all that a
  * dead worker owned becomes free in one step, and nothing has to be searched.
  *

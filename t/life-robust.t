@@ -1,0 +1,201 @@
+# A worker's death is seen, too, when the kernel can't tell it: the worker has
+# overwritten what the kernel looks at, or its process is not gone yet.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use BackgroundKind;
+use BackgroundLife;
+use BackgroundStatus;
+use POSIX qw/ _exit pause /;
+use Test::More;
+use Time::HiRes qw/ time /;
+
+my $kinds = join "\n", map { load_kind($_) } qw/ forget late /;
+my $late = dir() . '/late';
+
+start(<<"EOF", '', "$kinds\nworker_processes 2; worker_rlimit_core 0;");
+    late $late;
+    background_threads 1;
+    background_task forgets { interval 20ms; forget; }
+    background_task burns { retry 10ms; simulate_cpu 1h; }
+EOF
+
+# the mutex stays locked
+
+for my $n (1 .. 3) {
+    my $dead = holder_that_forgot();
+
+    signal('KILL', $dead);
+
+    poll("death $n: another worker", sub { other_holder('forgets', $dead) });
+
+    poll('it is told', sub { told($dead) });
+    is(told($dead), 1, "death $n: told once");
+}
+
+# another process has its number by now: a reload tells that it is no worker
+
+SKIP: {
+    my $last = '/proc/sys/kernel/ns_last_pid';
+
+    skip "$last can't be written to", 3 unless last_pid($last, $$);
+
+    my $dead = holder_that_forgot();
+    my ($other) = grep { $_ != $dead } workers();
+
+    # nobody looks, and the worker that comes instead does not start
+
+    put('late', '');
+    signal('STOP', $other);
+    signal('KILL', $dead);
+
+    poll('its number is free', sub { !kill 0, $dead });
+
+    my $impostor = impostor($dead, $last);
+
+    unlink $late or die "unlink: $!\n";
+    signal('CONT', $other);
+
+    poll('both workers', sub {
+        my @workers = workers();
+
+        return @workers == 2
+               && !grep { !logged(qr/\] $_#\d+: .*thread pool started/) }
+                        @workers;
+    });
+
+    is(holder('forgets'), $dead, 'the number of a dead worker');
+
+    signal('HUP');
+
+    poll('another worker', sub { other_holder('forgets', $dead) });
+
+    is(told($dead), 1, 'told');
+    ok(kill(0, $impostor), 'of another process');
+
+    kill 'KILL', $impostor;
+    waitpid $impostor, 0;
+}
+
+# A thread that is in a system call may finish it, but not keep the leases.
+# A tracer can hold it at its exit.
+
+SKIP: {
+    my $dead = poll('a job runs', sub {
+        my $pid = holder('burns');
+
+        return $pid && threads($pid) && $pid;
+    });
+
+    my ($thread) = threads($dead);
+
+    skip 'ptrace() is not permitted', 2 unless hold($thread);
+
+    my $killed = time;
+
+    signal('KILL', $dead);
+
+    poll('another worker', sub { other_holder('burns', $dead) });
+
+    cmp_ok(time - $killed, '>=', 5, 'the process was not gone');
+    ok(kill(0, $dead), 'and is not yet');
+
+    let_go($thread);
+    poll('gone', sub { !kill 0, $dead });
+}
+
+put('error.log', join '', grep { !/exited on signal 9/ }
+                               split /^/, log_text());
+
+stop();
+done_testing();
+
+sub holder {
+    my %task = by_name(status_anyhow());
+
+    return $task{$_[0]}{lease} ? $task{$_[0]}{lease}{pid} : 0;
+}
+
+sub other_holder {
+    my ($name, $dead) = @_;
+
+    my $pid = holder($name);
+
+    return $pid && $pid != $dead;
+}
+
+sub told {
+    my ($pid) = @_;
+
+    return logged(qr/worker process $pid died, its leases and jobs are free/);
+}
+
+# the worker that runs its cycles
+
+sub holder_that_forgot {
+    my ($holder, $n) = (0, 0);
+
+    return poll('a cycle', sub {
+        my %task = by_name(status_anyhow());
+        my $pid = $task{forgets}{lease} ? $task{forgets}{lease}{pid} : 0;
+        my $cycles = $task{forgets}{cycles}{completed};
+
+        return $pid if $pid && $pid == $holder && $cycles > $n;
+
+        ($holder, $n) = ($pid, $cycles) if $pid != $holder;
+        return 0;
+    });
+}
+
+# a process of that number
+
+sub impostor {
+    my ($pid, $last) = @_;
+
+    return poll('an impostor', sub {
+        last_pid($last, $pid - 1);
+
+        defined(my $child = fork) or die "fork: $!\n";
+
+        if ($child == 0) {
+            pause() while $$ == $pid;
+            _exit(0);
+        }
+
+        return $child if $child == $pid;
+
+        waitpid $child, 0;
+        return 0;
+    });
+}
+
+sub last_pid {
+    my ($last, $pid) = @_;
+
+    open my $file, '>', $last or return;
+
+    return syswrite $file, $pid;
+}
+
+# PTRACE_SEIZE with PTRACE_O_TRACEEXIT; PTRACE_DETACH
+
+sub hold { ptrace(0x4206, $_[0], 0x40) }
+
+sub let_go {
+    my ($thread) = @_;
+
+    waitpid $thread, 0x40000000;             # __WALL
+    ptrace(17, $thread, 0) or die "ptrace: $!\n";
+}
+
+sub ptrace {
+    my ($request, $pid, $data) = @_;
+
+    require 'syscall.ph';
+
+    return syscall(&SYS_ptrace, $request, $pid + 0, 0, $data) != -1;
+}
