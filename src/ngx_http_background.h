@@ -80,6 +80,10 @@ typedef struct {
                                              second, of all threads together,
                                              0: unlimited; enforced in
                                              ngx_http_background_cancelled() */
+    ngx_uint_t                     keep_slot;
+                                          /* CPU kinds: the job may hold a lock
+                                             when it asks whether to stop, and
+                                             never waits for others then */
     ngx_http_background_result_t   result;
 } ngx_http_background_run_t;
 
@@ -182,6 +186,40 @@ void ngx_http_background_progress(ngx_http_background_run_t *run,
 
 
 /*
+ * The input of the run's cycle, for a CPU kind on its pool thread: bytes that
+ * the trigger has handed over, zero-length where there are none.  They belong
+ * to the cycle and are valid until the run is over.  A file is mapped into
+ * memory by the first call.  Returns NGX_OK, or NGX_ERROR when that fails, with
+ * the reason in the result.
+ */
+ngx_int_t ngx_http_background_input(ngx_http_background_run_t *run,
+    ngx_str_t *input);
+
+
+/*
+ * The output of the run's cycle, for its trigger.  Where the run is: on its
+ * pool thread or, of an I/O kind, on the event loop.
+ *
+ * output         adds bytes, which are copied.  NGX_ERROR: there is no memory,
+ *                or it is more than the trigger wants (NGX_DECLINED)
+ * output_type    the media type
+ * output_status  the code of an HTTP response
+ * output_header  adds a field of an HTTP response
+ *
+ * Strings are copied.  All return NGX_OK otherwise.  A cycle that no trigger
+ * waits for has no room for output: what is written is dropped, NGX_OK.
+ */
+ngx_int_t ngx_http_background_output(ngx_http_background_run_t *run,
+    const void *data, size_t len);
+ngx_int_t ngx_http_background_output_type(ngx_http_background_run_t *run,
+    const ngx_str_t *type);
+void ngx_http_background_output_status(ngx_http_background_run_t *run,
+    ngx_uint_t code);
+ngx_int_t ngx_http_background_output_header(ngx_http_background_run_t *run,
+    const ngx_str_t *name, const ngx_str_t *value);
+
+
+/*
  * Whether the worker has too few free connections for an I/O kind to take one
  * more: no more than a sixteenth of "worker_connections".  From there on nginx
  * closes clients' keepalive connections for each one that is taken, and that is
@@ -203,6 +241,129 @@ ngx_uint_t ngx_http_background_few_connections(u_char *text);
  * is no run any more.
  */
 ngx_thread_pool_t *ngx_http_background_blocking_pool(ngx_conf_t *cf);
+
+
+/*
+ * Triggers: what starts a task's cycles beside "interval".
+ *
+ * A trigger is an nginx HTTP module, too.  With a command of the context
+ * NGX_HTTP_BACKGROUND_TASK_CONF it calls ngx_http_background_add_trigger(), or
+ * it looks a task up by its name when the configuration has been read.  In a
+ * worker it then calls ngx_http_background_start() for each cycle, all on the
+ * event loop.
+ */
+
+typedef struct ngx_http_background_task_s   ngx_http_background_task_t;
+typedef struct ngx_http_background_cycle_s  ngx_http_background_cycle_t;
+
+
+/*
+ * start  in each worker, when the task's cycles may be started
+ * stop   when the worker shuts down: it starts no cycle any more
+ */
+
+typedef struct {
+    void       (*start)(ngx_http_background_task_t *task, void *conf);
+    void       (*stop)(ngx_http_background_task_t *task, void *conf);
+} ngx_http_background_trigger_t;
+
+
+/*
+ * Adds a trigger to the task whose block is being read; trigger and conf are
+ * kept by reference.  Returns NGX_CONF_OK or NGX_CONF_ERROR.
+ */
+char *ngx_http_background_add_trigger(ngx_conf_t *cf,
+    const ngx_http_background_trigger_t *trigger, void *conf);
+
+
+/*
+ * The task of that name, whose cycles the caller will start, or NULL.  To be
+ * called in postconfiguration, when all tasks are known.
+ */
+ngx_http_background_task_t *ngx_http_background_find(ngx_conf_t *cf,
+    ngx_str_t *name);
+
+
+typedef enum {
+    ngx_http_background_success = 0,
+    ngx_http_background_failure,
+    ngx_http_background_cancel
+} ngx_http_background_outcome_e;
+
+
+/* what a run has left for the trigger; it lives as long as the cycle */
+
+typedef struct {
+    ngx_chain_t                    *out;        /* NULL: nothing */
+    ngx_chain_t                    *last;       /* private */
+    size_t                          size;       /* bytes in all */
+    size_t                          max;        /* private */
+    ngx_uint_t                      status;     /* 0: not set */
+    ngx_str_t                       type;       /* empty: not set */
+    ngx_array_t                    *headers;    /* of ngx_keyval_t, or NULL */
+} ngx_http_background_output_t;
+
+
+/*
+ * A cycle to start, zeroed but for what is wanted.
+ *
+ * cause       why, for the status; the first 40 bytes are kept
+ * input       bytes in memory, which are copied, or
+ * in_file     in "file", of file_size bytes, which the cycle closes, also where
+ *             it is not started
+ * max_output  in bytes
+ * finish      it goes on while the worker shuts down, as somebody waits for it
+ * handler     is called when the cycle is over, maybe before start() returns;
+ *             then or later the trigger calls ngx_http_background_free().
+ *             NULL: nobody waits
+ */
+
+typedef struct {
+    ngx_str_t                       cause;
+    ngx_str_t                       input;
+    ngx_uint_t                      in_file;    /* unsigned  in_file:1; */
+    ngx_fd_t                        file;
+    size_t                          file_size;
+    size_t                          max_output;
+    ngx_uint_t                      finish;     /* unsigned  finish:1; */
+    void                          (*handler)(
+                                          ngx_http_background_cycle_t *cycle,
+                                          void *data);
+    void                           *data;
+} ngx_http_background_start_t;
+
+
+/* how a cycle ended; strings live as long as the cycle */
+
+typedef struct {
+    ngx_http_background_outcome_e   outcome;
+    ngx_uint_t                      timed_out;  /* unsigned  timed_out:1; */
+    ngx_str_t                       error;      /* of a failure */
+    ngx_msec_t                      wall_time;
+    ngx_msec_t                      waited;     /* until the first of its jobs
+                                                   had a thread */
+    uint64_t                        cpu_usec;
+    ngx_http_background_output_t   *output;     /* of the first run that has
+                                                   some, or of the first one */
+} ngx_http_background_end_t;
+
+
+/*
+ * start  begins a cycle.  NGX_OK: the handler will be called, or was.  Else it
+ *        will not be: NGX_BUSY, as many of the task's cycles are under way as
+ *        may be; NGX_DECLINED, the task is quarantined or the worker shuts
+ *        down; NGX_ERROR, no memory
+ * stop   cancels a cycle that is under way; its handler is called at once, or
+ *        when a job of it has come home.  Not to be called after the handler
+ * end    what has become of it, in the handler or later
+ * free   frees it, in the handler or later
+ */
+ngx_int_t ngx_http_background_start(ngx_http_background_task_t *task,
+    ngx_http_background_start_t *start, ngx_http_background_cycle_t **cycle);
+void ngx_http_background_stop(ngx_http_background_cycle_t *cycle);
+const ngx_http_background_end_t *ngx_http_background_end(
+    ngx_http_background_cycle_t *cycle);
+void ngx_http_background_free(ngx_http_background_cycle_t *cycle);
 
 
 #endif /* _NGX_HTTP_BACKGROUND_H_INCLUDED_ */

@@ -44,6 +44,8 @@ ngx_http_background_job_run(ngx_http_background_job_t *job,
 
     ngx_http_background_job_begin(job, slot, start);
 
+    job->ran = job->pace.checked;
+
     if (ngx_http_background_job_stops(job)) {
         job->threads = 0;
         job->cancelled = 1;
@@ -54,6 +56,8 @@ ngx_http_background_job_run(ngx_http_background_job_t *job,
     } else {
         job->kind->work(&job->run);
     }
+
+    ngx_http_background_input_unmap(job);
 
     ngx_http_background_job_set_current(NULL);
 

@@ -35,6 +35,9 @@ ngx_uint_t ngx_http_background_job_stops(ngx_http_background_job_t *job);
 ngx_http_background_cell_t *ngx_http_background_job_current(void);
 void ngx_http_background_job_set_current(ngx_http_background_job_t *job);
 
+/* what ngx_http_background_input() has mapped, when the work is over */
+void ngx_http_background_input_unmap(ngx_http_background_job_t *job);
+
 
 /*
  * A run that several threads share, on the lead's thread.

@@ -31,6 +31,8 @@ static ngx_uint_t ngx_http_background_log_fold(
     const ngx_str_t *error);
 static ngx_uint_t ngx_http_background_log_pay(ngx_msec_t *paid, ngx_uint_t n,
     ngx_msec_t pause);
+static u_char *ngx_http_background_log_retry(u_char *p, u_char *last,
+    ngx_msec_t retry);
 static u_char *ngx_http_background_log_folded(ngx_uint_t *folded,
     ngx_http_background_folded_t buf);
 
@@ -78,9 +80,11 @@ ngx_http_background_log_failure(ngx_http_background_lines_t *lines,
     ngx_log_t *log, ngx_str_t *task, const ngx_http_background_last_t *last,
     uint64_t failures, const ngx_str_t *error, ngx_msec_t retry)
 {
-    u_char                        *p, text[NGX_HTTP_BACKGROUND_ERROR_LEN],
-                                   of[sizeof(", of operations failed")
-                                      + 2 * NGX_INT64_LEN];
+    u_char                        *p, *last_of,
+                                   text[NGX_HTTP_BACKGROUND_ERROR_LEN],
+                                   of[sizeof(", of operations failed"
+                                             ", retrying in ms")
+                                      + 3 * NGX_INT64_LEN];
     size_t                         i;
     ngx_http_background_folded_t   buf;
 
@@ -101,14 +105,25 @@ ngx_http_background_log_failure(ngx_http_background_lines_t *lines,
                          last->failed, last->completed + last->failed);
     }
 
+    last_of = ngx_http_background_log_retry(p, of + sizeof(of), retry);
+
     ngx_log_error(NGX_LOG_ERR, log, 0,
-                  (retry % 1000) ? "background task \"%V\": failed: %*s%*s, "
-                                   "retrying in %Mms%s"
-                                 : "background task \"%V\": failed: %*s%*s, "
-                                   "retrying in %Ms%s",
-                  task, error->len, text, (size_t) (p - of), of,
-                  (retry % 1000) ? retry : retry / 1000,
+                  "background task \"%V\": failed: %*s%*s%s",
+                  task, error->len, text, (size_t) (last_of - of), of,
                   ngx_http_background_log_folded(&lines->folded, buf));
+}
+
+
+static u_char *
+ngx_http_background_log_retry(u_char *p, u_char *last, ngx_msec_t retry)
+{
+    if (retry == 0) {
+        return p;
+    }
+
+    return (retry % 1000)
+           ? ngx_slprintf(p, last, ", retrying in %Mms", retry)
+           : ngx_slprintf(p, last, ", retrying in %Ms", retry / 1000);
 }
 
 

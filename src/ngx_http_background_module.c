@@ -177,7 +177,7 @@ ngx_http_background_create_main_conf(ngx_conf_t *cf)
      *     bmcf->zone.zone = NULL;
      *     bmcf->pool.threads = 0;
      *     bmcf->pool.quota = 0;
-     *     bmcf->pool.thread_pool = NULL;
+     *     bmcf->pool.used = 0;
      *     bmcf->pool.blocking_pool = NULL;
      *     bmcf->task = NULL;
      *     bmcf->used = 0;
@@ -243,10 +243,7 @@ ngx_http_background_init(ngx_conf_t *cf)
         task = (ngx_http_background_task_t *) tasks[i];
 
         if (task->cpu) {
-            if (ngx_http_background_pool_add(cf, &bmcf->pool) != NGX_OK) {
-                return NGX_ERROR;
-            }
-
+            bmcf->pool.used = 1;
             break;
         }
     }
@@ -268,6 +265,7 @@ ngx_http_background_threads(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     static ngx_str_t  none = ngx_null_string;
     static ngx_str_t  max_queue = ngx_string("max_queue=");
+    static ngx_str_t  per_worker = ngx_string("per_worker=");
     static ngx_str_t  priority = ngx_string("priority=");
     static ngx_str_t  quota = ngx_string("quota=");
 
@@ -304,6 +302,17 @@ ngx_http_background_threads(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
             }
 
             pcf->max_queue = n;
+
+        } else if (ngx_http_background_conf_prefix(&value[i], &per_worker)) {
+            if (ngx_http_background_conf_number(cf, i, &per_worker, 1,
+                                              NGX_HTTP_BACKGROUND_MAX_THREADS,
+                                                &n)
+                != NGX_OK)
+            {
+                return NGX_CONF_ERROR;
+            }
+
+            pcf->per_worker = n;
 
         } else if (ngx_http_background_conf_prefix(&value[i], &priority)) {
             if (ngx_http_background_conf_number(cf, i, &priority, -20, 19, &n)
@@ -455,7 +464,10 @@ ngx_http_background_task_create(ngx_conf_t *cf,
 
     if (ngx_array_init(&task->operations, cf->pool, 2,
                        sizeof(ngx_http_background_operation_t))
-        != NGX_OK)
+        != NGX_OK
+        || ngx_array_init(&task->triggers, cf->pool, 1,
+                          sizeof(ngx_http_background_task_trigger_t))
+           != NGX_OK)
     {
         return NULL;
     }
@@ -522,6 +534,47 @@ ngx_http_background_find_task(ngx_http_background_main_conf_t *bmcf,
 }
 
 
+char *
+ngx_http_background_add_trigger(ngx_conf_t *cf,
+    const ngx_http_background_trigger_t *trigger, void *conf)
+{
+    ngx_http_background_main_conf_t     *bmcf;
+    ngx_http_background_task_trigger_t  *tt;
+
+    bmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_background_module);
+
+    tt = ngx_array_push(&bmcf->task->triggers);
+    if (tt == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    tt->trigger = trigger;
+    tt->conf = conf;
+
+    bmcf->task->zone.arrives = 1;
+
+    return NGX_CONF_OK;
+}
+
+
+ngx_http_background_task_t *
+ngx_http_background_find(ngx_conf_t *cf, ngx_str_t *name)
+{
+    ngx_http_background_task_t       *task;
+    ngx_http_background_main_conf_t  *bmcf;
+
+    bmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_background_module);
+
+    task = ngx_http_background_find_task(bmcf, name);
+
+    if (task) {
+        task->zone.arrives = 1;
+    }
+
+    return task;
+}
+
+
 static char *
 ngx_http_background_workers(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
@@ -573,6 +626,15 @@ ngx_http_background_interval(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return "is duplicate";
     }
 
+    value = cf->args->elts;
+
+    if (ngx_strcmp(value[1].data, "off") == 0) {
+        task->interval = 0;
+
+        return (cf->args->nelts == 2)
+               ? NGX_CONF_OK : ngx_http_background_conf_unknown(cf, 2);
+    }
+
     if (ngx_http_background_conf_time(cf, 1, &none, &task->interval)
         != NGX_OK)
     {
@@ -582,8 +644,6 @@ ngx_http_background_interval(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     if (cf->args->nelts == 2) {
         return NGX_CONF_OK;
     }
-
-    value = cf->args->elts;
 
     if (!ngx_http_background_conf_prefix(&value[2], &jitter)) {
         return ngx_http_background_conf_unknown(cf, 2);
@@ -920,10 +980,6 @@ ngx_http_background_init_process(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
-    if (bmcf->pool.thread_pool) {
-        ngx_http_background_pool_start(cycle, &bmcf->pool);
-    }
-
     return ngx_http_background_tasks_start(cycle, &bmcf->zone);
 }
 
@@ -996,6 +1052,7 @@ ngx_http_background_exit_process(ngx_cycle_t *cycle)
     ngx_http_background_watch_close();
 
     ngx_http_background_tasks_stop();
+    ngx_http_background_tasks_abort();
     ngx_http_background_pool_stop(cycle);
     ngx_http_background_tasks_exit();
 }

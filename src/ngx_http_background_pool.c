@@ -149,6 +149,10 @@ ngx_http_background_pool_init(ngx_conf_t *cf,
                                NGX_HTTP_BACKGROUND_MAX_THREADS);
     }
 
+    if (pcf->per_worker == 0) {
+        pcf->per_worker = pcf->threads;
+    }
+
     if (pcf->quota == 0) {
         pcf->quota = 100;
 
@@ -369,13 +373,15 @@ ngx_http_background_pool_make_threads(ngx_http_background_pool_t *pool,
 
     pool->nidle = pool->nthreads;
 
-    if (pool->nthreads < n) {
-        ngx_log_error(pool->nthreads ? NGX_LOG_WARN : NGX_LOG_ALERT,
-                      cycle->log, 0,
-                      "background: only %ui of %ui threads could be made, %s",
-                      pool->nthreads, n,
-                      pool->nthreads ? "fewer jobs run at once in this worker"
-                                     : "jobs fail in this worker");
+    if (pool->nthreads == 0) {
+        ngx_log_error(NGX_LOG_ALERT, cycle->log, 0,
+                      "background: no threads in this worker, jobs fail");
+
+    } else if (pool->nthreads < n) {
+        ngx_log_error(NGX_LOG_WARN, cycle->log, 0,
+                      "background: only %ui of %ui threads could be made, "
+                      "this worker runs fewer jobs at once",
+                      pool->nthreads, n);
     }
 }
 
@@ -492,7 +498,9 @@ ngx_http_background_pool_post(ngx_http_background_job_t *job)
 
     ngx_http_background_pool_lock();
 
-    if (pool->nwaiting >= pool->conf->max_queue) {
+    /* not those that a thread is about to take */
+
+    if (pool->nwaiting - pool->called >= pool->conf->max_queue) {
         ngx_http_background_pool_unlock();
 
         ngx_http_background_fail(&job->run.result, 0,
@@ -745,8 +753,11 @@ ngx_http_background_pool_complete(void)
 static void
 ngx_http_background_pool_publish(ngx_http_background_pool_t *pool)
 {
-    ngx_http_background_budget_waiting(pool->nwaiting,
-                                       ngx_min(pool->nwaiting, pool->nidle),
+    ngx_uint_t  n;
+
+    n = pool->nwaiting - ngx_min(pool->nwaiting, pool->called);
+
+    ngx_http_background_budget_waiting(n, ngx_min(n, pool->nidle),
                                        pool->nparked);
 }
 
@@ -774,6 +785,7 @@ ngx_http_background_pool_thread_handler(void *data, ngx_log_t *log)
 
     pool->called--;
     job = ngx_http_background_pool_next(seat);
+    ngx_http_background_pool_publish(pool);
 
     ngx_http_background_pool_unlock();
 

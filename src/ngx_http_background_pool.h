@@ -19,10 +19,11 @@
 #define _NGX_HTTP_BACKGROUND_POOL_H_INCLUDED_
 
 
-#include <sched.h>
 #include <ngx_http_background.h>
 #include <ngx_http_background_cpu_limit.h>
 #include <ngx_http_background_zone.h>
+
+#include <sched.h>
 
 
 typedef struct ngx_http_background_job_s    ngx_http_background_job_t;
@@ -78,6 +79,15 @@ typedef enum {
 } ngx_http_background_job_state_e;
 
 
+/* what a run gets from its cycle, which owns it */
+
+typedef struct {
+    ngx_str_t                         bytes;
+    ngx_fd_t                          file;        /* NGX_INVALID_FILE: none */
+    size_t                            file_size;
+} ngx_http_background_input_t;
+
+
 /*
  * A job and its run.  The caller fills in what comes before "cpu_usec" and
  * zeroes the rest.
@@ -88,11 +98,15 @@ struct ngx_http_background_job_s {
     const ngx_http_background_kind_t *kind;
     void                            (*handler)(ngx_http_background_job_t *job);
     ngx_http_background_cell_t       *cell;        /* shows the progress */
+    const ngx_http_background_input_t *input;
+    ngx_http_background_output_t      output;
 
     /* when it is over */
     uint64_t                          cpu_usec;    /* thread CPU time */
     ngx_uint_t                        threads;     /* that worked */
     ngx_uint_t                        cancelled;   /* it stopped early */
+    uint64_t                          ran;         /* when it had a thread; usec,
+                                                      monotonic; 0: never */
 
     /* the pool's */
     ngx_uint_t                        cancel;      /* atomic */
@@ -104,6 +118,7 @@ struct ngx_http_background_job_s {
     ngx_http_background_job_t        *lead;        /* itself, or whom it helps */
     ngx_http_background_share_t      *share;       /* of a lead that works */
     ngx_http_background_pace_t        pace;
+    ngx_str_t                         map;         /* of the input's file */
     uint64_t                          rate_due;
     uint64_t                          done;
     uint64_t                          total;

@@ -190,6 +190,7 @@ ngx_http_background_helper_create(ngx_http_background_job_t *lead)
 
     helper->job.kind = lead->kind;
     helper->job.cell = lead->cell;
+    helper->job.input = lead->input;
     helper->job.lead = lead;
 
     return helper;
@@ -220,6 +221,8 @@ ngx_http_background_helper_cycle(void *data)
                         ngx_http_background_usec(CLOCK_THREAD_CPUTIME_ID));
 
     job->kind->work(&job->run);
+
+    ngx_http_background_input_unmap(job);
 
     ngx_http_background_job_set_current(NULL);
 

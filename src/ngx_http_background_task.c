@@ -6,6 +6,7 @@
 
 #include "ngx_http_background_task.h"
 #include "ngx_http_background_crash.h"
+#include "ngx_http_background_job.h"
 #include "ngx_http_background_log.h"
 
 #include <ngx_event.h>
@@ -14,34 +15,16 @@
 /* how often a worker looks for free leases and dead workers, in milliseconds */
 #define NGX_HTTP_BACKGROUND_KEEPER    250
 
-/* while a cancelled job is on its way home, in milliseconds */
+/* while a cycle is to end before the worker does, in milliseconds */
 #define NGX_HTTP_BACKGROUND_HOLD      10
 #define NGX_HTTP_BACKGROUND_HOLD_MAX  10000
 
 
-typedef struct ngx_http_background_runner_s  ngx_http_background_runner_t;
-
-
 /*
- * A run; it begins with the job, and that with what the kind sees.  Runs that
- * share their work stand side by side, the first of them leads.
+ * A task in this worker.  Cycles that are started by time need the lease of
+ * "cell"; those that arrive are counted in another one, which is taken for the
+ * first of them.
  */
-
-typedef struct ngx_http_background_run_ctx_s  ngx_http_background_run_ctx_t;
-
-struct ngx_http_background_run_ctx_s {
-    ngx_http_background_job_t         job;
-    ngx_http_background_operation_t  *operation;
-    ngx_http_background_runner_t     *runner;
-
-    ngx_http_background_run_ctx_t    *lead;
-    ngx_uint_t                        nruns;      /* that share the work */
-    ngx_uint_t                        working;    /* of these, not yet home */
-    uint64_t                          rate_due;   /* of all of them */
-
-    ngx_uint_t                        active;     /* unsigned  active:1; */
-};
-
 
 struct ngx_http_background_runner_s {
     /* event ident must be after 3 pointers as in ngx_connection_t */
@@ -50,32 +33,18 @@ struct ngx_http_background_runner_s {
     ngx_log_t                        *log;
     ngx_int_t                         ident;
 
+    ngx_http_background_cell_t       *arrived;
+    ngx_queue_t                       cycles;     /* in order of their start */
+    ngx_uint_t                        narrived;   /* of them */
     ngx_uint_t                        preferred;
     ngx_event_t                       timer;
-    ngx_event_t                       timeout;
     ngx_http_background_lines_t       lines;
 
-    /* of the running cycle */
-    ngx_pool_t                       *pool;
-    ngx_http_background_run_ctx_t    *runs;
-    ngx_uint_t                        nruns;
-    ngx_uint_t                        pending;    /* operations not done */
-    uint64_t                          started;
-    uint64_t                          started_at;
+    /* cycles that arrived and ended in this second, for the history */
+    ngx_http_background_history_t     second;
 
     unsigned                          leased:1;
-    unsigned                          running:1;
-    unsigned                          cancelled:1;
-    unsigned                          timed_out:1;
-    unsigned                          no_memory:1;
 };
-
-
-typedef enum {
-    ngx_http_background_success = 0,
-    ngx_http_background_failure,
-    ngx_http_background_cancel
-} ngx_http_background_outcome_e;
 
 
 typedef struct {
@@ -98,6 +67,7 @@ typedef struct {
 
 
 static void ngx_http_background_tasks_crashed(void);
+static void ngx_http_background_tasks_triggers(ngx_uint_t start);
 static void ngx_http_background_poll(void);
 static void ngx_http_background_keeper_handler(ngx_event_t *ev);
 static void ngx_http_background_hold_handler(ngx_event_t *ev);
@@ -107,48 +77,44 @@ static void ngx_http_background_runner_init(ngx_http_background_runner_t *r,
 static void ngx_http_background_runner_take(ngx_http_background_runner_t *r);
 static void ngx_http_background_runner_release(
     ngx_http_background_runner_t *r);
-static void ngx_http_background_runner_arm(ngx_http_background_runner_t *r);
-static void ngx_http_background_runner_crashed(
+static void ngx_http_background_runner_stop(ngx_http_background_runner_t *r,
+    ngx_uint_t all);
+static ngx_http_background_cycle_t *ngx_http_background_runner_cycle(
+    ngx_http_background_runner_t *r, ngx_http_background_cell_t *cell);
+static void ngx_http_background_runner_orphans(
     ngx_http_background_runner_t *r);
+static void ngx_http_background_runner_crashed(
+    ngx_http_background_runner_t *r, ngx_http_background_cell_t *cell);
 static ngx_uint_t ngx_http_background_quarantined(
     ngx_http_background_runner_t *r);
 
-static void ngx_http_background_timer_handler(ngx_event_t *ev);
-static void ngx_http_background_cycle_start(ngx_http_background_runner_t *r);
-static ngx_int_t ngx_http_background_cycle_init(
+static void ngx_http_background_interval_arm(ngx_http_background_runner_t *r);
+static void ngx_http_background_interval_handler(ngx_event_t *ev);
+static void ngx_http_background_interval_failed(
     ngx_http_background_runner_t *r);
-static ngx_uint_t ngx_http_background_threads(
-    ngx_http_background_operation_t *operation);
-static ngx_int_t ngx_http_background_run_init(ngx_http_background_runner_t *r,
-    ngx_http_background_operation_t *operation,
-    ngx_http_background_run_ctx_t *lead, ngx_http_background_run_ctx_t *ctx);
-static void ngx_http_background_job_handler(ngx_http_background_job_t *job);
-static void ngx_http_background_run_share(ngx_http_background_run_ctx_t *lead);
-static void ngx_http_background_run_recall(
-    ngx_http_background_run_ctx_t *lead);
-static void ngx_http_background_run_finish(
-    ngx_http_background_run_ctx_t *lead);
-static void ngx_http_background_run_done(ngx_http_background_run_ctx_t *ctx);
-static void ngx_http_background_run_timed_out(
-    ngx_http_background_run_ctx_t *lead);
-static void ngx_http_background_timeout_handler(ngx_event_t *ev);
-static void ngx_http_background_cycle_cancel(ngx_http_background_runner_t *r);
-static void ngx_http_background_cycle_finish(ngx_http_background_runner_t *r);
-static ngx_http_background_outcome_e ngx_http_background_cycle_gather(
-    ngx_http_background_runner_t *r, ngx_http_background_last_t *last,
-    ngx_str_t *error);
-static void ngx_http_background_cycle_record(ngx_http_background_runner_t *r,
-    ngx_http_background_outcome_e outcome, ngx_http_background_last_t *last,
-    ngx_str_t *error);
-static void ngx_http_background_cycle_log(ngx_http_background_runner_t *r,
-    ngx_http_background_outcome_e outcome, ngx_http_background_last_t *last,
-    ngx_str_t *error);
+
+static ngx_int_t ngx_http_background_runner_admit(
+    ngx_http_background_runner_t *r);
+static void ngx_http_background_runner_begin(ngx_http_background_cell_t *cell,
+    ngx_str_t *text);
+static void ngx_http_background_runner_run(ngx_http_background_runner_t *r,
+    ngx_http_background_cycle_t *cycle, ngx_http_background_cell_t *cell,
+    ngx_str_t *cause);
+static void ngx_http_background_runner_ended(
+    ngx_http_background_cycle_t *cycle);
+static void ngx_http_background_runner_record(ngx_http_background_runner_t *r,
+    ngx_http_background_cell_t *cell, ngx_http_background_outcome_t *outcome);
+static void ngx_http_background_runner_log(ngx_http_background_runner_t *r,
+    ngx_http_background_cell_t *cell, ngx_http_background_outcome_t *outcome);
+static void ngx_http_background_runner_second(ngx_http_background_runner_t *r,
+    const ngx_http_background_last_t *last);
 static ngx_msec_t ngx_http_background_retry(ngx_http_background_task_t *task,
     uint64_t failures);
-static uint64_t ngx_http_background_wall_clock(void);
 
 
 static ngx_http_background_tasks_t  ngx_http_background_tasks;
+
+static ngx_str_t  ngx_http_background_interval = ngx_string("interval");
 
 
 ngx_int_t
@@ -206,6 +172,8 @@ ngx_http_background_tasks_start(ngx_cycle_t *cycle,
 
     ngx_add_timer(&ts->keeper, NGX_HTTP_BACKGROUND_KEEPER);
 
+    ngx_http_background_tasks_triggers(1);
+
     return NGX_OK;
 }
 
@@ -227,7 +195,7 @@ ngx_http_background_tasks_crashed(void)
 
     ts = &ngx_http_background_tasks;
 
-    cell = ngx_http_background_pool_current();
+    cell = ngx_http_background_job_current();
 
     if (cell == NULL || ts->zcf == NULL) {
         return;
@@ -239,6 +207,33 @@ ngx_http_background_tasks_crashed(void)
         if (r->leased && r->cell != cell) {
             ngx_http_background_cell_spare(r->cell);
         }
+
+        if (r->arrived && r->arrived != cell) {
+            ngx_http_background_cell_spare(r->arrived);
+        }
+    }
+}
+
+
+static void
+ngx_http_background_tasks_triggers(ngx_uint_t start)
+{
+    ngx_uint_t                           i, n;
+    ngx_http_background_task_t          *task;
+    ngx_http_background_task_trigger_t  *tt;
+
+    for (i = 0; i < ngx_http_background_tasks.nrunners; i++) {
+        task = ngx_http_background_tasks.runners[i].task;
+        tt = task->triggers.elts;
+
+        for (n = 0; n < task->triggers.nelts; n++) {
+            if (start) {
+                tt[n].trigger->start(task, tt[n].conf);
+
+            } else {
+                tt[n].trigger->stop(task, tt[n].conf);
+            }
+        }
     }
 }
 
@@ -246,9 +241,8 @@ ngx_http_background_tasks_crashed(void)
 void
 ngx_http_background_tasks_stop(void)
 {
-    ngx_uint_t                     i;
-    ngx_http_background_runner_t  *r;
-    ngx_http_background_tasks_t   *ts;
+    ngx_uint_t                    i;
+    ngx_http_background_tasks_t  *ts;
 
     ts = &ngx_http_background_tasks;
 
@@ -263,24 +257,35 @@ ngx_http_background_tasks_stop(void)
         ngx_del_timer(&ts->keeper);
     }
 
+    ngx_http_background_tasks_triggers(0);
+
     for (i = 0; i < ts->nrunners; i++) {
-        r = &ts->runners[i];
+        ngx_http_background_runner_stop(&ts->runners[i], 0);
+    }
 
-        if (r->timer.timer_set) {
-            ngx_del_timer(&r->timer);
+    for (i = 0; i < ts->nrunners; i++) {
+        if (!ngx_queue_empty(&ts->runners[i].cycles)) {
+            ngx_add_timer(&ts->hold, NGX_HTTP_BACKGROUND_HOLD);
+            break;
         }
+    }
+}
 
-        if (r->running) {
-            r->cancelled = 1;
-            ngx_http_background_cycle_cancel(r);
 
-            if (r->running && !ts->hold.timer_set) {
-                ngx_add_timer(&ts->hold, NGX_HTTP_BACKGROUND_HOLD);
-            }
+void
+ngx_http_background_tasks_abort(void)
+{
+    ngx_uint_t                    i;
+    ngx_http_background_tasks_t  *ts;
 
-        } else if (r->leased) {
-            ngx_http_background_runner_release(r);
-        }
+    ts = &ngx_http_background_tasks;
+
+    if (ts->zcf == NULL) {
+        return;
+    }
+
+    for (i = 0; i < ts->nrunners; i++) {
+        ngx_http_background_runner_stop(&ts->runners[i], 1);
     }
 }
 
@@ -345,42 +350,50 @@ ngx_http_background_poll(void)
         if (!r->leased && (r->preferred || ts->polls % 2)) {
             ngx_http_background_runner_take(r);
         }
+
+        if (r->task->zone.arrives) {
+            ngx_http_background_runner_orphans(r);
+            ngx_http_background_runner_second(r, NULL);
+        }
     }
 
     ts->polls++;
 }
 
 
-/* keeps a worker that shuts down from waiting in the thread pool's destroy */
+/* keeps a worker that shuts down alive until its cycles are over */
 
 static void
 ngx_http_background_hold_handler(ngx_event_t *ev)
 {
-    ngx_uint_t                     i, n;
+    ngx_uint_t                     i, n, late;
+    ngx_queue_t                   *q;
+    ngx_http_background_cycle_t   *cycle;
     ngx_http_background_runner_t  *r;
     ngx_http_background_tasks_t   *ts = ev->data;
 
     n = 0;
+    late = (ngx_current_msec - ts->stopped >= NGX_HTTP_BACKGROUND_HOLD_MAX);
 
     for (i = 0; i < ts->nrunners; i++) {
         r = &ts->runners[i];
 
-        if (!r->running) {
-            continue;
-        }
-
-        n++;
-
-        if (!ts->told
-            && ngx_current_msec - ts->stopped >= NGX_HTTP_BACKGROUND_HOLD_MAX)
+        for (q = ngx_queue_head(&r->cycles);
+             q != ngx_queue_sentinel(&r->cycles);
+             q = ngx_queue_next(q))
         {
-            ngx_log_error(NGX_LOG_WARN, ts->log, 0,
-                          "background task \"%V\": does not stop, "
-                          "the worker waits for it", &r->task->zone.name);
+            n++;
+            cycle = ngx_queue_data(q, ngx_http_background_cycle_t, queue);
+
+            if (late && !ts->told && cycle->cancelled) {
+                ngx_log_error(NGX_LOG_WARN, ts->log, 0,
+                              "background task \"%V\": does not stop, "
+                              "the worker waits for it", &r->task->zone.name);
+            }
         }
     }
 
-    if (ngx_current_msec - ts->stopped >= NGX_HTTP_BACKGROUND_HOLD_MAX) {
+    if (late) {
         ts->told = 1;
     }
 
@@ -400,15 +413,14 @@ ngx_http_background_runner_init(ngx_http_background_runner_t *r,
     r->log = log;
     r->ident = -1;
 
-    r->timer.handler = ngx_http_background_timer_handler;
+    ngx_queue_init(&r->cycles);
+
+    r->timer.handler = ngx_http_background_interval_handler;
     r->timer.data = r;
     r->timer.log = log;
     r->timer.cancelable = 1;
 
-    r->timeout.handler = ngx_http_background_timeout_handler;
-    r->timeout.data = r;
-    r->timeout.log = log;
-    r->timeout.cancelable = 1;
+    task->runner = r;
 }
 
 
@@ -425,10 +437,10 @@ ngx_http_background_runner_take(ngx_http_background_runner_t *r)
                   "background task \"%V\": started", &r->task->zone.name);
 
     if (ngx_http_background_cell_interrupted(r->cell)) {
-        ngx_http_background_runner_crashed(r);
+        ngx_http_background_runner_crashed(r, r->cell);
     }
 
-    ngx_http_background_runner_arm(r);
+    ngx_http_background_interval_arm(r);
 }
 
 
@@ -443,70 +455,116 @@ ngx_http_background_runner_release(ngx_http_background_runner_t *r)
 }
 
 
+/* cycles that somebody waits for go on, unless all are to stop */
+
 static void
-ngx_http_background_runner_arm(ngx_http_background_runner_t *r)
+ngx_http_background_runner_stop(ngx_http_background_runner_t *r,
+    ngx_uint_t all)
 {
-    uint64_t                            due;
-    ngx_msec_t                          longest;
-    ngx_http_background_task_t         *task;
-    const ngx_http_background_stats_t  *stats;
+    ngx_queue_t                  *q;
+    ngx_http_background_cycle_t  *cycle;
 
-    task = r->task;
-
-    if (ngx_http_background_quarantined(r)) {
-        return;
+    if (r->timer.timer_set) {
+        ngx_del_timer(&r->timer);
     }
 
-    stats = ngx_http_background_cell_stats(r->cell);
+again:
 
-    if (stats->due == 0) {
-        due = ngx_current_msec + ngx_random() % (task->jitter + 1);
+    for (q = ngx_queue_head(&r->cycles);
+         q != ngx_queue_sentinel(&r->cycles);
+         q = ngx_queue_next(q))
+    {
+        cycle = ngx_queue_data(q, ngx_http_background_cycle_t, queue);
 
-    } else {
-        /* the configuration may have a shorter time since it was due */
+        if (!cycle->cancelled && (all || !cycle->finish)) {
 
-        longest = stats->failures ? task->retry_max
-                                  : task->interval + task->jitter;
-        due = ngx_min(stats->due, ngx_current_msec + longest);
+            /* it, or others, may be gone then */
+
+            ngx_http_background_cycle_cancel(cycle);
+            goto again;
+        }
     }
 
-    if (due != stats->due) {
-        ngx_http_background_cell_edit(r->cell)->due = due;
-        ngx_http_background_cell_publish(r->cell);
+    if (r->leased && ngx_http_background_runner_cycle(r, r->cell) == NULL) {
+        ngx_http_background_runner_release(r);
     }
-
-    ngx_add_timer(&r->timer,
-                  (due > ngx_current_msec) ? due - ngx_current_msec : 0);
 }
 
 
-/* the former holder of the lease died in the middle of a cycle */
+/* the oldest cycle under way that is counted in the cell */
+
+static ngx_http_background_cycle_t *
+ngx_http_background_runner_cycle(ngx_http_background_runner_t *r,
+    ngx_http_background_cell_t *cell)
+{
+    ngx_queue_t                  *q;
+    ngx_http_background_cycle_t  *cycle;
+
+    for (q = ngx_queue_head(&r->cycles);
+         q != ngx_queue_sentinel(&r->cycles);
+         q = ngx_queue_next(q))
+    {
+        cycle = ngx_queue_data(q, ngx_http_background_cycle_t, queue);
+
+        if (cycle->cell == cell) {
+            return cycle;
+        }
+    }
+
+    return NULL;
+}
+
+
+/* cycles that had arrived in workers which died */
 
 static void
-ngx_http_background_runner_crashed(ngx_http_background_runner_t *r)
+ngx_http_background_runner_orphans(ngx_http_background_runner_t *r)
 {
-    ngx_str_t                   error;
-    ngx_uint_t                  n;
-    ngx_http_background_last_t  last;
+    ngx_http_background_cell_t  *cell;
 
-    ngx_str_set(&error, "worker process died during the cycle");
+    for ( ;; ) {
+        cell = ngx_http_background_cell_orphan(r->task->zone.record);
+        if (cell == NULL) {
+            return;
+        }
 
-    r->started = ngx_http_background_cell_started(r->cell);
+        ngx_http_background_runner_crashed(r, cell);
+        ngx_http_background_lease_release(cell);
+    }
+}
 
-    ngx_memzero(&last, sizeof(ngx_http_background_last_t));
 
-    last.finished_at = ngx_http_background_wall_clock();
-    last.wall_time = ngx_max(ngx_current_msec, r->started) - r->started;
-    last.started_at = last.finished_at - last.wall_time;
-    last.failed = 1;
+/* the former owner of the cell died in the middle of cycles */
 
-    n = ngx_http_background_cell_spared(r->cell)
+static void
+ngx_http_background_runner_crashed(ngx_http_background_runner_t *r,
+    ngx_http_background_cell_t *cell)
+{
+    uint64_t                        started;
+    ngx_uint_t                      n;
+    ngx_http_background_last_t     *last;
+    ngx_http_background_outcome_t   outcome;
+
+    ngx_memzero(&outcome, sizeof(ngx_http_background_outcome_t));
+
+    outcome.outcome = ngx_http_background_failure;
+    outcome.cycles = ngx_http_background_cell_interrupted(cell);
+    outcome.crash = 1;
+    ngx_str_set(&outcome.error, "worker process died during the cycle");
+
+    started = ngx_http_background_cell_started(cell);
+
+    last = &outcome.last;
+    last->finished_at = ngx_http_background_wall_clock();
+    last->wall_time = ngx_max(ngx_current_msec, started) - started;
+    last->started_at = last->finished_at - last->wall_time;
+    last->failed = outcome.cycles;
+
+    n = ngx_http_background_cell_spared(cell)
         ? 0 : ngx_http_background_record_crashed(r->task->zone.record);
 
-    ngx_http_background_cycle_record(r, ngx_http_background_failure, &last,
-                                     &error);
-    ngx_http_background_cycle_log(r, ngx_http_background_failure, &last,
-                                  &error);
+    ngx_http_background_runner_record(r, cell, &outcome);
+    ngx_http_background_runner_log(r, cell, &outcome);
 
     if (n == NGX_HTTP_BACKGROUND_CRASHES) {
         ngx_log_error(NGX_LOG_ALERT, r->log, 0,
@@ -525,10 +583,49 @@ ngx_http_background_quarantined(ngx_http_background_runner_t *r)
 }
 
 
+/* the first trigger, "interval", whose due time is with the lease */
+
 static void
-ngx_http_background_timer_handler(ngx_event_t *ev)
+ngx_http_background_interval_arm(ngx_http_background_runner_t *r)
+{
+    uint64_t                            due;
+    ngx_msec_t                          longest;
+    ngx_http_background_task_t         *task;
+    const ngx_http_background_stats_t  *stats;
+
+    task = r->task;
+
+    if (task->interval == 0 || ngx_http_background_quarantined(r)) {
+        return;
+    }
+
+    stats = ngx_http_background_cell_stats(r->cell);
+
+    if (stats->due == 0) {
+        due = ngx_current_msec + ngx_random() % (task->jitter + 1);
+
+    } else {
+        /* the configuration may have a shorter time since it was due */
+
+        longest = stats->failures ? task->retry_max
+                                  : task->interval + task->jitter;
+        due = ngx_min(stats->due, ngx_current_msec + longest);
+    }
+
+    ngx_http_background_cell_schedule(r->cell, due);
+
+    ngx_add_timer(&r->timer,
+                  (due > ngx_current_msec) ? due - ngx_current_msec : 0);
+}
+
+
+static void
+ngx_http_background_interval_handler(ngx_event_t *ev)
 {
     ngx_http_background_runner_t *r = ev->data;
+
+    ngx_http_background_start_t   start;
+    ngx_http_background_cycle_t  *cycle;
 
     /* other workers may have died in the task since the timer was set */
 
@@ -543,619 +640,302 @@ ngx_http_background_timer_handler(ngx_event_t *ev)
         return;
     }
 
-    ngx_http_background_cycle_start(r);
+    /* what time starts does not overlap with what has arrived */
+
+    if (!ngx_queue_empty(&r->cycles)) {
+        ngx_http_background_cell_skipped(r->cell);
+        ngx_http_background_cell_schedule(r->cell,
+                                         ngx_current_msec + r->task->interval);
+        ngx_http_background_interval_arm(r);
+        return;
+    }
+
+    ngx_memzero(&start, sizeof(ngx_http_background_start_t));
+
+    cycle = ngx_http_background_cycle_create(&r->task->operations, &start,
+                                             r->log);
+    if (cycle == NULL) {
+        ngx_http_background_interval_failed(r);
+        return;
+    }
+
+    ngx_http_background_runner_run(r, cycle, r->cell,
+                                   &ngx_http_background_interval);
 }
 
 
 static void
-ngx_http_background_cycle_start(ngx_http_background_runner_t *r)
+ngx_http_background_interval_failed(ngx_http_background_runner_t *r)
 {
-    ngx_uint_t                      i;
-    ngx_http_background_run_t      *run;
-    ngx_http_background_run_ctx_t  *ctx;
+    ngx_http_background_outcome_t  outcome;
 
-    ngx_log_debug1(NGX_LOG_DEBUG_HTTP, r->log, 0,
-                   "background task \"%V\": cycle", &r->task->zone.name);
+    ngx_memzero(&outcome, sizeof(ngx_http_background_outcome_t));
 
-    r->running = 1;
-    r->cancelled = 0;
-    r->timed_out = 0;
-    r->no_memory = 0;
-    r->started = ngx_current_msec;
-    r->started_at = ngx_http_background_wall_clock();
+    outcome.outcome = ngx_http_background_failure;
+    ngx_str_set(&outcome.error, "no memory for the cycle");
 
-    ngx_http_background_cell_begin(r->cell, r->started);
+    outcome.last.failed = 1;
+    outcome.last.finished_at = ngx_http_background_wall_clock();
+    outcome.last.started_at = outcome.last.finished_at;
+    outcome.cycles = 1;
 
-    if (ngx_http_background_cycle_init(r) != NGX_OK) {
-        r->no_memory = 1;
-        ngx_http_background_cycle_finish(r);
-        return;
-    }
+    ngx_http_background_runner_begin(r->cell,
+                                     &ngx_http_background_interval);
+    ngx_http_background_runner_record(r, r->cell, &outcome);
+    ngx_http_background_runner_log(r, r->cell, &outcome);
 
-    if (r->task->timeout) {
-        ngx_add_timer(&r->timeout, r->task->timeout);
-    }
-
-    /* what is done at once must not end the cycle while others start */
-    r->pending = r->task->operations.nelts + 1;
-
-    for (i = 0; i < r->nruns; i += ctx->nruns) {
-        ctx = &r->runs[i];
-        run = &ctx->job.run;
-
-        ctx->active = 1;
-
-        if (ctx->operation->kind->start) {
-            ctx->operation->kind->start(run);
-
-        } else if (ngx_http_background_pool_post(&ctx->job) != NGX_OK) {
-            ngx_http_background_run_done(ctx);
-        }
-    }
-
-    if (--r->pending == 0) {
-        ngx_http_background_cycle_finish(r);
-    }
+    ngx_http_background_interval_arm(r);
 }
 
 
-static ngx_int_t
-ngx_http_background_cycle_init(ngx_http_background_runner_t *r)
+ngx_int_t
+ngx_http_background_start(ngx_http_background_task_t *task,
+    ngx_http_background_start_t *start, ngx_http_background_cycle_t **cp)
 {
-    ngx_uint_t                        i, j, n;
-    ngx_http_background_run_ctx_t    *lead;
-    ngx_http_background_operation_t  *operation;
+    ngx_int_t                      rc;
+    ngx_http_background_cycle_t   *cycle;
+    ngx_http_background_runner_t  *r;
 
-    r->nruns = 0;
-    r->runs = NULL;
+    r = task->runner;
 
-    r->pool = ngx_create_pool(NGX_MIN_POOL_SIZE, r->log);
-    if (r->pool == NULL) {
+    rc = ngx_http_background_runner_admit(r);
+
+    if (rc != NGX_OK) {
+        ngx_http_background_cycle_drop(start, ngx_cycle->log);
+        return rc;
+    }
+
+    cycle = ngx_http_background_cycle_create(&task->operations, start, r->log);
+    if (cycle == NULL) {
         return NGX_ERROR;
     }
 
-    operation = r->task->operations.elts;
+    *cp = cycle;
 
-    for (i = 0, n = 0; i < r->task->operations.nelts; i++) {
-        n += ngx_http_background_threads(&operation[i]);
-    }
+    r->narrived++;
 
-    r->runs = ngx_pcalloc(r->pool, n * sizeof(ngx_http_background_run_ctx_t));
-    if (r->runs == NULL) {
-        return NGX_ERROR;
-    }
-
-    for (i = 0; i < r->task->operations.nelts; i++) {
-        lead = &r->runs[r->nruns];
-        n = ngx_http_background_threads(&operation[i]);
-
-        for (j = 0; j < n; j++) {
-            if (ngx_http_background_run_init(r, &operation[i], lead, &lead[j])
-                != NGX_OK)
-            {
-                return NGX_ERROR;
-            }
-        }
-
-        if (operation[i].kind->begin) {
-            lead->job.part = ngx_http_background_begin;
-            lead->job.work = operation[i].kind->begin;
-        }
-    }
+    ngx_http_background_runner_run(r, cycle, r->arrived, &start->cause);
 
     return NGX_OK;
 }
 
 
-static ngx_uint_t
-ngx_http_background_threads(ngx_http_background_operation_t *operation)
-{
-    return operation->kind->begin ? ngx_http_background_pool_threads() : 1;
-}
-
+/* whether a cycle that arrives may start now */
 
 static ngx_int_t
-ngx_http_background_run_init(ngx_http_background_runner_t *r,
-    ngx_http_background_operation_t *operation,
-    ngx_http_background_run_ctx_t *lead, ngx_http_background_run_ctx_t *ctx)
+ngx_http_background_runner_admit(ngx_http_background_runner_t *r)
 {
-    ngx_http_background_run_t  *run;
-
-    run = &ctx->job.run;
-
-    run->pool = ngx_create_pool(NGX_MIN_POOL_SIZE, r->log);
-    if (run->pool == NULL) {
-        return NGX_ERROR;
+    if (r == NULL || ngx_http_background_tasks.stopping) {
+        return NGX_DECLINED;
     }
 
-    r->nruns++;
+    if (r->arrived == NULL) {
+        r->arrived = ngx_http_background_cell_take(r->task->zone.record);
 
-    run->conf = operation->conf;
-    run->log = r->log;
-    run->task = &r->task->zone.name;
-    run->repeats = ngx_http_background_log_repeats(&r->lines);
+        if (r->arrived == NULL) {
+            return NGX_DECLINED;
+        }
 
-    ctx->job.work = operation->kind->work;
-    ctx->job.handler = ngx_http_background_job_handler;
-    ctx->job.cell = r->cell;
-    ctx->job.rate_due = &lead->rate_due;
+        if (ngx_http_background_cell_interrupted(r->arrived)) {
+            ngx_http_background_runner_crashed(r, r->arrived);
+        }
+    }
 
-    ctx->operation = operation;
-    ctx->runner = r;
-    ctx->lead = lead;
+    if (ngx_http_background_quarantined(r)) {
+        ngx_http_background_cell_declined(r->arrived);
+        return NGX_DECLINED;
+    }
 
-    lead->nruns++;
+    if (r->task->concurrency && r->narrived >= r->task->concurrency) {
+        ngx_http_background_cell_declined(r->arrived);
+        return NGX_BUSY;
+    }
 
     return NGX_OK;
 }
 
 
 void
-ngx_http_background_done(ngx_http_background_run_t *run)
+ngx_http_background_stop(ngx_http_background_cycle_t *cycle)
 {
-    ngx_http_background_run_done((ngx_http_background_run_ctx_t *) run);
+    ngx_http_background_cycle_cancel(cycle);
 }
 
 
 static void
-ngx_http_background_job_handler(ngx_http_background_job_t *job)
+ngx_http_background_runner_run(ngx_http_background_runner_t *r,
+    ngx_http_background_cycle_t *cycle, ngx_http_background_cell_t *cell,
+    ngx_str_t *cause)
 {
-    ngx_http_background_run_ctx_t *ctx = (ngx_http_background_run_ctx_t *) job;
+    ngx_log_debug2(NGX_LOG_DEBUG_HTTP, r->log, 0,
+                   "background task \"%V\": cycle, %V",
+                   &r->task->zone.name, cause);
 
-    ngx_http_background_run_ctx_t  *lead;
+    cycle->owner = r;
+    cycle->cell = cell;
+    cycle->task = &r->task->zone.name;
+    cycle->ended = ngx_http_background_runner_ended;
 
-    ctx->active = 0;
-    lead = ctx->lead;
+    ngx_queue_insert_tail(&r->cycles, &cycle->queue);
 
-    if (lead->operation->kind->begin == NULL) {
-        ngx_http_background_run_done(lead);
+    ngx_http_background_runner_begin(cell, cause);
+
+    ngx_http_background_cycle_run(cycle, r->task->timeout,
+                                  ngx_http_background_log_repeats(&r->lines));
+}
+
+
+static void
+ngx_http_background_runner_begin(ngx_http_background_cell_t *cell,
+    ngx_str_t *text)
+{
+    ngx_http_background_cause_t  cause;
+
+    cause.started_at = ngx_http_background_wall_clock();
+    cause.len = ngx_min(text->len, NGX_HTTP_BACKGROUND_CAUSE_LEN);
+    ngx_memcpy(cause.text, text->data, cause.len);
+
+    ngx_http_background_cell_begin(cell, ngx_current_msec, &cause);
+}
+
+
+static void
+ngx_http_background_runner_ended(ngx_http_background_cycle_t *cycle)
+{
+    ngx_uint_t                      leased;
+    ngx_http_background_cycle_t    *oldest;
+    ngx_http_background_runner_t   *r;
+    ngx_http_background_outcome_t   outcome;
+
+    r = cycle->owner;
+    leased = (cycle->cell == r->cell);
+
+    ngx_queue_remove(&cycle->queue);
+
+    ngx_memzero(&outcome, sizeof(ngx_http_background_outcome_t));
+
+    outcome.outcome = cycle->end.outcome;
+    outcome.last = cycle->last;
+    outcome.error = cycle->end.error;
+    outcome.cycles = 1;
+
+    oldest = ngx_http_background_runner_cycle(r, cycle->cell);
+    outcome.oldest = oldest ? oldest->started : 0;
+
+    ngx_http_background_runner_record(r, cycle->cell, &outcome);
+    ngx_http_background_runner_log(r, cycle->cell, &outcome);
+
+    if (!leased) {
+        r->narrived--;
+    }
+
+    if (cycle->handler) {
+        cycle->handler(cycle, cycle->data);
+
+    } else {
+        ngx_http_background_free(cycle);
+    }
+
+    if (!leased) {
         return;
     }
-
-    switch (lead->job.part) {
-
-    case ngx_http_background_begin:
-
-        if (!job->called) {
-            ngx_http_background_run_done(lead);
-            return;
-        }
-
-        if (lead->runner->timed_out || lead->runner->cancelled) {
-            /* too late for begin() to see it, but not for the others */
-            job->cancelled = 1;
-        }
-
-        if (job->cancelled || job->run.result.failed) {
-            ngx_http_background_run_finish(lead);
-            return;
-        }
-
-        ngx_http_background_run_share(lead);
-        return;
-
-    case ngx_http_background_work:
-
-        ngx_http_background_run_recall(lead);
-
-        if (--lead->working == 0) {
-            ngx_http_background_run_finish(lead);
-        }
-
-        return;
-
-    default: /* ngx_http_background_finish */
-        ngx_http_background_run_done(lead);
-    }
-}
-
-
-/* the leading run has begun: all of them work now */
-
-static void
-ngx_http_background_run_share(ngx_http_background_run_ctx_t *lead)
-{
-    ngx_uint_t                      i;
-    ngx_http_background_run_ctx_t  *ctx;
-
-    lead->job.part = ngx_http_background_work;
-    lead->job.work = lead->operation->kind->work;
-
-    lead->active = 1;
-
-    /* one more, as a job may come home at once */
-    lead->working = 2;
-
-    if (ngx_http_background_pool_continue(&lead->job) != NGX_OK) {
-        ngx_http_background_run_done(lead);
-        return;
-    }
-
-    for (i = 1; i < lead->nruns; i++) {
-        ctx = &lead[i];
-
-        ctx->job.run.ctx = lead->job.run.ctx;
-        ctx->job.run.limit_rate = lead->job.run.limit_rate;
-
-        ctx->active = 1;
-        lead->working++;
-
-        if (ngx_http_background_pool_post(&ctx->job) != NGX_OK) {
-
-            /* the others do its share */
-
-            ngx_memzero(&ctx->job.run.result,
-                        sizeof(ngx_http_background_result_t));
-            ctx->active = 0;
-            lead->working--;
-            break;
-        }
-    }
-
-    if (--lead->working == 0) {
-        ngx_http_background_run_finish(lead);
-    }
-}
-
-
-/* one has found nothing left to do: those that wait for a thread need none */
-
-static void
-ngx_http_background_run_recall(ngx_http_background_run_ctx_t *lead)
-{
-    ngx_uint_t                      i;
-    ngx_http_background_run_ctx_t  *ctx;
-
-    for (i = 0; i < lead->nruns; i++) {
-        ctx = &lead[i];
-
-        if (ctx->active && !ctx->job.posted) {
-            (void) ngx_http_background_pool_cancel(&ctx->job);
-
-            ctx->job.cancelled = 0;
-            ctx->active = 0;
-            lead->working--;
-        }
-    }
-}
-
-
-static void
-ngx_http_background_run_finish(ngx_http_background_run_ctx_t *lead)
-{
-    ngx_http_background_runner_t  *r;
-
-    r = lead->runner;
-
-    lead->job.part = ngx_http_background_finish;
-    lead->job.work = lead->operation->kind->finish;
-
-    if (lead->job.work == NULL) {
-        ngx_http_background_run_done(lead);
-        return;
-    }
-
-    lead->job.cancel = r->cancelled || r->timed_out;
-    lead->active = 1;
-
-    if (ngx_http_background_pool_continue(&lead->job) != NGX_OK) {
-        ngx_http_background_run_done(lead);
-    }
-}
-
-
-static void
-ngx_http_background_run_done(ngx_http_background_run_ctx_t *ctx)
-{
-    ngx_http_background_runner_t  *r;
-
-    r = ctx->runner;
-
-    ctx->active = 0;
-
-    if (r->timed_out) {
-        ngx_http_background_run_timed_out(ctx);
-    }
-
-    if (--r->pending == 0) {
-        ngx_http_background_cycle_finish(r);
-    }
-}
-
-
-/* what was under way has failed, at least one operation */
-
-static void
-ngx_http_background_run_timed_out(ngx_http_background_run_ctx_t *lead)
-{
-    ngx_uint_t                     i, told;
-    ngx_http_background_job_t     *job;
-    ngx_http_background_result_t  *result;
-
-    told = 0;
-
-    for (i = 0; i < lead->nruns; i++) {
-        job = &lead[i].job;
-        result = &job->run.result;
-
-        if (!job->cancelled) {
-            continue;
-        }
-
-        if (!told) {
-            ngx_http_background_fail(result, 0, "timed out");
-            result->active -= (result->active > 0);
-            told = 1;
-        }
-
-        result->failed += result->active;
-    }
-}
-
-
-static void
-ngx_http_background_timeout_handler(ngx_event_t *ev)
-{
-    ngx_http_background_runner_t *r = ev->data;
-
-    r->timed_out = 1;
-
-    ngx_http_background_cycle_cancel(r);
-}
-
-
-/* the cycle may be finished when it returns, or be waiting for jobs */
-
-static void
-ngx_http_background_cycle_cancel(ngx_http_background_runner_t *r)
-{
-    ngx_uint_t                      i;
-    ngx_http_background_run_t      *run;
-    ngx_http_background_run_ctx_t  *ctx;
-
-    r->pending++;
-
-    for (i = 0; i < r->nruns; i++) {
-        ctx = &r->runs[i];
-        run = &ctx->job.run;
-
-        if (!ctx->active) {
-            continue;
-        }
-
-        if (ctx->operation->kind->start) {
-            ctx->operation->kind->cancel(run);
-            ctx->job.cancelled = 1;
-
-        } else if (ngx_http_background_pool_cancel(&ctx->job) == NGX_AGAIN) {
-            continue;
-        }
-
-        ngx_http_background_job_handler(&ctx->job);
-    }
-
-    if (--r->pending == 0) {
-        ngx_http_background_cycle_finish(r);
-    }
-}
-
-
-static void
-ngx_http_background_cycle_finish(ngx_http_background_runner_t *r)
-{
-    u_char                          buf[NGX_HTTP_BACKGROUND_ERROR_LEN];
-    ngx_str_t                       error;
-    ngx_uint_t                      i;
-    ngx_http_background_last_t      last;
-    ngx_http_background_outcome_e   outcome;
-
-    if (r->timeout.timer_set) {
-        ngx_del_timer(&r->timeout);
-    }
-
-    error.data = buf;
-    error.len = 0;
-
-    outcome = ngx_http_background_cycle_gather(r, &last, &error);
-
-    if (r->pool) {
-        for (i = 0; i < r->nruns; i++) {
-            ngx_destroy_pool(r->runs[i].job.run.pool);
-        }
-
-        ngx_destroy_pool(r->pool);
-        r->pool = NULL;
-    }
-
-    r->running = 0;
-
-    if (outcome != ngx_http_background_cancel) {
-        ngx_http_background_record_survived(r->task->zone.record,
-                                            NGX_HTTP_BACKGROUND_CRASHES);
-    }
-
-    ngx_http_background_cycle_record(r, outcome, &last, &error);
-    ngx_http_background_cycle_log(r, outcome, &last, &error);
 
     if (ngx_http_background_tasks.stopping) {
         ngx_http_background_runner_release(r);
         return;
     }
 
-    ngx_http_background_runner_arm(r);
+    ngx_http_background_interval_arm(r);
 }
 
 
-static ngx_http_background_outcome_e
-ngx_http_background_cycle_gather(ngx_http_background_runner_t *r,
-    ngx_http_background_last_t *last, ngx_str_t *error)
-{
-    u_char                         *p, *end;
-    ngx_uint_t                      i, cancelled;
-    ngx_http_background_job_t      *job;
-    ngx_http_background_result_t   *result;
-
-    ngx_memzero(last, sizeof(ngx_http_background_last_t));
-
-    last->started_at = r->started_at;
-    last->wall_time = ngx_current_msec - r->started;
-    last->finished_at = ngx_http_background_wall_clock();
-
-    p = error->data;
-    end = p + NGX_HTTP_BACKGROUND_ERROR_LEN;
-
-    cancelled = r->cancelled;
-
-    if (r->no_memory) {
-        p = ngx_slprintf(p, end, "no memory for the cycle");
-        last->failed = 1;
-    }
-
-    for (i = 0; i < r->nruns; i++) {
-        job = &r->runs[i].job;
-        result = &job->run.result;
-
-        last->completed += result->completed;
-        last->failed += result->failed;
-        last->bytes += result->bytes;
-        last->io_time += result->io_time;
-        last->cpu_usec += job->cpu_usec;
-
-        /* nginx's exit may be what stopped a job, before we know of it */
-
-        if (job->cancelled && !r->timed_out) {
-            cancelled = 1;
-        }
-
-        if (result->message_len) {
-            last->message_len = result->message_len;
-            ngx_memcpy(last->message, result->message, result->message_len);
-        }
-
-        if (result->failed && p == error->data) {
-            p = ngx_slprintf(p, end, "%V: %*s",
-                             &r->runs[i].operation->title,
-                             result->error_len, result->error);
-        }
-    }
-
-    error->len = p - error->data;
-
-    if (cancelled) {
-        return ngx_http_background_cancel;
-    }
-
-    if (last->failed) {
-        return ngx_http_background_failure;
-    }
-
-    last->success = 1;
-
-    return ngx_http_background_success;
-}
-
+/* what the task's directives make of it */
 
 static void
-ngx_http_background_cycle_record(ngx_http_background_runner_t *r,
-    ngx_http_background_outcome_e outcome, ngx_http_background_last_t *last,
-    ngx_str_t *error)
+ngx_http_background_runner_record(ngx_http_background_runner_t *r,
+    ngx_http_background_cell_t *cell, ngx_http_background_outcome_t *outcome)
 {
-    ngx_uint_t                    i;
-    ngx_http_background_task_t   *task;
-    ngx_http_background_stats_t  *stats;
+    uint64_t                            failures;
+    ngx_http_background_task_t         *task;
+    const ngx_http_background_stats_t  *stats;
 
     task = r->task;
+    stats = ngx_http_background_cell_stats(cell);
 
-    stats = ngx_http_background_cell_edit(r->cell);
+    outcome->fails = ngx_http_background_quarantined(r) ? 1 : task->fails;
+    outcome->passes = task->passes;
 
-    stats->recorded = r->started;
-    stats->operations_completed += last->completed;
-    stats->operations_failed += last->failed;
-    stats->bytes += last->bytes;
-    stats->io_time += last->io_time;
-    stats->cpu_usec += last->cpu_usec;
-    stats->wall_time += last->wall_time;
-
-    switch (outcome) {
-
-    case ngx_http_background_success:
-        stats->cycles_completed++;
-        stats->successes++;
-        stats->failures = 0;
-        stats->success_at = last->finished_at;
-        stats->due = ngx_current_msec + task->interval
-                     + ngx_random() % (task->jitter + 1);
-
-        if (stats->successes >= task->passes) {
-            stats->unhealthy = 0;
+    if (cell != r->cell) {
+        if (outcome->outcome != ngx_http_background_cancel) {
+            ngx_http_background_runner_second(r, &outcome->last);
         }
 
-        break;
+    } else {
+        outcome->history = 1;
 
-    case ngx_http_background_failure:
-        stats->cycles_failed++;
-        stats->failures++;
-        stats->successes = 0;
-        stats->failure_at = last->finished_at;
-        stats->due = ngx_current_msec
-                     + ngx_http_background_retry(task, stats->failures);
+        if (outcome->outcome == ngx_http_background_success) {
+            outcome->due = ngx_current_msec + task->interval
+                           + ngx_random() % (task->jitter + 1);
 
-        if (stats->failures >= task->fails
-            || ngx_http_background_quarantined(r))
-        {
-            stats->unhealthy = 1;
+        } else if (outcome->outcome == ngx_http_background_failure) {
+            failures = stats->failures + outcome->cycles;
+            outcome->due = ngx_current_msec
+                           + ngx_http_background_retry(task, failures);
         }
-
-        stats->error_len = error->len;
-        ngx_memcpy(stats->error, error->data, error->len);
-
-        break;
-
-    default: /* ngx_http_background_cancel */
-        stats->cycles_cancelled++;
-        break;
     }
 
-    if (outcome != ngx_http_background_cancel) {
-        stats->last = *last;
-        stats->ended = ngx_current_msec;
-
-        for (i = 0; i < NGX_HTTP_BACKGROUND_BUCKETS; i++) {
-            if (last->wall_time <= ngx_http_background_buckets[i]) {
-                break;
-            }
-        }
-
-        stats->buckets[i]++;
-        stats->buckets_time += last->wall_time;
-
-        ngx_http_background_record_history(task->zone.record, last);
-    }
-
-    ngx_http_background_cell_publish(r->cell);
-    ngx_http_background_cell_end(r->cell);
+    ngx_http_background_cell_record(task->zone.record, cell, outcome);
 }
 
 
 static void
-ngx_http_background_cycle_log(ngx_http_background_runner_t *r,
-    ngx_http_background_outcome_e outcome, ngx_http_background_last_t *last,
-    ngx_str_t *error)
+ngx_http_background_runner_log(ngx_http_background_runner_t *r,
+    ngx_http_background_cell_t *cell, ngx_http_background_outcome_t *outcome)
 {
     uint64_t    failures;
     ngx_str_t  *name;
 
     name = &r->task->zone.name;
 
-    if (outcome == ngx_http_background_success) {
-        ngx_http_background_log_success(&r->lines, r->log, name, last);
+    if (outcome->outcome == ngx_http_background_success) {
+        ngx_http_background_log_success(&r->lines, r->log, name,
+                                        &outcome->last);
 
-    } else if (outcome == ngx_http_background_failure) {
-        failures = ngx_http_background_cell_stats(r->cell)->failures;
+    } else if (outcome->outcome == ngx_http_background_failure) {
+        failures = ngx_http_background_cell_stats(cell)->failures;
 
-        ngx_http_background_log_failure(&r->lines, r->log, name, last,
-                                        failures, error,
-                           ngx_http_background_retry(r->task, failures));
+        ngx_http_background_log_failure(&r->lines, r->log, name,
+                           &outcome->last, failures, &outcome->error,
+                           cell == r->cell
+                           ? ngx_http_background_retry(r->task, failures) : 0);
+    }
+}
+
+
+/*
+ * Cycles that arrive may be thousands in a second: together they are an entry
+ * of the history, the longest and the sum of failures.
+ */
+
+static void
+ngx_http_background_runner_second(ngx_http_background_runner_t *r,
+    const ngx_http_background_last_t *last)
+{
+    uint64_t                        now;
+    ngx_http_background_history_t  *second;
+
+    second = &r->second;
+    now = ngx_http_background_wall_clock();
+
+    if (second->finished_at && second->finished_at / 1000 != now / 1000) {
+        ngx_http_background_record_history(r->task->zone.record, second);
+        ngx_memzero(second, sizeof(ngx_http_background_history_t));
+    }
+
+    if (last) {
+        second->finished_at = last->finished_at;
+        second->wall_time = ngx_max(second->wall_time, last->wall_time);
+        second->failed += last->failed;
     }
 }
 
@@ -1172,78 +952,4 @@ ngx_http_background_retry(ngx_http_background_task_t *task, uint64_t failures)
     }
 
     return retry;
-}
-
-
-void ngx_cdecl
-ngx_http_background_fail(ngx_http_background_result_t *result, ngx_err_t err,
-    const char *fmt, ...)
-{
-    u_char   *p, *last;
-    va_list   args;
-
-    if (result->failed++) {
-        return;
-    }
-
-    last = result->error + NGX_HTTP_BACKGROUND_ERROR_LEN;
-
-    va_start(args, fmt);
-    p = ngx_vslprintf(result->error, last, fmt, args);
-    va_end(args);
-
-    if (err) {
-        p = ngx_log_errno(p, last, err);
-    }
-
-    result->error_len = p - result->error;
-}
-
-
-void ngx_cdecl
-ngx_http_background_message(ngx_http_background_result_t *result,
-    const char *fmt, ...)
-{
-    u_char   *p;
-    va_list   args;
-
-    va_start(args, fmt);
-    p = ngx_vslprintf(result->message,
-                      result->message + NGX_HTTP_BACKGROUND_MESSAGE_LEN,
-                      fmt, args);
-    va_end(args);
-
-    result->message_len = p - result->message;
-}
-
-
-ngx_uint_t
-ngx_http_background_few_connections(u_char *text)
-{
-    ngx_uint_t  total, nfree;
-
-    total = ngx_cycle->connection_n;
-    nfree = ngx_cycle->free_connection_n;
-
-    if (nfree > total / 16) {
-        return 0;
-    }
-
-    (void) ngx_snprintf(text, NGX_HTTP_BACKGROUND_ERROR_LEN,
-                        "too few free connections, %ui of %ui "
-                        "\"worker_connections\" are in use%Z",
-                        total - nfree, total);
-
-    return 1;
-}
-
-
-static uint64_t
-ngx_http_background_wall_clock(void)
-{
-    ngx_time_t  *tp;
-
-    tp = ngx_timeofday();
-
-    return (uint64_t) tp->sec * 1000 + tp->msec;
 }

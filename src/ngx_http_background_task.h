@@ -5,8 +5,8 @@
 
 
 /*
- * Tasks: their configuration, and the cycles that a worker runs of those whose
- * lease it has.
+ * Tasks: their configuration, the leases that this worker has, and what starts
+ * their cycles.
  */
 
 
@@ -15,51 +15,58 @@
 
 
 #include <ngx_http_background.h>
-#include <ngx_http_background_pool.h>
+#include <ngx_http_background_cycle.h>
 #include <ngx_http_background_zone.h>
 
 
-/* cycles in a row that end with the worker's death before a task is left */
-#define NGX_HTTP_BACKGROUND_CRASHES  3
+typedef struct ngx_http_background_runner_s  ngx_http_background_runner_t;
 
 
-typedef struct {
-    const ngx_http_background_kind_t  *kind;
-    void                              *conf;
-    ngx_str_t                          title;     /* for texts */
-} ngx_http_background_operation_t;
-
-
-typedef struct {
+struct ngx_http_background_task_s {
     /* must be first */
     ngx_http_background_zone_task_t    zone;      /* with the name, "workers" */
 
-    ngx_msec_t                         interval;
+    ngx_msec_t                         interval;  /* 0: "off" */
     ngx_msec_t                         jitter;
     ngx_msec_t                         retry;
     ngx_msec_t                         retry_max; /* "retry" without "max=" */
     ngx_msec_t                         timeout;   /* 0: none */
     ngx_uint_t                         fails;
     ngx_uint_t                         passes;
+    ngx_uint_t                         concurrency;
+                                                  /* cycles that arrive, in a
+                                                     worker; 0: any number */
 
     ngx_array_t                        operations;
+    ngx_array_t                        triggers;
 
     ngx_uint_t                         cpu;       /* has a CPU operation */
-} ngx_http_background_task_t;
+
+    /* the worker's */
+    ngx_http_background_runner_t      *runner;
+};
+
+
+typedef struct {
+    const ngx_http_background_trigger_t  *trigger;
+    void                                 *conf;
+} ngx_http_background_task_trigger_t;
 
 
 /*
  * All functions are for the worker's main thread.
  *
  * start  registers the worker and takes tasks up
- * stop   starts no cycle any more, cancels what runs, and gives the leases up,
- *        at once or when a job that was told to stop has come home; may be
- *        called again
+ * stop   starts no cycle any more, cancels what runs but what somebody waits
+ *        for, and gives the leases up, at once or when a job that was told to
+ *        stop has come home; may be called again
+ * abort  cancels all that runs, before the threads end
  * exit   in exit_process, when all jobs have come home
  */
 ngx_int_t ngx_http_background_tasks_start(ngx_cycle_t *cycle,
     ngx_http_background_zone_conf_t *zcf);
 void ngx_http_background_tasks_stop(void);
+void ngx_http_background_tasks_abort(void);
 void ngx_http_background_tasks_exit(void);
 
 

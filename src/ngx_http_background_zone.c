@@ -13,8 +13,10 @@
 #define NGX_HTTP_BACKGROUND_MAGIC    0x646e756f72676b62    /* "bkground" */
 #define NGX_HTTP_BACKGROUND_LAYOUT   4
 
-/* a slab's largest chunk on a page of 4K */
-#define NGX_HTTP_BACKGROUND_CHUNK    2048
+/* chunks of the slab, the first one is the largest on a page of 4K */
+#define NGX_HTTP_BACKGROUND_RECORD_CHUNK  2048
+#define NGX_HTTP_BACKGROUND_STATS_CHUNK   1024
+#define NGX_HTTP_BACKGROUND_CELL_CHUNK    512
 
 /*
  * How long a worker whose main thread is dead keeps what it owns while other
@@ -47,8 +49,25 @@ typedef struct {
                                                      the main thread is dead */
     uint32_t                        pid;          /* 0: free */
     uint32_t                        worker;
-    uint32_t                        queued;
+    uint32_t                        queued;       /* jobs that wait, */
+    uint32_t                        ready;        /* of these with a thread */
+    uint32_t                        parked;
 } ngx_http_background_member_t;
+
+
+#define ngx_http_background_pages(n, size)                                   \
+    (((n) * (size) + ngx_pagesize - 1) / ngx_pagesize)
+
+
+/*
+ * Only the owner writes a cell, but where noted.  An entry of the ring has the
+ * number of its cycle, or 0 while it is written.
+ */
+
+typedef struct {
+    uint64_t                        number;
+    ngx_http_background_cause_t     cause;
+} ngx_http_background_ring_t;
 
 
 struct ngx_http_background_cell_s {
@@ -56,12 +75,19 @@ struct ngx_http_background_cell_s {
     uint64_t                        owner;
     uint64_t                        version;      /* published: stats[% 2] */
     uint64_t                        created;
-    uint64_t                        started;
-    uint64_t                        spared;       /* "started" of a cycle that
-                                                     others' crash ended */
+    uint64_t                        begun;        /* cycles */
+    uint64_t                        started;      /* the oldest under way */
+    uint64_t                        spared;       /* "begun" when others' crash
+                                                     ended cycles */
+    uint64_t                        declined;
+    uint64_t                        skipped;
     uint64_t                        progress_done;
+                                                  /* by any thread */
     uint64_t                        progress_total;
-    ngx_http_background_stats_t     stats[2];
+                                                  /* by any thread */
+    uint32_t                        waiting;      /* by any thread */
+    ngx_http_background_stats_t    *stats[2];
+    ngx_http_background_ring_t      causes[NGX_HTTP_BACKGROUND_CAUSES];
 };
 
 
@@ -81,6 +107,7 @@ typedef struct {
 struct ngx_http_background_record_s {
     ngx_http_background_record_t   *next;
     ngx_http_background_cell_t     *cells;
+    ngx_http_background_cell_t     *arrived;      /* cells without a lease */
     uint64_t                        generation;   /* the last that has it */
     uint32_t                        crashes;
     uint32_t                        name_len;
@@ -113,12 +140,16 @@ typedef struct {
 } ngx_http_background_process_t;
 
 
-/* no more than the slab's largest chunk, or each would take a page */
+/* what is larger than its chunk would take the next one, or a page */
 
 typedef char  ngx_http_background_cell_fits
-    [sizeof(ngx_http_background_cell_t) <= NGX_HTTP_BACKGROUND_CHUNK ? 1 : -1];
+    [sizeof(ngx_http_background_cell_t) <= NGX_HTTP_BACKGROUND_CELL_CHUNK
+     ? 1 : -1];
+typedef char  ngx_http_background_stats_fit
+    [sizeof(ngx_http_background_stats_t) <= NGX_HTTP_BACKGROUND_STATS_CHUNK
+     ? 1 : -1];
 typedef char  ngx_http_background_record_fits
-    [sizeof(ngx_http_background_record_t) <= NGX_HTTP_BACKGROUND_CHUNK
+    [sizeof(ngx_http_background_record_t) <= NGX_HTTP_BACKGROUND_RECORD_CHUNK
      ? 1 : -1];
 
 
@@ -132,6 +163,14 @@ static ngx_int_t ngx_http_background_zone_reuse(
     ngx_http_background_zone_conf_t *zcf);
 static ngx_int_t ngx_http_background_zone_add_task(
     ngx_http_background_zone_t *zone, ngx_http_background_zone_task_t *task);
+static ngx_int_t ngx_http_background_zone_add_cells(
+    ngx_http_background_zone_t *zone, ngx_http_background_cell_t **last,
+    ngx_uint_t n);
+static ngx_http_background_cell_t *ngx_http_background_cell_create(
+    ngx_http_background_zone_t *zone);
+static void ngx_http_background_cells_free(ngx_http_background_zone_t *zone,
+    ngx_http_background_cell_t *cell);
+static ngx_uint_t ngx_http_background_zone_children(void);
 static ngx_http_background_record_t *ngx_http_background_zone_lookup(
     ngx_http_background_zone_t *zone, ngx_str_t *name);
 static void ngx_http_background_zone_sweep(
@@ -151,10 +190,25 @@ static void ngx_http_background_member_free(
     ngx_http_background_member_t *member, uint64_t epoch, uint32_t pid,
     ngx_log_t *log);
 static ngx_uint_t ngx_http_background_process_exists(uint32_t pid);
+static void ngx_http_background_member_idle(
+    ngx_http_background_member_t *member);
 static ngx_http_background_member_t *ngx_http_background_owner(
     ngx_http_background_zone_t *zone, uint64_t owner);
 static ngx_int_t ngx_http_background_take(uint64_t *word);
 static void ngx_http_background_give(uint64_t *word);
+static void ngx_http_background_stats_total(
+    ngx_http_background_stats_t *stats,
+    const ngx_http_background_outcome_t *outcome);
+static void ngx_http_background_stats_ended(
+    ngx_http_background_stats_t *stats,
+    const ngx_http_background_outcome_t *outcome);
+static ngx_http_background_stats_t *ngx_http_background_cell_edit(
+    ngx_http_background_cell_t *cell);
+static void ngx_http_background_cell_publish(
+    ngx_http_background_cell_t *cell);
+static void ngx_http_background_record_survived(
+    ngx_http_background_record_t *record);
+static ngx_uint_t ngx_http_background_others_wait(ngx_uint_t parked);
 
 
 /*
@@ -207,7 +261,7 @@ ngx_http_background_zone_init(ngx_shm_zone_t *shm_zone, void *data)
     ngx_http_background_zone_conf_t *zcf = shm_zone->data;
 
     ngx_int_t                          rc;
-    ngx_uint_t                         i;
+    ngx_uint_t                         i, n;
     ngx_core_conf_t                   *ccf;
     ngx_http_background_zone_task_t  **tasks;
 
@@ -218,8 +272,13 @@ ngx_http_background_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 
     tasks = zcf->tasks.elts;
 
+    /* workers of other configurations may still have theirs */
+
+    n = zcf->workers + ngx_http_background_zone_children();
+
     for (i = 0; i < zcf->tasks.nelts; i++) {
         tasks[i]->cells = tasks[i]->all ? zcf->workers : 1;
+        tasks[i]->arrived = tasks[i]->arrives ? n : 0;
     }
 
     if (data || shm_zone->shm.exists) {
@@ -380,8 +439,6 @@ static ngx_int_t
 ngx_http_background_zone_add_task(ngx_http_background_zone_t *zone,
     ngx_http_background_zone_task_t *task)
 {
-    ngx_uint_t                     n;
-    ngx_http_background_cell_t    *cell, **last;
     ngx_http_background_record_t  *record;
 
     record = ngx_http_background_zone_lookup(zone, &task->name);
@@ -400,29 +457,92 @@ ngx_http_background_zone_add_task(ngx_http_background_zone_t *zone,
         zone->records = record;
     }
 
-    /* cells are only added: workers of the configuration in use have them */
+    task->record = record;
 
-    last = &record->cells;
+    if (ngx_http_background_zone_add_cells(zone, &record->cells, task->cells)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
 
-    for (n = 0; n < task->cells; n++) {
+    return ngx_http_background_zone_add_cells(zone, &record->arrived,
+                                              task->arrived);
+}
+
+
+/* cells are only added: workers of the configuration in use have them */
+
+static ngx_int_t
+ngx_http_background_zone_add_cells(ngx_http_background_zone_t *zone,
+    ngx_http_background_cell_t **last, ngx_uint_t n)
+{
+    ngx_http_background_cell_t  *cell;
+
+    for ( /* void */ ; n; n--) {
 
         if (*last == NULL) {
-            cell = ngx_slab_calloc(zone->shpool,
-                                   sizeof(ngx_http_background_cell_t));
+            cell = ngx_http_background_cell_create(zone);
             if (cell == NULL) {
                 return NGX_ERROR;
             }
 
-            cell->created = ngx_current_msec;
             ngx_http_background_store(last, cell);
         }
 
         last = &(*last)->next;
     }
 
-    task->record = record;
-
     return NGX_OK;
+}
+
+
+static ngx_http_background_cell_t *
+ngx_http_background_cell_create(ngx_http_background_zone_t *zone)
+{
+    ngx_uint_t                    i;
+    ngx_http_background_cell_t   *cell;
+    ngx_http_background_stats_t  *stats;
+
+    cell = ngx_slab_calloc(zone->shpool, sizeof(ngx_http_background_cell_t));
+    if (cell == NULL) {
+        return NULL;
+    }
+
+    for (i = 0; i < 2; i++) {
+        stats = ngx_slab_calloc(zone->shpool,
+                                sizeof(ngx_http_background_stats_t));
+        if (stats == NULL) {
+            ngx_http_background_cells_free(zone, cell);
+            return NULL;
+        }
+
+        cell->stats[i] = stats;
+    }
+
+    cell->created = ngx_current_msec;
+
+    return cell;
+}
+
+
+static void
+ngx_http_background_cells_free(ngx_http_background_zone_t *zone,
+    ngx_http_background_cell_t *cell)
+{
+    ngx_uint_t                   i;
+    ngx_http_background_cell_t  *next;
+
+    for ( /* void */ ; cell; cell = next) {
+        next = cell->next;
+
+        for (i = 0; i < 2; i++) {
+            if (cell->stats[i]) {
+                ngx_slab_free(zone->shpool, cell->stats[i]);
+            }
+        }
+
+        ngx_slab_free(zone->shpool, cell);
+    }
 }
 
 
@@ -451,7 +571,6 @@ ngx_http_background_zone_sweep(ngx_http_background_zone_conf_t *zcf)
 {
     uint64_t                           oldest;
     ngx_uint_t                         i;
-    ngx_http_background_cell_t        *cell, *next;
     ngx_http_background_record_t      *record, **last;
     ngx_http_background_zone_task_t  **tasks;
 
@@ -479,13 +598,33 @@ ngx_http_background_zone_sweep(ngx_http_background_zone_conf_t *zcf)
 
         *last = record->next;
 
-        for (cell = record->cells; cell; cell = next) {
-            next = cell->next;
-            ngx_slab_free(zcf->zone->shpool, cell);
-        }
+        ngx_http_background_cells_free(zcf->zone, record->cells);
+        ngx_http_background_cells_free(zcf->zone, record->arrived);
 
         ngx_slab_free(zcf->zone->shpool, record);
     }
+}
+
+
+/* the master's processes */
+
+static ngx_uint_t
+ngx_http_background_zone_children(void)
+{
+    ngx_int_t   i;
+    ngx_uint_t  n;
+
+    n = 0;
+
+    for (i = 0; i < ngx_last_process; i++) {
+        if (ngx_processes[i].pid != NGX_INVALID_PID
+            && !ngx_processes[i].detached)
+        {
+            n++;
+        }
+    }
+
+    return n;
 }
 
 
@@ -539,20 +678,23 @@ static ngx_int_t
 ngx_http_background_zone_too_small(ngx_http_background_zone_conf_t *zcf)
 {
     size_t                             size;
-    ngx_uint_t                         i, chunks, pages;
+    ngx_uint_t                         i, cells, pages;
     ngx_slab_pool_t                   *shpool;
     ngx_http_background_zone_task_t  **tasks;
 
-    chunks = 0;
+    cells = 0;
     tasks = zcf->tasks.elts;
 
     for (i = 0; i < zcf->tasks.nelts; i++) {
-        chunks += 1 + tasks[i]->cells;
+        cells += tasks[i]->cells + tasks[i]->arrived;
     }
 
-    size = chunks * NGX_HTTP_BACKGROUND_CHUNK
-           + ngx_align(sizeof(ngx_http_background_zone_t), ngx_pagesize);
-    pages = (size + ngx_pagesize - 1) / ngx_pagesize;
+    pages = ngx_http_background_pages(1, sizeof(ngx_http_background_zone_t))
+            + ngx_http_background_pages(zcf->tasks.nelts,
+                                        NGX_HTTP_BACKGROUND_RECORD_CHUNK)
+            + ngx_http_background_pages(cells, NGX_HTTP_BACKGROUND_CELL_CHUNK)
+            + ngx_http_background_pages(2 * cells,
+                                        NGX_HTTP_BACKGROUND_STATS_CHUNK);
 
     shpool = (ngx_slab_pool_t *) zcf->shm_zone->shm.addr;
 
@@ -683,7 +825,7 @@ found:
     member->generation = zcf->generation;
     member->worker = ngx_worker;
     member->died = 0;
-    ngx_http_background_store(&member->queued, 0);
+    ngx_http_background_member_idle(member);
     ngx_http_background_store(&member->pid, (uint32_t) ngx_pid);
 
     ngx_http_background_zone = zone;
@@ -708,7 +850,7 @@ ngx_http_background_zone_leave(void)
     }
 
     (void) ngx_http_background_add(&member->epoch, 1);
-    ngx_http_background_store(&member->queued, 0);
+    ngx_http_background_member_idle(member);
     ngx_http_background_store(&member->pid, 0);
 
     (void) pthread_mutex_unlock(&member->mutex);
@@ -811,7 +953,7 @@ ngx_http_background_member_free(ngx_http_background_member_t *member,
         return;
     }
 
-    ngx_http_background_store(&member->queued, 0);
+    ngx_http_background_member_idle(member);
 
     owner = pid;
     (void) ngx_http_background_cas(&member->pid, &owner, 0);
@@ -828,6 +970,15 @@ static ngx_uint_t
 ngx_http_background_process_exists(uint32_t pid)
 {
     return pid && (kill((pid_t) pid, 0) == 0 || ngx_errno != NGX_ESRCH);
+}
+
+
+static void
+ngx_http_background_member_idle(ngx_http_background_member_t *member)
+{
+    ngx_http_background_store(&member->queued, 0);
+    ngx_http_background_store(&member->ready, 0);
+    ngx_http_background_store(&member->parked, 0);
 }
 
 
@@ -932,12 +1083,214 @@ ngx_http_background_lease_release(ngx_http_background_cell_t *cell)
 }
 
 
-void
-ngx_http_background_cell_begin(ngx_http_background_cell_t *cell, uint64_t now)
+ngx_http_background_cell_t *
+ngx_http_background_cell_take(ngx_http_background_record_t *record)
 {
-    ngx_http_background_store(&cell->progress_done, 0);
-    ngx_http_background_store(&cell->progress_total, 0);
-    ngx_http_background_store(&cell->started, now);
+    ngx_http_background_cell_t  *cell;
+
+    cell = ngx_http_background_load(&record->arrived);
+
+    while (cell && ngx_http_background_take(&cell->owner) != NGX_OK) {
+        cell = ngx_http_background_load(&cell->next);
+    }
+
+    return cell;
+}
+
+
+ngx_http_background_cell_t *
+ngx_http_background_cell_orphan(ngx_http_background_record_t *record)
+{
+    ngx_http_background_cell_t  *cell;
+
+    cell = ngx_http_background_load(&record->arrived);
+
+    for ( /* void */ ; cell; cell = ngx_http_background_load(&cell->next)) {
+
+        if (ngx_http_background_load(&cell->owner)
+            && ngx_http_background_cell_interrupted(cell)
+            && ngx_http_background_take(&cell->owner) == NGX_OK)
+        {
+            return cell;
+        }
+    }
+
+    return NULL;
+}
+
+
+ngx_http_background_cell_t *
+ngx_http_background_cell_arrived(ngx_http_background_record_t *record,
+    ngx_uint_t n)
+{
+    ngx_http_background_cell_t  *cell;
+
+    cell = ngx_http_background_load(&record->arrived);
+
+    while (cell && n--) {
+        cell = ngx_http_background_load(&cell->next);
+    }
+
+    return cell;
+}
+
+
+void
+ngx_http_background_cell_begin(ngx_http_background_cell_t *cell, uint64_t now,
+    const ngx_http_background_cause_t *cause)
+{
+    uint64_t                     n;
+    ngx_http_background_ring_t  *ring;
+
+    n = cell->begun + 1;
+    ring = &cell->causes[n % NGX_HTTP_BACKGROUND_CAUSES];
+
+    ngx_http_background_store(&ring->number, 0);
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+
+    ring->cause = *cause;
+
+    ngx_http_background_store(&ring->number, n);
+
+    if (ngx_http_background_cell_interrupted(cell) == 0) {
+        ngx_http_background_store(&cell->progress_done, 0);
+        ngx_http_background_store(&cell->progress_total, 0);
+        ngx_http_background_store(&cell->started, now);
+    }
+
+    ngx_http_background_store(&cell->begun, n);
+}
+
+
+void
+ngx_http_background_cell_record(ngx_http_background_record_t *record,
+    ngx_http_background_cell_t *cell,
+    const ngx_http_background_outcome_t *outcome)
+{
+    ngx_http_background_stats_t    *stats;
+    ngx_http_background_history_t   history;
+
+    stats = ngx_http_background_cell_edit(cell);
+
+    stats->recorded += outcome->cycles;
+
+    if (outcome->outcome != ngx_http_background_cancel && !outcome->crash) {
+        ngx_http_background_record_survived(record);
+    }
+
+    ngx_http_background_stats_total(stats, outcome);
+
+    if (outcome->due) {
+        stats->due = outcome->due;
+    }
+
+    if (outcome->outcome != ngx_http_background_cancel) {
+        ngx_http_background_stats_ended(stats, outcome);
+
+        if (outcome->history) {
+            history.finished_at = outcome->last.finished_at;
+            history.wall_time = outcome->last.wall_time;
+            history.failed = outcome->last.failed;
+
+            ngx_http_background_record_history(record, &history);
+        }
+    }
+
+    ngx_http_background_cell_publish(cell);
+
+    ngx_http_background_store(&cell->started, outcome->oldest);
+
+    if (outcome->oldest == 0) {
+        ngx_http_background_store(&cell->progress_total, 0);
+        ngx_http_background_store(&cell->progress_done, 0);
+    }
+}
+
+
+static void
+ngx_http_background_stats_total(ngx_http_background_stats_t *stats,
+    const ngx_http_background_outcome_t *outcome)
+{
+    const ngx_http_background_last_t  *last;
+
+    last = &outcome->last;
+
+    stats->operations_completed += last->completed;
+    stats->operations_failed += last->failed;
+    stats->bytes += last->bytes;
+    stats->io_time += last->io_time;
+    stats->cpu_usec += last->cpu_usec;
+    stats->wall_time += last->wall_time;
+
+    switch (outcome->outcome) {
+
+    case ngx_http_background_success:
+        stats->cycles_completed += outcome->cycles;
+        break;
+
+    case ngx_http_background_failure:
+        stats->cycles_failed += outcome->cycles;
+        break;
+
+    default: /* ngx_http_background_cancel */
+        stats->cycles_cancelled += outcome->cycles;
+    }
+}
+
+
+/* not of a cycle that was cancelled */
+
+static void
+ngx_http_background_stats_ended(ngx_http_background_stats_t *stats,
+    const ngx_http_background_outcome_t *outcome)
+{
+    ngx_uint_t                         i;
+    const ngx_http_background_last_t  *last;
+
+    last = &outcome->last;
+
+    if (outcome->outcome == ngx_http_background_success) {
+        stats->successes++;
+        stats->failures = 0;
+        stats->success_at = last->finished_at;
+
+        if (outcome->passes && stats->successes >= outcome->passes) {
+            stats->unhealthy = 0;
+        }
+
+    } else {
+        stats->failures += outcome->cycles;
+        stats->successes = 0;
+        stats->failure_at = last->finished_at;
+
+        if (outcome->fails && stats->failures >= outcome->fails) {
+            stats->unhealthy = 1;
+        }
+
+        stats->error_len = ngx_min(outcome->error.len,
+                                   NGX_HTTP_BACKGROUND_ERROR_LEN);
+        ngx_memcpy(stats->error, outcome->error.data, stats->error_len);
+    }
+
+    stats->last = *last;
+    stats->ended = ngx_current_msec;
+
+    for (i = 0; i < NGX_HTTP_BACKGROUND_BUCKETS; i++) {
+        if (last->wall_time <= ngx_http_background_buckets[i]) {
+            break;
+        }
+    }
+
+    stats->buckets[i]++;
+    stats->buckets_time += last->wall_time;
+}
+
+
+uint64_t
+ngx_http_background_cell_interrupted(ngx_http_background_cell_t *cell)
+{
+    return ngx_http_background_load(&cell->begun)
+           - ngx_http_background_cell_stats(cell)->recorded;
 }
 
 
@@ -948,23 +1301,11 @@ ngx_http_background_cell_started(ngx_http_background_cell_t *cell)
 }
 
 
-ngx_uint_t
-ngx_http_background_cell_interrupted(ngx_http_background_cell_t *cell)
-{
-    uint64_t  started;
-
-    started = ngx_http_background_cell_started(cell);
-
-    return started
-           && started != ngx_http_background_cell_stats(cell)->recorded;
-}
-
-
 void
 ngx_http_background_cell_spare(ngx_http_background_cell_t *cell)
 {
     ngx_http_background_store(&cell->spared,
-                              ngx_http_background_cell_started(cell));
+                              ngx_http_background_load(&cell->begun));
 }
 
 
@@ -972,18 +1313,34 @@ ngx_uint_t
 ngx_http_background_cell_spared(ngx_http_background_cell_t *cell)
 {
     return ngx_http_background_load(&cell->spared)
-           == ngx_http_background_cell_started(cell);
+           == ngx_http_background_load(&cell->begun);
 }
 
 
 const ngx_http_background_stats_t *
 ngx_http_background_cell_stats(ngx_http_background_cell_t *cell)
 {
-    return &cell->stats[cell->version % 2];
+    return cell->stats[cell->version % 2];
 }
 
 
-ngx_http_background_stats_t *
+void
+ngx_http_background_cell_schedule(ngx_http_background_cell_t *cell,
+    uint64_t due)
+{
+    if (due != ngx_http_background_cell_stats(cell)->due) {
+        ngx_http_background_cell_edit(cell)->due = due;
+        ngx_http_background_cell_publish(cell);
+    }
+}
+
+
+/*
+ * A copy of the statistics to change, which publish() makes the published one;
+ * a death in between leaves those before.
+ */
+
+static ngx_http_background_stats_t *
 ngx_http_background_cell_edit(ngx_http_background_cell_t *cell)
 {
     ngx_http_background_stats_t  *stats;
@@ -991,14 +1348,14 @@ ngx_http_background_cell_edit(ngx_http_background_cell_t *cell)
     /* a reader that sees what is written now has to see the last version */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
 
-    stats = &cell->stats[(cell->version + 1) % 2];
+    stats = cell->stats[(cell->version + 1) % 2];
     *stats = *ngx_http_background_cell_stats(cell);
 
     return stats;
 }
 
 
-void
+static void
 ngx_http_background_cell_publish(ngx_http_background_cell_t *cell)
 {
     ngx_http_background_store(&cell->version, cell->version + 1);
@@ -1006,11 +1363,23 @@ ngx_http_background_cell_publish(ngx_http_background_cell_t *cell)
 
 
 void
-ngx_http_background_cell_end(ngx_http_background_cell_t *cell)
+ngx_http_background_cell_waiting(ngx_http_background_cell_t *cell, int n)
 {
-    ngx_http_background_store(&cell->started, 0);
-    ngx_http_background_store(&cell->progress_total, 0);
-    ngx_http_background_store(&cell->progress_done, 0);
+    (void) ngx_http_background_add(&cell->waiting, (uint32_t) n);
+}
+
+
+void
+ngx_http_background_cell_declined(ngx_http_background_cell_t *cell)
+{
+    (void) ngx_http_background_add(&cell->declined, 1);
+}
+
+
+void
+ngx_http_background_cell_skipped(ngx_http_background_cell_t *cell)
+{
+    (void) ngx_http_background_add(&cell->skipped, 1);
 }
 
 
@@ -1025,7 +1394,7 @@ ngx_http_background_cell_progress(ngx_http_background_cell_t *cell,
 
 void
 ngx_http_background_record_history(ngx_http_background_record_t *record,
-    const ngx_http_background_last_t *last)
+    const ngx_http_background_history_t *history)
 {
     uint64_t                      number, wall, failed;
     ngx_http_background_entry_t  *entry;
@@ -1034,13 +1403,49 @@ ngx_http_background_record_history(ngx_http_background_record_t *record,
     entry = &record->history[number % NGX_HTTP_BACKGROUND_HISTORY];
 
     number &= 0xffff;
-    wall = ngx_min(last->wall_time, 0xffffffff);
-    failed = ngx_min(last->failed, 0xffff);
+    wall = ngx_min(history->wall_time, 0xffffffff);
+    failed = ngx_min(history->failed, 0xffff);
 
     ngx_http_background_store(&entry->finished,
-                              last->finished_at << 16 | number);
+                              history->finished_at << 16 | number);
     ngx_http_background_store(&entry->outcome,
                               wall << 32 | failed << 16 | number);
+}
+
+
+ngx_uint_t
+ngx_http_background_cell_causes(ngx_http_background_cell_t *cell,
+    ngx_http_background_cause_t causes[NGX_HTTP_BACKGROUND_CAUSES])
+{
+    uint64_t                      number, last;
+    ngx_uint_t                    n;
+    ngx_http_background_ring_t   *ring;
+    ngx_http_background_cause_t  *cause;
+
+    n = 0;
+    last = ngx_http_background_load(&cell->begun);
+    number = (last < NGX_HTTP_BACKGROUND_CAUSES)
+             ? 1 : last - NGX_HTTP_BACKGROUND_CAUSES + 1;
+
+    for ( /* void */ ; number <= last; number++) {
+        ring = &cell->causes[number % NGX_HTTP_BACKGROUND_CAUSES];
+        cause = &causes[n];
+
+        if (ngx_http_background_load(&ring->number) != number) {
+            continue;
+        }
+
+        *cause = ring->cause;
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+
+        if (ngx_http_background_load(&ring->number) == number
+            && cause->len <= NGX_HTTP_BACKGROUND_CAUSE_LEN)
+        {
+            n++;
+        }
+    }
+
+    return n;
 }
 
 
@@ -1086,15 +1491,16 @@ ngx_http_background_record_crashed(ngx_http_background_record_t *record)
 }
 
 
-void
-ngx_http_background_record_survived(ngx_http_background_record_t *record,
-    ngx_uint_t limit)
+/* a cycle has ended without the worker's death */
+
+static void
+ngx_http_background_record_survived(ngx_http_background_record_t *record)
 {
     uint32_t  n;
 
     n = ngx_http_background_load(&record->crashes);
 
-    while (n != 0 && n < limit) {
+    while (n != 0 && n < NGX_HTTP_BACKGROUND_CRASHES) {
         if (ngx_http_background_cas(&record->crashes, &n, 0)) {
             break;
         }
@@ -1134,17 +1540,37 @@ ngx_http_background_budget_release(ngx_int_t slot)
 
 
 void
-ngx_http_background_budget_queued(ngx_uint_t n)
+ngx_http_background_budget_waiting(ngx_uint_t queued, ngx_uint_t ready,
+    ngx_uint_t parked)
 {
-    if (ngx_http_background_member) {
-        ngx_http_background_store(&ngx_http_background_member->queued,
-                                  (uint32_t) n);
+    ngx_http_background_member_t  *member;
+
+    member = ngx_http_background_member;
+
+    if (member) {
+        ngx_http_background_store(&member->queued, (uint32_t) queued);
+        ngx_http_background_store(&member->ready, (uint32_t) ready);
+        ngx_http_background_store(&member->parked, (uint32_t) parked);
     }
 }
 
 
 ngx_uint_t
+ngx_http_background_budget_ready(void)
+{
+    return ngx_http_background_others_wait(0);
+}
+
+
+ngx_uint_t
 ngx_http_background_budget_wanted(void)
+{
+    return ngx_http_background_others_wait(1);
+}
+
+
+static ngx_uint_t
+ngx_http_background_others_wait(ngx_uint_t parked)
 {
     ngx_uint_t                     i, n;
     ngx_http_background_member_t  *member;
@@ -1154,8 +1580,12 @@ ngx_http_background_budget_wanted(void)
     for (i = 0; i < n; i++) {
         member = &ngx_http_background_zone->members[i];
 
-        if (member != ngx_http_background_member
-            && ngx_http_background_load(&member->queued))
+        if (member == ngx_http_background_member) {
+            continue;
+        }
+
+        if (ngx_http_background_load(&member->ready)
+            || (parked && ngx_http_background_load(&member->parked)))
         {
             return 1;
         }
@@ -1216,25 +1646,28 @@ void
 ngx_http_background_cell_read(ngx_http_background_zone_t *zone,
     ngx_http_background_cell_t *cell, ngx_http_background_snapshot_t *snapshot)
 {
-    uint64_t                       version, owner;
+    uint64_t                       version, begun, owner;
     ngx_http_background_member_t  *member;
 
     /* the version moves on only while cycles end: some copy is undisturbed */
 
     do {
         version = ngx_http_background_load(&cell->version);
-        snapshot->stats = cell->stats[version % 2];
+        snapshot->stats = *cell->stats[version % 2];
+        begun = ngx_http_background_load(&cell->begun);
         __atomic_thread_fence(__ATOMIC_ACQUIRE);
     } while (ngx_http_background_load(&cell->version) != version);
 
     snapshot->created = cell->created;
+    snapshot->declined = ngx_http_background_load(&cell->declined);
+    snapshot->skipped = ngx_http_background_load(&cell->skipped);
+    snapshot->waiting = ngx_http_background_load(&cell->waiting);
     snapshot->progress_done = ngx_http_background_load(&cell->progress_done);
     snapshot->progress_total = ngx_http_background_load(&cell->progress_total);
     snapshot->started = ngx_http_background_load(&cell->started);
 
-    if (snapshot->started == snapshot->stats.recorded) {
-        snapshot->started = 0;
-    }
+    snapshot->begun = begun;
+    snapshot->running = begun - snapshot->stats.recorded;
 
     owner = ngx_http_background_load(&cell->owner);
     member = ngx_http_background_owner(zone, owner);
@@ -1248,7 +1681,8 @@ ngx_http_background_cell_read(ngx_http_background_zone_t *zone,
     snapshot->leased = (member != NULL);
 
     if (member == NULL) {
-        snapshot->started = 0;
+        snapshot->running = 0;
+        snapshot->waiting = 0;
     }
 }
 
@@ -1262,5 +1696,5 @@ ngx_http_background_cell_unhealthy(ngx_http_background_cell_t *cell)
 
     version = ngx_http_background_load(&cell->version);
 
-    return ngx_http_background_load(&cell->stats[version % 2].unhealthy);
+    return ngx_http_background_load(&cell->stats[version % 2]->unhealthy);
 }

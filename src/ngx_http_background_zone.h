@@ -105,23 +105,16 @@ typedef struct {
 } ngx_http_background_stats_t;
 
 
-/* why a cycle was started: the trigger's name, and what it says of it */
+/* why a cycle was started: what its trigger says of it */
 
 #define NGX_HTTP_BACKGROUND_CAUSES     6
-#define NGX_HTTP_BACKGROUND_CAUSE_LEN  48
+#define NGX_HTTP_BACKGROUND_CAUSE_LEN  40
 
 typedef struct {
     uint64_t    started_at;
     size_t      len;
     u_char      text[NGX_HTTP_BACKGROUND_CAUSE_LEN];
 } ngx_http_background_cause_t;
-
-
-typedef enum {
-    ngx_http_background_success = 0,
-    ngx_http_background_failure,
-    ngx_http_background_cancel
-} ngx_http_background_outcome_e;
 
 
 /* how a cycle ended, and what follows */
@@ -138,6 +131,8 @@ typedef struct {
                                                   unhealthy, and */
     ngx_uint_t                     passes;     /* healthy; 0: as it was */
     ngx_uint_t                     history;    /* unsigned  history:1; */
+    ngx_uint_t                     crash;      /* unsigned  crash:1; the worker
+                                                  died */
 } ngx_http_background_outcome_t;
 
 
@@ -150,7 +145,8 @@ typedef struct {
     ngx_uint_t                    running;        /* cycles */
     ngx_uint_t                    waiting;        /* jobs that wait for a
                                                      thread */
-    uint64_t                      declined;       /* cycles */
+    uint64_t                      begun;          /* cycles */
+    uint64_t                      declined;
     uint64_t                      skipped;
     uint64_t                      started;        /* the oldest that runs */
     uint64_t                      created;        /* ngx_current_msec */
@@ -187,6 +183,7 @@ typedef struct {
 
     /* set by the zone */
     ngx_uint_t                     cells;
+    ngx_uint_t                     arrived;   /* cells without a lease */
     ngx_http_background_record_t  *record;
 } ngx_http_background_zone_task_t;
 
@@ -246,10 +243,13 @@ void ngx_http_background_lease_release(ngx_http_background_cell_t *cell);
 
 
 /*
- * A cell of the task's second chain, which the worker keeps until it exits;
- * or NULL.
+ * Cells of the task's second chain.  take() returns one that the worker keeps
+ * until it exits, orphan() one whose owner died in the middle of a cycle, to be
+ * released when that is recorded; or NULL.
  */
 ngx_http_background_cell_t *ngx_http_background_cell_take(
+    ngx_http_background_record_t *record);
+ngx_http_background_cell_t *ngx_http_background_cell_orphan(
     ngx_http_background_record_t *record);
 
 

@@ -45,7 +45,12 @@ typedef struct {
     ngx_http_background_state_e       state;
     ngx_uint_t                        healthy;
     ngx_uint_t                        overdue;
-    ngx_uint_t                        running;    /* cells in a cycle now */
+    ngx_uint_t                        running;    /* cycles under way */
+    ngx_uint_t                        waiting;    /* jobs of these that wait
+                                                     for a thread */
+    uint64_t                          begun;      /* cycles */
+    uint64_t                          declined;
+    uint64_t                          skipped;
     uint64_t                          started;    /* the first of these */
     uint64_t                          due;        /* the earliest; 0: none */
     uint64_t                          progress_done;

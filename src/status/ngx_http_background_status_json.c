@@ -111,7 +111,7 @@ ngx_http_background_json_cpu(ngx_http_background_writer_t *w,
                               "\"completed\":%uL",
                               (ngx_uint_t) pcf->cpu_limit.limit,
                               pcf->cpu_limit.source,
-                              pcf->thread_pool ? pcf->threads : 0,
+                              pcf->used ? pcf->threads : 0,
                               pcf->quota / 100, pcf->quota % 100,
                               info->jobs_running, info->jobs_queued,
                               info->jobs_completed);

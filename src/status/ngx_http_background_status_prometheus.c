@@ -173,7 +173,7 @@ static const ngx_str_t  ngx_http_background_number =
     ngx_string("nginx_background_cycle_duration_seconds_count{task=\"");
 static const ngx_str_t  ngx_http_background_inf =
     ngx_string("\",le=\"+Inf\"} ");
-static const ngx_str_t  ngx_http_background_end = ngx_string("\"} ");
+static const ngx_str_t  ngx_http_background_label_end = ngx_string("\"} ");
 
 
 static void
@@ -256,7 +256,7 @@ ngx_http_background_metrics_pool(ngx_http_background_metrics_t *m)
     ngx_http_background_metrics_family(m, "threads", "gauge",
                                        "Jobs that may run at once.");
     ngx_http_background_write(w, "nginx_background_threads %ui\n",
-                              pcf->thread_pool ? pcf->threads : 0);
+                              pcf->used ? pcf->threads : 0);
 
     ngx_http_background_metrics_family(m, "jobs_running", "gauge",
                                        "Jobs that run now.");
@@ -434,13 +434,13 @@ ngx_http_background_metrics_durations(ngx_http_background_metrics_t *m)
         ngx_http_background_write(w, "%uL\n", n);
 
         ngx_http_background_metrics_label(w, &ngx_http_background_sum, view,
-                                          &ngx_http_background_end);
+                                          &ngx_http_background_label_end);
         ngx_http_background_write(w, "%uL.%03uL\n",
                                   stats->buckets_time / 1000,
                                   stats->buckets_time % 1000);
 
         ngx_http_background_metrics_label(w, &ngx_http_background_number, view,
-                                          &ngx_http_background_end);
+                                          &ngx_http_background_label_end);
         ngx_http_background_write(w, "%uL\n", n);
     }
 }

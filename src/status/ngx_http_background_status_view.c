@@ -12,7 +12,11 @@
 
 static void ngx_http_background_view_add(ngx_http_background_view_t *view,
     ngx_http_background_snapshot_t *snapshot);
-static void ngx_http_background_view_add_live(ngx_http_background_view_t *view,
+static void ngx_http_background_view_add_running(
+    ngx_http_background_view_t *view,
+    ngx_http_background_snapshot_t *snapshot);
+static void ngx_http_background_view_add_lease(
+    ngx_http_background_view_t *view,
     ngx_http_background_snapshot_t *snapshot);
 
 
@@ -49,10 +53,23 @@ ngx_http_background_view_read(ngx_http_background_view_t *view,
 
         ngx_http_background_cell_read(zcf->zone, cell, &snapshot);
         ngx_http_background_view_add(view, &snapshot);
+        ngx_http_background_view_add_running(view, &snapshot);
 
         if (n < task->zone.cells) {
-            ngx_http_background_view_add_live(view, &snapshot);
+            ngx_http_background_view_add_lease(view, &snapshot);
         }
+    }
+
+    for (n = 0; /* void */ ; n++) {
+
+        cell = ngx_http_background_cell_arrived(task->zone.record, n);
+        if (cell == NULL) {
+            break;
+        }
+
+        ngx_http_background_cell_read(zcf->zone, cell, &snapshot);
+        ngx_http_background_view_add(view, &snapshot);
+        ngx_http_background_view_add_running(view, &snapshot);
     }
 
     view->last_failed = view->stats.last.finished_at
@@ -89,6 +106,10 @@ ngx_http_background_view_add(ngx_http_background_view_t *view,
     sum = &view->stats;
     stats = &snapshot->stats;
 
+    view->begun += snapshot->begun;
+    view->declined += snapshot->declined;
+    view->skipped += snapshot->skipped;
+
     sum->cycles_completed += stats->cycles_completed;
     sum->cycles_failed += stats->cycles_failed;
     sum->cycles_cancelled += stats->cycles_cancelled;
@@ -119,10 +140,30 @@ ngx_http_background_view_add(ngx_http_background_view_t *view,
 }
 
 
+static void
+ngx_http_background_view_add_running(ngx_http_background_view_t *view,
+    ngx_http_background_snapshot_t *snapshot)
+{
+    if (snapshot->running == 0) {
+        return;
+    }
+
+    view->running += snapshot->running;
+    view->waiting += snapshot->waiting;
+
+    if (view->started == 0 || snapshot->started < view->started) {
+        view->started = snapshot->started;
+    }
+
+    view->progress_done += snapshot->progress_done;
+    view->progress_total += snapshot->progress_total;
+}
+
+
 /* what only counts where a worker is in charge of the cell */
 
 static void
-ngx_http_background_view_add_live(ngx_http_background_view_t *view,
+ngx_http_background_view_add_lease(ngx_http_background_view_t *view,
     ngx_http_background_snapshot_t *snapshot)
 {
     uint64_t                      since, allowed;
@@ -142,7 +183,7 @@ ngx_http_background_view_add_live(ngx_http_background_view_t *view,
     allowed = ngx_max(task->interval + task->jitter, task->retry_max);
     allowed = task->timeout ? allowed + task->timeout : 3 * allowed;
 
-    if (ngx_current_msec > since + allowed) {
+    if (task->interval && ngx_current_msec > since + allowed) {
         view->overdue = 1;
     }
 
@@ -154,20 +195,7 @@ ngx_http_background_view_add_live(ngx_http_background_view_t *view,
     view->pid = snapshot->pid;
     view->worker = snapshot->worker;
 
-    if (snapshot->started) {
-        view->running++;
-
-        if (view->started == 0 || snapshot->started < view->started) {
-            view->started = snapshot->started;
-        }
-
-        view->progress_done += snapshot->progress_done;
-        view->progress_total += snapshot->progress_total;
-
-        return;
-    }
-
-    if (stats->due && (view->due == 0 || stats->due < view->due)) {
+    if (snapshot->running == 0 && task->interval && stats->due && (view->due == 0 || stats->due < view->due)) {
         view->due = stats->due;
     }
 }

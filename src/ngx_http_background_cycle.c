@@ -1,0 +1,497 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+#include "ngx_http_background_cycle.h"
+#include "ngx_http_background_job.h"
+
+#include <ngx_event.h>
+
+
+/* begins with the job, and that with the run, which the kind sees */
+
+struct ngx_http_background_run_ctx_s {
+    ngx_http_background_job_t         job;
+    ngx_http_background_operation_t  *operation;
+    ngx_http_background_cycle_t      *cycle;
+    ngx_uint_t                        active;     /* unsigned  active:1; */
+};
+
+
+static ngx_int_t ngx_http_background_cycle_init(
+    ngx_http_background_cycle_t *cycle, ngx_http_background_start_t *start);
+static ngx_int_t ngx_http_background_cycle_init_run(
+    ngx_http_background_cycle_t *cycle, ngx_http_background_run_ctx_t *ctx,
+    ngx_http_background_operation_t *operation,
+    ngx_http_background_start_t *start);
+static void ngx_http_background_job_handler(ngx_http_background_job_t *job);
+static void ngx_http_background_run_over(ngx_http_background_run_ctx_t *ctx);
+static void ngx_http_background_run_timed_out(
+    ngx_http_background_run_ctx_t *ctx);
+static void ngx_http_background_timeout_handler(ngx_event_t *ev);
+static void ngx_http_background_cycle_stop(
+    ngx_http_background_cycle_t *cycle);
+static void ngx_http_background_cycle_over(
+    ngx_http_background_cycle_t *cycle);
+static void ngx_http_background_cycle_gather(
+    ngx_http_background_cycle_t *cycle);
+static void ngx_http_background_cycle_gather_run(
+    ngx_http_background_cycle_t *cycle, ngx_http_background_run_ctx_t *ctx);
+static void ngx_http_background_cycle_error(
+    ngx_http_background_cycle_t *cycle);
+static void ngx_http_background_cycle_close(ngx_fd_t fd, ngx_log_t *log);
+
+
+ngx_http_background_cycle_t *
+ngx_http_background_cycle_create(ngx_array_t *operations,
+    ngx_http_background_start_t *start, ngx_log_t *log)
+{
+    ngx_pool_t                   *pool;
+    ngx_http_background_cycle_t  *cycle;
+
+    pool = ngx_create_pool(NGX_MIN_POOL_SIZE, log);
+    if (pool == NULL) {
+        goto failed;
+    }
+
+    cycle = ngx_pcalloc(pool, sizeof(ngx_http_background_cycle_t));
+    if (cycle == NULL) {
+        ngx_destroy_pool(pool);
+        goto failed;
+    }
+
+    cycle->pool = pool;
+    cycle->log = log;
+    cycle->ident = -1;
+    cycle->operations = operations;
+    cycle->input.file = start->in_file ? start->file : NGX_INVALID_FILE;
+    cycle->input.file_size = start->file_size;
+    cycle->handler = start->handler;
+    cycle->data = start->data;
+    cycle->finish = start->finish;
+
+    cycle->timeout.handler = ngx_http_background_timeout_handler;
+    cycle->timeout.data = cycle;
+    cycle->timeout.log = log;
+    cycle->timeout.cancelable = 1;
+
+    if (ngx_http_background_cycle_init(cycle, start) != NGX_OK) {
+        ngx_http_background_free(cycle);
+        return NULL;
+    }
+
+    return cycle;
+
+failed:
+
+    ngx_http_background_cycle_drop(start, log);
+
+    return NULL;
+}
+
+
+static ngx_int_t
+ngx_http_background_cycle_init(ngx_http_background_cycle_t *cycle,
+    ngx_http_background_start_t *start)
+{
+    ngx_uint_t                        i, n;
+    ngx_str_t                        *bytes;
+    ngx_http_background_operation_t  *operation;
+
+    bytes = &cycle->input.bytes;
+
+    if (start->input.len) {
+        bytes->data = ngx_pnalloc(cycle->pool, start->input.len);
+        if (bytes->data == NULL) {
+            return NGX_ERROR;
+        }
+
+        bytes->len = start->input.len;
+        ngx_memcpy(bytes->data, start->input.data, bytes->len);
+    }
+
+    operation = cycle->operations->elts;
+    n = cycle->operations->nelts;
+
+    cycle->runs = ngx_pcalloc(cycle->pool,
+                              n * sizeof(ngx_http_background_run_ctx_t));
+    if (cycle->runs == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < n; i++) {
+        if (ngx_http_background_cycle_init_run(cycle, &cycle->runs[i],
+                                               &operation[i], start)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_cycle_init_run(ngx_http_background_cycle_t *cycle,
+    ngx_http_background_run_ctx_t *ctx,
+    ngx_http_background_operation_t *operation,
+    ngx_http_background_start_t *start)
+{
+    ngx_http_background_run_t  *run;
+
+    run = &ctx->job.run;
+
+    run->pool = ngx_create_pool(NGX_MIN_POOL_SIZE, cycle->log);
+    if (run->pool == NULL) {
+        return NGX_ERROR;
+    }
+
+    cycle->nruns++;
+
+    run->conf = operation->conf;
+    run->log = cycle->log;
+
+    ctx->job.kind = operation->kind;
+    ctx->job.handler = ngx_http_background_job_handler;
+    ctx->job.input = &cycle->input;
+    ctx->job.output.max = start->max_output;
+
+    ctx->operation = operation;
+    ctx->cycle = cycle;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_background_cycle_run(ngx_http_background_cycle_t *cycle,
+    ngx_msec_t timeout, ngx_uint_t repeats)
+{
+    ngx_uint_t                      i;
+    ngx_http_background_run_t      *run;
+    ngx_http_background_run_ctx_t  *ctx;
+
+    cycle->started = ngx_current_msec;
+    cycle->started_at = ngx_http_background_wall_clock();
+    cycle->started_usec = ngx_http_background_usec(CLOCK_MONOTONIC);
+
+    if (timeout) {
+        ngx_add_timer(&cycle->timeout, timeout);
+    }
+
+    /* what is over at once must not end the cycle while others start */
+    cycle->pending = cycle->nruns + 1;
+
+    for (i = 0; i < cycle->nruns; i++) {
+        ctx = &cycle->runs[i];
+        run = &ctx->job.run;
+
+        run->task = cycle->task;
+        run->repeats = repeats;
+
+        ctx->job.cell = cycle->cell;
+        ctx->active = 1;
+
+        if (ctx->operation->kind->start) {
+            ctx->operation->kind->start(run);
+
+        } else if (ngx_http_background_pool_post(&ctx->job) != NGX_OK) {
+            ngx_http_background_run_over(ctx);
+        }
+    }
+
+    if (--cycle->pending == 0) {
+        ngx_http_background_cycle_over(cycle);
+    }
+}
+
+
+void
+ngx_http_background_done(ngx_http_background_run_t *run)
+{
+    ngx_http_background_run_over((ngx_http_background_run_ctx_t *) run);
+}
+
+
+static void
+ngx_http_background_job_handler(ngx_http_background_job_t *job)
+{
+    ngx_http_background_run_over((ngx_http_background_run_ctx_t *) job);
+}
+
+
+static void
+ngx_http_background_run_over(ngx_http_background_run_ctx_t *ctx)
+{
+    ngx_http_background_cycle_t  *cycle;
+
+    cycle = ctx->cycle;
+
+    ctx->active = 0;
+
+    if (cycle->timed_out && ctx->job.cancelled) {
+        ngx_http_background_run_timed_out(ctx);
+    }
+
+    if (--cycle->pending == 0) {
+        ngx_http_background_cycle_over(cycle);
+    }
+}
+
+
+/* what was under way has failed, at least one operation */
+
+static void
+ngx_http_background_run_timed_out(ngx_http_background_run_ctx_t *ctx)
+{
+    ngx_http_background_result_t  *result;
+
+    result = &ctx->job.run.result;
+
+    ngx_http_background_fail(result, 0, "timed out");
+
+    if (result->active) {
+        result->failed += result->active - 1;
+    }
+}
+
+
+static void
+ngx_http_background_timeout_handler(ngx_event_t *ev)
+{
+    ngx_http_background_cycle_t *cycle = ev->data;
+
+    cycle->timed_out = 1;
+
+    ngx_http_background_cycle_stop(cycle);
+}
+
+
+void
+ngx_http_background_cycle_cancel(ngx_http_background_cycle_t *cycle)
+{
+    cycle->cancelled = 1;
+
+    ngx_http_background_cycle_stop(cycle);
+}
+
+
+/* the cycle may be over when it returns, or wait for jobs */
+
+static void
+ngx_http_background_cycle_stop(ngx_http_background_cycle_t *cycle)
+{
+    ngx_uint_t                      i;
+    ngx_http_background_run_ctx_t  *ctx;
+
+    cycle->pending++;
+
+    for (i = 0; i < cycle->nruns; i++) {
+        ctx = &cycle->runs[i];
+
+        if (!ctx->active) {
+            continue;
+        }
+
+        if (ctx->operation->kind->start) {
+            ctx->operation->kind->cancel(&ctx->job.run);
+            ctx->job.cancelled = 1;
+
+        } else if (ngx_http_background_pool_cancel(&ctx->job) == NGX_AGAIN) {
+            continue;
+        }
+
+        ngx_http_background_run_over(ctx);
+    }
+
+    if (--cycle->pending == 0) {
+        ngx_http_background_cycle_over(cycle);
+    }
+}
+
+
+static void
+ngx_http_background_cycle_over(ngx_http_background_cycle_t *cycle)
+{
+    if (cycle->timeout.timer_set) {
+        ngx_del_timer(&cycle->timeout);
+    }
+
+    ngx_http_background_cycle_gather(cycle);
+
+    cycle->ended(cycle);
+}
+
+
+static void
+ngx_http_background_cycle_gather(ngx_http_background_cycle_t *cycle)
+{
+    ngx_uint_t                   i;
+    ngx_http_background_end_t   *end;
+    ngx_http_background_last_t  *last;
+
+    end = &cycle->end;
+    last = &cycle->last;
+
+    last->started_at = cycle->started_at;
+    last->wall_time = ngx_current_msec - cycle->started;
+    last->finished_at = ngx_http_background_wall_clock();
+
+    end->outcome = ngx_http_background_success;
+
+    for (i = 0; i < cycle->nruns; i++) {
+        ngx_http_background_cycle_gather_run(cycle, &cycle->runs[i]);
+    }
+
+    if (cycle->cancelled) {
+        end->outcome = ngx_http_background_cancel;
+
+    } else if (last->failed) {
+        end->outcome = ngx_http_background_failure;
+        ngx_http_background_cycle_error(cycle);
+    }
+
+    last->success = (end->outcome == ngx_http_background_success);
+
+    end->timed_out = cycle->timed_out;
+    end->wall_time = last->wall_time;
+    end->cpu_usec = last->cpu_usec;
+}
+
+
+static void
+ngx_http_background_cycle_gather_run(ngx_http_background_cycle_t *cycle,
+    ngx_http_background_run_ctx_t *ctx)
+{
+    ngx_msec_t                     waited;
+    ngx_http_background_job_t     *job;
+    ngx_http_background_end_t     *end;
+    ngx_http_background_last_t    *last;
+    ngx_http_background_result_t  *result;
+
+    end = &cycle->end;
+    last = &cycle->last;
+    job = &ctx->job;
+    result = &job->run.result;
+
+    last->completed += result->completed;
+    last->failed += result->failed;
+    last->bytes += result->bytes;
+    last->io_time += result->io_time;
+    last->cpu_usec += job->cpu_usec;
+
+    if (job->cancelled && !cycle->timed_out) {
+        cycle->cancelled = 1;
+    }
+
+    if (result->message_len) {
+        last->message_len = result->message_len;
+        ngx_memcpy(last->message, result->message, result->message_len);
+    }
+
+    if (job->ran) {
+        waited = (job->ran - ngx_min(cycle->started_usec, job->ran)) / 1000;
+        end->waited = (end->waited == 0) ? waited
+                                         : ngx_min(end->waited, waited);
+    }
+
+    if (end->output == NULL
+        || (end->output->size == 0 && job->output.size))
+    {
+        end->output = &job->output;
+    }
+}
+
+
+/* the text of the first operation that has failed */
+
+static void
+ngx_http_background_cycle_error(ngx_http_background_cycle_t *cycle)
+{
+    u_char                         *p;
+    ngx_str_t                      *error;
+    ngx_uint_t                      i;
+    ngx_http_background_result_t   *result;
+    ngx_http_background_run_ctx_t  *ctx;
+
+    error = &cycle->end.error;
+
+    for (i = 0; i < cycle->nruns; i++) {
+        ctx = &cycle->runs[i];
+        result = &ctx->job.run.result;
+
+        if (result->failed == 0) {
+            continue;
+        }
+
+        p = ngx_pnalloc(cycle->pool, NGX_HTTP_BACKGROUND_ERROR_LEN);
+
+        if (p == NULL) {
+            ngx_str_set(error, "no memory for the error's text");
+            return;
+        }
+
+        error->data = p;
+        error->len = ngx_slprintf(p, p + NGX_HTTP_BACKGROUND_ERROR_LEN,
+                                  "%V: %*s", &ctx->operation->title,
+                                  result->error_len, result->error)
+                     - p;
+        return;
+    }
+}
+
+
+const ngx_http_background_end_t *
+ngx_http_background_end(ngx_http_background_cycle_t *cycle)
+{
+    return &cycle->end;
+}
+
+
+void
+ngx_http_background_free(ngx_http_background_cycle_t *cycle)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < cycle->nruns; i++) {
+        ngx_destroy_pool(cycle->runs[i].job.run.pool);
+    }
+
+    ngx_http_background_cycle_close(cycle->input.file, cycle->log);
+
+    ngx_destroy_pool(cycle->pool);
+}
+
+
+void
+ngx_http_background_cycle_drop(ngx_http_background_start_t *start,
+    ngx_log_t *log)
+{
+    if (start->in_file) {
+        ngx_http_background_cycle_close(start->file, log);
+    }
+}
+
+
+static void
+ngx_http_background_cycle_close(ngx_fd_t fd, ngx_log_t *log)
+{
+    if (fd != NGX_INVALID_FILE && ngx_close_file(fd) == NGX_FILE_ERROR) {
+        ngx_log_error(NGX_LOG_ALERT, log, ngx_errno,
+                      ngx_close_file_n " of a cycle's input failed");
+    }
+}
+
+
+uint64_t
+ngx_http_background_wall_clock(void)
+{
+    ngx_time_t  *tp;
+
+    tp = ngx_timeofday();
+
+    return (uint64_t) tp->sec * 1000 + tp->msec;
+}

@@ -1,0 +1,94 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+/*
+ * A cycle: one execution of a task's operations.  It knows neither what has
+ * started it nor when the next one is due: it tells its end to the handler of
+ * its "ended".
+ *
+ * All functions are for the worker's main thread.
+ */
+
+
+#ifndef _NGX_HTTP_BACKGROUND_CYCLE_H_INCLUDED_
+#define _NGX_HTTP_BACKGROUND_CYCLE_H_INCLUDED_
+
+
+#include <ngx_http_background.h>
+#include <ngx_http_background_pool.h>
+#include <ngx_http_background_zone.h>
+
+
+typedef struct {
+    const ngx_http_background_kind_t  *kind;
+    void                              *conf;
+    ngx_str_t                          title;     /* for texts */
+} ngx_http_background_operation_t;
+
+
+typedef struct ngx_http_background_run_ctx_s  ngx_http_background_run_ctx_t;
+
+
+struct ngx_http_background_cycle_s {
+    /* event ident must be after 3 pointers as in ngx_connection_t */
+    void                             *owner;      /* who has created it */
+    ngx_http_background_cell_t       *cell;
+    ngx_log_t                        *log;
+    ngx_int_t                         ident;
+
+    ngx_queue_t                       queue;      /* the owner's */
+    ngx_pool_t                       *pool;
+    ngx_str_t                        *task;       /* name */
+    ngx_array_t                      *operations;
+    ngx_event_t                       timeout;
+
+    ngx_http_background_input_t       input;
+    ngx_http_background_run_ctx_t    *runs;
+    ngx_uint_t                        nruns;
+    ngx_uint_t                        pending;    /* runs that are not over */
+
+    uint64_t                          started;    /* ngx_current_msec */
+    uint64_t                          started_at; /* wall clock, ms */
+    uint64_t                          started_usec;
+
+    /* when it is over */
+    ngx_http_background_end_t         end;
+    ngx_http_background_last_t        last;
+
+    void                            (*ended)(
+                                          ngx_http_background_cycle_t *cycle);
+    void                            (*handler)(
+                                          ngx_http_background_cycle_t *cycle,
+                                          void *data);
+    void                             *data;
+
+    unsigned                          finish:1;
+    unsigned                          cancelled:1;
+    unsigned                          timed_out:1;
+};
+
+
+/*
+ * create  a cycle with what "start" says; NULL: no memory, and it is dropped
+ * drop    closes a file of "start" that no cycle will be created with
+ * run     starts its operations; "ended" may be called before it returns
+ * cancel  stops what is under way; "ended" is called at once or later
+ */
+ngx_http_background_cycle_t *ngx_http_background_cycle_create(
+    ngx_array_t *operations, ngx_http_background_start_t *start,
+    ngx_log_t *log);
+void ngx_http_background_cycle_drop(ngx_http_background_start_t *start,
+    ngx_log_t *log);
+void ngx_http_background_cycle_run(ngx_http_background_cycle_t *cycle,
+    ngx_msec_t timeout, ngx_uint_t repeats);
+void ngx_http_background_cycle_cancel(ngx_http_background_cycle_t *cycle);
+
+
+/* the wall clock, in milliseconds since the epoch */
+uint64_t ngx_http_background_wall_clock(void);
+
+
+#endif /* _NGX_HTTP_BACKGROUND_CYCLE_H_INCLUDED_ */

@@ -1,0 +1,299 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+/* What a kind says of its run: result, input and output. */
+
+
+#include "ngx_http_background_job.h"
+
+#include <sys/mman.h>
+
+
+/* output is kept in pieces of this size, in bytes, or larger ones */
+#define NGX_HTTP_BACKGROUND_OUTPUT_CHUNK  4096
+#define NGX_HTTP_BACKGROUND_OUTPUT_LARGE  65536
+
+
+static ngx_buf_t *ngx_http_background_output_buf(
+    ngx_http_background_run_t *run, ngx_http_background_output_t *output,
+    size_t len);
+static ngx_int_t ngx_http_background_copy(ngx_pool_t *pool, ngx_str_t *dst,
+    const ngx_str_t *src);
+
+
+void ngx_cdecl
+ngx_http_background_fail(ngx_http_background_result_t *result, ngx_err_t err,
+    const char *fmt, ...)
+{
+    u_char   *p, *last;
+    va_list   args;
+
+    if (result->failed++) {
+        return;
+    }
+
+    last = result->error + NGX_HTTP_BACKGROUND_ERROR_LEN;
+
+    va_start(args, fmt);
+    p = ngx_vslprintf(result->error, last, fmt, args);
+    va_end(args);
+
+    if (err) {
+        p = ngx_log_errno(p, last, err);
+    }
+
+    result->error_len = p - result->error;
+}
+
+
+void ngx_cdecl
+ngx_http_background_message(ngx_http_background_result_t *result,
+    const char *fmt, ...)
+{
+    u_char   *p;
+    va_list   args;
+
+    va_start(args, fmt);
+    p = ngx_vslprintf(result->message,
+                      result->message + NGX_HTTP_BACKGROUND_MESSAGE_LEN,
+                      fmt, args);
+    va_end(args);
+
+    result->message_len = p - result->message;
+}
+
+
+ngx_uint_t
+ngx_http_background_few_connections(u_char *text)
+{
+    ngx_uint_t  total, nfree;
+
+    total = ngx_cycle->connection_n;
+    nfree = ngx_cycle->free_connection_n;
+
+    if (nfree > total / 16) {
+        return 0;
+    }
+
+    (void) ngx_snprintf(text, NGX_HTTP_BACKGROUND_ERROR_LEN,
+                        "too few free connections, %ui of %ui "
+                        "\"worker_connections\" are in use%Z",
+                        total - nfree, total);
+
+    return 1;
+}
+
+
+ngx_int_t
+ngx_http_background_input(ngx_http_background_run_t *run, ngx_str_t *bytes)
+{
+    ngx_http_background_job_t *job = (ngx_http_background_job_t *) run;
+
+    void                               *p;
+    const ngx_http_background_input_t  *input;
+
+    input = job->input;
+
+    if (input->file == NGX_INVALID_FILE || input->file_size == 0) {
+        *bytes = input->bytes;
+        return NGX_OK;
+    }
+
+    if (job->map.data == NULL) {
+        p = mmap(NULL, input->file_size, PROT_READ, MAP_PRIVATE, input->file,
+                 0);
+
+        if (p == MAP_FAILED) {
+            ngx_http_background_fail(&run->result, ngx_errno,
+                                     "mmap() of the input failed");
+            return NGX_ERROR;
+        }
+
+        job->map.data = p;
+        job->map.len = input->file_size;
+    }
+
+    *bytes = job->map;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_background_input_unmap(ngx_http_background_job_t *job)
+{
+    if (job->map.data == NULL) {
+        return;
+    }
+
+    if (munmap(job->map.data, job->map.len) == -1) {
+        ngx_log_error(NGX_LOG_ALERT, job->run.log, ngx_errno,
+                      "munmap() of the input failed");
+    }
+
+    job->map.data = NULL;
+}
+
+
+ngx_int_t
+ngx_http_background_output(ngx_http_background_run_t *run, const void *data,
+    size_t len)
+{
+    ngx_http_background_job_t *job = (ngx_http_background_job_t *) run;
+
+    size_t                         n;
+    ngx_buf_t                     *b;
+    const u_char                  *p;
+    ngx_http_background_output_t  *output;
+
+    output = &job->output;
+
+    if (output->max == 0) {
+        return NGX_OK;
+    }
+
+    if (len > output->max - output->size) {
+        return NGX_DECLINED;
+    }
+
+    for (p = data; len; p += n, len -= n) {
+        b = ngx_http_background_output_buf(run, output, len);
+        if (b == NULL) {
+            return NGX_ERROR;
+        }
+
+        n = ngx_min(len, (size_t) (b->end - b->last));
+        b->last = ngx_cpymem(b->last, p, n);
+        output->size += n;
+    }
+
+    return NGX_OK;
+}
+
+
+/* one with room for a byte at least */
+
+static ngx_buf_t *
+ngx_http_background_output_buf(ngx_http_background_run_t *run,
+    ngx_http_background_output_t *output, size_t len)
+{
+    size_t        size;
+    ngx_buf_t    *b;
+    ngx_chain_t  *cl;
+
+    if (output->last) {
+        b = output->last->buf;
+
+        if (b->last < b->end) {
+            return b;
+        }
+    }
+
+    size = output->last ? NGX_HTTP_BACKGROUND_OUTPUT_LARGE
+                        : NGX_HTTP_BACKGROUND_OUTPUT_CHUNK;
+
+    b = ngx_create_temp_buf(run->pool, ngx_max(size, len));
+    if (b == NULL) {
+        return NULL;
+    }
+
+    cl = ngx_alloc_chain_link(run->pool);
+    if (cl == NULL) {
+        return NULL;
+    }
+
+    cl->buf = b;
+    cl->next = NULL;
+
+    if (output->last) {
+        output->last->next = cl;
+
+    } else {
+        output->out = cl;
+    }
+
+    output->last = cl;
+
+    return b;
+}
+
+
+ngx_int_t
+ngx_http_background_output_type(ngx_http_background_run_t *run,
+    const ngx_str_t *type)
+{
+    ngx_http_background_job_t *job = (ngx_http_background_job_t *) run;
+
+    return ngx_http_background_copy(run->pool, &job->output.type, type);
+}
+
+
+void
+ngx_http_background_output_status(ngx_http_background_run_t *run,
+    ngx_uint_t code)
+{
+    ngx_http_background_job_t *job = (ngx_http_background_job_t *) run;
+
+    job->output.status = code;
+}
+
+
+ngx_int_t
+ngx_http_background_output_header(ngx_http_background_run_t *run,
+    const ngx_str_t *name, const ngx_str_t *value)
+{
+    ngx_http_background_job_t *job = (ngx_http_background_job_t *) run;
+
+    ngx_keyval_t                  *header;
+    ngx_http_background_output_t  *output;
+
+    output = &job->output;
+
+    if (output->headers == NULL) {
+        output->headers = ngx_array_create(run->pool, 4, sizeof(ngx_keyval_t));
+        if (output->headers == NULL) {
+            return NGX_ERROR;
+        }
+    }
+
+    header = ngx_array_push(output->headers);
+    if (header == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_str_null(&header->key);
+    ngx_str_null(&header->value);
+
+    if (ngx_http_background_copy(run->pool, &header->key, name) != NGX_OK
+        || ngx_http_background_copy(run->pool, &header->value, value)
+           != NGX_OK)
+    {
+        output->headers->nelts--;
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_copy(ngx_pool_t *pool, ngx_str_t *dst,
+    const ngx_str_t *src)
+{
+    u_char  *p;
+
+    p = ngx_pnalloc(pool, src->len ? src->len : 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(p, src->data, src->len);
+
+    dst->len = src->len;
+    dst->data = p;
+
+    return NGX_OK;
+}
