@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_background_job.h"
+#include "ngx_http_background_slot.h"
 
 
 /*
@@ -145,9 +146,9 @@ ngx_http_background_cancelled(ngx_http_background_run_t *run)
     if (yields
         && (job != job->lead
             || now - job->slot->taken >= NGX_HTTP_BACKGROUND_TURN)
-        && ngx_http_background_pool_contended())
+        && ngx_http_background_slots_contended())
     {
-        ngx_http_background_pool_park(job, 0);
+        ngx_http_background_slot_park(job, 0);
     }
 
     if (ngx_http_background_job_stops(job)) {
@@ -248,8 +249,8 @@ ngx_http_background_sleep(ngx_http_background_job_t *job, uint64_t due,
             break;
         }
 
-        if (yields && ngx_http_background_pool_contended()) {
-            ngx_http_background_pool_park(job, due);
+        if (yields && ngx_http_background_slots_contended()) {
+            ngx_http_background_slot_park(job, due);
             continue;
         }
 

@@ -14,10 +14,6 @@
 #include <ngx_http_background_pool.h>
 
 
-/* a slot is kept so long while others wait; in microseconds */
-#define NGX_HTTP_BACKGROUND_TURN  100000
-
-
 /*
  * On the job's thread.
  *

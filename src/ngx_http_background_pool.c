@@ -4,38 +4,16 @@
  */
 
 
+#include "ngx_http_background_pool.h"
 #include "ngx_http_background_job.h"
+#include "ngx_http_background_slot.h"
 #include "ngx_http_background_thread.h"
 
 #include <sys/eventfd.h>
-#include <sys/resource.h>
-#include <sys/syscall.h>
 
-
-/* linux/ioprio.h is not in every distribution's headers */
-#define NGX_HTTP_BACKGROUND_IOPRIO_WHO_PROCESS  1
-#define NGX_HTTP_BACKGROUND_IOPRIO_IDLE         (3 << 13)
-
-/* how often who waits for a slot tries for one, in milliseconds */
-#define NGX_HTTP_BACKGROUND_BUDGET_POLL  20
-
-/*
- * A worker that gives a slot to others would be the first to see that it is
- * free: it takes none for this time, in microseconds.
- */
-#define NGX_HTTP_BACKGROUND_AWAY         40000
 
 /* threads beyond the slots, for jobs that have given theirs away */
-#define NGX_HTTP_BACKGROUND_SPARE        4
-
-/*
- * The most that all threads together take of a cgroup's quota, in percent,
- * where they would leave the event loops less than one CPU of it.
- */
-#define NGX_HTTP_BACKGROUND_QUOTA        70
-
-/* threads for blocking steps: one that hangs does not stop the others */
-#define NGX_HTTP_BACKGROUND_BLOCKING     2
+#define NGX_HTTP_BACKGROUND_SPARE  4
 
 
 /* a thread as the event loop sees it */
@@ -55,46 +33,27 @@ typedef struct {
 typedef struct {
     /* event ident must be after 3 pointers as in ngx_connection_t */
     ngx_http_background_pool_conf_t  *conf;
-    ngx_core_conf_t                  *ccf;
+    ngx_http_background_seat_t       *seats;
     ngx_log_t                        *log;
     ngx_int_t                         ident;
 
-    pthread_mutex_t                   mutex;
-    pthread_cond_t                    cond;       /* slots have changed */
+    ngx_http_background_thread_t     *threads;
+    ngx_uint_t                        nthreads;
+    ngx_connection_t                 *notify;
+    ngx_event_t                       timer;
 
-    /* under the mutex; the numbers are also read without it */
+    /* under the mutex of the slots */
     ngx_queue_t                       waiting;    /* jobs */
-    ngx_queue_t                       parked;     /* of leads */
     ngx_queue_t                       done;
+    ngx_queue_t                       idle;       /* threads */
     ngx_uint_t                        nwaiting;
-    ngx_uint_t                        nparked;
-    ngx_uint_t                        nidle;      /* threads */
+    ngx_uint_t                        nidle;
     ngx_uint_t                        called;     /* threads that were posted
                                                      to and have not looked for
                                                      a job yet */
-    uint64_t                          turn;       /* no slot is taken before
-                                                     then; usec, monotonic */
-
-    ngx_http_background_seat_t       *seats;
-    ngx_http_background_thread_t     *threads;
-    ngx_uint_t                        nthreads;
-    ngx_queue_t                       idle;
-    ngx_connection_t                 *notify;
-    ngx_event_t                       timer;
 } ngx_http_background_pool_t;
 
 
-#define ngx_http_background_pool_add(p, n)                                   \
-    ((void) __atomic_add_fetch(p, n, __ATOMIC_RELAXED))
-
-
-static ngx_uint_t ngx_http_background_affinity(ngx_conf_t *cf,
-    ngx_http_background_pool_conf_t *pcf);
-static ngx_thread_pool_t *ngx_http_background_pool_make(ngx_conf_t *cf,
-    ngx_str_t *name, ngx_uint_t n);
-
-static ngx_int_t ngx_http_background_pool_init_lock(
-    ngx_http_background_pool_t *pool);
 static void ngx_http_background_pool_make_threads(
     ngx_http_background_pool_t *pool, ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_background_pool_open_notify(
@@ -108,158 +67,17 @@ static ngx_int_t ngx_http_background_pool_call(
 static void ngx_http_background_pool_timer_handler(ngx_event_t *ev);
 static void ngx_http_background_pool_event_handler(ngx_event_t *ev);
 static void ngx_http_background_pool_complete(void);
+static ngx_uint_t ngx_http_background_pool_queued(
+    ngx_http_background_pool_t *pool);
 static void ngx_http_background_pool_publish(ngx_http_background_pool_t *pool);
 
 static void ngx_http_background_pool_thread_handler(void *data,
     ngx_log_t *log);
 static ngx_http_background_job_t *ngx_http_background_pool_next(
     ngx_http_background_seat_t *seat);
-static void ngx_http_background_pool_thread_init(ngx_log_t *log);
-static ngx_uint_t ngx_http_background_pool_may_take(
-    ngx_http_background_job_t *job, uint64_t now, uint64_t parked);
-static ngx_int_t ngx_http_background_pool_take_slot(
-    ngx_http_background_slot_t *slot, uint64_t now);
 
 
 static ngx_http_background_pool_t  ngx_http_background_pool;
-
-
-extern ngx_module_t  ngx_thread_pool_module;
-
-
-ngx_int_t
-ngx_http_background_pool_init(ngx_conf_t *cf,
-    ngx_http_background_pool_conf_t *pcf)
-{
-    double                            share;
-    ngx_uint_t                        n;
-    ngx_http_background_cpu_limit_t  *limit;
-
-    n = ngx_http_background_affinity(cf, pcf);
-    if (n == 0) {
-        return NGX_ERROR;
-    }
-
-    limit = &pcf->cpu_limit;
-
-    ngx_http_background_cpu_limit("", n, limit);
-
-    if (pcf->threads == 0) {
-        pcf->threads = ngx_min(ngx_max(limit->limit, 2) - 1,
-                               NGX_HTTP_BACKGROUND_MAX_THREADS);
-    }
-
-    if (pcf->per_worker == 0) {
-        pcf->per_worker = pcf->threads;
-    }
-
-    if (pcf->quota == 0) {
-        pcf->quota = 100;
-
-        if (limit->quota > 0 && limit->quota - (double) pcf->threads < 1) {
-            share = ngx_min(limit->quota / (double) pcf->threads, 1);
-            pcf->quota = ngx_max((ngx_uint_t)
-                                 (NGX_HTTP_BACKGROUND_QUOTA * share), 1);
-        }
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_uint_t
-ngx_http_background_affinity(ngx_conf_t *cf,
-    ngx_http_background_pool_conf_t *pcf)
-{
-    ngx_int_t  n;
-
-    /* the kernel's mask may be longer than cpu_set_t */
-
-    for (n = CPU_SETSIZE; n <= 64 * CPU_SETSIZE; n *= 2) {
-        pcf->affinity_size = CPU_ALLOC_SIZE(n);
-
-        pcf->affinity = ngx_pcalloc(cf->pool, pcf->affinity_size);
-        if (pcf->affinity == NULL) {
-            return 0;
-        }
-
-        if (sched_getaffinity(0, pcf->affinity_size, pcf->affinity) == 0) {
-            return CPU_COUNT_S(pcf->affinity_size, pcf->affinity);
-        }
-
-        if (ngx_errno != NGX_EINVAL) {
-            break;
-        }
-    }
-
-    ngx_log_error(NGX_LOG_EMERG, cf->log, ngx_errno,
-                  "sched_getaffinity() failed");
-
-    return 0;
-}
-
-
-ngx_int_t
-ngx_http_background_pool_add_blocking(ngx_conf_t *cf,
-    ngx_http_background_pool_conf_t *pcf)
-{
-    static ngx_str_t  name = ngx_string("ngx_http_background_blocking");
-
-    if (pcf->blocking_pool == NULL) {
-        pcf->blocking_pool = ngx_http_background_pool_make(cf, &name,
-                                             NGX_HTTP_BACKGROUND_BLOCKING);
-    }
-
-    return pcf->blocking_pool ? NGX_OK : NGX_ERROR;
-}
-
-
-/*
- * nginx has no function to make a pool of a given size: the "thread_pool"
- * directive's own handler is called, as if it stood in the configuration.
- */
-
-static ngx_thread_pool_t *
-ngx_http_background_pool_make(ngx_conf_t *cf, ngx_str_t *name, ngx_uint_t n)
-{
-    char           *rv;
-    u_char         *threads;
-    ngx_str_t      *value;
-    ngx_array_t    *args, *saved;
-    ngx_command_t  *cmd;
-
-    threads = ngx_pnalloc(cf->pool, sizeof("threads=") + NGX_INT_T_LEN);
-    if (threads == NULL) {
-        return NULL;
-    }
-
-    args = ngx_array_create(cf->pool, 3, sizeof(ngx_str_t));
-    if (args == NULL) {
-        return NULL;
-    }
-
-    cmd = ngx_thread_pool_module.commands;
-
-    value = ngx_array_push_n(args, 3);
-
-    value[0] = cmd->name;
-    value[1] = *name;
-    value[2].data = threads;
-    value[2].len = ngx_sprintf(threads, "threads=%ui", n) - threads;
-
-    saved = cf->args;
-    cf->args = args;
-
-    rv = cmd->set(cf, cmd, NULL);
-
-    cf->args = saved;
-
-    if (rv != NGX_CONF_OK) {
-        return NULL;
-    }
-
-    return ngx_thread_pool_add(cf, name);
-}
 
 
 void
@@ -273,13 +91,10 @@ ngx_http_background_pool_start(ngx_cycle_t *cycle,
     ngx_memzero(pool, sizeof(ngx_http_background_pool_t));
 
     pool->conf = pcf;
-    pool->ccf = (ngx_core_conf_t *) ngx_get_conf(cycle->conf_ctx,
-                                                 ngx_core_module);
     pool->log = cycle->log;
     pool->ident = -1;
 
     ngx_queue_init(&pool->waiting);
-    ngx_queue_init(&pool->parked);
     ngx_queue_init(&pool->done);
     ngx_queue_init(&pool->idle);
 
@@ -288,7 +103,10 @@ ngx_http_background_pool_start(ngx_cycle_t *cycle,
     pool->timer.log = cycle->log;
     pool->timer.cancelable = 1;
 
-    if (ngx_http_background_pool_init_lock(pool) != NGX_OK
+    if (ngx_http_background_slots_init(pcf->threads,
+                                       ngx_http_background_pool_notify,
+                                       cycle->log)
+        != NGX_OK
         || ngx_http_background_pool_open_notify(pool) != NGX_OK)
     {
         ngx_log_error(NGX_LOG_ALERT, cycle->log, 0,
@@ -303,37 +121,6 @@ ngx_http_background_pool_start(ngx_cycle_t *cycle,
                   "thread pool started with %ui threads",
                   (ngx_uint_t) pcf->cpu_limit.limit, pcf->cpu_limit.source,
                   ngx_min(pool->nthreads, pcf->per_worker));
-}
-
-
-static ngx_int_t
-ngx_http_background_pool_init_lock(ngx_http_background_pool_t *pool)
-{
-    int                 err;
-    pthread_condattr_t  attr;
-
-    err = pthread_mutex_init(&pool->mutex, NULL);
-    if (err) {
-        ngx_log_error(NGX_LOG_ALERT, pool->log, err,
-                      "pthread_mutex_init() failed");
-        return NGX_ERROR;
-    }
-
-    err = pthread_condattr_init(&attr);
-
-    if (err == 0) {
-        (void) pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
-        err = pthread_cond_init(&pool->cond, &attr);
-        (void) pthread_condattr_destroy(&attr);
-    }
-
-    if (err) {
-        ngx_log_error(NGX_LOG_ALERT, pool->log, err,
-                      "pthread_cond_init() failed");
-        return NGX_ERROR;
-    }
-
-    return NGX_OK;
 }
 
 
@@ -496,12 +283,10 @@ ngx_http_background_pool_post(ngx_http_background_job_t *job)
         return NGX_ERROR;
     }
 
-    ngx_http_background_pool_lock();
+    ngx_http_background_slots_lock();
 
-    /* not those that a thread is about to take */
-
-    if (pool->nwaiting - pool->called >= pool->conf->max_queue) {
-        ngx_http_background_pool_unlock();
+    if (ngx_http_background_pool_queued(pool) >= pool->conf->max_queue) {
+        ngx_http_background_slots_unlock();
 
         ngx_http_background_fail(&job->run.result, 0,
                                  "queue overflow: %ui jobs waiting",
@@ -513,10 +298,10 @@ ngx_http_background_pool_post(ngx_http_background_job_t *job)
     job->state = ngx_http_background_job_waiting;
 
     ngx_queue_insert_tail(&pool->waiting, &job->queue);
-    ngx_http_background_pool_add(&pool->nwaiting, 1);
+    pool->nwaiting++;
     ngx_http_background_pool_publish(pool);
 
-    ngx_http_background_pool_unlock();
+    ngx_http_background_slots_unlock();
 
     ngx_http_background_cell_waiting(job->cell, 1);
 
@@ -538,21 +323,21 @@ ngx_http_background_pool_cancel(ngx_http_background_job_t *job)
 
     rc = NGX_AGAIN;
 
-    ngx_http_background_pool_lock();
+    ngx_http_background_slots_lock();
 
     if (job->state == ngx_http_background_job_waiting) {
         job->state = ngx_http_background_job_none;
         job->cancelled = 1;
 
         ngx_queue_remove(&job->queue);
-        ngx_http_background_pool_add(&pool->nwaiting, -1);
+        pool->nwaiting--;
         ngx_http_background_pool_publish(pool);
 
         rc = NGX_OK;
     }
 
-    ngx_http_background_pool_wake();
-    ngx_http_background_pool_unlock();
+    ngx_http_background_slots_wake();
+    ngx_http_background_slots_unlock();
 
     if (rc == NGX_OK) {
         ngx_http_background_cell_waiting(job->cell, -1);
@@ -612,13 +397,13 @@ ngx_http_background_pool_dispatch(void)
     pool = &ngx_http_background_pool;
 
     do {
-        ngx_http_background_pool_lock();
+        ngx_http_background_slots_lock();
         rc = ngx_http_background_pool_call(pool);
-        ngx_http_background_pool_unlock();
+        ngx_http_background_slots_unlock();
     } while (rc == NGX_OK);
 
     if (rc == NGX_AGAIN && !pool->timer.timer_set) {
-        ngx_add_timer(&pool->timer, NGX_HTTP_BACKGROUND_BUDGET_POLL);
+        ngx_add_timer(&pool->timer, NGX_HTTP_BACKGROUND_SLOT_POLL);
     }
 }
 
@@ -628,7 +413,6 @@ ngx_http_background_pool_dispatch(void)
 static ngx_int_t
 ngx_http_background_pool_call(ngx_http_background_pool_t *pool)
 {
-    uint64_t                     now;
     ngx_queue_t                 *q;
     ngx_http_background_seat_t  *seat;
 
@@ -639,11 +423,7 @@ ngx_http_background_pool_call(ngx_http_background_pool_t *pool)
     q = ngx_queue_last(&pool->idle);
     seat = ngx_queue_data(q, ngx_http_background_seat_t, queue);
 
-    now = ngx_http_background_usec(CLOCK_MONOTONIC);
-
-    if (now < pool->turn
-        || ngx_http_background_pool_take_slot(&seat->slot, now) != NGX_OK)
-    {
+    if (ngx_http_background_slot_take(&seat->slot) != NGX_OK) {
         return NGX_AGAIN;
     }
 
@@ -651,12 +431,12 @@ ngx_http_background_pool_call(ngx_http_background_pool_t *pool)
 
     if (ngx_thread_task_post(seat->pool, &seat->task) != NGX_OK) {
         __atomic_store_n(&seat->busy, 0, __ATOMIC_RELAXED);
-        ngx_http_background_pool_release(&seat->slot);
+        ngx_http_background_slot_release(&seat->slot);
         return NGX_AGAIN;
     }
 
     ngx_queue_remove(q);
-    ngx_http_background_pool_add(&pool->nidle, -1);
+    pool->nidle--;
     pool->called++;
     ngx_http_background_pool_publish(pool);
 
@@ -682,13 +462,13 @@ ngx_http_background_pool_event_handler(ngx_event_t *ev)
 
     pool = &ngx_http_background_pool;
 
-    ngx_http_background_pool_lock();
+    ngx_http_background_slots_lock();
 
     ngx_queue_insert_tail(&pool->idle, &seat->queue);
-    ngx_http_background_pool_add(&pool->nidle, 1);
+    pool->nidle++;
     ngx_http_background_pool_publish(pool);
 
-    ngx_http_background_pool_unlock();
+    ngx_http_background_slots_unlock();
 
     ngx_http_background_pool_complete();
     ngx_http_background_pool_dispatch();
@@ -710,14 +490,14 @@ ngx_http_background_pool_complete(void)
 
     ngx_queue_init(&done);
 
-    ngx_http_background_pool_lock();
+    ngx_http_background_slots_lock();
 
     if (!ngx_queue_empty(&pool->done)) {
         ngx_queue_add(&done, &pool->done);
         ngx_queue_init(&pool->done);
     }
 
-    ngx_http_background_pool_unlock();
+    ngx_http_background_slots_unlock();
 
     n = 0;
     usec = 0;
@@ -748,17 +528,23 @@ ngx_http_background_pool_complete(void)
 }
 
 
-/* tells the other workers; locked */
+/* jobs that no thread is about to take; locked */
+
+static ngx_uint_t
+ngx_http_background_pool_queued(ngx_http_background_pool_t *pool)
+{
+    return pool->nwaiting - ngx_min(pool->nwaiting, pool->called);
+}
+
 
 static void
 ngx_http_background_pool_publish(ngx_http_background_pool_t *pool)
 {
     ngx_uint_t  n;
 
-    n = pool->nwaiting - ngx_min(pool->nwaiting, pool->called);
+    n = ngx_http_background_pool_queued(pool);
 
-    ngx_http_background_budget_waiting(n, ngx_min(n, pool->nidle),
-                                       pool->nparked);
+    ngx_http_background_slots_waiting(n, ngx_min(n, pool->nidle));
 }
 
 
@@ -776,29 +562,29 @@ ngx_http_background_pool_thread_handler(void *data, ngx_log_t *log)
 
     if (!seat->initialized) {
         seat->initialized = 1;
-        ngx_http_background_pool_thread_init(log);
+        ngx_http_background_pool_thread_init(pool->conf, log);
     }
 
     cpu = ngx_http_background_usec(CLOCK_THREAD_CPUTIME_ID);
 
-    ngx_http_background_pool_lock();
+    ngx_http_background_slots_lock();
 
     pool->called--;
     job = ngx_http_background_pool_next(seat);
     ngx_http_background_pool_publish(pool);
 
-    ngx_http_background_pool_unlock();
+    ngx_http_background_slots_unlock();
 
     while (job) {
         ngx_http_background_job_run(job, &seat->slot, &cpu);
 
-        ngx_http_background_pool_lock();
+        ngx_http_background_slots_lock();
 
         first = ngx_queue_empty(&pool->done);
         ngx_queue_insert_tail(&pool->done, &job->queue);
         next = ngx_http_background_pool_next(seat);
 
-        ngx_http_background_pool_unlock();
+        ngx_http_background_slots_unlock();
 
         /* with no other job, nginx tells that this task is over */
 
@@ -829,11 +615,9 @@ ngx_http_background_pool_next(ngx_http_background_seat_t *seat)
     }
 
     if (ngx_queue_empty(&pool->waiting)
-        || (ngx_http_background_usec(CLOCK_MONOTONIC) - seat->slot.taken
-                >= NGX_HTTP_BACKGROUND_TURN
-            && (pool->nparked || ngx_http_background_budget_wanted())))
+        || ngx_http_background_slot_turn_over(&seat->slot))
     {
-        ngx_http_background_pool_release(&seat->slot);
+        ngx_http_background_slot_release(&seat->slot);
         return NULL;
     }
 
@@ -841,7 +625,7 @@ ngx_http_background_pool_next(ngx_http_background_seat_t *seat)
     job = ngx_queue_data(q, ngx_http_background_job_t, queue);
 
     ngx_queue_remove(q);
-    ngx_http_background_pool_add(&pool->nwaiting, -1);
+    pool->nwaiting--;
     ngx_http_background_pool_publish(pool);
 
     job->state = ngx_http_background_job_posted;
@@ -849,289 +633,4 @@ ngx_http_background_pool_next(ngx_http_background_seat_t *seat)
     ngx_http_background_cell_waiting(job->cell, -1);
 
     return job;
-}
-
-
-void
-ngx_http_background_pool_lock(void)
-{
-    (void) pthread_mutex_lock(&ngx_http_background_pool.mutex);
-}
-
-
-void
-ngx_http_background_pool_unlock(void)
-{
-    (void) pthread_mutex_unlock(&ngx_http_background_pool.mutex);
-}
-
-
-void
-ngx_http_background_pool_wait(void)
-{
-    struct timespec  ts;
-
-    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
-
-    ts.tv_nsec += NGX_HTTP_BACKGROUND_BUDGET_POLL * 1000000;
-
-    if (ts.tv_nsec >= 1000000000) {
-        ts.tv_nsec -= 1000000000;
-        ts.tv_sec++;
-    }
-
-    (void) pthread_cond_timedwait(&ngx_http_background_pool.cond,
-                                  &ngx_http_background_pool.mutex, &ts);
-}
-
-
-void
-ngx_http_background_pool_wake(void)
-{
-    (void) pthread_cond_broadcast(&ngx_http_background_pool.cond);
-}
-
-
-ngx_uint_t
-ngx_http_background_pool_contended(void)
-{
-    ngx_http_background_pool_t  *pool;
-
-    pool = &ngx_http_background_pool;
-
-    return __atomic_load_n(&pool->nparked, __ATOMIC_RELAXED)
-           || (__atomic_load_n(&pool->nwaiting, __ATOMIC_RELAXED)
-               && __atomic_load_n(&pool->nidle, __ATOMIC_RELAXED))
-           || ngx_http_background_budget_wanted();
-}
-
-
-ngx_int_t
-ngx_http_background_pool_take(ngx_http_background_slot_t *slot)
-{
-    uint64_t   now;
-    ngx_int_t  rc;
-
-    if (ngx_http_background_pool_contended()) {
-        return NGX_AGAIN;
-    }
-
-    ngx_http_background_pool_lock();
-
-    now = ngx_http_background_usec(CLOCK_MONOTONIC);
-
-    rc = (now < ngx_http_background_pool.turn)
-         ? NGX_AGAIN : ngx_http_background_pool_take_slot(slot, now);
-
-    ngx_http_background_pool_unlock();
-
-    return rc;
-}
-
-
-static ngx_int_t
-ngx_http_background_pool_take_slot(ngx_http_background_slot_t *slot,
-    uint64_t now)
-{
-    slot->number = ngx_http_background_budget_take(
-                                       ngx_http_background_pool.conf->threads);
-
-    if (slot->number == NGX_AGAIN) {
-        slot->number = NGX_DECLINED;
-        return NGX_AGAIN;
-    }
-
-    slot->taken = now;
-
-    return NGX_OK;
-}
-
-
-void
-ngx_http_background_pool_release(ngx_http_background_slot_t *slot)
-{
-    uint64_t                     now;
-    ngx_uint_t                   wanted;
-    ngx_queue_t                 *q;
-    ngx_http_background_job_t   *job;
-    ngx_http_background_pool_t  *pool;
-
-    pool = &ngx_http_background_pool;
-
-    now = ngx_http_background_usec(CLOCK_MONOTONIC);
-    wanted = ngx_http_background_budget_wanted();
-
-    if (!wanted) {
-
-        for (q = ngx_queue_head(&pool->parked);
-             q != ngx_queue_sentinel(&pool->parked);
-             q = ngx_queue_next(q))
-        {
-            job = ngx_queue_data(q, ngx_http_background_job_t, queue);
-
-            if (job->slot->number == NGX_DECLINED) {
-                job->slot->number = slot->number;
-                job->slot->taken = now;
-                slot->number = NGX_DECLINED;
-
-                ngx_http_background_pool_wake();
-                return;
-            }
-        }
-    }
-
-    ngx_http_background_budget_release(slot->number);
-    slot->number = NGX_DECLINED;
-
-    if (wanted) {
-        if (now >= pool->turn + NGX_HTTP_BACKGROUND_TURN) {
-            pool->turn = now + NGX_HTTP_BACKGROUND_AWAY;
-        }
-
-    } else if (pool->nwaiting && pool->nidle) {
-        ngx_http_background_pool_notify();
-    }
-}
-
-
-void
-ngx_http_background_pool_park(ngx_http_background_job_t *job, uint64_t due)
-{
-    uint64_t                     now, parked;
-    ngx_http_background_pool_t  *pool;
-
-    pool = &ngx_http_background_pool;
-
-    parked = 0;
-
-    ngx_http_background_pool_lock();
-
-    if (job->slot->number != NGX_DECLINED) {
-        ngx_http_background_pool_release(job->slot);
-    }
-
-    for ( ;; ) {
-
-        if (job->slot->number != NGX_DECLINED
-            || ngx_http_background_job_stops(job))
-        {
-            break;
-        }
-
-        now = ngx_http_background_usec(CLOCK_MONOTONIC);
-
-        if (now >= due && parked == 0) {
-            parked = now;
-
-            /* helpers wait until nobody else does */
-
-            if (job == job->lead) {
-                ngx_queue_insert_tail(&pool->parked, &job->queue);
-                ngx_http_background_pool_add(&pool->nparked, 1);
-                ngx_http_background_pool_publish(pool);
-            }
-        }
-
-        if (parked
-            && ngx_http_background_pool_may_take(job, now, parked)
-            && ngx_http_background_pool_take_slot(job->slot, now) == NGX_OK)
-        {
-            break;
-        }
-
-        ngx_http_background_pool_wait();
-    }
-
-    if (parked && job == job->lead) {
-        ngx_queue_remove(&job->queue);
-        ngx_http_background_pool_add(&pool->nparked, -1);
-        ngx_http_background_pool_publish(pool);
-    }
-
-    ngx_http_background_pool_unlock();
-}
-
-
-/* jobs that have not started yet come first, for the length of a turn */
-
-static ngx_uint_t
-ngx_http_background_pool_may_take(ngx_http_background_job_t *job, uint64_t now,
-    uint64_t parked)
-{
-    ngx_http_background_pool_t  *pool;
-
-    pool = &ngx_http_background_pool;
-
-    if (now < pool->turn) {
-        return 0;
-    }
-
-    if (job != job->lead) {
-        return !ngx_http_background_pool_contended();
-    }
-
-    return now - parked >= NGX_HTTP_BACKGROUND_TURN
-           || !((pool->nwaiting && pool->nidle)
-                || ngx_http_background_budget_ready());
-}
-
-
-/*
- * In Linux nice value, I/O priority and affinity are a thread's own.  What
- * fails here costs requests some latency, so it is told, but stops nothing.
- */
-
-static void
-ngx_http_background_pool_thread_init(ngx_log_t *log)
-{
-    int                               priority;
-    sigset_t                          set;
-    ngx_err_t                         err;
-    ngx_http_background_pool_conf_t  *pcf;
-
-    pcf = ngx_http_background_pool.conf;
-
-    /* nginx blocks them in its pools, and a crash would not be seen */
-
-    sigemptyset(&set);
-    sigaddset(&set, SIGABRT);
-    sigaddset(&set, SIGTRAP);
-
-    err = pthread_sigmask(SIG_UNBLOCK, &set, NULL);
-
-    if (err) {
-        ngx_log_error(NGX_LOG_WARN, log, err,
-                      "background: pthread_sigmask() of a thread failed");
-    }
-
-    ngx_set_errno(0);
-    priority = getpriority(PRIO_PROCESS, 0);
-
-    /* never less nice than the worker with its "worker_priority" */
-
-    if ((priority != -1 || ngx_errno == 0)
-        && priority < pcf->priority
-        && setpriority(PRIO_PROCESS, 0, pcf->priority) == -1)
-    {
-        ngx_log_error(NGX_LOG_WARN, log, ngx_errno,
-                      "background: setpriority(%i) of a thread failed",
-                      pcf->priority);
-    }
-
-    if (syscall(SYS_ioprio_set, NGX_HTTP_BACKGROUND_IOPRIO_WHO_PROCESS, 0,
-                NGX_HTTP_BACKGROUND_IOPRIO_IDLE)
-        == -1)
-    {
-        ngx_log_error(NGX_LOG_WARN, log, ngx_errno,
-                      "background: ioprio_set() of a thread failed");
-    }
-
-    /* "worker_cpu_affinity" binds event loops, jobs may run beside them */
-
-    if (ngx_http_background_pool.ccf->cpu_affinity_n
-        && sched_setaffinity(0, pcf->affinity_size, pcf->affinity) == -1)
-    {
-        ngx_log_error(NGX_LOG_WARN, log, ngx_errno,
-                      "background: sched_setaffinity() of a thread failed");
-    }
 }

@@ -155,33 +155,14 @@ ngx_int_t ngx_http_background_pool_cancel(ngx_http_background_job_t *job);
 void ngx_http_background_pool_stop(ngx_cycle_t *cycle);
 
 
-/*
- * On a job's thread:
- *
- * lock, unlock  the mutex of the pool's queues and of all slots in the worker
- * wait          unlocks, until a slot changes hands, a job ends, or after some
- *               milliseconds, and locks again
- * wake          all that wait; locked
- * contended     whether somebody waits for a slot who could use it
- * take          takes a slot that nobody waits for; NGX_OK or NGX_AGAIN
- * release       gives a slot to the oldest parked job or back to the budget;
- *               locked
- * park          gives the job's slot away until it has one again, which is not
- *               before "due" (usec, monotonic), or until it is told to stop
- */
-void ngx_http_background_pool_lock(void);
-void ngx_http_background_pool_unlock(void);
-void ngx_http_background_pool_wait(void);
-void ngx_http_background_pool_wake(void);
-ngx_uint_t ngx_http_background_pool_contended(void);
-ngx_int_t ngx_http_background_pool_take(ngx_http_background_slot_t *slot);
-void ngx_http_background_pool_release(ngx_http_background_slot_t *slot);
-void ngx_http_background_pool_park(ngx_http_background_job_t *job,
-    uint64_t due);
-
 /* of "background_threads"; quota in percent of a CPU */
 ngx_uint_t ngx_http_background_pool_threads(void);
 ngx_uint_t ngx_http_background_pool_quota(void);
+
+
+/* nice value, I/O class, affinity and signals of the calling thread */
+void ngx_http_background_pool_thread_init(
+    ngx_http_background_pool_conf_t *pcf, ngx_log_t *log);
 
 
 #endif /* _NGX_HTTP_BACKGROUND_POOL_H_INCLUDED_ */

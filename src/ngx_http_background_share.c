@@ -12,6 +12,7 @@
 
 
 #include "ngx_http_background_job.h"
+#include "ngx_http_background_slot.h"
 
 
 /* how often the lead looks for a free slot, in microseconds */
@@ -24,7 +25,7 @@ struct ngx_http_background_helper_s {
     ngx_http_background_job_t        job;
     ngx_http_background_slot_t       slot;
     pthread_t                        tid;
-    ngx_uint_t                       over;       /* under the pool's mutex */
+    ngx_uint_t                       over;       /* under the slots' mutex */
     ngx_http_background_helper_t    *next;
 };
 
@@ -34,7 +35,7 @@ struct ngx_http_background_share_s {
     ngx_uint_t                       n;
     uint64_t                         grown;      /* usec, monotonic */
     ngx_uint_t                       full;       /* atomic; no more helpers */
-    ngx_uint_t                       joining;    /* under the pool's mutex */
+    ngx_uint_t                       joining;    /* under the slots' mutex */
 };
 
 
@@ -100,16 +101,16 @@ ngx_http_background_share_grow(ngx_http_background_job_t *job, uint64_t now)
 
     share->grown = now;
 
-    if (ngx_http_background_pool_take(&slot) != NGX_OK) {
+    if (ngx_http_background_slot_spare(&slot) != NGX_OK) {
         return;
     }
 
     if (ngx_http_background_helper_start(job, &slot) != NGX_OK) {
         __atomic_store_n(&share->full, 1, __ATOMIC_RELAXED);
 
-        ngx_http_background_pool_lock();
-        ngx_http_background_pool_release(&slot);
-        ngx_http_background_pool_unlock();
+        ngx_http_background_slots_lock();
+        ngx_http_background_slot_release(&slot);
+        ngx_http_background_slots_unlock();
     }
 }
 
@@ -246,7 +247,7 @@ ngx_http_background_helper_over(ngx_http_background_helper_t *helper)
     /* there was nothing left to hand out */
     __atomic_store_n(&share->full, 1, __ATOMIC_RELAXED);
 
-    ngx_http_background_pool_lock();
+    ngx_http_background_slots_lock();
 
     helper->over = 1;
 
@@ -257,12 +258,12 @@ ngx_http_background_helper_over(ngx_http_background_helper_t *helper)
             helper->slot.number = NGX_DECLINED;
 
         } else {
-            ngx_http_background_pool_release(&helper->slot);
+            ngx_http_background_slot_release(&helper->slot);
         }
     }
 
-    ngx_http_background_pool_wake();
-    ngx_http_background_pool_unlock();
+    ngx_http_background_slots_wake();
+    ngx_http_background_slots_unlock();
 }
 
 
@@ -274,7 +275,7 @@ ngx_http_background_share_join(ngx_http_background_job_t *lead)
 
     share = lead->share;
 
-    ngx_http_background_pool_lock();
+    ngx_http_background_slots_lock();
 
     share->joining = 1;
 
@@ -284,7 +285,7 @@ ngx_http_background_share_join(ngx_http_background_job_t *lead)
 
     share->joining = 0;
 
-    ngx_http_background_pool_unlock();
+    ngx_http_background_slots_unlock();
 
     for (helper = share->helpers; helper; helper = helper->next) {
         (void) pthread_join(helper->tid, NULL);
@@ -294,7 +295,7 @@ ngx_http_background_share_join(ngx_http_background_job_t *lead)
     /* "finish" is work, too */
 
     if (lead->slot->number == NGX_DECLINED) {
-        ngx_http_background_pool_park(lead, 0);
+        ngx_http_background_slot_park(lead, 0);
     }
 }
 
@@ -311,7 +312,7 @@ ngx_http_background_share_wait(ngx_http_background_job_t *lead,
             ngx_http_background_share_lend(lead);
         }
 
-        ngx_http_background_pool_wait();
+        ngx_http_background_slots_wait();
     }
 }
 
@@ -329,13 +330,13 @@ ngx_http_background_share_lend(ngx_http_background_job_t *lead)
             helper->slot = *lead->slot;
             lead->slot->number = NGX_DECLINED;
 
-            ngx_http_background_pool_wake();
+            ngx_http_background_slots_wake();
             return;
         }
     }
 
-    if (ngx_http_background_pool_contended()) {
-        ngx_http_background_pool_release(lead->slot);
+    if (ngx_http_background_slots_contended()) {
+        ngx_http_background_slot_release(lead->slot);
     }
 }
 

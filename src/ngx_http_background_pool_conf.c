@@ -1,0 +1,234 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+/* "background_threads": what the pool is made of, and how its threads behave. */
+
+
+#include "ngx_http_background_pool.h"
+
+#include <sys/resource.h>
+#include <sys/syscall.h>
+
+
+/* linux/ioprio.h is not in every distribution's headers */
+#define NGX_HTTP_BACKGROUND_IOPRIO_WHO_PROCESS  1
+#define NGX_HTTP_BACKGROUND_IOPRIO_IDLE         (3 << 13)
+
+/*
+ * The most that all threads together take of a cgroup's quota, in percent,
+ * where they would leave the event loops less than one CPU of it.
+ */
+#define NGX_HTTP_BACKGROUND_QUOTA        70
+
+/* threads for blocking steps: one that hangs does not stop the others */
+#define NGX_HTTP_BACKGROUND_BLOCKING     2
+
+
+static ngx_uint_t ngx_http_background_affinity(ngx_conf_t *cf,
+    ngx_http_background_pool_conf_t *pcf);
+static ngx_thread_pool_t *ngx_http_background_pool_make(ngx_conf_t *cf,
+    ngx_str_t *name, ngx_uint_t n);
+
+
+extern ngx_module_t  ngx_thread_pool_module;
+
+
+ngx_int_t
+ngx_http_background_pool_init(ngx_conf_t *cf,
+    ngx_http_background_pool_conf_t *pcf)
+{
+    double                            share;
+    ngx_uint_t                        n;
+    ngx_http_background_cpu_limit_t  *limit;
+
+    n = ngx_http_background_affinity(cf, pcf);
+    if (n == 0) {
+        return NGX_ERROR;
+    }
+
+    limit = &pcf->cpu_limit;
+
+    ngx_http_background_cpu_limit("", n, limit);
+
+    if (pcf->threads == 0) {
+        pcf->threads = ngx_min(ngx_max(limit->limit, 2) - 1,
+                               NGX_HTTP_BACKGROUND_MAX_THREADS);
+    }
+
+    if (pcf->per_worker == 0) {
+        pcf->per_worker = pcf->threads;
+    }
+
+    if (pcf->quota == 0) {
+        pcf->quota = 100;
+
+        if (limit->quota > 0 && limit->quota - (double) pcf->threads < 1) {
+            share = ngx_min(limit->quota / (double) pcf->threads, 1);
+            pcf->quota = ngx_max((ngx_uint_t)
+                                 (NGX_HTTP_BACKGROUND_QUOTA * share), 1);
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_background_affinity(ngx_conf_t *cf,
+    ngx_http_background_pool_conf_t *pcf)
+{
+    ngx_int_t  n;
+
+    /* the kernel's mask may be longer than cpu_set_t */
+
+    for (n = CPU_SETSIZE; n <= 64 * CPU_SETSIZE; n *= 2) {
+        pcf->affinity_size = CPU_ALLOC_SIZE(n);
+
+        pcf->affinity = ngx_pcalloc(cf->pool, pcf->affinity_size);
+        if (pcf->affinity == NULL) {
+            return 0;
+        }
+
+        if (sched_getaffinity(0, pcf->affinity_size, pcf->affinity) == 0) {
+            return CPU_COUNT_S(pcf->affinity_size, pcf->affinity);
+        }
+
+        if (ngx_errno != NGX_EINVAL) {
+            break;
+        }
+    }
+
+    ngx_log_error(NGX_LOG_EMERG, cf->log, ngx_errno,
+                  "sched_getaffinity() failed");
+
+    return 0;
+}
+
+
+ngx_int_t
+ngx_http_background_pool_add_blocking(ngx_conf_t *cf,
+    ngx_http_background_pool_conf_t *pcf)
+{
+    static ngx_str_t  name = ngx_string("ngx_http_background_blocking");
+
+    if (pcf->blocking_pool == NULL) {
+        pcf->blocking_pool = ngx_http_background_pool_make(cf, &name,
+                                             NGX_HTTP_BACKGROUND_BLOCKING);
+    }
+
+    return pcf->blocking_pool ? NGX_OK : NGX_ERROR;
+}
+
+
+/*
+ * nginx has no function to make a pool of a given size: the "thread_pool"
+ * directive's own handler is called, as if it stood in the configuration.
+ */
+
+static ngx_thread_pool_t *
+ngx_http_background_pool_make(ngx_conf_t *cf, ngx_str_t *name, ngx_uint_t n)
+{
+    char           *rv;
+    u_char         *threads;
+    ngx_str_t      *value;
+    ngx_array_t    *args, *saved;
+    ngx_command_t  *cmd;
+
+    threads = ngx_pnalloc(cf->pool, sizeof("threads=") + NGX_INT_T_LEN);
+    if (threads == NULL) {
+        return NULL;
+    }
+
+    args = ngx_array_create(cf->pool, 3, sizeof(ngx_str_t));
+    if (args == NULL) {
+        return NULL;
+    }
+
+    cmd = ngx_thread_pool_module.commands;
+
+    value = ngx_array_push_n(args, 3);
+
+    value[0] = cmd->name;
+    value[1] = *name;
+    value[2].data = threads;
+    value[2].len = ngx_sprintf(threads, "threads=%ui", n) - threads;
+
+    saved = cf->args;
+    cf->args = args;
+
+    rv = cmd->set(cf, cmd, NULL);
+
+    cf->args = saved;
+
+    if (rv != NGX_CONF_OK) {
+        return NULL;
+    }
+
+    return ngx_thread_pool_add(cf, name);
+}
+
+
+/*
+ * In Linux nice value, I/O priority and affinity are a thread's own.  What
+ * fails here costs requests some latency, so it is told, but stops nothing.
+ */
+
+void
+ngx_http_background_pool_thread_init(ngx_http_background_pool_conf_t *pcf,
+    ngx_log_t *log)
+{
+    int                               priority;
+    sigset_t                          set;
+    ngx_err_t                         err;
+    ngx_core_conf_t                  *ccf;
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(ngx_cycle->conf_ctx,
+                                           ngx_core_module);
+
+    /* nginx blocks them in its pools, and a crash would not be seen */
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGABRT);
+    sigaddset(&set, SIGTRAP);
+
+    err = pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+
+    if (err) {
+        ngx_log_error(NGX_LOG_WARN, log, err,
+                      "background: pthread_sigmask() of a thread failed");
+    }
+
+    ngx_set_errno(0);
+    priority = getpriority(PRIO_PROCESS, 0);
+
+    /* never less nice than the worker with its "worker_priority" */
+
+    if ((priority != -1 || ngx_errno == 0)
+        && priority < pcf->priority
+        && setpriority(PRIO_PROCESS, 0, pcf->priority) == -1)
+    {
+        ngx_log_error(NGX_LOG_WARN, log, ngx_errno,
+                      "background: setpriority(%i) of a thread failed",
+                      pcf->priority);
+    }
+
+    if (syscall(SYS_ioprio_set, NGX_HTTP_BACKGROUND_IOPRIO_WHO_PROCESS, 0,
+                NGX_HTTP_BACKGROUND_IOPRIO_IDLE)
+        == -1)
+    {
+        ngx_log_error(NGX_LOG_WARN, log, ngx_errno,
+                      "background: ioprio_set() of a thread failed");
+    }
+
+    /* "worker_cpu_affinity" binds event loops, jobs may run beside them */
+
+    if (ccf->cpu_affinity_n
+        && sched_setaffinity(0, pcf->affinity_size, pcf->affinity) == -1)
+    {
+        ngx_log_error(NGX_LOG_WARN, log, ngx_errno,
+                      "background: sched_setaffinity() of a thread failed");
+    }
+}
