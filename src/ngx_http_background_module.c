@@ -43,6 +43,8 @@ static char *ngx_http_background_health(ngx_conf_t *cf, ngx_command_t *cmd,
 
 static ngx_int_t ngx_http_background_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_background_init_process(ngx_cycle_t *cycle);
+static ngx_int_t ngx_http_background_start(ngx_cycle_t *cycle,
+    ngx_http_background_main_conf_t *bmcf);
 static ngx_int_t ngx_http_background_watch(ngx_cycle_t *cycle);
 static void ngx_http_background_watch_handler(ngx_event_t *ev);
 static void ngx_http_background_watch_close(void);
@@ -774,7 +776,28 @@ ngx_http_background_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
+    /* on NGX_ERROR the worker would exit, and no other one would be started */
+
+    if (ngx_http_background_start(cycle, bmcf) != NGX_OK) {
+        ngx_log_error(NGX_LOG_ALERT, cycle->log, 0,
+                      "background: no tasks run in this worker process");
+
+        ngx_http_background_watch_close();
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_start(ngx_cycle_t *cycle,
+    ngx_http_background_main_conf_t *bmcf)
+{
     if (ngx_http_background_watch(cycle) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_background_pool_start_threads(cycle, &bmcf->pool) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -795,7 +818,7 @@ ngx_http_background_watch(ngx_cycle_t *cycle)
     fd = eventfd(0, EFD_NONBLOCK|EFD_CLOEXEC);
 
     if (fd == -1) {
-        ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno,
+        ngx_log_error(NGX_LOG_ALERT, cycle->log, ngx_errno,
                       "eventfd() failed");
         return NGX_ERROR;
     }
@@ -846,14 +869,13 @@ ngx_http_background_watch_close(void)
 }
 
 
-/* nginx's thread pools are gone by now, and with them all running jobs */
-
 static void
 ngx_http_background_exit_process(ngx_cycle_t *cycle)
 {
     ngx_http_background_watch_close();
 
     ngx_http_background_tasks_stop();
+    ngx_http_background_pool_stop_threads(cycle);
     ngx_http_background_pool_stop(cycle);
     ngx_http_background_tasks_exit();
 }

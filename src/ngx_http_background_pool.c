@@ -45,7 +45,8 @@
 static ngx_uint_t ngx_http_background_affinity(ngx_conf_t *cf,
     ngx_http_background_pool_conf_t *pcf);
 static ngx_thread_pool_t *ngx_http_background_pool_make(ngx_conf_t *cf,
-    ngx_str_t *name, ngx_uint_t n);
+    ngx_http_background_pool_conf_t *pcf, ngx_str_t *name, ngx_uint_t n);
+static void *ngx_http_background_pool_swap(ngx_cycle_t *cycle, void *pools);
 static void ngx_http_background_pool_dispatch(void);
 static void ngx_http_background_pool_submit(ngx_http_background_job_t *job);
 static void ngx_http_background_pool_timer_handler(ngx_event_t *ev);
@@ -89,6 +90,10 @@ typedef struct {
 
 
 static ngx_http_background_pool_t  ngx_http_background_pool;
+
+/* the pools whose threads run in this process */
+
+static void  *ngx_http_background_started_pools;
 
 /* by slot, of which each job has its own */
 
@@ -173,7 +178,8 @@ ngx_http_background_pool_add(ngx_conf_t *cf,
 {
     static ngx_str_t  name = ngx_string("ngx_http_background");
 
-    pcf->thread_pool = ngx_http_background_pool_make(cf, &name, pcf->threads);
+    pcf->thread_pool = ngx_http_background_pool_make(cf, pcf, &name,
+                                                     pcf->threads);
 
     return pcf->thread_pool ? NGX_OK : NGX_ERROR;
 }
@@ -186,7 +192,7 @@ ngx_http_background_pool_add_blocking(ngx_conf_t *cf,
     static ngx_str_t  name = ngx_string("ngx_http_background_blocking");
 
     if (pcf->blocking_pool == NULL) {
-        pcf->blocking_pool = ngx_http_background_pool_make(cf, &name,
+        pcf->blocking_pool = ngx_http_background_pool_make(cf, pcf, &name,
                                              NGX_HTTP_BACKGROUND_BLOCKING);
     }
 
@@ -200,13 +206,26 @@ ngx_http_background_pool_add_blocking(ngx_conf_t *cf,
  */
 
 static ngx_thread_pool_t *
-ngx_http_background_pool_make(ngx_conf_t *cf, ngx_str_t *name, ngx_uint_t n)
+ngx_http_background_pool_make(ngx_conf_t *cf,
+    ngx_http_background_pool_conf_t *pcf, ngx_str_t *name, ngx_uint_t n)
 {
-    char           *rv;
-    u_char         *threads;
-    ngx_str_t      *value;
-    ngx_array_t    *args, *saved;
-    ngx_command_t  *cmd;
+    char               *rv;
+    void               *pools;
+    u_char             *threads;
+    ngx_str_t          *value;
+    ngx_array_t        *args, *saved;
+    ngx_command_t      *cmd;
+    ngx_core_module_t  *module;
+    ngx_thread_pool_t  *pool;
+
+    if (pcf->thread_pools == NULL) {
+        module = ngx_thread_pool_module.ctx;
+
+        pcf->thread_pools = module->create_conf(cf->cycle);
+        if (pcf->thread_pools == NULL) {
+            return NULL;
+        }
+    }
 
     threads = ngx_pnalloc(cf->pool, sizeof("threads=") + NGX_INT_T_LEN);
     if (threads == NULL) {
@@ -230,15 +249,80 @@ ngx_http_background_pool_make(ngx_conf_t *cf, ngx_str_t *name, ngx_uint_t n)
     saved = cf->args;
     cf->args = args;
 
+    pools = ngx_http_background_pool_swap(cf->cycle, pcf->thread_pools);
+
     rv = cmd->set(cf, cmd, NULL);
+    pool = (rv == NGX_CONF_OK) ? ngx_thread_pool_add(cf, name) : NULL;
+
+    (void) ngx_http_background_pool_swap(cf->cycle, pools);
 
     cf->args = saved;
 
-    if (rv != NGX_CONF_OK) {
-        return NULL;
+    return pool;
+}
+
+
+/*
+ * A thread pool that can't be started ends the worker.  So ours are not among
+ * those that nginx starts, but in a configuration of that module of their own.
+ */
+
+static void *
+ngx_http_background_pool_swap(ngx_cycle_t *cycle, void *pools)
+{
+    void  *saved;
+
+    saved = cycle->conf_ctx[ngx_thread_pool_module.index];
+    cycle->conf_ctx[ngx_thread_pool_module.index] = pools;
+
+    return saved;
+}
+
+
+ngx_int_t
+ngx_http_background_pool_start_threads(ngx_cycle_t *cycle,
+    ngx_http_background_pool_conf_t *pcf)
+{
+    void       *pools;
+    ngx_int_t   rc;
+
+    if (pcf->thread_pools == NULL) {
+        return NGX_OK;
     }
 
-    return ngx_thread_pool_add(cf, name);
+    pools = ngx_http_background_pool_swap(cycle, pcf->thread_pools);
+
+    rc = ngx_thread_pool_module.init_process(cycle);
+
+    (void) ngx_http_background_pool_swap(cycle, pools);
+
+    if (rc == NGX_OK) {
+        ngx_http_background_started_pools = pcf->thread_pools;
+    }
+
+    return rc;
+}
+
+
+void
+ngx_http_background_pool_stop_threads(ngx_cycle_t *cycle)
+{
+    void  *pools;
+
+    /* nginx would wait for threads that were never started */
+
+    if (ngx_http_background_started_pools == NULL) {
+        return;
+    }
+
+    pools = ngx_http_background_pool_swap(cycle,
+                                          ngx_http_background_started_pools);
+
+    ngx_thread_pool_module.exit_process(cycle);
+
+    (void) ngx_http_background_pool_swap(cycle, pools);
+
+    ngx_http_background_started_pools = NULL;
 }
 
 

@@ -44,6 +44,7 @@ typedef struct {
     /* set by add(), NULL where nothing needs a pool */
     ngx_thread_pool_t                *thread_pool;
     ngx_thread_pool_t                *blocking_pool;
+    void                             *thread_pools;  /* nginx's, with these */
 } ngx_http_background_pool_conf_t;
 
 
@@ -105,6 +106,15 @@ ngx_int_t ngx_http_background_pool_add(ngx_conf_t *cf,
     ngx_http_background_pool_conf_t *pcf);
 ngx_int_t ngx_http_background_pool_add_blocking(ngx_conf_t *cf,
     ngx_http_background_pool_conf_t *pcf);
+
+
+/*
+ * The threads of both pools, in init_process and exit_process.  Where nginx
+ * starts its own pools, an error would end the worker.
+ */
+ngx_int_t ngx_http_background_pool_start_threads(ngx_cycle_t *cycle,
+    ngx_http_background_pool_conf_t *pcf);
+void ngx_http_background_pool_stop_threads(ngx_cycle_t *cycle);
 
 
 /*
