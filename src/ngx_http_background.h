@@ -116,6 +116,8 @@ typedef struct {
  *         called.  With the run that begin had.  A process that exits at once
  *         may leave it out: what must not be left behind then is for clean-ups
  *         of the run's pool.
+ *
+ * Another combination is an error when the configuration is read.
  */
 
 typedef struct {
@@ -125,6 +127,112 @@ typedef struct {
     void       (*work)(ngx_http_background_run_t *run);
     void       (*finish)(ngx_http_background_run_t *run);
 } ngx_http_background_kind_t;
+
+
+/*
+ * Parameters of a directive: "name=value" in any order, and flags.  A table of
+ * them, which ends with ngx_http_background_null_param, is for
+ * ngx_http_background_conf_params().  One that is not in the table, or that is
+ * given twice, is an error, as is a value that "set" does not accept.
+ */
+
+/* the argument that is being read */
+
+typedef struct {
+    ngx_str_t      text;       /* "count=5", for error texts */
+    ngx_str_t      value;      /* "5"; both are zero-terminated */
+    const void    *post;       /* of the parameter */
+} ngx_http_background_arg_t;
+
+
+/* stores the value in *p, or logs an error and returns NGX_ERROR */
+
+typedef ngx_int_t (*ngx_http_background_set_pt)(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p);
+
+
+/* at most 64 in a table */
+
+typedef struct {
+    ngx_str_t                    name;       /* "count=", or "brief", a flag */
+    ngx_uint_t                   multiple;   /* may be given more than once */
+    ngx_http_background_set_pt   set;
+    size_t                       offset;     /* of what p points to, in conf */
+    const void                  *post;       /* for "set" */
+} ngx_http_background_param_t;
+
+
+#define ngx_http_background_null_param  { ngx_null_string, 0, NULL, 0, NULL }
+
+
+/*
+ * What numbers, times and sizes have as "post".  An error is, for instance,
+ * 'invalid count "count=0" in "connect" directive, it must be a number from 1
+ * to 5'.
+ */
+
+typedef struct {
+    const char    *what;       /* "count" */
+    int64_t        min;        /* times are in milliseconds */
+    int64_t        max;
+    const char    *valid;      /* NULL: "a number from MIN to MAX" */
+} ngx_http_background_bounds_t;
+
+
+/*
+ * params    reads the arguments from the one of number n on; NGX_OK, or
+ *           NGX_ERROR if an error was logged
+ * argument  reads one that has no name
+ * invalid   logs 'invalid WHAT "TEXT" in "DIRECTIVE" directive, it must be
+ *           VALID', and returns NGX_ERROR
+ *
+ * The others are for "set":
+ *
+ * number    ngx_int_t, ngx_uint_t
+ * time      ngx_msec_t
+ * size      size_t, with the units k and m
+ * offset    off_t, with the units k, m and g
+ * rate      size_t, for run->limit_rate; without bounds
+ * string    ngx_str_t; without bounds
+ * flag      ngx_uint_t, which becomes 1
+ */
+#define ngx_http_background_conf_params(cf, n, params, conf)                  \
+    ngx_http_background_read_params(cf, n, params, conf,                      \
+                                    NGX_HTTP_BACKGROUND_ABI)
+
+ngx_int_t ngx_http_background_read_params(ngx_conf_t *cf, ngx_uint_t n,
+    const ngx_http_background_param_t *params, void *conf, uint64_t abi);
+ngx_int_t ngx_http_background_conf_argument(ngx_conf_t *cf, ngx_uint_t n,
+    ngx_http_background_set_pt set, const void *post, void *p);
+ngx_int_t ngx_http_background_conf_invalid(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, const char *what, const char *valid);
+
+ngx_int_t ngx_http_background_conf_number(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p);
+ngx_int_t ngx_http_background_conf_time(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p);
+ngx_int_t ngx_http_background_conf_size(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p);
+ngx_int_t ngx_http_background_conf_offset(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p);
+ngx_int_t ngx_http_background_conf_rate(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p);
+ngx_int_t ngx_http_background_conf_string(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p);
+ngx_int_t ngx_http_background_conf_flag(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p);
+
+
+/*
+ * What a kind was built for: the number, which changes when what this header
+ * says changes otherwise, and the sizes of what the kind and the module share.
+ * A kind of another ABI is an error when the configuration is read.
+ */
+#define NGX_HTTP_BACKGROUND_ABI                                               \
+    ((uint64_t) 1 << 48                                                       \
+     | (uint64_t) sizeof(ngx_http_background_run_t) << 32                     \
+     | (uint64_t) sizeof(ngx_http_background_kind_t) << 16                    \
+     | (uint64_t) sizeof(ngx_http_background_param_t))
 
 
 /*
@@ -138,8 +246,14 @@ typedef struct {
  * In texts the operation is named by its directive and first argument, as in
  * "digest "/srv/www"".  Returns NGX_CONF_OK or NGX_CONF_ERROR.
  */
-char *ngx_http_background_add_operation(ngx_conf_t *cf,
-    const ngx_http_background_kind_t *kind, void *conf);
+#define ngx_http_background_add_operation(cf, kind, conf)                     \
+    ngx_http_background_add_kind(cf, kind, conf, NGX_HTTP_BACKGROUND_ABI)
+
+char *ngx_http_background_add_kind(ngx_conf_t *cf,
+    const ngx_http_background_kind_t *kind, void *conf, uint64_t abi);
+
+ngx_int_t ngx_http_background_conf_abi(ngx_conf_t *cf, uint64_t abi,
+    uint64_t own);
 
 
 /*
@@ -233,14 +347,17 @@ ngx_uint_t ngx_http_background_few_connections(u_char *text);
 
 /*
  * A thread pool for those steps of I/O kinds that block but take no CPU, as
- * open() and read() of a file: for ngx_thread_task_post().  To be called by a
- * command's handler; all kinds share the pool.  Returns NULL on errors.
+ * open() and read() of a file; all kinds share it.  A command's handler calls
+ * use_blocking(), then post_blocking() is for the event loop of workers, as
+ * ngx_thread_task_post().  It returns NGX_OK, or NGX_ERROR: the worker has no
+ * such threads.
  *
  * "cancel" does not wait for such a step.  So what it uses, the task included,
  * must not be in the run's pool, and its event's handler must know when there
  * is no run any more.
  */
-ngx_thread_pool_t *ngx_http_background_blocking_pool(ngx_conf_t *cf);
+void ngx_http_background_use_blocking(ngx_conf_t *cf);
+ngx_int_t ngx_http_background_post_blocking(ngx_thread_task_t *task);
 
 
 /*

@@ -49,13 +49,34 @@ ngx_http_background_crash_watch(ngx_log_t *log, void (*handler)(void))
 
     for (signal = ngx_http_background_crash_signals; signal->signo; signal++) {
         if (sigaction(signal->signo, &sa, &signal->before) == -1) {
-            ngx_log_error(NGX_LOG_EMERG, log, ngx_errno,
+            ngx_log_error(NGX_LOG_ALERT, log, ngx_errno,
                           "sigaction(%d) failed", signal->signo);
+            ngx_http_background_crash_unwatch();
             return NGX_ERROR;
         }
     }
 
     return NGX_OK;
+}
+
+
+void
+ngx_http_background_crash_unwatch(void)
+{
+    struct sigaction                     sa;
+    ngx_http_background_crash_signal_t  *signal;
+
+    for (signal = ngx_http_background_crash_signals; signal->signo; signal++) {
+
+        /* others may have put theirs in its place */
+
+        if (sigaction(signal->signo, NULL, &sa) == 0
+            && (sa.sa_flags & SA_SIGINFO)
+            && sa.sa_sigaction == ngx_http_background_crash_handler)
+        {
+            (void) sigaction(signal->signo, &signal->before, NULL);
+        }
+    }
 }
 
 

@@ -18,10 +18,13 @@
  * then takes its course as if there were no handler: another one that was there
  * before, a core dump.
  *
- * In the worker, once.  NGX_ERROR: it was logged.
+ * watch    in the worker, once; NGX_ERROR: it was logged
+ * unwatch  in exit_process: the module is unloaded before the process exits,
+ *          and libraries may crash after that
  */
 ngx_int_t ngx_http_background_crash_watch(ngx_log_t *log,
     void (*handler)(void));
+void ngx_http_background_crash_unwatch(void);
 
 
 #endif /* _NGX_HTTP_BACKGROUND_CRASH_H_INCLUDED_ */

@@ -13,16 +13,14 @@
 #include <sys/eventfd.h>
 
 
-/* a year; what is longer is taken for a mistake */
-#define NGX_HTTP_BACKGROUND_MAX_TIME  ((ngx_msec_t) 365 * 24 * 60 * 60 * 1000)
-
-
 static void *ngx_http_background_create_main_conf(ngx_conf_t *cf);
 static char *ngx_http_background_init_main_conf(ngx_conf_t *cf, void *conf);
 static ngx_int_t ngx_http_background_init(ngx_conf_t *cf);
 
 static char *ngx_http_background_threads(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static ngx_int_t ngx_http_background_quota(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p);
 static char *ngx_http_background_zone_directive(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 static char *ngx_http_background_task_block(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -43,21 +41,99 @@ static char *ngx_http_background_timeout(ngx_conf_t *cf, ngx_command_t *cmd,
 static char *ngx_http_background_health(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
-static ngx_int_t ngx_http_background_conf_time(ngx_conf_t *cf,
-    ngx_uint_t n, ngx_str_t *prefix, ngx_msec_t *time);
-static ngx_int_t ngx_http_background_conf_number(ngx_conf_t *cf,
-    ngx_uint_t n, ngx_str_t *prefix, ngx_int_t min, ngx_int_t max,
-    ngx_int_t *number);
-static ngx_uint_t ngx_http_background_conf_prefix(ngx_str_t *value,
-    ngx_str_t *prefix);
-static char *ngx_http_background_conf_unknown(ngx_conf_t *cf, ngx_uint_t n);
-
 static ngx_int_t ngx_http_background_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_background_init_process(ngx_cycle_t *cycle);
+static ngx_int_t ngx_http_background_start(ngx_cycle_t *cycle,
+    ngx_http_background_main_conf_t *bmcf);
 static ngx_int_t ngx_http_background_watch(ngx_cycle_t *cycle);
 static void ngx_http_background_watch_handler(ngx_event_t *ev);
 static void ngx_http_background_watch_close(void);
 static void ngx_http_background_exit_process(ngx_cycle_t *cycle);
+
+
+static const ngx_http_background_bounds_t  ngx_http_background_numbers = {
+    "value", 1, NGX_MAX_INT32_VALUE, NULL
+};
+
+
+static const ngx_http_background_bounds_t  ngx_http_background_thread_numbers =
+{
+    "value", 1, NGX_HTTP_BACKGROUND_MAX_THREADS, NULL
+};
+
+
+static const ngx_http_background_bounds_t  ngx_http_background_priorities = {
+    "value", -20, 19, NULL
+};
+
+
+static const ngx_http_background_bounds_t  ngx_http_background_percents = {
+    "value", 1, 100, NULL
+};
+
+
+/* a year; what is longer is taken for a mistake */
+
+static const ngx_http_background_bounds_t  ngx_http_background_times = {
+    "time", 1, (int64_t) 365 * 24 * 60 * 60 * 1000, "from 1ms to 365d"
+};
+
+
+static const ngx_http_background_param_t  ngx_http_background_threads_params[] =
+{
+    { ngx_string("max_queue="), 0, ngx_http_background_conf_number,
+      offsetof(ngx_http_background_pool_conf_t, max_queue),
+      &ngx_http_background_numbers },
+
+    { ngx_string("per_worker="), 0, ngx_http_background_conf_number,
+      offsetof(ngx_http_background_pool_conf_t, per_worker),
+      &ngx_http_background_thread_numbers },
+
+    { ngx_string("priority="), 0, ngx_http_background_conf_number,
+      offsetof(ngx_http_background_pool_conf_t, priority),
+      &ngx_http_background_priorities },
+
+    { ngx_string("quota="), 0, ngx_http_background_quota,
+      offsetof(ngx_http_background_pool_conf_t, quota),
+      &ngx_http_background_percents },
+
+    ngx_http_background_null_param
+};
+
+
+static const ngx_http_background_param_t
+    ngx_http_background_interval_params[] =
+{
+    { ngx_string("jitter="), 0, ngx_http_background_conf_time,
+      offsetof(ngx_http_background_task_t, jitter),
+      &ngx_http_background_times },
+
+    ngx_http_background_null_param
+};
+
+
+static const ngx_http_background_param_t  ngx_http_background_retry_params[] =
+{
+    { ngx_string("max="), 0, ngx_http_background_conf_time,
+      offsetof(ngx_http_background_task_t, retry_max),
+      &ngx_http_background_times },
+
+    ngx_http_background_null_param
+};
+
+
+static const ngx_http_background_param_t  ngx_http_background_health_params[] =
+{
+    { ngx_string("fails="), 0, ngx_http_background_conf_number,
+      offsetof(ngx_http_background_task_t, fails),
+      &ngx_http_background_numbers },
+
+    { ngx_string("passes="), 0, ngx_http_background_conf_number,
+      offsetof(ngx_http_background_task_t, passes),
+      &ngx_http_background_numbers },
+
+    ngx_http_background_null_param
+};
 
 
 static ngx_command_t  ngx_http_background_commands[] = {
@@ -178,7 +254,8 @@ ngx_http_background_create_main_conf(ngx_conf_t *cf)
      *     bmcf->pool.threads = 0;
      *     bmcf->pool.quota = 0;
      *     bmcf->pool.used = 0;
-     *     bmcf->pool.blocking_pool = NULL;
+     *     bmcf->pool.per_worker = 0;
+     *     bmcf->pool.blocking = 0;
      *     bmcf->task = NULL;
      *     bmcf->used = 0;
      */
@@ -258,16 +335,8 @@ ngx_http_background_threads(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_background_main_conf_t *bmcf = conf;
 
-    ngx_int_t                         n;
     ngx_str_t                        *value;
-    ngx_uint_t                        i;
     ngx_http_background_pool_conf_t  *pcf;
-
-    static ngx_str_t  none = ngx_null_string;
-    static ngx_str_t  max_queue = ngx_string("max_queue=");
-    static ngx_str_t  per_worker = ngx_string("per_worker=");
-    static ngx_str_t  priority = ngx_string("priority=");
-    static ngx_str_t  quota = ngx_string("quota=");
 
     pcf = &bmcf->pool;
 
@@ -279,69 +348,36 @@ ngx_http_background_threads(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
-    if (ngx_strcmp(value[1].data, "auto") != 0) {
-        if (ngx_http_background_conf_number(cf, 1, &none, 1,
-                                            NGX_HTTP_BACKGROUND_MAX_THREADS,
-                                            &n)
-            != NGX_OK)
-        {
-            return NGX_CONF_ERROR;
-        }
-
-        pcf->threads = n;
+    if (ngx_strcmp(value[1].data, "auto") != 0
+        && ngx_http_background_conf_argument(cf, 1,
+                                         ngx_http_background_conf_number,
+                                         &ngx_http_background_thread_numbers,
+                                         &pcf->threads)
+           != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
     }
 
-    for (i = 2; i < cf->args->nelts; i++) {
-
-        if (ngx_http_background_conf_prefix(&value[i], &max_queue)) {
-            if (ngx_http_background_conf_number(cf, i, &max_queue, 1,
-                                                NGX_MAX_INT32_VALUE, &n)
-                != NGX_OK)
-            {
-                return NGX_CONF_ERROR;
-            }
-
-            pcf->max_queue = n;
-
-        } else if (ngx_http_background_conf_prefix(&value[i], &per_worker)) {
-            if (ngx_http_background_conf_number(cf, i, &per_worker, 1,
-                                              NGX_HTTP_BACKGROUND_MAX_THREADS,
-                                                &n)
-                != NGX_OK)
-            {
-                return NGX_CONF_ERROR;
-            }
-
-            pcf->per_worker = n;
-
-        } else if (ngx_http_background_conf_prefix(&value[i], &priority)) {
-            if (ngx_http_background_conf_number(cf, i, &priority, -20, 19, &n)
-                != NGX_OK)
-            {
-                return NGX_CONF_ERROR;
-            }
-
-            pcf->priority = n;
-
-        } else if (ngx_http_background_conf_prefix(&value[i], &quota)) {
-            if (value[i].data[value[i].len - 1] == '%') {
-                value[i].len--;
-            }
-
-            if (ngx_http_background_conf_number(cf, i, &quota, 1, 100, &n)
-                != NGX_OK)
-            {
-                return NGX_CONF_ERROR;
-            }
-
-            pcf->quota = n;
-
-        } else {
-            return ngx_http_background_conf_unknown(cf, i);
-        }
+    if (ngx_http_background_conf_params(cf, 2,
+                                        ngx_http_background_threads_params, pcf)
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
     }
 
     return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_quota(ngx_conf_t *cf, ngx_http_background_arg_t *arg,
+    void *p)
+{
+    if (arg->value.len && arg->value.data[arg->value.len - 1] == '%') {
+        arg->value.len--;
+    }
+
+    return ngx_http_background_conf_number(cf, arg, p);
 }
 
 
@@ -617,9 +653,6 @@ ngx_http_background_interval(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_str_t                   *value;
     ngx_http_background_task_t  *task;
 
-    static ngx_str_t  none = ngx_null_string;
-    static ngx_str_t  jitter = ngx_string("jitter=");
-
     task = bmcf->task;
 
     if (task->interval != NGX_CONF_UNSET_MSEC) {
@@ -631,25 +664,24 @@ ngx_http_background_interval(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     if (ngx_strcmp(value[1].data, "off") == 0) {
         task->interval = 0;
 
-        return (cf->args->nelts == 2)
-               ? NGX_CONF_OK : ngx_http_background_conf_unknown(cf, 2);
+        if (cf->args->nelts > 2) {
+            return "has too many parameters for \"off\"";
+        }
+
+        return NGX_CONF_OK;
     }
 
-    if (ngx_http_background_conf_time(cf, 1, &none, &task->interval)
+    if (ngx_http_background_conf_argument(cf, 1, ngx_http_background_conf_time,
+                                          &ngx_http_background_times,
+                                          &task->interval)
         != NGX_OK)
     {
         return NGX_CONF_ERROR;
     }
 
-    if (cf->args->nelts == 2) {
-        return NGX_CONF_OK;
-    }
-
-    if (!ngx_http_background_conf_prefix(&value[2], &jitter)) {
-        return ngx_http_background_conf_unknown(cf, 2);
-    }
-
-    if (ngx_http_background_conf_time(cf, 2, &jitter, &task->jitter)
+    if (ngx_http_background_conf_params(cf, 2,
+                                        ngx_http_background_interval_params,
+                                        task)
         != NGX_OK)
     {
         return NGX_CONF_ERROR;
@@ -668,38 +700,32 @@ ngx_http_background_retry_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     ngx_str_t                   *value;
     ngx_http_background_task_t  *task;
 
-    static ngx_str_t  none = ngx_null_string;
-    static ngx_str_t  max = ngx_string("max=");
-
     task = bmcf->task;
 
     if (task->retry != NGX_CONF_UNSET_MSEC) {
         return "is duplicate";
     }
 
-    if (ngx_http_background_conf_time(cf, 1, &none, &task->retry) != NGX_OK) {
+    if (ngx_http_background_conf_argument(cf, 1, ngx_http_background_conf_time,
+                                          &ngx_http_background_times,
+                                          &task->retry)
+        != NGX_OK)
+    {
         return NGX_CONF_ERROR;
     }
 
     task->retry_max = task->retry;
 
-    if (cf->args->nelts == 2) {
-        return NGX_CONF_OK;
-    }
-
-    value = cf->args->elts;
-
-    if (!ngx_http_background_conf_prefix(&value[2], &max)) {
-        return ngx_http_background_conf_unknown(cf, 2);
-    }
-
-    if (ngx_http_background_conf_time(cf, 2, &max, &task->retry_max)
+    if (ngx_http_background_conf_params(cf, 2,
+                                        ngx_http_background_retry_params, task)
         != NGX_OK)
     {
         return NGX_CONF_ERROR;
     }
 
     if (task->retry_max < task->retry) {
+        value = cf->args->elts;
+
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid value \"%V\" in \"%V\" directive, "
                            "it must not be less than \"%V\"",
@@ -716,13 +742,13 @@ ngx_http_background_timeout(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_background_main_conf_t *bmcf = conf;
 
-    static ngx_str_t  none = ngx_null_string;
-
     if (bmcf->task->timeout != NGX_CONF_UNSET_MSEC) {
         return "is duplicate";
     }
 
-    if (ngx_http_background_conf_time(cf, 1, &none, &bmcf->task->timeout)
+    if (ngx_http_background_conf_argument(cf, 1, ngx_http_background_conf_time,
+                                          &ngx_http_background_times,
+                                          &bmcf->task->timeout)
         != NGX_OK)
     {
         return NGX_CONF_ERROR;
@@ -737,13 +763,7 @@ ngx_http_background_health(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_background_main_conf_t *bmcf = conf;
 
-    ngx_int_t                    n;
-    ngx_str_t                   *value;
-    ngx_uint_t                   i;
     ngx_http_background_task_t  *task;
-
-    static ngx_str_t  fails = ngx_string("fails=");
-    static ngx_str_t  passes = ngx_string("passes=");
 
     task = bmcf->task;
 
@@ -754,190 +774,25 @@ ngx_http_background_health(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     task->fails = 1;
     task->passes = 1;
 
-    value = cf->args->elts;
-
-    for (i = 1; i < cf->args->nelts; i++) {
-
-        if (ngx_http_background_conf_prefix(&value[i], &fails)) {
-            if (ngx_http_background_conf_number(cf, i, &fails, 1,
-                                                NGX_MAX_INT32_VALUE, &n)
-                != NGX_OK)
-            {
-                return NGX_CONF_ERROR;
-            }
-
-            task->fails = n;
-
-        } else if (ngx_http_background_conf_prefix(&value[i], &passes)) {
-            if (ngx_http_background_conf_number(cf, i, &passes, 1,
-                                                NGX_MAX_INT32_VALUE, &n)
-                != NGX_OK)
-            {
-                return NGX_CONF_ERROR;
-            }
-
-            task->passes = n;
-
-        } else {
-            return ngx_http_background_conf_unknown(cf, i);
-        }
+    if (ngx_http_background_conf_params(cf, 1,
+                                        ngx_http_background_health_params, task)
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
     }
 
     return NGX_CONF_OK;
 }
 
 
-char *
-ngx_http_background_add_operation(ngx_conf_t *cf,
-    const ngx_http_background_kind_t *kind, void *conf)
-{
-    u_char                           *p;
-    size_t                            len;
-    ngx_str_t                        *value;
-    ngx_http_background_main_conf_t  *bmcf;
-    ngx_http_background_operation_t  *operation;
-
-    bmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_background_module);
-
-    operation = ngx_array_push(&bmcf->task->operations);
-    if (operation == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    operation->kind = kind;
-    operation->conf = conf;
-
-    value = cf->args->elts;
-
-    len = value[0].len;
-
-    if (cf->args->nelts > 1) {
-        len += sizeof(" \"\"") - 1 + value[1].len;
-    }
-
-    p = ngx_pnalloc(cf->pool, len);
-    if (p == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    operation->title.len = len;
-    operation->title.data = p;
-
-    p = ngx_cpymem(p, value[0].data, value[0].len);
-
-    if (cf->args->nelts > 1) {
-        (void) ngx_sprintf(p, " \"%V\"", &value[1]);
-    }
-
-    if (kind->work) {
-        bmcf->task->cpu = 1;
-    }
-
-    return NGX_CONF_OK;
-}
-
-
-ngx_thread_pool_t *
-ngx_http_background_blocking_pool(ngx_conf_t *cf)
+void
+ngx_http_background_use_blocking(ngx_conf_t *cf)
 {
     ngx_http_background_main_conf_t  *bmcf;
 
     bmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_background_module);
 
-    if (ngx_http_background_pool_add_blocking(cf, &bmcf->pool) != NGX_OK) {
-        return NULL;
-    }
-
-    return bmcf->pool.blocking_pool;
-}
-
-
-static ngx_int_t
-ngx_http_background_conf_time(ngx_conf_t *cf, ngx_uint_t n, ngx_str_t *prefix,
-    ngx_msec_t *time)
-{
-    ngx_int_t   ms;
-    ngx_str_t  *value, s;
-
-    value = cf->args->elts;
-
-    s.data = value[n].data + prefix->len;
-    s.len = value[n].len - prefix->len;
-
-    ms = ngx_parse_time(&s, 0);
-
-    if (ms < 1 || (ngx_msec_t) ms > NGX_HTTP_BACKGROUND_MAX_TIME) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid time \"%V\" in \"%V\" directive, "
-                           "it must be from 1ms to 365d",
-                           &value[n], &value[0]);
-        return NGX_ERROR;
-    }
-
-    *time = ms;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_background_conf_number(ngx_conf_t *cf, ngx_uint_t n,
-    ngx_str_t *prefix, ngx_int_t min, ngx_int_t max, ngx_int_t *number)
-{
-    ngx_int_t   i;
-    ngx_str_t  *value, s;
-    ngx_uint_t  minus;
-
-    value = cf->args->elts;
-
-    s.data = value[n].data + prefix->len;
-    s.len = value[n].len - prefix->len;
-
-    minus = (s.len > 1 && s.data[0] == '-');
-
-    i = ngx_atoi(s.data + minus, s.len - minus);
-
-    if (i != NGX_ERROR && minus) {
-        i = -i;
-
-    } else if (i == NGX_ERROR) {
-        i = min - 1;
-    }
-
-    if (i < min || i > max) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid value \"%s\" in \"%V\" directive, "
-                           "it must be a number from %i to %i",
-                           value[n].data, &value[0], min, max);
-        return NGX_ERROR;
-    }
-
-    *number = i;
-
-    return NGX_OK;
-}
-
-
-static ngx_uint_t
-ngx_http_background_conf_prefix(ngx_str_t *value, ngx_str_t *prefix)
-{
-    return value->len >= prefix->len
-           && ngx_strncmp(value->data, prefix->data, prefix->len) == 0;
-}
-
-
-static char *
-ngx_http_background_conf_unknown(ngx_conf_t *cf, ngx_uint_t n)
-{
-    ngx_str_t  *value;
-
-    value = cf->args->elts;
-
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "unknown parameter \"%V\" in \"%V\" directive",
-                       &value[n], &value[0]);
-
-    return NGX_CONF_ERROR;
+    bmcf->pool.blocking = 1;
 }
 
 
@@ -976,6 +831,23 @@ ngx_http_background_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
+    /* on NGX_ERROR the worker would exit, and no other one would be started */
+
+    if (ngx_http_background_start(cycle, bmcf) != NGX_OK) {
+        ngx_log_error(NGX_LOG_ALERT, cycle->log, 0,
+                      "background: no tasks run in this worker process");
+
+        ngx_http_background_watch_close();
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_start(ngx_cycle_t *cycle,
+    ngx_http_background_main_conf_t *bmcf)
+{
     if (ngx_http_background_watch(cycle) != NGX_OK) {
         return NGX_ERROR;
     }
@@ -993,7 +865,7 @@ ngx_http_background_watch(ngx_cycle_t *cycle)
     fd = eventfd(0, EFD_NONBLOCK|EFD_CLOEXEC);
 
     if (fd == -1) {
-        ngx_log_error(NGX_LOG_EMERG, cycle->log, ngx_errno,
+        ngx_log_error(NGX_LOG_ALERT, cycle->log, ngx_errno,
                       "eventfd() failed");
         return NGX_ERROR;
     }
@@ -1043,8 +915,6 @@ ngx_http_background_watch_close(void)
     }
 }
 
-
-/* nginx's thread pools are gone by now, and with them all running jobs */
 
 static void
 ngx_http_background_exit_process(ngx_cycle_t *cycle)

@@ -38,14 +38,13 @@ typedef struct {
     ngx_uint_t                        quota;       /* percent of a CPU for each
                                                       thread, 0: by default */
     ngx_uint_t                        used;        /* some task has a job */
+    ngx_uint_t                        blocking;    /* some kind needs threads
+                                                      for blocking steps */
 
     /* set by init() */
     ngx_http_background_cpu_limit_t   cpu_limit;
     cpu_set_t                        *affinity;    /* of the master */
     size_t                            affinity_size;
-
-    /* set by add_blocking(), NULL where nothing needs the pool */
-    ngx_thread_pool_t                *blocking_pool;
 } ngx_http_background_pool_conf_t;
 
 
@@ -127,12 +126,9 @@ struct ngx_http_background_job_s {
 
 /*
  * Reading the configuration: init() finds out the CPU limit and fills in the
- * defaults, add_blocking() makes the thread pool for blocking steps unless
- * there is one.
+ * defaults.
  */
 ngx_int_t ngx_http_background_pool_init(ngx_conf_t *cf,
-    ngx_http_background_pool_conf_t *pcf);
-ngx_int_t ngx_http_background_pool_add_blocking(ngx_conf_t *cf,
     ngx_http_background_pool_conf_t *pcf);
 
 

@@ -23,17 +23,8 @@
  */
 #define NGX_HTTP_BACKGROUND_QUOTA        70
 
-/* threads for blocking steps: one that hangs does not stop the others */
-#define NGX_HTTP_BACKGROUND_BLOCKING     2
-
-
 static ngx_uint_t ngx_http_background_affinity(ngx_conf_t *cf,
     ngx_http_background_pool_conf_t *pcf);
-static ngx_thread_pool_t *ngx_http_background_pool_make(ngx_conf_t *cf,
-    ngx_str_t *name, ngx_uint_t n);
-
-
-extern ngx_module_t  ngx_thread_pool_module;
 
 
 ngx_int_t
@@ -105,69 +96,6 @@ ngx_http_background_affinity(ngx_conf_t *cf,
                   "sched_getaffinity() failed");
 
     return 0;
-}
-
-
-ngx_int_t
-ngx_http_background_pool_add_blocking(ngx_conf_t *cf,
-    ngx_http_background_pool_conf_t *pcf)
-{
-    static ngx_str_t  name = ngx_string("ngx_http_background_blocking");
-
-    if (pcf->blocking_pool == NULL) {
-        pcf->blocking_pool = ngx_http_background_pool_make(cf, &name,
-                                             NGX_HTTP_BACKGROUND_BLOCKING);
-    }
-
-    return pcf->blocking_pool ? NGX_OK : NGX_ERROR;
-}
-
-
-/*
- * nginx has no function to make a pool of a given size: the "thread_pool"
- * directive's own handler is called, as if it stood in the configuration.
- */
-
-static ngx_thread_pool_t *
-ngx_http_background_pool_make(ngx_conf_t *cf, ngx_str_t *name, ngx_uint_t n)
-{
-    char           *rv;
-    u_char         *threads;
-    ngx_str_t      *value;
-    ngx_array_t    *args, *saved;
-    ngx_command_t  *cmd;
-
-    threads = ngx_pnalloc(cf->pool, sizeof("threads=") + NGX_INT_T_LEN);
-    if (threads == NULL) {
-        return NULL;
-    }
-
-    args = ngx_array_create(cf->pool, 3, sizeof(ngx_str_t));
-    if (args == NULL) {
-        return NULL;
-    }
-
-    cmd = ngx_thread_pool_module.commands;
-
-    value = ngx_array_push_n(args, 3);
-
-    value[0] = cmd->name;
-    value[1] = *name;
-    value[2].data = threads;
-    value[2].len = ngx_sprintf(threads, "threads=%ui", n) - threads;
-
-    saved = cf->args;
-    cf->args = args;
-
-    rv = cmd->set(cf, cmd, NULL);
-
-    cf->args = saved;
-
-    if (rv != NGX_CONF_OK) {
-        return NULL;
-    }
-
-    return ngx_thread_pool_add(cf, name);
 }
 
 

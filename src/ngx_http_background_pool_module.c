@@ -12,9 +12,15 @@
 
 
 #include "ngx_http_background_module.h"
+#include "ngx_http_background_thread.h"
+
+
+/* threads for blocking steps: one that hangs does not stop the others */
+#define NGX_HTTP_BACKGROUND_BLOCKING  2
 
 
 static ngx_int_t ngx_http_background_pool_init_process(ngx_cycle_t *cycle);
+static void ngx_http_background_pool_exit_process(ngx_cycle_t *cycle);
 
 
 static ngx_core_module_t  ngx_http_background_pool_module_ctx = {
@@ -34,10 +40,13 @@ ngx_module_t  ngx_http_background_pool_module = {
     ngx_http_background_pool_init_process, /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
-    NULL,                                  /* exit process */
+    ngx_http_background_pool_exit_process, /* exit process */
     NULL,                                  /* exit master */
     NGX_MODULE_V1_PADDING
 };
+
+
+static ngx_http_background_thread_t  ngx_http_background_blocking;
 
 
 static ngx_int_t
@@ -53,9 +62,49 @@ ngx_http_background_pool_init_process(ngx_cycle_t *cycle)
     bmcf = ngx_http_cycle_get_module_main_conf(cycle,
                                                ngx_http_background_module);
 
-    if (bmcf && bmcf->pool.used) {
+    if (bmcf == NULL) {
+        return NGX_OK;
+    }
+
+    if (bmcf->pool.used) {
         ngx_http_background_pool_start(cycle, &bmcf->pool);
     }
 
+    if (bmcf->pool.blocking) {
+        if (ngx_http_background_thread_pool_start(cycle,
+                                             &ngx_http_background_blocking,
+                                             NGX_HTTP_BACKGROUND_BLOCKING)
+            != NGX_OK)
+        {
+            ngx_memzero(&ngx_http_background_blocking,
+                        sizeof(ngx_http_background_thread_t));
+
+            ngx_log_error(NGX_LOG_ALERT, cycle->log, 0,
+                          "background: no threads for blocking steps in this "
+                          "worker, what needs them fails");
+        }
+    }
+
     return NGX_OK;
+}
+
+
+static void
+ngx_http_background_pool_exit_process(ngx_cycle_t *cycle)
+{
+    if (ngx_http_background_blocking.pool) {
+        ngx_http_background_threads_stop(&ngx_http_background_blocking, 1);
+        ngx_http_background_blocking.pool = NULL;
+    }
+}
+
+
+ngx_int_t
+ngx_http_background_post_blocking(ngx_thread_task_t *task)
+{
+    if (ngx_http_background_blocking.pool == NULL) {
+        return NGX_ERROR;
+    }
+
+    return ngx_thread_task_post(ngx_http_background_blocking.pool, task);
 }

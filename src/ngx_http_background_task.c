@@ -129,7 +129,6 @@ ngx_http_background_tasks_start(ngx_cycle_t *cycle,
 
     ngx_memzero(ts, sizeof(ngx_http_background_tasks_t));
 
-    ts->zcf = zcf;
     ts->log = cycle->log;
     ts->ident = -1;
     ts->nrunners = zcf->tasks.nelts;
@@ -167,6 +166,8 @@ ngx_http_background_tasks_start(ngx_cycle_t *cycle,
     {
         return NGX_ERROR;
     }
+
+    ts->zcf = zcf;
 
     ngx_http_background_poll();
 
@@ -305,6 +306,7 @@ ngx_http_background_tasks_exit(void)
         ngx_del_timer(&ts->hold);
     }
 
+    ngx_http_background_crash_unwatch();
     ngx_http_background_zone_leave();
 
     ts->zcf = NULL;

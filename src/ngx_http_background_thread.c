@@ -7,10 +7,9 @@
 #include "ngx_http_background_thread.h"
 
 
-static ngx_int_t ngx_http_background_thread_start(ngx_cycle_t *cycle,
-    ngx_http_background_thread_t *thread);
-static ngx_int_t ngx_http_background_thread_conf(ngx_cycle_t *cycle,
-    ngx_http_background_thread_t *thread);
+static ngx_cycle_t *ngx_http_background_thread_own(ngx_cycle_t *cycle);
+static ngx_int_t ngx_http_background_thread_pool_conf(ngx_cycle_t *cycle,
+    ngx_http_background_thread_t *pool, ngx_uint_t n);
 
 
 extern ngx_module_t  ngx_thread_pool_module;
@@ -18,7 +17,7 @@ extern ngx_module_t  ngx_thread_pool_module;
 
 /*
  * nginx makes and ends the pools of a cycle's configuration only: its
- * functions get a cycle that has nothing else.
+ * functions get a cycle that has nothing else, one pool at a time.
  */
 
 static ngx_cycle_t  *ngx_http_background_thread_cycle;
@@ -28,23 +27,12 @@ ngx_uint_t
 ngx_http_background_threads_start(ngx_cycle_t *cycle,
     ngx_http_background_thread_t *threads, ngx_uint_t n)
 {
-    ngx_uint_t    i;
-    ngx_cycle_t  *own;
-
-    own = ngx_pcalloc(cycle->pool, sizeof(ngx_cycle_t)
-                      + (ngx_thread_pool_module.index + 1) * sizeof(void *));
-    if (own == NULL) {
-        return 0;
-    }
-
-    own->conf_ctx = (void ****) (own + 1);
-    own->pool = cycle->pool;
-    own->log = cycle->log;
-
-    ngx_http_background_thread_cycle = own;
+    ngx_uint_t  i;
 
     for (i = 0; i < n; i++) {
-        if (ngx_http_background_thread_start(own, &threads[i]) != NGX_OK) {
+        if (ngx_http_background_thread_pool_start(cycle, &threads[i], 1)
+            != NGX_OK)
+        {
             break;
         }
     }
@@ -53,35 +41,69 @@ ngx_http_background_threads_start(ngx_cycle_t *cycle,
 }
 
 
-static ngx_int_t
-ngx_http_background_thread_start(ngx_cycle_t *cycle,
-    ngx_http_background_thread_t *thread)
+ngx_int_t
+ngx_http_background_thread_pool_start(ngx_cycle_t *cycle,
+    ngx_http_background_thread_t *pool, ngx_uint_t n)
 {
+    ngx_cycle_t        *own;
     ngx_core_module_t  *module;
+
+    own = ngx_http_background_thread_own(cycle);
+    if (own == NULL) {
+        return NGX_ERROR;
+    }
 
     module = ngx_thread_pool_module.ctx;
 
-    thread->conf = module->create_conf(cycle);
-    if (thread->conf == NULL) {
+    pool->conf = module->create_conf(own);
+    if (pool->conf == NULL) {
         return NGX_ERROR;
     }
 
-    cycle->conf_ctx[ngx_thread_pool_module.index] = thread->conf;
+    own->conf_ctx[ngx_thread_pool_module.index] = pool->conf;
 
-    if (ngx_http_background_thread_conf(cycle, thread) != NGX_OK) {
+    if (ngx_http_background_thread_pool_conf(own, pool, n) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    return ngx_thread_pool_module.init_process(cycle);
+    return ngx_thread_pool_module.init_process(own);
 }
 
 
-/* as if "thread_pool ngx_http_background threads=1;" were read */
+static ngx_cycle_t *
+ngx_http_background_thread_own(ngx_cycle_t *cycle)
+{
+    ngx_cycle_t  *own;
+
+    own = ngx_http_background_thread_cycle;
+
+    if (own) {
+        return own;
+    }
+
+    own = ngx_pcalloc(cycle->pool, sizeof(ngx_cycle_t)
+                      + (ngx_thread_pool_module.index + 1) * sizeof(void *));
+    if (own == NULL) {
+        return NULL;
+    }
+
+    own->conf_ctx = (void ****) (own + 1);
+    own->pool = cycle->pool;
+    own->log = cycle->log;
+
+    ngx_http_background_thread_cycle = own;
+
+    return own;
+}
+
+
+/* as if "thread_pool ngx_http_background threads=N;" were read */
 
 static ngx_int_t
-ngx_http_background_thread_conf(ngx_cycle_t *cycle,
-    ngx_http_background_thread_t *thread)
+ngx_http_background_thread_pool_conf(ngx_cycle_t *cycle,
+    ngx_http_background_thread_t *pool, ngx_uint_t n)
 {
+    u_char            threads[sizeof("threads=") + NGX_INT_T_LEN];
     ngx_str_t         value[3];
     ngx_conf_t        cf;
     ngx_array_t       args;
@@ -96,7 +118,8 @@ ngx_http_background_thread_conf(ngx_cycle_t *cycle,
 
     value[0] = cmd->name;
     ngx_str_set(&value[1], "ngx_http_background");
-    ngx_str_set(&value[2], "threads=1");
+    value[2].data = threads;
+    value[2].len = ngx_sprintf(threads, "threads=%ui", n) - threads;
 
     args.elts = value;
     args.nelts = 3;
@@ -112,9 +135,9 @@ ngx_http_background_thread_conf(ngx_cycle_t *cycle,
         return NGX_ERROR;
     }
 
-    thread->pool = ngx_thread_pool_get(cycle, &value[1]);
+    pool->pool = ngx_thread_pool_get(cycle, &value[1]);
 
-    return thread->pool ? NGX_OK : NGX_ERROR;
+    return pool->pool ? NGX_OK : NGX_ERROR;
 }
 
 

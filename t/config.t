@@ -9,6 +9,7 @@ use lib "$FindBin::Bin/lib";
 
 use BackgroundKind;
 use Cwd qw/ abs_path /;
+use File::Temp qw/ tempdir /;
 use Test::More;
 
 my $root = abs_path("$FindBin::Bin/..");
@@ -19,10 +20,12 @@ my %good = (
     NGX_PLATFORM => 'Linux:6.1.0:x86_64',
     USE_THREADS => 'YES',
     NDK_INCS => '/ndk/objs',
+    ngx_ptr_size => 8,
 );
 
 for my $case ([NGX_PLATFORM => 'FreeBSD:14.0-RELEASE:amd64',
                'needs Linux, this is "FreeBSD:14.0-RELEASE:amd64".'],
+              [ngx_ptr_size => 4, 'needs a 64-bit platform.'],
               [USE_THREADS => 'NO',
                'needs thread support: add --with-threads.'],
               [NDK_INCS => '',
@@ -38,6 +41,30 @@ for my $case ([NGX_PLATFORM => 'FreeBSD:14.0-RELEASE:amd64',
     is($? >> 8, 1, "$name=\"$value\": fails");
     is($said =~ s/\n//gr, "./config: error: ngx_http_background_module $error",
        'and says why');
+}
+
+# each header that a module's sources include is one that they depend on
+
+my $dir = tempdir('config.XXXXXX', TMPDIR => 1, CLEANUP => 1);
+
+mkdir "$dir/auto" or die "mkdir: $!\n";
+
+write_file("$dir/auto/feature", "ngx_found=yes\n");
+write_file("$dir/auto/module", 'echo "$ngx_module_name:" '
+                               . '$ngx_module_deps : $ngx_module_srcs' . "\n");
+
+my $vars = join ' ', map { "$_='$good{$_}'" } sort keys %good;
+my @modules = split /\n/, qx/cd '$dir' && env -i PATH="\$PATH" $vars ngx_addon_dir='$root' sh '$root\/config'/;
+
+is(@modules, 3, 'modules');
+
+for (@modules) {
+    my ($names, $deps, $sources) = split / *: */;
+    my %missing = map { $_ => 1 } map { headers($_) } split ' ', $sources;
+
+    delete @missing{split ' ', $deps};
+
+    is(join(' ', sort keys %missing), '', "headers of " . ($names =~ s{ .*}{}r));
 }
 
 # nginx's handlers have parameters that not each of them uses
@@ -57,3 +84,32 @@ for my $cc (qw/ gcc clang /) {
 }
 
 done_testing();
+
+# those of the module itself, and what these include
+
+sub headers {
+    my ($file, $seen) = @_;
+
+    $seen ||= {};
+
+    open my $source, '<', $file or die "open $file: $!\n";
+
+    for (<$source>) {
+        my ($name) = /^#include [<"](ngx_http_background\S*\.h)[>"]/ or next;
+        my ($path) = grep { -e } map { "$root/src/$_$name" }
+                                     '', 'operations/', 'status/'
+            or next;
+
+        headers($path, $seen) unless $seen->{$path}++;
+    }
+
+    return keys %$seen;
+}
+
+sub write_file {
+    my ($name, $text) = @_;
+
+    open my $file, '>', $name or die "open $name: $!\n";
+    print $file $text;
+    close $file or die "close $name: $!\n";
+}

@@ -294,7 +294,7 @@ ngx_http_background_zstd_destroy(void *ctx)
 const ngx_http_background_codec_t
     ngx_http_background_codecs[NGX_HTTP_BACKGROUND_CODECS] =
 {
-    { ngx_string("gzip="), ngx_string(".gz"), "zlib", 1, 9,
+    { ngx_string(".gz"), "zlib", 1, 9,
 #if (NGX_HTTP_BACKGROUND_GZIP)
       ngx_http_background_gzip_create,
       ngx_http_background_gzip_reset,
@@ -305,7 +305,7 @@ const ngx_http_background_codec_t
 #endif
     },
 
-    { ngx_string("brotli="), ngx_string(".br"), "libbrotlienc", 0, 11,
+    { ngx_string(".br"), "libbrotlienc", 0, 11,
 #if (NGX_HTTP_BACKGROUND_BROTLI)
       ngx_http_background_brotli_create,
       ngx_http_background_brotli_reset,
@@ -316,7 +316,7 @@ const ngx_http_background_codec_t
 #endif
     },
 
-    { ngx_string("zstd="), ngx_string(".zst"), "libzstd", 1, 22,
+    { ngx_string(".zst"), "libzstd", 1, 22,
 #if (NGX_HTTP_BACKGROUND_ZSTD)
       ngx_http_background_zstd_create,
       ngx_http_background_zstd_reset,

@@ -36,7 +36,6 @@ typedef struct {
  */
 
 typedef struct {
-    ngx_str_t                    name;       /* with "=" */
     ngx_str_t                    suffix;
     const char                  *library;
     ngx_int_t                    min;

@@ -72,15 +72,10 @@ static char *ngx_http_background_compress(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_background_compress_path(ngx_conf_t *cf,
     ngx_command_t *cmd, ngx_http_background_compress_conf_t *ccf);
-static char *ngx_http_background_compress_parameter(ngx_conf_t *cf,
-    ngx_command_t *cmd, ngx_http_background_compress_conf_t *ccf,
-    ngx_str_t *value);
-static char *ngx_http_background_compress_level(ngx_conf_t *cf,
-    ngx_command_t *cmd, ngx_http_background_compress_conf_t *ccf,
-    ngx_str_t *value, ngx_uint_t n);
-static char *ngx_http_background_compress_suffixes(ngx_conf_t *cf,
-    ngx_command_t *cmd, ngx_http_background_compress_conf_t *ccf,
-    ngx_str_t *value);
+static ngx_int_t ngx_http_background_compress_level(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p);
+static ngx_int_t ngx_http_background_compress_suffixes(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p);
 
 static void ngx_http_background_compress_begin(ngx_http_background_run_t *run);
 static uint64_t ngx_http_background_compress_weigh(
@@ -128,6 +123,42 @@ static ngx_http_background_kind_t  ngx_http_background_compress_kind = {
     ngx_http_background_compress_begin,      /* begin */
     ngx_http_background_compress_work,       /* work */
     ngx_http_background_compress_finish      /* finish */
+};
+
+
+static const ngx_http_background_bounds_t
+    ngx_http_background_compress_lengths =
+{
+    "length", 0, NGX_MAX_OFF_T_VALUE, "a size in bytes"
+};
+
+
+static const ngx_http_background_param_t
+    ngx_http_background_compress_params[] =
+{
+    { ngx_string("gzip="), 0, ngx_http_background_compress_level,
+      offsetof(ngx_http_background_compress_conf_t, level[0]),
+      &ngx_http_background_codecs[0] },
+
+    { ngx_string("brotli="), 0, ngx_http_background_compress_level,
+      offsetof(ngx_http_background_compress_conf_t, level[1]),
+      &ngx_http_background_codecs[1] },
+
+    { ngx_string("zstd="), 0, ngx_http_background_compress_level,
+      offsetof(ngx_http_background_compress_conf_t, level[2]),
+      &ngx_http_background_codecs[2] },
+
+    { ngx_string("suffix="), 0, ngx_http_background_compress_suffixes,
+      offsetof(ngx_http_background_compress_conf_t, suffixes), NULL },
+
+    { ngx_string("min_length="), 0, ngx_http_background_conf_offset,
+      offsetof(ngx_http_background_compress_conf_t, min_length),
+      &ngx_http_background_compress_lengths },
+
+    { ngx_string("limit_rate="), 0, ngx_http_background_conf_rate,
+      offsetof(ngx_http_background_compress_conf_t, limit_rate), NULL },
+
+    ngx_http_background_null_param
 };
 
 
@@ -182,6 +213,10 @@ ngx_http_background_compress(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ngx_uint_t                            i, levels;
     ngx_http_background_compress_conf_t  *ccf;
 
+    if (ngx_http_background_tree_check(cf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
     ccf = ngx_pcalloc(cf->pool, sizeof(ngx_http_background_compress_conf_t));
     if (ccf == NULL) {
         return NGX_CONF_ERROR;
@@ -201,12 +236,12 @@ ngx_http_background_compress(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    for (i = 2; i < cf->args->nelts; i++) {
-        if (ngx_http_background_compress_parameter(cf, cmd, ccf, &value[i])
-            != NGX_CONF_OK)
-        {
-            return NGX_CONF_ERROR;
-        }
+    if (ngx_http_background_conf_params(cf, 2,
+                                        ngx_http_background_compress_params,
+                                        ccf)
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
     }
 
     if (ccf->suffixes.nelts == 0) {
@@ -254,126 +289,76 @@ ngx_http_background_compress_path(ngx_conf_t *cf, ngx_command_t *cmd,
 }
 
 
-static char *
-ngx_http_background_compress_parameter(ngx_conf_t *cf, ngx_command_t *cmd,
-    ngx_http_background_compress_conf_t *ccf, ngx_str_t *value)
+static ngx_int_t
+ngx_http_background_compress_level(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p)
 {
-    ngx_str_t                           s;
-    ngx_uint_t                          i;
+    ngx_int_t *level = p;
+
+    ngx_int_t                           n;
+    ngx_str_t                          *value;
     const ngx_http_background_codec_t  *codec;
 
-    for (i = 0; i < NGX_HTTP_BACKGROUND_CODECS; i++) {
-        codec = &ngx_http_background_codecs[i];
+    value = cf->args->elts;
+    codec = arg->post;
 
-        if (ngx_strncmp(value->data, codec->name.data, codec->name.len) == 0) {
-            return ngx_http_background_compress_level(cf, cmd, ccf, value, i);
-        }
-    }
+    n = ngx_atoi(arg->value.data, arg->value.len);
 
-    if (ngx_strncmp(value->data, "suffix=", 7) == 0) {
-        return ngx_http_background_compress_suffixes(cf, cmd, ccf, value);
-    }
-
-    if (ngx_strncmp(value->data, "limit_rate=", 11) == 0) {
-        return (ngx_http_background_limit_rate(cf, cmd, value,
-                                               &ccf->limit_rate)
-                == NGX_OK)
-               ? NGX_CONF_OK
-               : NGX_CONF_ERROR;
-    }
-
-    if (ngx_strncmp(value->data, "min_length=", 11) == 0) {
-        s.data = value->data + 11;
-        s.len = value->len - 11;
-
-        ccf->min_length = ngx_parse_offset(&s);
-
-        if (ccf->min_length < 0) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid length \"%V\" in \"%V\" directive, "
-                               "it must be a size in bytes",
-                               value, &cmd->name);
-            return NGX_CONF_ERROR;
-        }
-
-        return NGX_CONF_OK;
-    }
-
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "unknown parameter \"%V\" in \"%V\" directive",
-                       value, &cmd->name);
-
-    return NGX_CONF_ERROR;
-}
-
-
-static char *
-ngx_http_background_compress_level(ngx_conf_t *cf, ngx_command_t *cmd,
-    ngx_http_background_compress_conf_t *ccf, ngx_str_t *value, ngx_uint_t n)
-{
-    ngx_int_t                           level;
-    const ngx_http_background_codec_t  *codec;
-
-    codec = &ngx_http_background_codecs[n];
-
-    level = ngx_atoi(value->data + codec->name.len,
-                     value->len - codec->name.len);
-
-    if (level == NGX_ERROR || level < codec->min || level > codec->max) {
+    if (n == NGX_ERROR || n < codec->min || n > codec->max) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid level \"%V\" in \"%V\" directive, "
                            "it must be from %i to %i",
-                           value, &cmd->name, codec->min, codec->max);
-        return NGX_CONF_ERROR;
+                           &arg->text, &value[0], codec->min, codec->max);
+        return NGX_ERROR;
     }
 
     if (codec->create == NULL) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"%V\" in \"%V\" directive needs %s, "
                            "the module was built without it",
-                           value, &cmd->name, codec->library);
-        return NGX_CONF_ERROR;
+                           &arg->text, &value[0], codec->library);
+        return NGX_ERROR;
     }
 
-    ccf->level[n] = level;
+    *level = n;
 
-    return NGX_CONF_OK;
+    return NGX_OK;
 }
 
 
-static char *
-ngx_http_background_compress_suffixes(ngx_conf_t *cf, ngx_command_t *cmd,
-    ngx_http_background_compress_conf_t *ccf, ngx_str_t *value)
+static ngx_int_t
+ngx_http_background_compress_suffixes(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p)
 {
-    u_char      *p, *q, *last;
-    ngx_str_t   *suffix;
+    ngx_array_t *suffixes = p;
+
+    u_char      *s, *q, *last;
+    ngx_str_t   *value, *suffix;
     ngx_uint_t   i;
 
-    if (ngx_array_init(&ccf->suffixes, cf->pool, 4, sizeof(ngx_str_t))
-        != NGX_OK)
-    {
-        return NGX_CONF_ERROR;
+    if (ngx_array_init(suffixes, cf->pool, 4, sizeof(ngx_str_t)) != NGX_OK) {
+        return NGX_ERROR;
     }
 
-    last = value->data + value->len;
+    last = arg->value.data + arg->value.len;
 
-    for (p = value->data + 7; p <= last; p = q + 1) {
+    for (s = arg->value.data; s <= last; s = q + 1) {
 
-        q = ngx_strlchr(p, last, ',');
+        q = ngx_strlchr(s, last, ',');
 
         if (q == NULL) {
             q = last;
         }
 
-        suffix = ngx_array_push(&ccf->suffixes);
+        suffix = ngx_array_push(suffixes);
         if (suffix == NULL) {
-            return NGX_CONF_ERROR;
+            return NGX_ERROR;
         }
 
-        suffix->data = p;
-        suffix->len = q - p;
+        suffix->data = s;
+        suffix->len = q - s;
 
-        if (suffix->len < 2 || *p != '.' || ngx_strlchr(p, q, '/')) {
+        if (suffix->len < 2 || *s != '.' || ngx_strlchr(s, q, '/')) {
             goto invalid;
         }
 
@@ -381,7 +366,7 @@ ngx_http_background_compress_suffixes(ngx_conf_t *cf, ngx_command_t *cmd,
 
         for (i = 0; i < NGX_HTTP_BACKGROUND_CODECS; i++) {
             if (suffix->len == ngx_http_background_codecs[i].suffix.len
-                && ngx_strncmp(p, ngx_http_background_codecs[i].suffix.data,
+                && ngx_strncmp(s, ngx_http_background_codecs[i].suffix.data,
                                suffix->len)
                    == 0)
             {
@@ -390,16 +375,18 @@ ngx_http_background_compress_suffixes(ngx_conf_t *cf, ngx_command_t *cmd,
         }
     }
 
-    return NGX_CONF_OK;
+    return NGX_OK;
 
 invalid:
+
+    value = cf->args->elts;
 
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                        "invalid suffix \"%V\" in \"%V\" directive, "
                        "it must begin with \".\" and not be \".gz\", \".br\" "
-                       "or \".zst\"", suffix, &cmd->name);
+                       "or \".zst\"", suffix, &value[0]);
 
-    return NGX_CONF_ERROR;
+    return NGX_ERROR;
 }
 
 

@@ -52,8 +52,6 @@ static char *ngx_http_background_connect(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static ngx_int_t ngx_http_background_connect_addr(ngx_conf_t *cf,
     ngx_http_background_connect_conf_t *ccf);
-static ngx_int_t ngx_http_background_connect_param(ngx_conf_t *cf,
-    ngx_str_t *value, ngx_http_background_connect_conf_t *ccf);
 
 static void ngx_http_background_connect_start(ngx_http_background_run_t *run);
 static void ngx_http_background_connect_cancel(ngx_http_background_run_t *run);
@@ -78,6 +76,31 @@ static ngx_http_background_kind_t  ngx_http_background_connect_kind = {
     NULL,                                    /* begin */
     NULL,                                    /* work */
     NULL                                     /* finish */
+};
+
+
+static const ngx_http_background_bounds_t  ngx_http_background_connect_times = {
+    "time", 1, NGX_HTTP_BACKGROUND_CONNECT_MAX_TIME, "from 1ms to 24h"
+};
+
+
+static const ngx_http_background_bounds_t  ngx_http_background_connect_counts =
+{
+    "count", 1, NGX_HTTP_BACKGROUND_CONNECT_MAX, NULL
+};
+
+
+static const ngx_http_background_param_t  ngx_http_background_connect_params[] =
+{
+    { ngx_string("timeout="), 0, ngx_http_background_conf_time,
+      offsetof(ngx_http_background_connect_conf_t, timeout),
+      &ngx_http_background_connect_times },
+
+    { ngx_string("count="), 0, ngx_http_background_conf_number,
+      offsetof(ngx_http_background_connect_conf_t, count),
+      &ngx_http_background_connect_counts },
+
+    ngx_http_background_null_param
 };
 
 
@@ -128,8 +151,6 @@ ngx_module_t  ngx_http_background_connect_module = {
 static char *
 ngx_http_background_connect(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_str_t                           *value;
-    ngx_uint_t                           i;
     ngx_http_background_connect_conf_t  *ccf;
 
     ccf = ngx_pcalloc(cf->pool, sizeof(ngx_http_background_connect_conf_t));
@@ -140,12 +161,11 @@ ngx_http_background_connect(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ccf->count = 1;
     ccf->timeout = 5000;
 
-    value = cf->args->elts;
-
-    for (i = 2; i < cf->args->nelts; i++) {
-        if (ngx_http_background_connect_param(cf, &value[i], ccf) != NGX_OK) {
-            return NGX_CONF_ERROR;
-        }
+    if (ngx_http_background_conf_params(cf, 2,
+                                        ngx_http_background_connect_params, ccf)
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
     }
 
     if (ngx_http_background_connect_addr(cf, ccf) != NGX_OK) {
@@ -190,55 +210,6 @@ ngx_http_background_connect_addr(ngx_conf_t *cf,
     ccf->naddrs = u.naddrs;
 
     return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_background_connect_param(ngx_conf_t *cf, ngx_str_t *value,
-    ngx_http_background_connect_conf_t *ccf)
-{
-    ngx_int_t   n;
-    ngx_str_t   s;
-
-    if (ngx_strncmp(value->data, "timeout=", 8) == 0) {
-        s.data = value->data + 8;
-        s.len = value->len - 8;
-
-        n = ngx_parse_time(&s, 0);
-
-        if (n < 1 || n > NGX_HTTP_BACKGROUND_CONNECT_MAX_TIME) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid time \"%V\" in \"connect\" directive, "
-                               "it must be from 1ms to 24h", value);
-            return NGX_ERROR;
-        }
-
-        ccf->timeout = n;
-
-        return NGX_OK;
-    }
-
-    if (ngx_strncmp(value->data, "count=", 6) == 0) {
-        n = ngx_atoi(value->data + 6, value->len - 6);
-
-        if (n < 1 || n > NGX_HTTP_BACKGROUND_CONNECT_MAX) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid count \"%V\" in \"connect\" directive, "
-                               "it must be a number from 1 to %d",
-                               value, NGX_HTTP_BACKGROUND_CONNECT_MAX);
-            return NGX_ERROR;
-        }
-
-        ccf->count = n;
-
-        return NGX_OK;
-    }
-
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                       "unknown parameter \"%V\" in \"connect\" directive",
-                       value);
-
-    return NGX_ERROR;
 }
 
 

@@ -38,9 +38,8 @@ typedef struct {
 
 static char *ngx_http_background_digest(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-static char *ngx_http_background_digest_manifest(ngx_conf_t *cf,
-    ngx_command_t *cmd, ngx_http_background_digest_conf_t *dcf,
-    ngx_str_t *value);
+static ngx_int_t ngx_http_background_digest_manifest(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p);
 
 static void ngx_http_background_digest_begin(ngx_http_background_run_t *run);
 static uint64_t ngx_http_background_digest_weigh(
@@ -64,6 +63,17 @@ static ngx_http_background_kind_t  ngx_http_background_digest_kind = {
     ngx_http_background_digest_begin,        /* begin */
     ngx_http_background_digest_work,         /* work */
     ngx_http_background_digest_finish        /* finish */
+};
+
+
+static const ngx_http_background_param_t  ngx_http_background_digest_params[] =
+{
+    NGX_HTTP_BACKGROUND_HASH_PARAMS(ngx_http_background_digest_conf_t),
+
+    { ngx_string("manifest="), 0, ngx_http_background_digest_manifest,
+      offsetof(ngx_http_background_digest_conf_t, manifest), NULL },
+
+    ngx_http_background_null_param
 };
 
 
@@ -114,7 +124,7 @@ ngx_module_t  ngx_http_background_digest_module = {
 static char *
 ngx_http_background_digest(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_str_t                          *value, manifest;
+    ngx_str_t                          *value;
     ngx_file_info_t                     fi;
     ngx_http_background_digest_conf_t  *dcf;
 
@@ -131,27 +141,20 @@ ngx_http_background_digest(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    if (ngx_http_background_hash_parameters(cf, cmd, &dcf->hash, "manifest=",
-                                            &manifest)
-        != NGX_CONF_OK)
+    if (ngx_http_background_conf_params(cf, 2,
+                                        ngx_http_background_digest_params, dcf)
+            != NGX_OK
+        || ngx_http_background_hash_init_conf(cf, &dcf->hash) != NGX_OK)
     {
         return NGX_CONF_ERROR;
     }
 
-    if (manifest.data) {
-        if (!ngx_is_dir(&fi)) {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "\"manifest=\" in \"%V\" directive needs a "
-                               "directory, \"%V\" is none",
-                               &cmd->name, &dcf->path);
-            return NGX_CONF_ERROR;
-        }
-
-        if (ngx_http_background_digest_manifest(cf, cmd, dcf, &manifest)
-            != NGX_CONF_OK)
-        {
-            return NGX_CONF_ERROR;
-        }
+    if (dcf->manifest.len && !ngx_is_dir(&fi)) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"manifest=\" in \"%V\" directive needs a "
+                           "directory, \"%V\" is none",
+                           &cmd->name, &dcf->path);
+        return NGX_CONF_ERROR;
     }
 
     return ngx_http_background_add_operation(cf,
@@ -159,24 +162,26 @@ ngx_http_background_digest(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-static char *
-ngx_http_background_digest_manifest(ngx_conf_t *cf, ngx_command_t *cmd,
-    ngx_http_background_digest_conf_t *dcf, ngx_str_t *value)
+static ngx_int_t
+ngx_http_background_digest_manifest(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p)
 {
-    if (value->len == 0 || value->data[value->len - 1] == '/') {
+    ngx_str_t *manifest = p;
+
+    ngx_str_t  *value;
+
+    if (arg->value.len == 0 || arg->value.data[arg->value.len - 1] == '/') {
+        value = cf->args->elts;
+
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid manifest \"%V\" in \"%V\" directive, "
-                           "it must be a file's name", value, &cmd->name);
-        return NGX_CONF_ERROR;
+                           "it must be a file's name", &arg->value, &value[0]);
+        return NGX_ERROR;
     }
 
-    dcf->manifest = *value;
+    *manifest = arg->value;
 
-    if (ngx_conf_full_name(cf->cycle, &dcf->manifest, 0) != NGX_OK) {
-        return NGX_CONF_ERROR;
-    }
-
-    return NGX_CONF_OK;
+    return ngx_conf_full_name(cf->cycle, manifest, 0);
 }
 
 

@@ -57,59 +57,48 @@ ngx_http_background_hash_lookup(ngx_conf_t *cf, ngx_str_t *name)
 #endif
 
 
-char *
-ngx_http_background_hash_parameters(ngx_conf_t *cf, ngx_command_t *cmd,
-    ngx_http_background_hash_conf_t *hcf, const char *name, ngx_str_t *value)
+ngx_int_t
+ngx_http_background_hash_algorithm(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p)
 {
-    size_t       len;
-    ngx_str_t   *args, algorithm;
-    ngx_uint_t   i;
+    const EVP_MD **mdp = p;
 
-    args = cf->args->elts;
-    len = ngx_strlen(name);
+    ngx_str_t     *value;
+    const EVP_MD  *md;
 
-    ngx_str_set(&algorithm, "sha256");
-    ngx_str_null(value);
-
-    for (i = 2; i < cf->args->nelts; i++) {
-
-        if (ngx_strncmp(args[i].data, "algorithm=", 10) == 0) {
-            algorithm.data = args[i].data + 10;
-            algorithm.len = args[i].len - 10;
-
-        } else if (ngx_strncmp(args[i].data, name, len) == 0) {
-            value->data = args[i].data + len;
-            value->len = args[i].len - len;
-
-        } else if (ngx_strncmp(args[i].data, "limit_rate=", 11) == 0) {
-            if (ngx_http_background_limit_rate(cf, cmd, &args[i],
-                                               &hcf->limit_rate)
-                != NGX_OK)
-            {
-                return NGX_CONF_ERROR;
-            }
-
-        } else {
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "unknown parameter \"%V\" in \"%V\" directive",
-                               &args[i], &cmd->name);
-            return NGX_CONF_ERROR;
-        }
-    }
-
-    hcf->md = ngx_http_background_hash_lookup(cf, &algorithm);
+    md = ngx_http_background_hash_lookup(cf, &arg->value);
 
     /* some have no length of their own */
 
-    if (hcf->md == NULL || EVP_MD_size(hcf->md) <= 0) {
+    if (md == NULL || EVP_MD_size(md) <= 0) {
+        value = cf->args->elts;
+
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "unknown algorithm \"%V\" in \"%V\" directive, "
                            "it must be a digest of OpenSSL",
-                           &algorithm, &cmd->name);
-        return NGX_CONF_ERROR;
+                           &arg->value, &value[0]);
+        return NGX_ERROR;
     }
 
-    return NGX_CONF_OK;
+    *mdp = md;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_background_hash_init_conf(ngx_conf_t *cf,
+    ngx_http_background_hash_conf_t *hcf)
+{
+    ngx_http_background_arg_t  arg;
+
+    if (hcf->md) {
+        return NGX_OK;
+    }
+
+    ngx_str_set(&arg.value, "sha256");
+
+    return ngx_http_background_hash_algorithm(cf, &arg, &hcf->md);
 }
 
 

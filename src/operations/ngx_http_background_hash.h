@@ -41,12 +41,21 @@ typedef struct {
 
 
 /*
- * Reads what comes after a directive's first argument: "algorithm=", by default
- * sha256, "limit_rate=", and the one that only this directive has: name ends in
- * "=", value stays null if it is not there.  NGX_CONF_OK or NGX_CONF_ERROR.
+ * Reading the configuration: the parameters of all that hash files, whose
+ * configuration, of a type, has a member "hash"; and, when all parameters are
+ * read, the defaults.  NGX_ERROR: it was logged.
  */
-char *ngx_http_background_hash_parameters(ngx_conf_t *cf, ngx_command_t *cmd,
-    ngx_http_background_hash_conf_t *hcf, const char *name, ngx_str_t *value);
+#define NGX_HTTP_BACKGROUND_HASH_PARAMS(type)                                 \
+    { ngx_string("algorithm="), 0, ngx_http_background_hash_algorithm,        \
+      offsetof(type, hash.md), NULL },                                        \
+                                                                              \
+    { ngx_string("limit_rate="), 0, ngx_http_background_conf_rate,            \
+      offsetof(type, hash.limit_rate), NULL }
+
+ngx_int_t ngx_http_background_hash_algorithm(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p);
+ngx_int_t ngx_http_background_hash_init_conf(ngx_conf_t *cf,
+    ngx_http_background_hash_conf_t *hcf);
 
 /*
  * On a pool thread.  create() returns NULL if there is no memory; what it made

@@ -72,7 +72,8 @@ typedef struct {
  * Configuration:
  *
  * create     to be called first; NULL if the task is in no server
- * parameter  NGX_DECLINED: not one that all requests have
+ * params     what all requests have; the directive's configuration, of a type,
+ *            has a member "conf"
  * uri        compiles a URI or the name of a location, which may have
  *            variables, and checks what has none
  * default_host
@@ -87,8 +88,27 @@ typedef struct {
  */
 ngx_http_background_request_conf_t *ngx_http_background_request_create_conf(
     ngx_conf_t *cf);
-ngx_int_t ngx_http_background_request_parameter(ngx_conf_t *cf, ngx_uint_t n,
-    ngx_http_background_request_conf_t *rcf);
+#define NGX_HTTP_BACKGROUND_REQUEST_PARAMS(type)                              \
+    { ngx_string("method="), 0, ngx_http_background_request_method,           \
+      offsetof(type, conf), NULL },                                           \
+                                                                              \
+    { ngx_string("header="), 1, ngx_http_background_request_header,           \
+      offsetof(type, conf), NULL },                                           \
+                                                                              \
+    { ngx_string("body="), 0, ngx_http_background_request_body,               \
+      offsetof(type, conf), NULL },                                           \
+                                                                              \
+    { ngx_string("status="), 0, ngx_http_background_request_status,           \
+      offsetof(type, conf), NULL }
+
+ngx_int_t ngx_http_background_request_method(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p);
+ngx_int_t ngx_http_background_request_header(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p);
+ngx_int_t ngx_http_background_request_body(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p);
+ngx_int_t ngx_http_background_request_status(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p);
 ngx_int_t ngx_http_background_request_uri(ngx_conf_t *cf, ngx_str_t *uri,
     ngx_http_complex_value_t *cv);
 void ngx_http_background_request_default_host(

@@ -16,18 +16,7 @@ typedef struct {
 } ngx_http_background_status_range_t;
 
 
-static ngx_int_t ngx_http_background_request_method(ngx_conf_t *cf,
-    ngx_str_t *param, ngx_str_t *name, ngx_http_background_request_conf_t *rcf);
-static ngx_int_t ngx_http_background_request_header(ngx_conf_t *cf,
-    ngx_str_t *param, ngx_str_t *header,
-    ngx_http_background_request_conf_t *rcf);
 static ngx_int_t ngx_http_background_request_header_name(ngx_str_t *name);
-static ngx_int_t ngx_http_background_request_body(ngx_conf_t *cf,
-    ngx_str_t *param, ngx_str_t *body,
-    ngx_http_background_request_conf_t *rcf);
-static ngx_int_t ngx_http_background_request_status(ngx_conf_t *cf,
-    ngx_str_t *param, ngx_str_t *statuses,
-    ngx_http_background_request_conf_t *rcf);
 static ngx_int_t ngx_http_background_request_range(ngx_str_t *s,
     ngx_http_background_status_range_t *range);
 static ngx_int_t ngx_http_background_request_compile(ngx_conf_t *cf,
@@ -105,70 +94,15 @@ ngx_http_background_request_create_conf(ngx_conf_t *cf)
 
 
 ngx_int_t
-ngx_http_background_request_parameter(ngx_conf_t *cf, ngx_uint_t n,
-    ngx_http_background_request_conf_t *rcf)
+ngx_http_background_request_method(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p)
 {
-    u_char     *p;
-    ngx_str_t  *value, name, arg;
-    ngx_uint_t  duplicate;
+    ngx_http_background_request_conf_t **rcf = p;
 
-    value = cf->args->elts;
-
-    p = (u_char *) ngx_strchr(value[n].data, '=');
-    if (p == NULL) {
-        return NGX_DECLINED;
-    }
-
-    name.data = value[n].data;
-    name.len = p + 1 - name.data;
-
-    arg.data = p + 1;
-    arg.len = value[n].data + value[n].len - arg.data;
-
-    if (name.len == 7 && ngx_strncmp(name.data, "header=", 7) == 0) {
-        return ngx_http_background_request_header(cf, &value[n], &arg, rcf);
-    }
-
-    if (name.len == 7 && ngx_strncmp(name.data, "method=", 7) == 0) {
-        duplicate = rcf->method_name.len;
-
-    } else if (name.len == 5 && ngx_strncmp(name.data, "body=", 5) == 0) {
-        duplicate = rcf->body != NULL;
-
-    } else if (name.len == 7 && ngx_strncmp(name.data, "status=", 7) == 0) {
-        duplicate = rcf->statuses.nelts;
-
-    } else {
-        return NGX_DECLINED;
-    }
-
-    if (duplicate) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "duplicate parameter \"%V\" in \"%V\" directive",
-                           &value[n], &value[0]);
-        return NGX_ERROR;
-    }
-
-    switch (name.data[0]) {
-
-    case 'm':
-        return ngx_http_background_request_method(cf, &value[n], &arg, rcf);
-
-    case 'b':
-        return ngx_http_background_request_body(cf, &value[n], &arg, rcf);
-
-    default: /* 's' */
-        return ngx_http_background_request_status(cf, &value[n], &arg, rcf);
-    }
-}
-
-
-static ngx_int_t
-ngx_http_background_request_method(ngx_conf_t *cf, ngx_str_t *param,
-    ngx_str_t *name, ngx_http_background_request_conf_t *rcf)
-{
-    ngx_str_t   *value, *method;
+    ngx_str_t   *name, *method;
     ngx_uint_t   i;
+
+    name = &arg->value;
 
     for (i = 0; i < name->len; i++) {
         if ((name->data[i] < 'A' || name->data[i] > 'Z')
@@ -182,17 +116,13 @@ ngx_http_background_request_method(ngx_conf_t *cf, ngx_str_t *param,
         || ngx_strcmp(name->data, "CONNECT") == 0
         || ngx_strcmp(name->data, "TRACE") == 0)
     {
-        value = cf->args->elts;
-
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid method \"%V\" in \"%V\" directive, it must "
-                           "be one of HTTP, in capital letters, but for "
-                           "\"CONNECT\" and \"TRACE\"", param, &value[0]);
-        return NGX_ERROR;
+        return ngx_http_background_conf_invalid(cf, arg, "method",
+                                     "one of HTTP, in capital letters, but "
+                                     "for \"CONNECT\" and \"TRACE\"");
     }
 
-    rcf->method_name = *name;
-    rcf->method = NGX_HTTP_UNKNOWN;
+    (*rcf)->method_name = *name;
+    (*rcf)->method = NGX_HTTP_UNKNOWN;
 
     for (i = 0; ngx_http_background_methods[i].len; i++) {
         method = &ngx_http_background_methods[i];
@@ -200,7 +130,7 @@ ngx_http_background_request_method(ngx_conf_t *cf, ngx_str_t *param,
         if (method->len == name->len
             && ngx_memcmp(method->data, name->data, name->len) == 0)
         {
-            rcf->method = ngx_http_background_method_bits[i];
+            (*rcf)->method = ngx_http_background_method_bits[i];
         }
     }
 
@@ -208,28 +138,29 @@ ngx_http_background_request_method(ngx_conf_t *cf, ngx_str_t *param,
 }
 
 
-static ngx_int_t
-ngx_http_background_request_header(ngx_conf_t *cf, ngx_str_t *param,
-    ngx_str_t *header, ngx_http_background_request_conf_t *rcf)
+ngx_int_t
+ngx_http_background_request_header(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p)
 {
-    u_char                        *p, *last;
-    ngx_str_t                     *value, name;
-    ngx_http_background_header_t  *h;
+    ngx_http_background_request_conf_t **rcfp = p;
 
+    u_char                              *colon, *last;
+    ngx_str_t                           *value, name, text;
+    ngx_http_background_header_t        *h;
+    ngx_http_background_request_conf_t  *rcf;
+
+    rcf = *rcfp;
     value = cf->args->elts;
 
-    last = header->data + header->len;
-    p = ngx_strlchr(header->data, last, ':');
+    last = arg->value.data + arg->value.len;
+    colon = ngx_strlchr(arg->value.data, last, ':');
 
-    name.data = header->data;
-    name.len = p ? (size_t) (p - header->data) : 0;
+    name.data = arg->value.data;
+    name.len = colon ? (size_t) (colon - name.data) : 0;
 
     if (ngx_http_background_request_header_name(&name) != NGX_OK) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid header \"%V\" in \"%V\" directive, "
-                           "it must be \"header=NAME:VALUE\"",
-                           param, &value[0]);
-        return NGX_ERROR;
+        return ngx_http_background_conf_invalid(cf, arg, "header",
+                                                "\"header=NAME:VALUE\"");
     }
 
     if ((name.len == 14
@@ -240,7 +171,8 @@ ngx_http_background_request_header(ngx_conf_t *cf, ngx_str_t *param,
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "header \"%V\" in \"%V\" directive follows from "
-                           "\"body=\" and can't be given", param, &value[0]);
+                           "\"body=\" and can't be given",
+                           &arg->text, &value[0]);
         return NGX_ERROR;
     }
 
@@ -250,7 +182,7 @@ ngx_http_background_request_header(ngx_conf_t *cf, ngx_str_t *param,
         if (rcf->host) {
             ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                                "duplicate header \"%V\" in \"%V\" directive",
-                               param, &value[0]);
+                               &arg->text, &value[0]);
             return NGX_ERROR;
         }
 
@@ -274,12 +206,15 @@ ngx_http_background_request_header(ngx_conf_t *cf, ngx_str_t *param,
 
     ngx_strlow(h->lowcase_key, name.data, name.len);
 
-    for (p++; p < last && (*p == ' ' || *p == '\t'); p++) { /* void */ }
+    text.data = colon + 1;
 
-    header->data = p;
-    header->len = last - p;
+    while (text.data < last && (*text.data == ' ' || *text.data == '\t')) {
+        text.data++;
+    }
 
-    return ngx_http_background_request_compile(cf, header, &h->value);
+    text.len = last - text.data;
+
+    return ngx_http_background_request_compile(cf, &text, &h->value);
 }
 
 
@@ -304,56 +239,59 @@ ngx_http_background_request_header_name(ngx_str_t *name)
 }
 
 
-static ngx_int_t
-ngx_http_background_request_body(ngx_conf_t *cf, ngx_str_t *param,
-    ngx_str_t *body, ngx_http_background_request_conf_t *rcf)
+ngx_int_t
+ngx_http_background_request_body(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p)
 {
-    rcf->body = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
-    if (rcf->body == NULL) {
+    ngx_http_background_request_conf_t **rcf = p;
+
+    ngx_http_complex_value_t  *body;
+
+    body = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
+    if (body == NULL) {
         return NGX_ERROR;
     }
 
-    return ngx_http_background_request_compile(cf, body, rcf->body);
+    (*rcf)->body = body;
+
+    return ngx_http_background_request_compile(cf, &arg->value, body);
 }
 
 
-static ngx_int_t
-ngx_http_background_request_status(ngx_conf_t *cf, ngx_str_t *param,
-    ngx_str_t *statuses, ngx_http_background_request_conf_t *rcf)
+ngx_int_t
+ngx_http_background_request_status(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p)
 {
-    u_char                              *p, *last;
-    ngx_str_t                           *value, s;
+    ngx_http_background_request_conf_t **rcf = p;
+
+    u_char                              *pos, *last;
+    ngx_str_t                            s;
     ngx_http_background_status_range_t  *range;
 
-    p = statuses->data;
-    last = p + statuses->len;
+    pos = arg->value.data;
+    last = pos + arg->value.len;
 
     do {
-        s.data = p;
+        s.data = pos;
 
-        while (p < last && *p != ',') {
-            p++;
+        while (pos < last && *pos != ',') {
+            pos++;
         }
 
-        s.len = p - s.data;
+        s.len = pos - s.data;
 
-        range = ngx_array_push(&rcf->statuses);
+        range = ngx_array_push(&(*rcf)->statuses);
         if (range == NULL) {
             return NGX_ERROR;
         }
 
         if (ngx_http_background_request_range(&s, range) != NGX_OK) {
-            value = cf->args->elts;
-
-            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                               "invalid status \"%V\" in \"%V\" directive, "
-                               "it must be codes or ranges from 200 to 599, "
-                               "as in \"status=200-299,404\"",
-                               param, &value[0]);
-            return NGX_ERROR;
+            return ngx_http_background_conf_invalid(cf, arg, "status",
+                                      "codes or ranges from 200 to 599, as in "
+                                      "\"status=200-299,404\"");
         }
 
-    } while (p++ < last);
+    } while (pos++ < last);
 
     return NGX_OK;
 }

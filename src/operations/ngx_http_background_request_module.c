@@ -47,8 +47,6 @@ static ngx_uint_t ngx_http_background_request_find_location(
 
 static char *ngx_http_background_request(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-static ngx_int_t ngx_http_background_request_count(ngx_conf_t *cf,
-    ngx_str_t *param, ngx_http_background_request_op_t *op);
 static ngx_int_t ngx_http_background_request_named(ngx_conf_t *cf,
     ngx_http_background_request_main_conf_t *rmcf,
     ngx_http_background_request_op_t *op);
@@ -68,6 +66,24 @@ static ngx_http_background_kind_t  ngx_http_background_request_kind = {
     NULL,                                    /* begin */
     NULL,                                    /* work */
     NULL                                     /* finish */
+};
+
+
+static const ngx_http_background_bounds_t  ngx_http_background_request_counts =
+{
+    "count", 1, NGX_HTTP_BACKGROUND_REQUEST_COUNT_MAX, NULL
+};
+
+
+static const ngx_http_background_param_t  ngx_http_background_request_params[] =
+{
+    NGX_HTTP_BACKGROUND_REQUEST_PARAMS(ngx_http_background_request_op_t),
+
+    { ngx_string("count="), 0, ngx_http_background_conf_number,
+      offsetof(ngx_http_background_request_op_t, count),
+      &ngx_http_background_request_counts },
+
+    ngx_http_background_null_param
 };
 
 
@@ -264,9 +280,7 @@ ngx_http_background_request(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_background_request_main_conf_t *rmcf = conf;
 
-    ngx_int_t                          rc;
     ngx_str_t                         *value;
-    ngx_uint_t                         i;
     ngx_http_background_request_op_t  *op;
 
     op = ngx_pcalloc(cf->pool, sizeof(ngx_http_background_request_op_t));
@@ -285,21 +299,13 @@ ngx_http_background_request(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    for (i = 2; i < cf->args->nelts; i++) {
+    op->count = 1;
 
-        rc = ngx_http_background_request_parameter(cf, i, op->conf);
-
-        if (rc == NGX_DECLINED) {
-            rc = ngx_http_background_request_count(cf, &value[i], op);
-        }
-
-        if (rc != NGX_OK) {
-            return NGX_CONF_ERROR;
-        }
-    }
-
-    if (op->count == 0) {
-        op->count = 1;
+    if (ngx_http_background_conf_params(cf, 2,
+                                        ngx_http_background_request_params, op)
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
     }
 
     if (ngx_http_background_request_named(cf, rmcf, op) != NGX_OK) {
@@ -308,46 +314,6 @@ ngx_http_background_request(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     return ngx_http_background_add_operation(cf,
                                        &ngx_http_background_request_kind, op);
-}
-
-
-static ngx_int_t
-ngx_http_background_request_count(ngx_conf_t *cf, ngx_str_t *param,
-    ngx_http_background_request_op_t *op)
-{
-    ngx_int_t   n;
-    ngx_str_t  *value;
-
-    value = cf->args->elts;
-
-    if (ngx_strncmp(param->data, "count=", 6) != 0) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "unknown parameter \"%V\" in \"%V\" directive",
-                           param, &value[0]);
-        return NGX_ERROR;
-    }
-
-    if (op->count) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "duplicate parameter \"%V\" in \"%V\" directive",
-                           param, &value[0]);
-        return NGX_ERROR;
-    }
-
-    n = ngx_atoi(param->data + 6, param->len - 6);
-
-    if (n < 1 || n > NGX_HTTP_BACKGROUND_REQUEST_COUNT_MAX) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid count \"%V\" in \"%V\" directive, "
-                           "it must be a number from 1 to %d",
-                           param, &value[0],
-                           NGX_HTTP_BACKGROUND_REQUEST_COUNT_MAX);
-        return NGX_ERROR;
-    }
-
-    op->count = n;
-
-    return NGX_OK;
 }
 
 

@@ -79,9 +79,9 @@ struct ngx_http_background_requests_ctx_s {
 
 static char *ngx_http_background_requests(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
-static ngx_int_t ngx_http_background_requests_parameter(ngx_conf_t *cf,
-    ngx_str_t *param, ngx_http_background_requests_op_t *op);
-static ngx_int_t ngx_http_background_requests_rate(ngx_str_t *rate,
+static ngx_int_t ngx_http_background_requests_rate(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p);
+static ngx_int_t ngx_http_background_requests_pause(ngx_str_t *rate,
     uint64_t *pause);
 
 static void ngx_http_background_requests_run_start(
@@ -114,6 +114,29 @@ static ngx_http_background_kind_t  ngx_http_background_requests_kind = {
     NULL,                                    /* begin */
     NULL,                                    /* work */
     NULL                                     /* finish */
+};
+
+
+static const ngx_http_background_bounds_t
+    ngx_http_background_requests_numbers =
+{
+    "value", 1, NGX_HTTP_BACKGROUND_REQUESTS_MAX, NULL
+};
+
+
+static const ngx_http_background_param_t
+    ngx_http_background_requests_params[] =
+{
+    NGX_HTTP_BACKGROUND_REQUEST_PARAMS(ngx_http_background_requests_op_t),
+
+    { ngx_string("concurrency="), 0, ngx_http_background_conf_number,
+      offsetof(ngx_http_background_requests_op_t, concurrency),
+      &ngx_http_background_requests_numbers },
+
+    { ngx_string("rate="), 0, ngx_http_background_requests_rate,
+      offsetof(ngx_http_background_requests_op_t, pause), NULL },
+
+    ngx_http_background_null_param
 };
 
 
@@ -164,9 +187,7 @@ ngx_module_t  ngx_http_background_requests_module = {
 static char *
 ngx_http_background_requests(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_int_t                           rc;
     ngx_str_t                          *value;
-    ngx_uint_t                          i;
     ngx_http_background_requests_op_t  *op;
 
     op = ngx_pcalloc(cf->pool, sizeof(ngx_http_background_requests_op_t));
@@ -193,21 +214,13 @@ ngx_http_background_requests(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    for (i = 2; i < cf->args->nelts; i++) {
+    op->concurrency = NGX_HTTP_BACKGROUND_REQUESTS_CONCURRENCY;
 
-        rc = ngx_http_background_request_parameter(cf, i, op->conf);
-
-        if (rc == NGX_DECLINED) {
-            rc = ngx_http_background_requests_parameter(cf, &value[i], op);
-        }
-
-        if (rc != NGX_OK) {
-            return NGX_CONF_ERROR;
-        }
-    }
-
-    if (op->concurrency == 0) {
-        op->concurrency = NGX_HTTP_BACKGROUND_REQUESTS_CONCURRENCY;
+    if (ngx_http_background_conf_params(cf, 2,
+                                        ngx_http_background_requests_params, op)
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
     }
 
     op->thread_pool = ngx_http_background_blocking_pool(cf);
@@ -221,66 +234,20 @@ ngx_http_background_requests(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 static ngx_int_t
-ngx_http_background_requests_parameter(ngx_conf_t *cf, ngx_str_t *param,
-    ngx_http_background_requests_op_t *op)
+ngx_http_background_requests_rate(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p)
 {
-    ngx_int_t    n;
-    ngx_str_t   *value, s;
-    const char  *error;
-
-    value = cf->args->elts;
-
-    if (ngx_strncmp(param->data, "concurrency=", 12) == 0) {
-
-        if (op->concurrency) {
-            error = "duplicate parameter \"%V\" in \"%V\" directive";
-            goto failed;
-        }
-
-        n = ngx_atoi(param->data + 12, param->len - 12);
-
-        if (n < 1 || n > NGX_HTTP_BACKGROUND_REQUESTS_MAX) {
-            error = "invalid value \"%V\" in \"%V\" directive, "
-                    "it must be a number from 1 to 100000";
-            goto failed;
-        }
-
-        op->concurrency = n;
-
-        return NGX_OK;
+    if (ngx_http_background_requests_pause(&arg->value, p) != NGX_OK) {
+        return ngx_http_background_conf_invalid(cf, arg, "rate",
+                         "from 1r/m to 1000000r/s, as in \"rate=10r/s\"");
     }
 
-    if (ngx_strncmp(param->data, "rate=", 5) == 0) {
-
-        if (op->pause) {
-            error = "duplicate parameter \"%V\" in \"%V\" directive";
-            goto failed;
-        }
-
-        s.data = param->data + 5;
-        s.len = param->len - 5;
-
-        if (ngx_http_background_requests_rate(&s, &op->pause) != NGX_OK) {
-            error = "invalid rate \"%V\" in \"%V\" directive, it must be "
-                    "from 1r/m to 1000000r/s, as in \"rate=10r/s\"";
-            goto failed;
-        }
-
-        return NGX_OK;
-    }
-
-    error = "unknown parameter \"%V\" in \"%V\" directive";
-
-failed:
-
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, error, param, &value[0]);
-
-    return NGX_ERROR;
+    return NGX_OK;
 }
 
 
 static ngx_int_t
-ngx_http_background_requests_rate(ngx_str_t *rate, uint64_t *pause)
+ngx_http_background_requests_pause(ngx_str_t *rate, uint64_t *pause)
 {
     u_char     *unit;
     uint64_t    usec;

@@ -86,6 +86,20 @@ static ngx_http_background_kind_t  ngx_http_background_simulate_cpu_kind = {
 };
 
 
+static const ngx_http_background_bounds_t
+    ngx_http_background_simulate_io_counts =
+{
+    "count", 1, NGX_HTTP_BACKGROUND_SIMULATE_IO_MAX, NULL
+};
+
+
+static const ngx_http_background_bounds_t
+    ngx_http_background_simulate_cpu_times =
+{
+    "time", 1, NGX_HTTP_BACKGROUND_SIMULATE_CPU_MAX, "from 1ms to 24h"
+};
+
+
 static ngx_command_t  ngx_http_background_simulate_commands[] = {
 
     { ngx_string("simulate_io"),
@@ -140,7 +154,6 @@ ngx_module_t  ngx_http_background_simulate_module = {
 static char *
 ngx_http_background_simulate_io(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_int_t                           n;
     ngx_str_t                          *value;
     ngx_http_background_simulate_io_t  *sio;
 
@@ -149,20 +162,17 @@ ngx_http_background_simulate_io(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    value = cf->args->elts;
-
-    n = ngx_atoi(value[1].data, value[1].len);
-
-    if (n < 1 || n > NGX_HTTP_BACKGROUND_SIMULATE_IO_MAX) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid count \"%V\" in \"%V\" directive, "
-                           "it must be a number from 1 to %d",
-                           &value[1], &cmd->name,
-                           NGX_HTTP_BACKGROUND_SIMULATE_IO_MAX);
+    if (ngx_http_background_conf_argument(cf, 1,
+                                      ngx_http_background_conf_number,
+                                      &ngx_http_background_simulate_io_counts,
+                                      &sio->count)
+        != NGX_OK)
+    {
         return NGX_CONF_ERROR;
     }
 
-    sio->count = n;
+    value = cf->args->elts;
+
     sio->min = 500;
     sio->max = 2000;
 
@@ -225,28 +235,20 @@ static char *
 ngx_http_background_simulate_cpu(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf)
 {
-    ngx_int_t    ms;
-    ngx_str_t   *value;
     ngx_msec_t  *time;
-
-    value = cf->args->elts;
-
-    ms = ngx_parse_time(&value[1], 0);
-
-    if (ms < 1 || ms > NGX_HTTP_BACKGROUND_SIMULATE_CPU_MAX) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid time \"%V\" in \"%V\" directive, "
-                           "it must be from 1ms to 24h",
-                           &value[1], &cmd->name);
-        return NGX_CONF_ERROR;
-    }
 
     time = ngx_palloc(cf->pool, sizeof(ngx_msec_t));
     if (time == NULL) {
         return NGX_CONF_ERROR;
     }
 
-    *time = ms;
+    if (ngx_http_background_conf_argument(cf, 1, ngx_http_background_conf_time,
+                                      &ngx_http_background_simulate_cpu_times,
+                                      time)
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
 
     return ngx_http_background_add_operation(cf,
                                 &ngx_http_background_simulate_cpu_kind, time);

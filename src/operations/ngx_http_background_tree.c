@@ -83,6 +83,13 @@ static int ngx_http_background_open_parts(int dirfd, u_char *path, int flags);
 
 
 ngx_int_t
+ngx_http_background_tree_abi(ngx_conf_t *cf, uint64_t abi)
+{
+    return ngx_http_background_conf_abi(cf, abi, NGX_HTTP_BACKGROUND_TREE_ABI);
+}
+
+
+ngx_int_t
 ngx_http_background_tree_path(ngx_conf_t *cf, ngx_command_t *cmd,
     ngx_str_t *path, ngx_file_info_t *fi)
 {
@@ -102,32 +109,6 @@ ngx_http_background_tree_path(ngx_conf_t *cf, ngx_command_t *cmd,
                            "failed", path, &cmd->name);
         return NGX_ERROR;
     }
-
-    return NGX_OK;
-}
-
-
-ngx_int_t
-ngx_http_background_limit_rate(ngx_conf_t *cf, ngx_command_t *cmd,
-    ngx_str_t *value, size_t *rate)
-{
-    ssize_t    n;
-    ngx_str_t  s;
-
-    s.data = value->data + sizeof("limit_rate=") - 1;
-    s.len = value->len - (sizeof("limit_rate=") - 1);
-
-    n = ngx_parse_size(&s);
-
-    if (n < 1) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "invalid rate \"%V\" in \"%V\" directive, "
-                           "it must be bytes per second, 1 or more",
-                           value, &cmd->name);
-        return NGX_ERROR;
-    }
-
-    *rate = n;
 
     return NGX_OK;
 }

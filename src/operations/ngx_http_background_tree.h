@@ -20,6 +20,8 @@
 
 #include <ngx_http_background.h>
 
+#include "ngx_http_background_temp.h"
+
 
 /* each level keeps a descriptor open */
 #define NGX_HTTP_BACKGROUND_TREE_DEPTH  128
@@ -75,14 +77,28 @@ typedef uint64_t (*ngx_http_background_weigh_pt)(
 
 
 /*
- * Reading the configuration: the root of a tree, which has to be there, as the
- * full path, and "limit_rate=".  What they don't accept they tell, and return
- * NGX_ERROR.
+ * What a module of its own, which uses trees and temporary files, was built
+ * for: the number, which changes when these headers change otherwise, and the
+ * sizes of what both modules know.
  */
+#define NGX_HTTP_BACKGROUND_TREE_ABI                                         \
+    ((uint64_t) 1 << 48                                                      \
+     | (uint64_t) sizeof(ngx_http_background_dir_t) << 32                    \
+     | (uint64_t) sizeof(ngx_http_background_file_t) << 16                   \
+     | (uint64_t) sizeof(ngx_http_background_temp_t))
+
+
+/*
+ * Reading the configuration: whether the two modules fit, to be asked before
+ * anything else is used; and the root of a tree, which has to be there, as the
+ * full path.  NGX_ERROR: it was logged.
+ */
+#define ngx_http_background_tree_check(cf)                                   \
+    ngx_http_background_tree_abi(cf, NGX_HTTP_BACKGROUND_TREE_ABI)
+
+ngx_int_t ngx_http_background_tree_abi(ngx_conf_t *cf, uint64_t abi);
 ngx_int_t ngx_http_background_tree_path(ngx_conf_t *cf, ngx_command_t *cmd,
     ngx_str_t *path, ngx_file_info_t *fi);
-ngx_int_t ngx_http_background_limit_rate(ngx_conf_t *cf, ngx_command_t *cmd,
-    ngx_str_t *value, size_t *rate);
 
 /*
  * create   opens the root; on failure counts that and returns NULL

@@ -62,8 +62,7 @@ typedef struct {
 static char *ngx_http_background_verify(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_background_verify_paths(ngx_conf_t *cf,
-    ngx_command_t *cmd, ngx_http_background_verify_conf_t *vcf,
-    ngx_str_t *root);
+    ngx_command_t *cmd, ngx_http_background_verify_conf_t *vcf);
 
 static void ngx_http_background_verify_begin(ngx_http_background_run_t *run);
 static ngx_int_t ngx_http_background_verify_open(
@@ -104,6 +103,17 @@ static ngx_http_background_kind_t  ngx_http_background_verify_kind = {
     ngx_http_background_verify_begin,        /* begin */
     ngx_http_background_verify_work,         /* work */
     ngx_http_background_verify_finish        /* finish */
+};
+
+
+static const ngx_http_background_param_t  ngx_http_background_verify_params[] =
+{
+    NGX_HTTP_BACKGROUND_HASH_PARAMS(ngx_http_background_verify_conf_t),
+
+    { ngx_string("root="), 0, ngx_http_background_conf_string,
+      offsetof(ngx_http_background_verify_conf_t, root), NULL },
+
+    ngx_http_background_null_param
 };
 
 
@@ -154,7 +164,7 @@ ngx_module_t  ngx_http_background_verify_module = {
 static char *
 ngx_http_background_verify(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_str_t                          *value, root;
+    ngx_str_t                          *value;
     ngx_http_background_verify_conf_t  *vcf;
 
     vcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_background_verify_conf_t));
@@ -171,13 +181,15 @@ ngx_http_background_verify(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     vcf->manifest = value[1];
 
-    if (ngx_http_background_hash_parameters(cf, cmd, &vcf->hash, "root=", &root)
-        != NGX_CONF_OK)
+    if (ngx_http_background_conf_params(cf, 2,
+                                        ngx_http_background_verify_params, vcf)
+            != NGX_OK
+        || ngx_http_background_hash_init_conf(cf, &vcf->hash) != NGX_OK)
     {
         return NGX_CONF_ERROR;
     }
 
-    if (ngx_http_background_verify_paths(cf, cmd, vcf, &root) != NGX_CONF_OK) {
+    if (ngx_http_background_verify_paths(cf, cmd, vcf) != NGX_CONF_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -190,7 +202,7 @@ ngx_http_background_verify(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 static char *
 ngx_http_background_verify_paths(ngx_conf_t *cf, ngx_command_t *cmd,
-    ngx_http_background_verify_conf_t *vcf, ngx_str_t *root)
+    ngx_http_background_verify_conf_t *vcf)
 {
     u_char  *p;
 
@@ -204,7 +216,7 @@ ngx_http_background_verify_paths(ngx_conf_t *cf, ngx_command_t *cmd,
         return NGX_CONF_ERROR;
     }
 
-    if (root->data && root->len == 0) {
+    if (vcf->root.data && vcf->root.len == 0) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "empty root in \"%V\" directive", &cmd->name);
         return NGX_CONF_ERROR;
@@ -214,9 +226,7 @@ ngx_http_background_verify_paths(ngx_conf_t *cf, ngx_command_t *cmd,
         return NGX_CONF_ERROR;
     }
 
-    if (root->data) {
-        vcf->root = *root;
-
+    if (vcf->root.data) {
         if (ngx_conf_full_name(cf->cycle, &vcf->root, 0) != NGX_OK) {
             return NGX_CONF_ERROR;
         }

@@ -38,10 +38,8 @@ static void *ngx_http_background_status_create_loc_conf(ngx_conf_t *cf);
 static ngx_int_t ngx_http_background_status_init(ngx_conf_t *cf);
 static char *ngx_http_background_status_directive(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
-static ngx_int_t ngx_http_background_status_parameter(ngx_conf_t *cf,
-    ngx_str_t *param, ngx_http_background_status_loc_conf_t *blcf);
-static ngx_int_t ngx_http_background_status_add_name(ngx_conf_t *cf,
-    ngx_http_background_status_loc_conf_t *blcf, ngx_str_t *name);
+static ngx_int_t ngx_http_background_status_task(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p);
 
 static ngx_int_t ngx_http_background_status_handler(ngx_http_request_t *r);
 static ngx_int_t ngx_http_background_status_headers(ngx_http_request_t *r,
@@ -57,6 +55,27 @@ static const ngx_http_background_format_t  *ngx_http_background_formats[] = {
     &ngx_http_background_html,
     &ngx_http_background_prometheus,
     NULL
+};
+
+
+static const ngx_http_background_bounds_t  ngx_http_background_status_codes = {
+    "code", 400, 599, "from 400 to 599"
+};
+
+
+static const ngx_http_background_param_t  ngx_http_background_status_params[] =
+{
+    { ngx_string("task="), 1, ngx_http_background_status_task,
+      offsetof(ngx_http_background_status_loc_conf_t, names), NULL },
+
+    { ngx_string("failing="), 0, ngx_http_background_conf_number,
+      offsetof(ngx_http_background_status_loc_conf_t, failing),
+      &ngx_http_background_status_codes },
+
+    { ngx_string("brief"), 0, ngx_http_background_conf_flag,
+      offsetof(ngx_http_background_status_loc_conf_t, brief), NULL },
+
+    ngx_http_background_null_param
 };
 
 
@@ -170,7 +189,7 @@ ngx_http_background_status_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     ngx_http_background_status_loc_conf_t *blcf = conf;
 
     ngx_str_t                            *value;
-    ngx_uint_t                            i;
+    ngx_uint_t                            n;
     ngx_http_core_loc_conf_t             *clcf;
     ngx_http_background_main_conf_t      *bmcf;
     const ngx_http_background_format_t  **format;
@@ -183,7 +202,7 @@ ngx_http_background_status_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     bmcf->used = 1;
 
     value = cf->args->elts;
-    i = 1;
+    n = 1;
 
     blcf->format = ngx_http_background_formats[0];
 
@@ -193,17 +212,16 @@ ngx_http_background_status_directive(ngx_conf_t *cf, ngx_command_t *cmd,
             && ngx_strcmp(value[1].data, (*format)->name.data) == 0)
         {
             blcf->format = *format;
-            i++;
+            n++;
             break;
         }
     }
 
-    for ( /* void */ ; i < cf->args->nelts; i++) {
-        if (ngx_http_background_status_parameter(cf, &value[i], blcf)
-            != NGX_OK)
-        {
-            return NGX_CONF_ERROR;
-        }
+    if (ngx_http_background_conf_params(cf, n,
+                                        ngx_http_background_status_params, blcf)
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
     }
 
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
@@ -214,78 +232,28 @@ ngx_http_background_status_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 
 
 static ngx_int_t
-ngx_http_background_status_parameter(ngx_conf_t *cf, ngx_str_t *param,
-    ngx_http_background_status_loc_conf_t *blcf)
+ngx_http_background_status_task(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p)
 {
-    ngx_int_t    n;
-    ngx_str_t   *value, name;
-    const char  *error;
+    ngx_array_t **names = p;
 
-    value = cf->args->elts;
-
-    if (ngx_strncmp(param->data, "task=", 5) == 0) {
-        name.data = param->data + 5;
-        name.len = param->len - 5;
-
-        return ngx_http_background_status_add_name(cf, blcf, &name);
-    }
-
-    if (ngx_strncmp(param->data, "failing=", 8) == 0) {
-        n = ngx_atoi(param->data + 8, param->len - 8);
-
-        if (n < 400 || n > 599) {
-            error = "invalid code \"%V\" in \"%V\" directive, "
-                    "it must be from 400 to 599";
-            goto failed;
-        }
-
-        if (blcf->failing) {
-            error = "duplicate parameter \"%V\" in \"%V\" directive";
-            goto failed;
-        }
-
-        blcf->failing = n;
-
-        return NGX_OK;
-    }
-
-    if (ngx_strcmp(param->data, "brief") == 0) {
-        blcf->brief = 1;
-
-        return NGX_OK;
-    }
-
-    error = "unknown parameter \"%V\" in \"%V\" directive";
-
-failed:
-
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, error, param, &value[0]);
-
-    return NGX_ERROR;
-}
-
-
-static ngx_int_t
-ngx_http_background_status_add_name(ngx_conf_t *cf,
-    ngx_http_background_status_loc_conf_t *blcf, ngx_str_t *name)
-{
     ngx_str_t                               *s;
     ngx_http_background_status_name_t       *n;
     ngx_http_background_status_main_conf_t  *smcf;
 
-    if (blcf->names == NULL) {
-        blcf->names = ngx_array_create(cf->pool, 2, sizeof(ngx_str_t));
-        if (blcf->names == NULL) {
+    if (*names == NULL) {
+        *names = ngx_array_create(cf->pool, 2, sizeof(ngx_str_t));
+        if (*names == NULL) {
             return NGX_ERROR;
         }
     }
 
-    s = ngx_array_push(blcf->names);
+    s = ngx_array_push(*names);
     if (s == NULL) {
         return NGX_ERROR;
     }
 
-    *s = *name;
+    *s = arg->value;
 
     smcf = ngx_http_conf_get_module_main_conf(cf,
                                            ngx_http_background_status_module);
@@ -295,7 +263,7 @@ ngx_http_background_status_add_name(ngx_conf_t *cf,
         return NGX_ERROR;
     }
 
-    n->name = *name;
+    n->name = arg->value;
     n->file = cf->conf_file->file.name.data;
     n->line = cf->conf_file->line;
 

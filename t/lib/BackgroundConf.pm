@@ -14,8 +14,11 @@ our @EXPORT = qw/ accepts rejects rejects_at nginx_t conf_dir put /;
 ###############################################################################
 
 my $nginx = $ENV{TEST_NGINX_BINARY} || 'nginx';
-my $modules = join '', map { "load_module $_;\n" }
-    split ' ', $ENV{TEST_NGINX_LOAD_MODULES} || '';
+my @modules = split ' ', $ENV{TEST_NGINX_LOAD_MODULES} || '';
+
+# names of those that are not loaded
+
+our @without;
 
 my $dir = tempdir('conf.XXXXXX', TMPDIR => 1, CLEANUP => 1);
 my $prefix = "worker_processes 2;\nevents {\n}\n";
@@ -126,6 +129,11 @@ sub full {
     my ($conf) = @_;
 
     $conf =~ s/^http \{/http { $http/m;
+
+    my $modules = join '', map { my $module = $_;
+        (grep { $module =~ /\/$_\.so$/ } @without) ? ''
+                                                   : "load_module $module;\n" }
+        @modules;
 
     return $modules . $main . $conf;
 }

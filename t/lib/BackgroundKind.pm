@@ -16,10 +16,10 @@ my $dir = tempdir('kind.XXXXXX', TMPDIR => 1, CLEANUP => 1);
 chmod 0755, $dir or die "chmod: $!\n";
 
 # The "load_module" line of t/kinds/NAME.c, whose module is NAME_module; it is
-# put before another module of that name.
+# put before another module of that name, and compiled with more flags.
 
 sub load_kind {
-    my ($name, $before) = @_;
+    my ($name, $before, $flags) = @_;
 
     my $order = $before ? qq{"${name}_module", "$before", } : '';
     my $root = abs_path(dirname(__FILE__) . '/../..');
@@ -37,7 +37,7 @@ EOF_C
 
     my $so = "$dir/ngx_http_background_test_$name.so";
 
-    my $said = compile(undef, "-fPIC -shared -o '$so'",
+    my $said = compile(undef, "-fPIC -shared -o '$so' " . ($flags // ''),
                        "$root/t/kinds/$name.c", "$dir/${name}_modules.c");
 
     die "$name was not built:\n$said" if $said ne '';

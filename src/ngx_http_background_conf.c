@@ -1,0 +1,440 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+/* Adding operations, and parameters of directives. */
+
+
+#include "ngx_http_background_module.h"
+
+
+static const char *ngx_http_background_conf_kind(
+    const ngx_http_background_kind_t *kind);
+static ngx_int_t ngx_http_background_conf_title(ngx_conf_t *cf,
+    ngx_str_t *title);
+static ngx_int_t ngx_http_background_conf_param(ngx_conf_t *cf,
+    ngx_str_t *text, const ngx_http_background_param_t *params,
+    uint64_t *given, void *conf);
+static ngx_uint_t ngx_http_background_conf_matches(ngx_str_t *text,
+    const ngx_str_t *name);
+static ngx_int_t ngx_http_background_conf_bounded(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, int64_t n);
+
+
+static const ngx_http_background_bounds_t  ngx_http_background_rates = {
+    "rate", 1, NGX_MAX_INT_T_VALUE, "bytes per second, 1 or more"
+};
+
+
+char *
+ngx_http_background_add_kind(ngx_conf_t *cf,
+    const ngx_http_background_kind_t *kind, void *conf, uint64_t abi)
+{
+    const char                       *error;
+    ngx_str_t                        *value;
+    ngx_http_background_main_conf_t  *bmcf;
+    ngx_http_background_operation_t  *operation;
+
+    if (ngx_http_background_conf_abi(cf, abi, NGX_HTTP_BACKGROUND_ABI)
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    value = cf->args->elts;
+
+    error = ngx_http_background_conf_kind(kind);
+
+    if (error) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid operation kind of \"%V\" directive, %s",
+                           &value[0], error);
+        return NGX_CONF_ERROR;
+    }
+
+    bmcf = NULL;
+
+    if (cf->module_type == NGX_HTTP_MODULE) {
+        bmcf = ngx_http_conf_get_module_main_conf(cf,
+                                                  ngx_http_background_module);
+    }
+
+    if (bmcf == NULL || bmcf->task == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" directive adds an operation outside of a "
+                           "background task, its context must be "
+                           "NGX_HTTP_BACKGROUND_TASK_CONF", &value[0]);
+        return NGX_CONF_ERROR;
+    }
+
+    operation = ngx_array_push(&bmcf->task->operations);
+    if (operation == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    operation->kind = kind;
+    operation->conf = conf;
+
+    if (ngx_http_background_conf_title(cf, &operation->title) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (kind->work) {
+        bmcf->task->cpu = 1;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+ngx_int_t
+ngx_http_background_conf_abi(ngx_conf_t *cf, uint64_t abi, uint64_t own)
+{
+    ngx_str_t  *value;
+
+    if (abi == own) {
+        return NGX_OK;
+    }
+
+    value = cf->args->elts;
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "the module of \"%V\" directive was built for another "
+                       "version of ngx_http_background_module, ABI %016xL "
+                       "instead of %016xL", &value[0], abi, own);
+
+    return NGX_ERROR;
+}
+
+
+static const char *
+ngx_http_background_conf_kind(const ngx_http_background_kind_t *kind)
+{
+    if (kind == NULL) {
+        return "there is none";
+    }
+
+    if ((kind->start == NULL) == (kind->work == NULL)) {
+        return "it must have either \"start\" or \"work\"";
+    }
+
+    if ((kind->start == NULL) != (kind->cancel == NULL)) {
+        return "it must have \"cancel\" if it has \"start\"";
+    }
+
+    if (kind->begin && kind->work == NULL) {
+        return "it must not have \"begin\" without \"work\"";
+    }
+
+    if (kind->finish && kind->begin == NULL) {
+        return "it must not have \"finish\" without \"begin\"";
+    }
+
+    return NULL;
+}
+
+
+/* the directive and its first argument */
+
+static ngx_int_t
+ngx_http_background_conf_title(ngx_conf_t *cf, ngx_str_t *title)
+{
+    u_char     *p;
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    if (cf->args->nelts == 1) {
+        *title = value[0];
+        return NGX_OK;
+    }
+
+    title->len = value[0].len + sizeof(" \"\"") - 1 + value[1].len;
+
+    p = ngx_pnalloc(cf->pool, title->len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    title->data = p;
+
+    (void) ngx_sprintf(p, "%V \"%V\"", &value[0], &value[1]);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_background_read_params(ngx_conf_t *cf, ngx_uint_t n,
+    const ngx_http_background_param_t *params, void *conf, uint64_t abi)
+{
+    uint64_t    given;
+    ngx_str_t  *value;
+
+    if (ngx_http_background_conf_abi(cf, abi, NGX_HTTP_BACKGROUND_ABI)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    value = cf->args->elts;
+    given = 0;
+
+    for ( /* void */ ; n < cf->args->nelts; n++) {
+        if (ngx_http_background_conf_param(cf, &value[n], params, &given, conf)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_conf_param(ngx_conf_t *cf, ngx_str_t *text,
+    const ngx_http_background_param_t *params, uint64_t *given, void *conf)
+{
+    ngx_str_t                          *value;
+    ngx_uint_t                          i;
+    const char                         *error;
+    ngx_http_background_arg_t           arg;
+    const ngx_http_background_param_t  *param;
+
+    for (i = 0; params[i].name.len; i++) {
+        param = &params[i];
+
+        if (!ngx_http_background_conf_matches(text, &param->name)) {
+            continue;
+        }
+
+        if (!param->multiple && (*given & ((uint64_t) 1 << i))) {
+            error = "duplicate parameter \"%V\" in \"%V\" directive";
+            goto failed;
+        }
+
+        *given |= (uint64_t) 1 << i;
+
+        arg.text = *text;
+        arg.value.data = text->data + param->name.len;
+        arg.value.len = text->len - param->name.len;
+        arg.post = param->post;
+
+        return param->set(cf, &arg, (u_char *) conf + param->offset);
+    }
+
+    error = "unknown parameter \"%V\" in \"%V\" directive";
+
+failed:
+
+    value = cf->args->elts;
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, error, text, &value[0]);
+
+    return NGX_ERROR;
+}
+
+
+/* a name that does not end with "=" is that of a flag */
+
+static ngx_uint_t
+ngx_http_background_conf_matches(ngx_str_t *text, const ngx_str_t *name)
+{
+    if (text->len < name->len
+        || ngx_strncmp(text->data, name->data, name->len) != 0)
+    {
+        return 0;
+    }
+
+    return text->len == name->len || name->data[name->len - 1] == '=';
+}
+
+
+ngx_int_t
+ngx_http_background_conf_argument(ngx_conf_t *cf, ngx_uint_t n,
+    ngx_http_background_set_pt set, const void *post, void *p)
+{
+    ngx_str_t                  *value;
+    ngx_http_background_arg_t   arg;
+
+    value = cf->args->elts;
+
+    arg.text = value[n];
+    arg.value = value[n];
+    arg.post = post;
+
+    return set(cf, &arg, p);
+}
+
+
+ngx_int_t
+ngx_http_background_conf_invalid(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, const char *what, const char *valid)
+{
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "invalid %s \"%V\" in \"%V\" directive, it must be %s",
+                       what, &arg->text, &value[0], valid);
+
+    return NGX_ERROR;
+}
+
+
+ngx_int_t
+ngx_http_background_conf_number(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p)
+{
+    ngx_int_t *np = p;
+
+    ngx_int_t                            n;
+    ngx_uint_t                           minus;
+    const ngx_http_background_bounds_t  *bounds;
+
+    bounds = arg->post;
+
+    minus = (arg->value.len > 1 && arg->value.data[0] == '-');
+
+    n = ngx_atoi(arg->value.data + minus, arg->value.len - minus);
+
+    if (n == NGX_ERROR) {
+        n = bounds->min - 1;
+
+    } else if (minus) {
+        n = -n;
+    }
+
+    if (ngx_http_background_conf_bounded(cf, arg, n) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    *np = n;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_background_conf_time(ngx_conf_t *cf, ngx_http_background_arg_t *arg,
+    void *p)
+{
+    ngx_msec_t *tp = p;
+
+    ngx_int_t  ms;
+
+    ms = ngx_parse_time(&arg->value, 0);
+
+    if (ngx_http_background_conf_bounded(cf, arg, ms) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    *tp = ms;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_background_conf_size(ngx_conf_t *cf, ngx_http_background_arg_t *arg,
+    void *p)
+{
+    size_t *sp = p;
+
+    ssize_t  size;
+
+    size = ngx_parse_size(&arg->value);
+
+    if (ngx_http_background_conf_bounded(cf, arg, size) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    *sp = size;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_background_conf_offset(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p)
+{
+    off_t *op = p;
+
+    off_t  offset;
+
+    offset = ngx_parse_offset(&arg->value);
+
+    if (ngx_http_background_conf_bounded(cf, arg, offset) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    *op = offset;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_background_conf_rate(ngx_conf_t *cf, ngx_http_background_arg_t *arg,
+    void *p)
+{
+    arg->post = &ngx_http_background_rates;
+
+    return ngx_http_background_conf_size(cf, arg, p);
+}
+
+
+static ngx_int_t
+ngx_http_background_conf_bounded(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, int64_t n)
+{
+    u_char                               valid[sizeof("a number from  to ")
+                                               + 2 * NGX_INT_T_LEN];
+    const ngx_http_background_bounds_t  *bounds;
+
+    bounds = arg->post;
+
+    if (n >= bounds->min && n <= bounds->max) {
+        return NGX_OK;
+    }
+
+    if (bounds->valid) {
+        return ngx_http_background_conf_invalid(cf, arg, bounds->what,
+                                                bounds->valid);
+    }
+
+    (void) ngx_sprintf(valid, "a number from %L to %L%Z",
+                       bounds->min, bounds->max);
+
+    return ngx_http_background_conf_invalid(cf, arg, bounds->what,
+                                            (char *) valid);
+}
+
+
+ngx_int_t
+ngx_http_background_conf_string(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p)
+{
+    ngx_str_t *sp = p;
+
+    *sp = arg->value;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_background_conf_flag(ngx_conf_t *cf, ngx_http_background_arg_t *arg,
+    void *p)
+{
+    ngx_uint_t *fp = p;
+
+    *fp = 1;
+
+    return NGX_OK;
+}

@@ -1,0 +1,33 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+/* A function after which the process aborts when it is about to exit. */
+
+
+#include <ngx_http_background_call.h>
+
+#include <stdlib.h>
+
+
+static int  called;
+
+
+NGX_HTTP_BACKGROUND_CALL(last)
+{
+    called = 1;
+
+    return 0;
+}
+
+
+__attribute__((destructor))
+static void
+last_destructor(void)
+{
+    if (called) {
+        abort();
+    }
+}

@@ -1,0 +1,92 @@
+#!/usr/bin/env perl
+
+# A parameter that is given twice is an error, in all directives, be its values
+# the same or not.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use BackgroundConf;
+use Test::More;
+
+mkdir conf_dir() . '/folder' or die "mkdir: $!\n";
+
+my $compress = 'compress folder suffix=.a';
+
+# context, directive up to its parameters, and two values of each
+
+my @parameters = (
+    ['http', 'background_threads auto', qw/
+        max_queue=1 max_queue=2 priority=1 priority=2 quota=1% quota=2 /],
+    ['empty', 'connect 127.0.0.1:80', qw/
+        count=1 count=2 timeout=1s timeout=2s /],
+    ['empty', 'digest folder', qw/
+        algorithm=md5 algorithm=sha1 limit_rate=1 limit_rate=2
+        manifest=a manifest=b /],
+    ['empty', 'verify folder/a', qw/
+        algorithm=md5 algorithm=sha1 limit_rate=1 limit_rate=2
+        root=a root=b /],
+    ['task', 'health', qw/ fails=1 fails=2 passes=1 passes=2 /],
+    ['location', 'background_status', qw/
+        failing=400 failing=500 brief brief /],
+    ['location', 'background_status json', qw/ failing=400 failing=500 /],
+    ['empty', $compress, qw/ gzip=1 gzip=2 brotli=1 brotli=2 zstd=1 zstd=2 /],
+    ['empty', "$compress gzip=1", qw/
+        limit_rate=1 limit_rate=2 min_length=1 min_length=2 /],
+    ['empty', 'compress folder gzip=1', qw/ suffix=.a suffix=.b /],
+
+    # in a server
+
+    (map { ['server', "background_task t { $_", qw/
+        method=GET method=PUT body=a body=b status=200 status=201 /] }
+        'request /', 'requests a'),
+    ['server', 'background_task t { request /', qw/ count=1 count=2 /],
+    ['server', 'background_task t { requests a', qw{
+        concurrency=1 concurrency=2 rate=1r/s rate=2r/s }],
+);
+
+for (@parameters) {
+    my ($context, $directive, @values) = @$_;
+    my ($name) = $directive =~ /(?:.*\{ )?(\S+)/;
+    my $end = $directive =~ /\{/ ? '; }' : ';';
+
+    while (my ($one, $two) = splice @values, 0, 2) {
+        for my $again ($one, $two) {
+            rejects($context, "$directive $one $again$end"
+                => "duplicate parameter \"$again\" in \"$name\" directive");
+        }
+    }
+}
+
+# where there is one parameter only, nginx itself counts the arguments
+
+rejects('empty', map { ("$_;" => sprintf
+        'invalid number of arguments in "%s" directive', /(\S+)/) }
+    'interval 1s jitter=1s jitter=2s', 'retry 1s max=1s max=2s',
+    'simulate_io 1 delay=1s-2s delay=1s-2s');
+
+# what there may be several of
+
+accepts('location', 'background_status task=t task=t;');
+accepts('server', 'background_task t { request / header=a:1 header=b:1; }');
+
+# the table has all parameters that directives know
+
+my %known = map { s/=.*/=/sr => 1 } map { @$_[2 .. $#$_] } @parameters;
+
+for my $file (glob "$FindBin::Bin/../src/*.[ch] $FindBin::Bin/../src/*/*.[ch]") {
+    open my $source, '<', $file or die "open $file: $!\n";
+
+    for (<$source>) {
+        my ($name) = /\{ ngx_string\("([a-z_]+=)"\), 0,/ or next;
+
+        next if $name =~ /^(?:jitter|max)=$/;
+
+        ok($known{$name}, "$name is in the table");
+    }
+}
+
+done_testing();

@@ -1,0 +1,135 @@
+#!/usr/bin/env perl
+
+# What "nginx -t" says of kinds that others have built: for another version of
+# the module, or with functions that don't go together.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use BackgroundConf;
+use BackgroundKind;
+use Cwd qw/ abs_path /;
+use Test::More;
+
+my $dir = conf_dir();
+my $root = abs_path("$FindBin::Bin/..");
+my $load = load_kind('wrong');
+
+# functions
+
+my $either = 'it must have either "start" or "work"';
+my $cancel = 'it must have "cancel" if it has "start"';
+
+for (['work'], ['start cancel'], ['begin work'], ['begin work finish'],
+
+     ['null', 'there is none'],
+     ['', $either], ['cancel', $either], ['begin', $either],
+     ['begin finish', $either], ['start cancel work', $either],
+     ['start', $cancel], ['work cancel', $cancel],
+     ['start cancel begin',
+      'it must not have "begin" without "work"'],
+     ['work finish', 'it must not have "finish" without "begin"'],
+     ['start cancel finish', 'it must not have "finish" without "begin"'])
+{
+    my ($kind, $error) = @$_;
+
+    said("background_task t { wrong $kind; }", $error
+         && "invalid operation kind of \"wrong\" directive, $error",
+         "\"$kind\"");
+}
+
+# places
+
+for my $where ('%s', 'server { listen unix:a; location / { %s } }',
+               'background_task t { simulate_io 1; } %s')
+{
+    said(sprintf($where, 'misplaced;'),
+         '"misplaced" directive adds an operation outside of a background '
+         . 'task, its context must be NGX_HTTP_BACKGROUND_TASK_CONF', $where);
+}
+
+# another version
+
+$load = load_kind('wrong', undef, other('ngx_http_background.h',
+                                        'NGX_HTTP_BACKGROUND_ABI'));
+
+said('background_task t { wrong work; }', qr/^the module of "wrong" directive was built for another version of ngx_http_background_module, ABI 0000000000000001 instead of 0001[0-9a-f]{12}$/,
+     'another ABI');
+
+# "compress", which uses more of the module, loaded in place of the built one
+
+$load = 'load_module ' . compress() . ';';
+@BackgroundConf::without = 'ngx_http_background_compress_module';
+
+mkdir "$dir/folder" or die "mkdir: $!\n";
+
+said('background_task t { compress folder gzip=1 suffix=.a; }',
+     qr/^the module of "compress" directive was built for another version of ngx_http_background_module, ABI 0000000000000001 instead of 0001[0-9a-f]{12}$/,
+     'another ABI of compress');
+
+done_testing();
+
+# a text or a pattern, or nothing: it is accepted
+
+sub said {
+    my ($text, $error, $name) = @_;
+
+    my ($code, $said) = nginx_t("$load\nevents {\n}\nhttp {\n$text\n}\n");
+
+    if (!defined $error) {
+        is($code, 0, "$name: accepted") or diag($said);
+        return;
+    }
+
+    my ($emerg) = $said =~ /\[emerg\] (.*) in \S+nginx.conf:\d+$/m;
+
+    if (ref $error) {
+        like($emerg // $said, $error, $name);
+    } else {
+        is($emerg // $said, $error, $name);
+    }
+}
+
+# flags for a source that sees another value of a header's macro
+
+sub other {
+    my ($header, $macro, @undef) = @_;
+
+    put("$macro.h", join '', map { "$_\n" }
+        '#include <ngx_config.h>', '#include <ngx_core.h>',
+        "#include \"$header\"", (map { "#undef $_" } @undef, $macro),
+        "#define $macro  1");
+
+    return "-include '$dir/$macro.h'";
+}
+
+sub compress {
+    my $name = 'ngx_http_background_compress_module';
+
+    put('modules.c', <<"C_EOF");
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+extern ngx_module_t  $name;
+
+ngx_module_t *ngx_modules[] = { &$name, NULL };
+char *ngx_module_names[] = { "$name", NULL };
+char *ngx_module_order[] = { NULL };
+C_EOF
+
+    my $flags = other("$root/src/operations/ngx_http_background_tree.h",
+                      'NGX_HTTP_BACKGROUND_TREE_ABI',
+                      map { "NGX_HTTP_BACKGROUND_$_" } qw/ GZIP BROTLI ZSTD /);
+
+    my $said = compile(undef, "-fPIC -shared -o '$dir/other.so' $flags",
+                       (map { "$root/src/operations/ngx_http_background_$_.c" }
+                        qw/ compress_module compress_list codec /),
+                       "$dir/modules.c");
+
+    die "compress was not built:\n$said" if $said ne '';
+
+    return "$dir/other.so";
+}
