@@ -43,7 +43,7 @@ static char *ngx_http_background_health(ngx_conf_t *cf, ngx_command_t *cmd,
 
 static ngx_int_t ngx_http_background_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_background_init_process(ngx_cycle_t *cycle);
-static ngx_int_t ngx_http_background_start(ngx_cycle_t *cycle,
+static ngx_int_t ngx_http_background_start_worker(ngx_cycle_t *cycle,
     ngx_http_background_main_conf_t *bmcf);
 static ngx_int_t ngx_http_background_watch(ngx_cycle_t *cycle);
 static void ngx_http_background_watch_handler(ngx_event_t *ev);
@@ -833,7 +833,7 @@ ngx_http_background_init_process(ngx_cycle_t *cycle)
 
     /* on NGX_ERROR the worker would exit, and no other one would be started */
 
-    if (ngx_http_background_start(cycle, bmcf) != NGX_OK) {
+    if (ngx_http_background_start_worker(cycle, bmcf) != NGX_OK) {
         ngx_log_error(NGX_LOG_ALERT, cycle->log, 0,
                       "background: no tasks run in this worker process");
 
@@ -845,7 +845,7 @@ ngx_http_background_init_process(ngx_cycle_t *cycle)
 
 
 static ngx_int_t
-ngx_http_background_start(ngx_cycle_t *cycle,
+ngx_http_background_start_worker(ngx_cycle_t *cycle,
     ngx_http_background_main_conf_t *bmcf)
 {
     if (ngx_http_background_watch(cycle) != NGX_OK) {
