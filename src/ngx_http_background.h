@@ -429,6 +429,8 @@ typedef struct {
  * in_file     in "file", of file_size bytes, which the cycle closes, also where
  *             it is not started
  * max_output  in bytes
+ * concurrency how many cycles that triggers have started may be under way of
+ *             the task in this worker, with this one; 0: any number
  * finish      it goes on while the worker shuts down, as somebody waits for it
  * handler     is called when the cycle is over, maybe before start() returns;
  *             then or later the trigger calls ngx_http_background_free().
@@ -442,6 +444,7 @@ typedef struct {
     ngx_fd_t                        file;
     size_t                          file_size;
     size_t                          max_output;
+    ngx_uint_t                      concurrency;
     ngx_uint_t                      finish;     /* unsigned  finish:1; */
     void                          (*handler)(
                                           ngx_http_background_cycle_t *cycle,

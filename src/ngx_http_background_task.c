@@ -94,7 +94,7 @@ static void ngx_http_background_interval_failed(
     ngx_http_background_runner_t *r);
 
 static ngx_int_t ngx_http_background_runner_admit(
-    ngx_http_background_runner_t *r);
+    ngx_http_background_runner_t *r, ngx_uint_t concurrency);
 static void ngx_http_background_runner_begin(ngx_http_background_cell_t *cell,
     ngx_str_t *text);
 static void ngx_http_background_runner_run(ngx_http_background_runner_t *r,
@@ -700,7 +700,7 @@ ngx_http_background_start(ngx_http_background_task_t *task,
 
     r = task->runner;
 
-    rc = ngx_http_background_runner_admit(r);
+    rc = ngx_http_background_runner_admit(r, start->concurrency);
 
     if (rc != NGX_OK) {
         ngx_http_background_cycle_drop(start, ngx_cycle->log);
@@ -725,7 +725,8 @@ ngx_http_background_start(ngx_http_background_task_t *task,
 /* whether a cycle that arrives may start now */
 
 static ngx_int_t
-ngx_http_background_runner_admit(ngx_http_background_runner_t *r)
+ngx_http_background_runner_admit(ngx_http_background_runner_t *r,
+    ngx_uint_t concurrency)
 {
     if (r == NULL || ngx_http_background_tasks.stopping) {
         return NGX_DECLINED;
@@ -748,7 +749,7 @@ ngx_http_background_runner_admit(ngx_http_background_runner_t *r)
         return NGX_DECLINED;
     }
 
-    if (r->task->concurrency && r->narrived >= r->task->concurrency) {
+    if (concurrency && r->narrived >= concurrency) {
         ngx_http_background_cell_declined(r->arrived);
         return NGX_BUSY;
     }
