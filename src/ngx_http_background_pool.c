@@ -489,6 +489,25 @@ ngx_http_background_pool_current(void)
 }
 
 
+ngx_uint_t
+ngx_http_background_pool_runs(ngx_http_background_cell_t *cell)
+{
+    ngx_uint_t                   i;
+    ngx_http_background_cell_t  *current;
+
+    for (i = 0; i < NGX_HTTP_BACKGROUND_MAX_THREADS; i++) {
+        current = __atomic_load_n(&ngx_http_background_current[i].cell,
+                                  __ATOMIC_ACQUIRE);
+
+        if (current && (cell == NULL || current == cell)) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
 static void
 ngx_http_background_pool_dispatch(void)
 {

@@ -130,6 +130,8 @@ void ngx_http_background_pool_stop_threads(ngx_cycle_t *cycle);
  *         NGX_AGAIN: it was told to stop and its handler will be called soon
  * current the cell that the calling thread's job belongs to, or NULL where that
  *         thread has no job; async-signal-safe, for any thread
+ * runs    whether a job of that cell, or any job for NULL, is on a thread;
+ *         async-signal-safe, for any thread
  * stop    in exit_process, when the threads are gone: calls the handlers of
  *         all jobs that were running
  */
@@ -140,6 +142,7 @@ ngx_int_t ngx_http_background_pool_post(ngx_http_background_job_t *job);
 ngx_int_t ngx_http_background_pool_continue(ngx_http_background_job_t *job);
 ngx_int_t ngx_http_background_pool_cancel(ngx_http_background_job_t *job);
 ngx_http_background_cell_t *ngx_http_background_pool_current(void);
+ngx_uint_t ngx_http_background_pool_runs(ngx_http_background_cell_t *cell);
 void ngx_http_background_pool_stop(ngx_cycle_t *cycle);
 
 

@@ -143,6 +143,7 @@ static void ngx_http_background_cycle_record(ngx_http_background_runner_t *r,
 static void ngx_http_background_cycle_log(ngx_http_background_runner_t *r,
     ngx_http_background_outcome_e outcome, ngx_http_background_last_t *last,
     ngx_str_t *error);
+static uint64_t ngx_http_background_jitter(ngx_http_background_task_t *task);
 static ngx_msec_t ngx_http_background_retry(ngx_http_background_task_t *task,
     uint64_t failures);
 static uint64_t ngx_http_background_wall_clock(void);
@@ -213,9 +214,13 @@ ngx_http_background_tasks_start(ngx_cycle_t *cycle,
 
 /*
  * In the signal handler of the thread that crashes.  Where that has a job,
- * other tasks are not the reason.  The event loop may crash of what a job has
- * done to memory before, and a SIGKILL does not come here: it may be any task
- * then.
+ * other tasks are not the reason.  A thread that is not ours may be one that a
+ * library has made for a job: the reason is one of the jobs that run now.  The
+ * event loop may crash of what a job has done to memory before, and a SIGKILL
+ * does not come here: it may be any task then.
+ *
+ * Several threads may crash at the same time: what one of them blames no other
+ * one spares.
  */
 
 static void
@@ -228,16 +233,30 @@ ngx_http_background_tasks_crashed(void)
 
     ts = &ngx_http_background_tasks;
 
+    if (ts->zcf == NULL) {
+        return;
+    }
+
     cell = ngx_http_background_pool_current();
 
-    if (cell == NULL || ts->zcf == NULL) {
+    if (cell == NULL
+        && (ngx_thread_tid() == ngx_pid
+            || !ngx_http_background_pool_runs(NULL)))
+    {
         return;
     }
 
     for (i = 0; i < ts->nrunners; i++) {
         r = &ts->runners[i];
 
-        if (r->leased && r->cell != cell) {
+        if (!r->leased) {
+            continue;
+        }
+
+        if (cell ? r->cell == cell : ngx_http_background_pool_runs(r->cell)) {
+            ngx_http_background_cell_blame(r->cell);
+
+        } else {
             ngx_http_background_cell_spare(r->cell);
         }
     }
@@ -462,7 +481,7 @@ ngx_http_background_runner_arm(ngx_http_background_runner_t *r)
     stats = ngx_http_background_cell_stats(r->cell);
 
     if (stats->due == 0) {
-        due = ngx_current_msec + ngx_random() % (task->jitter + 1);
+        due = ngx_current_msec + ngx_http_background_jitter(task);
 
     } else {
         /* the configuration may have a shorter time since it was due */
@@ -1086,7 +1105,7 @@ ngx_http_background_cycle_record(ngx_http_background_runner_t *r,
         stats->failures = 0;
         stats->success_at = last->finished_at;
         stats->due = ngx_current_msec + task->interval
-                     + ngx_random() % (task->jitter + 1);
+                     + ngx_http_background_jitter(task);
 
         if (stats->successes >= task->passes) {
             stats->unhealthy = 0;
@@ -1159,6 +1178,19 @@ ngx_http_background_cycle_log(ngx_http_background_runner_t *r,
                                         failures, error,
                            ngx_http_background_retry(r->task, failures));
     }
+}
+
+
+/* ngx_random() has 31 bits, as many milliseconds as 25 days have */
+
+static uint64_t
+ngx_http_background_jitter(ngx_http_background_task_t *task)
+{
+    uint64_t  n;
+
+    n = (uint64_t) ngx_random() << 31 | ngx_random();
+
+    return n % (task->jitter + 1);
 }
 
 

@@ -207,9 +207,10 @@ void ngx_http_background_lease_release(ngx_http_background_cell_t *cell);
  * started      when the running cycle, or the interrupted one, began
  * interrupted  whether a cycle of the former holder began and was never
  *              recorded: it died in the middle
- * spare        the worker crashes, and the running cycle is not the reason;
+ * spare        the worker crashes, and the running cycle is not the reason
+ * blame        it may be the reason, whoever spares it; both functions are
  *              async-signal-safe, for any thread
- * spared       whether the interrupted cycle was spared so
+ * spared       whether the interrupted cycle was spared and not blamed
  * stats        the published statistics
  * edit         a copy of them to change, which publish() makes the published
  *              ones; a death in between leaves those before
@@ -223,6 +224,7 @@ uint64_t ngx_http_background_cell_started(ngx_http_background_cell_t *cell);
 ngx_uint_t ngx_http_background_cell_interrupted(
     ngx_http_background_cell_t *cell);
 void ngx_http_background_cell_spare(ngx_http_background_cell_t *cell);
+void ngx_http_background_cell_blame(ngx_http_background_cell_t *cell);
 ngx_uint_t ngx_http_background_cell_spared(ngx_http_background_cell_t *cell);
 const ngx_http_background_stats_t *ngx_http_background_cell_stats(
     ngx_http_background_cell_t *cell);

@@ -12,7 +12,11 @@ use List::Util qw/ max min /;
 use Test::More;
 use Time::Local qw/ timegm /;
 
-start(<<'EOF', '', 'worker_processes 4;');
+my $far = join '', map { "background_task far$_ { interval 1ms jitter=365d; "
+                         . "simulate_io 1 delay=0-0; }\n" } 1 .. 64;
+
+start(<<"EOF", '', 'worker_processes 4;');
+    $far
     background_task exact { interval 100ms; simulate_io 1 delay=0-0; }
     background_task spread { interval 100ms jitter=200ms; simulate_io 1 delay=0-0; }
     background_task later { workers all; interval 20d jitter=20d; simulate_io 1 delay=0-0; }
@@ -23,7 +27,8 @@ my %task;
 poll('cycles', sub {
     %task = by_name(status('/status?history=1'));
 
-    return @{$task{spread}{history}} > 20;
+    return @{$task{spread}{history}} > 20
+           && !grep { !$task{"far$_"}{next} } 1 .. 64;
 });
 
 my @exact = pauses('exact');
@@ -39,6 +44,13 @@ cmp_ok(@exact, '>', 1.3 * @spread, 'so there are fewer cycles');
 is($task{later}{cycles}{completed}, 0, 'the first cycle waits, too');
 is($task{later}{state}, 'waiting', 'state');
 like($task{later}{next}, qr/^\d{4}-.*Z$/, 'and it is told for when');
+
+# that all of 64 come within 25 days of 365 happens never
+
+my @far = map { at($task{"far$_"}{next}) } 1 .. 64;
+
+cmp_ok(max(@far) - time, '>', 25 * 24 * 60 * 60, 'up to a year');
+cmp_ok(max(@far) - time, '<=', 365 * 24 * 60 * 60 + 60, 'and no longer');
 
 stop();
 done_testing();

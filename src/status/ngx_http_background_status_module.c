@@ -491,7 +491,8 @@ ngx_http_background_reserve(ngx_http_background_writer_t *w, size_t size)
     }
 
     cl = ngx_alloc_chain_link(w->pool);
-    b = ngx_create_temp_buf(w->pool, 4 * NGX_HTTP_BACKGROUND_WRITE_MAX);
+    b = ngx_create_temp_buf(w->pool,
+                            ngx_max(4 * NGX_HTTP_BACKGROUND_WRITE_MAX, size));
 
     if (cl == NULL || b == NULL) {
         w->failed = 1;
