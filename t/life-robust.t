@@ -100,13 +100,16 @@ SKIP: {
 
     signal('KILL', $dead);
 
+    # until its main thread is gone it may take connections
+
+    poll('a zombie', sub { process_stat($dead)->[0] eq 'Z' });
     poll('another worker', sub { other_holder('burns', $dead) });
 
     cmp_ok(time - $killed, '>=', 5, 'the process was not gone');
     ok(kill(0, $dead), 'and is not yet');
 
     let_go($thread);
-    poll('gone', sub { !kill 0, $dead });
+    poll('gone', sub { logged(qr/process $dead exited on signal 9/) });
 }
 
 put('error.log', join '', grep { !/exited on signal 9/ }
