@@ -5,13 +5,11 @@
 
 
 #include "ngx_http_background_manifest.h"
-#include "ngx_http_background_temp.h"
 #include "ngx_http_background_tree.h"
+#include "ngx_http_background_writer.h"
 
 
-#define NGX_HTTP_BACKGROUND_MANIFEST_BUFFER  65536
-
-#define NGX_HTTP_BACKGROUND_MANIFEST_MODE    0644
+#define NGX_HTTP_BACKGROUND_MANIFEST_MODE  0644
 
 
 /* a line that waits for those before it */
@@ -32,24 +30,17 @@ struct ngx_http_background_manifest_s {
     u_char                      *name;       /* the path's last part */
     int                          dirfd;
     ngx_file_info_t              dir;
-    ngx_http_background_temp_t   temp;
 
     ngx_queue_t                  lines;
     uint64_t                     next;
-    ngx_err_t                    err;        /* of a write() */
     ngx_uint_t                   no_memory;
 
-    u_char                      *last;
-    u_char                       buffer[NGX_HTTP_BACKGROUND_MANIFEST_BUFFER];
+    ngx_http_background_writer_t writer;
 };
 
 
 static ngx_int_t ngx_http_background_manifest_open(
     ngx_http_background_manifest_t *manifest, ngx_http_background_run_t *run);
-static void ngx_http_background_manifest_append(
-    ngx_http_background_manifest_t *manifest, u_char *text, size_t len);
-static void ngx_http_background_manifest_flush(
-    ngx_http_background_manifest_t *manifest);
 static ngx_http_background_line_t *ngx_http_background_manifest_format(
     ngx_http_background_manifest_t *manifest, u_char *hash, size_t len,
     ngx_str_t *name);
@@ -82,7 +73,7 @@ ngx_http_background_manifest_create(ngx_http_background_run_t *run,
         return NULL;
     }
 
-    ngx_memzero(manifest, offsetof(ngx_http_background_manifest_t, buffer));
+    ngx_memzero(manifest, offsetof(ngx_http_background_manifest_t, writer));
 
     if (ngx_thread_mutex_create(&manifest->mutex, run->log) != NGX_OK) {
         ngx_http_background_fail(&run->result, 0, "no memory");
@@ -92,9 +83,8 @@ ngx_http_background_manifest_create(ngx_http_background_run_t *run,
 
     manifest->log = run->log;
     manifest->path = *path;
-    manifest->last = manifest->buffer;
     manifest->dirfd = -1;
-    manifest->temp.fd = -1;
+    manifest->writer.temp.fd = -1;
     ngx_queue_init(&manifest->lines);
 
     if (ngx_http_background_manifest_open(manifest, run) != NGX_OK) {
@@ -146,7 +136,7 @@ ngx_http_background_manifest_open(ngx_http_background_manifest_t *manifest,
 
     ngx_http_background_temp_sweep_all(run, manifest->dirfd);
 
-    if (ngx_http_background_temp_create(&manifest->temp, manifest->dirfd)
+    if (ngx_http_background_writer_open(&manifest->writer, manifest->dirfd)
         != NGX_OK)
     {
         ngx_http_background_manifest_fail(manifest, run, ngx_errno,
@@ -213,7 +203,8 @@ ngx_http_background_manifest_line(ngx_http_background_manifest_t *manifest,
 
         manifest->next++;
 
-        ngx_http_background_manifest_append(manifest, line->text, line->len);
+        ngx_http_background_writer_append(&manifest->writer, line->text,
+                                          line->len);
 
         ngx_queue_remove(q);
         ngx_free(line);
@@ -290,45 +281,6 @@ ngx_http_background_manifest_format(ngx_http_background_manifest_t *manifest,
 }
 
 
-static void
-ngx_http_background_manifest_append(ngx_http_background_manifest_t *manifest,
-    u_char *text, size_t len)
-{
-    size_t  n;
-
-    while (len) {
-        n = manifest->buffer + NGX_HTTP_BACKGROUND_MANIFEST_BUFFER
-            - manifest->last;
-
-        if (n == 0) {
-            ngx_http_background_manifest_flush(manifest);
-            continue;
-        }
-
-        n = ngx_min(n, len);
-
-        manifest->last = ngx_cpymem(manifest->last, text, n);
-        text += n;
-        len -= n;
-    }
-}
-
-
-static void
-ngx_http_background_manifest_flush(ngx_http_background_manifest_t *manifest)
-{
-    if (manifest->err == 0
-        && ngx_http_background_temp_write(&manifest->temp, manifest->buffer,
-                                          manifest->last - manifest->buffer)
-           != NGX_OK)
-    {
-        manifest->err = ngx_errno;
-    }
-
-    manifest->last = manifest->buffer;
-}
-
-
 void
 ngx_http_background_manifest_commit(ngx_http_background_manifest_t *manifest,
     ngx_http_background_run_t *run)
@@ -336,15 +288,13 @@ ngx_http_background_manifest_commit(ngx_http_background_manifest_t *manifest,
     ngx_int_t        rc;
     ngx_file_info_t  fi;
 
-    ngx_http_background_manifest_flush(manifest);
-
     if (manifest->no_memory) {
         ngx_http_background_fail(&run->result, 0, "no memory");
         return;
     }
 
-    if (manifest->err) {
-        ngx_http_background_manifest_fail(manifest, run, manifest->err,
+    if (ngx_http_background_writer_flush(&manifest->writer) != NGX_OK) {
+        ngx_http_background_manifest_fail(manifest, run, ngx_errno,
                                           "write() of a temporary file for "
                                           "%s failed");
         return;
@@ -356,21 +306,21 @@ ngx_http_background_manifest_commit(ngx_http_background_manifest_t *manifest,
         return;
     }
 
-    if (fchmod(manifest->temp.fd, fi.st_mode & 07777) == -1) {
+    if (fchmod(manifest->writer.temp.fd, fi.st_mode & 07777) == -1) {
         ngx_http_background_manifest_fail(manifest, run, ngx_errno,
                                           "fchmod() of a temporary file for "
                                           "%s failed");
         return;
     }
 
-    if (fsync(manifest->temp.fd) == -1) {
+    if (fsync(manifest->writer.temp.fd) == -1) {
         ngx_http_background_manifest_fail(manifest, run, ngx_errno,
                                           "fsync() of a temporary file for "
                                           "%s failed");
         return;
     }
 
-    if (ngx_http_background_temp_publish(&manifest->temp, manifest->name, 1)
+    if (ngx_http_background_temp_publish(&manifest->writer.temp, manifest->name, 1)
         != NGX_OK)
     {
         ngx_http_background_manifest_fail(manifest, run, ngx_errno,
@@ -419,7 +369,7 @@ ngx_http_background_manifest_old(ngx_http_background_manifest_t *manifest,
         rc = ngx_http_background_manifest_same(manifest, run, fd);
 
         if (rc == NGX_DECLINED && geteuid() == 0
-            && fchown(manifest->temp.fd, fi->st_uid, fi->st_gid) == -1)
+            && fchown(manifest->writer.temp.fd, fi->st_uid, fi->st_gid) == -1)
         {
             ngx_http_background_manifest_fail(manifest, run, ngx_errno,
                                               "fchown() of a temporary file "
@@ -443,8 +393,8 @@ ngx_http_background_manifest_same(ngx_http_background_manifest_t *manifest,
     u_char  *buf;
     ssize_t  n, m;
 
-    half = NGX_HTTP_BACKGROUND_MANIFEST_BUFFER / 2;
-    buf = manifest->buffer;
+    half = NGX_HTTP_BACKGROUND_WRITER_BUFFER / 2;
+    buf = manifest->writer.buffer;
 
     for (offset = 0; /* void */; offset += n) {
 
@@ -453,7 +403,7 @@ ngx_http_background_manifest_same(ngx_http_background_manifest_t *manifest,
         }
 
         n = pread(fd, buf, half, offset);
-        m = pread(manifest->temp.fd, buf + half, half, offset);
+        m = pread(manifest->writer.temp.fd, buf + half, half, offset);
 
         if (n == -1 || m == -1) {
             ngx_http_background_manifest_fail(manifest, run, ngx_errno,
@@ -499,7 +449,7 @@ ngx_http_background_manifest_destroy(ngx_http_background_manifest_t *manifest)
         ngx_free(line);
     }
 
-    ngx_http_background_temp_discard(&manifest->temp);
+    ngx_http_background_temp_discard(&manifest->writer.temp);
 
     if (manifest->dirfd != -1) {
         (void) ngx_close_file(manifest->dirfd);
