@@ -200,6 +200,12 @@ SKIP: {
     skip 'only root gives files away', 1 unless $> == 0;
 
     reconfigure('user nobody', 'user root root; #');
+    poll('a list of another user', sub {
+        my %task = by_name(status());
+        return ($task{c}{last}{error} // '')
+               =~ /"\Q$list\E" belongs to another user than the worker/;
+    });
+    chown 0, 0, $list or die "chown: $!";
     change('tree/root.css', $text);
     chown 1234, 2345, "$tree/root.css" or die "chown: $!";
 

@@ -782,7 +782,7 @@ ngx_http_background_close(ngx_http_background_run_t *run, int fd,
         ngx_log_error(NGX_LOG_ALERT, run->log, ngx_errno,
                       "background task \"%V\": " ngx_close_file_n " %s failed",
                       run->task,
-                      ngx_http_background_path_text(text, root, path));
+                      ngx_http_background_path_log(text, root, path));
     }
 }
 
@@ -828,6 +828,21 @@ ngx_http_background_path_text(u_char *text, ngx_str_t *root, ngx_str_t *path)
 
     *p++ = '"';
     *p = '\0';
+
+    return text;
+}
+
+
+u_char *
+ngx_http_background_path_log(u_char *text, ngx_str_t *root, ngx_str_t *path)
+{
+    u_char  *p;
+
+    ngx_http_background_path_text(text, root, path);
+
+    for (p = text; *p; p++) {
+        *p = (*p < 0x20 || *p == 0x7f) ? '?' : *p;
+    }
 
     return text;
 }
@@ -881,11 +896,14 @@ ngx_http_background_open_beneath(int dirfd, u_char *path, int flags)
 
     fd = syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
 
-    /* an old kernel, a sandbox that does not know it, a rename meanwhile */
+    /*
+     * an old kernel, a sandbox that does not know it, a rename meanwhile, a
+     * path that is longer than PATH_MAX
+     */
 
     if (fd != -1
         || (ngx_errno != ENOSYS && ngx_errno != NGX_EPERM
-            && ngx_errno != NGX_EAGAIN))
+            && ngx_errno != NGX_EAGAIN && ngx_errno != NGX_ENAMETOOLONG))
     {
         return fd;
     }
