@@ -431,6 +431,9 @@ ngx_http_background_compress_begin(ngx_http_background_run_t *run)
 
     ctx->total = ngx_http_background_tree_total(run, &ccf->path,
                                            ngx_http_background_compress_weigh);
+    if (run->result.failed) {
+        return;
+    }
 
     ctx->tree = ngx_http_background_tree_create(run, &ccf->path,
                                                 NGX_HTTP_BACKGROUND_TREE_GONE);
