@@ -479,6 +479,7 @@ ngx_http_background_dir_read(ngx_http_background_tree_t *tree,
 {
     DIR            *stream;
     int             fd;
+    ngx_int_t       rc;
     struct dirent  *de;
 
     fd = fcntl(dir->fd, F_DUPFD_CLOEXEC, 0);
@@ -511,10 +512,17 @@ ngx_http_background_dir_read(ngx_http_background_tree_t *tree,
             break;
         }
 
-        if (ngx_http_background_dir_add(dir, de) != NGX_OK) {
+        rc = ngx_http_background_dir_add(dir, de);
+
+        if (rc == NGX_ERROR) {
             ngx_http_background_tree_fail(tree, run, NULL, NGX_ENOMEM,
                                           "reading %s failed");
             break;
+        }
+
+        if (rc == NGX_DECLINED) {
+            ngx_http_background_tree_fail(tree, run, NULL, 0,
+                                          "a name in %s is too long");
         }
 
         if (dir->entries.nelts % 256 == 0
@@ -527,6 +535,8 @@ ngx_http_background_dir_read(ngx_http_background_tree_t *tree,
     (void) closedir(stream);
 }
 
+
+/* NGX_DECLINED: the name has more bytes than a path has room for */
 
 static ngx_int_t
 ngx_http_background_dir_add(ngx_http_background_dir_t *dir, struct dirent *de)
@@ -553,6 +563,12 @@ ngx_http_background_dir_add(ngx_http_background_dir_t *dir, struct dirent *de)
     }
 
     len = ngx_strlen(de->d_name);
+
+    /* some file systems count characters */
+
+    if (len > NAME_MAX) {
+        return NGX_DECLINED;
+    }
 
     entry = ngx_pnalloc(dir->pool, sizeof(ngx_http_background_entry_t) + len);
     if (entry == NULL) {
