@@ -11,6 +11,9 @@
 
 #define NGX_HTTP_BACKGROUND_MANIFEST_MODE  0644
 
+/* of lines that wait: a hundred thousand of usual names */
+#define NGX_HTTP_BACKGROUND_MANIFEST_WAIT  (16 * 1024 * 1024)
+
 
 /* a line that waits for those before it */
 
@@ -32,6 +35,7 @@ struct ngx_http_background_manifest_s {
     ngx_file_info_t              dir;
 
     ngx_queue_t                  lines;
+    size_t                       waiting;    /* memory of the lines */
     uint64_t                     next;
     ngx_uint_t                   no_memory;
 
@@ -159,15 +163,18 @@ ngx_http_background_manifest_is(ngx_http_background_manifest_t *manifest,
 }
 
 
-void
+ngx_int_t
 ngx_http_background_manifest_line(ngx_http_background_manifest_t *manifest,
     ngx_http_background_run_t *run, uint64_t number, u_char *hash, size_t len,
     ngx_str_t *name)
 {
+    ngx_int_t                    rc;
     ngx_queue_t                 *q;
     ngx_http_background_line_t  *line, *prev;
 
     line = ngx_http_background_manifest_format(manifest, hash, len, name);
+
+    rc = NGX_OK;
 
     (void) ngx_thread_mutex_lock(&manifest->mutex, run->log);
 
@@ -192,6 +199,7 @@ ngx_http_background_manifest_line(ngx_http_background_manifest_t *manifest,
     }
 
     ngx_queue_insert_head(q, &line->queue);
+    manifest->waiting += sizeof(ngx_http_background_line_t) + line->len;
 
     while (!ngx_queue_empty(&manifest->lines)) {
         q = ngx_queue_head(&manifest->lines);
@@ -206,13 +214,23 @@ ngx_http_background_manifest_line(ngx_http_background_manifest_t *manifest,
         ngx_http_background_writer_append(&manifest->writer, line->text,
                                           line->len);
 
+        manifest->waiting -= sizeof(ngx_http_background_line_t) + line->len;
+
         ngx_queue_remove(q);
         ngx_free(line);
+    }
+
+    if (number >= manifest->next
+        && manifest->waiting > NGX_HTTP_BACKGROUND_MANIFEST_WAIT)
+    {
+        rc = NGX_BUSY;
     }
 
 done:
 
     (void) ngx_thread_mutex_unlock(&manifest->mutex, run->log);
+
+    return rc;
 }
 
 
