@@ -43,6 +43,7 @@ typedef struct {
     ngx_uint_t                   number;
     ngx_err_t                    err;
     ngx_uint_t                   eof;
+    ngx_uint_t                   too_long;  /* the line that is being read */
 
     ngx_uint_t                   mutexed;
 } ngx_http_background_verify_t;
@@ -377,6 +378,7 @@ ngx_http_background_verify_count(ngx_http_background_verify_t *v,
     v->pos = v->last = v->buffer;
     v->number = 0;
     v->eof = 0;
+    v->too_long = 0;
 
     ngx_http_background_verify_progress(run);
 }
@@ -529,6 +531,10 @@ ngx_http_background_verify_next(ngx_http_background_verify_t *v,
 
         (void) ngx_thread_mutex_unlock(&v->mutex, run->log);
 
+        if (rc == NGX_AGAIN) {
+            goto next;
+        }
+
         if (rc != NGX_OK) {
 
             if (err) {
@@ -557,9 +563,17 @@ ngx_http_background_verify_next(ngx_http_background_verify_t *v,
         if (rc != NGX_DECLINED) {
             return NGX_OK;
         }
+
+    next:
+
+        if (ngx_http_background_cancelled(run)) {
+            return NGX_DONE;
+        }
     }
 }
 
+
+/* NGX_AGAIN: a buffer was read, but not the line's end yet */
 
 static ngx_int_t
 ngx_http_background_verify_read(ngx_http_background_verify_t *v,
@@ -568,27 +582,22 @@ ngx_http_background_verify_read(ngx_http_background_verify_t *v,
     size_t   len;
     u_char  *p;
 
-    line->too_long = 0;
+    p = ngx_strlchr(v->pos, v->last, '\n');
 
-    for ( ;; ) {
-        p = ngx_strlchr(v->pos, v->last, '\n');
+    if (p == NULL && v->eof && (v->pos < v->last || v->too_long)) {
+        p = v->last;
+    }
 
-        if (p == NULL && v->eof && (v->pos < v->last || line->too_long)) {
-            p = v->last;
-        }
-
-        if (p) {
-            break;
-        }
+    if (p == NULL) {
 
         if (v->last - v->pos == NGX_HTTP_BACKGROUND_VERIFY_BUFFER) {
-            line->too_long = 1;
+            v->too_long = 1;
             v->last = v->pos;
         }
 
-        if (v->eof || ngx_http_background_verify_fill(v) != NGX_OK) {
-            return NGX_DONE;
-        }
+        return (v->eof || ngx_http_background_verify_fill(v) != NGX_OK)
+               ? NGX_DONE
+               : NGX_AGAIN;
     }
 
     len = p - v->pos;
@@ -597,7 +606,9 @@ ngx_http_background_verify_read(ngx_http_background_verify_t *v,
 
     line->text.len = len;
     line->number = ++v->number;
+    line->too_long = v->too_long;
 
+    v->too_long = 0;
     v->pos = ngx_min(p + 1, v->last);
 
     return NGX_OK;
@@ -622,6 +633,7 @@ ngx_http_background_verify_fill(ngx_http_background_verify_t *v)
     if (n == -1) {
         v->err = ngx_errno;
         v->eof = 1;
+        v->too_long = 0;
         v->last = v->pos;
         return NGX_ERROR;
     }
