@@ -853,14 +853,17 @@ ngx_http_background_progress(ngx_http_background_run_t *run, uint64_t done,
 
 /*
  * A fast exit, and any exit of a single process, calls nothing of ours before
- * nginx waits for its pools' threads: jobs look at nginx's own flags, too.
+ * nginx waits for its pools' threads: jobs look at nginx's own flags, too, which
+ * the main thread sets at any time.
  */
 
 static ngx_uint_t
 ngx_http_background_job_stops(ngx_http_background_job_t *job)
 {
     return __atomic_load_n(&job->cancel, __ATOMIC_RELAXED)
-           || ngx_terminate || ngx_quit || ngx_exiting;
+           || __atomic_load_n(&ngx_terminate, __ATOMIC_RELAXED)
+           || __atomic_load_n(&ngx_quit, __ATOMIC_RELAXED)
+           || __atomic_load_n(&ngx_exiting, __ATOMIC_RELAXED);
 }
 
 

@@ -63,7 +63,9 @@ struct ngx_http_background_runner_s {
     uint64_t                          started;
     uint64_t                          started_at;
 
-    unsigned                          leased:1;
+    ngx_uint_t                        leased;     /* read by any thread that
+                                                     crashes */
+
     unsigned                          running:1;
     unsigned                          cancelled:1;
     unsigned                          timed_out:1;
@@ -249,7 +251,7 @@ ngx_http_background_tasks_crashed(void)
     for (i = 0; i < ts->nrunners; i++) {
         r = &ts->runners[i];
 
-        if (!r->leased) {
+        if (!__atomic_load_n(&r->leased, __ATOMIC_RELAXED)) {
             continue;
         }
 
@@ -440,7 +442,7 @@ ngx_http_background_runner_take(ngx_http_background_runner_t *r)
         return;
     }
 
-    r->leased = 1;
+    __atomic_store_n(&r->leased, 1, __ATOMIC_RELAXED);
 
     ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
                   "background task \"%V\": started", &r->task->zone.name);
@@ -457,7 +459,7 @@ static void
 ngx_http_background_runner_release(ngx_http_background_runner_t *r)
 {
     ngx_http_background_lease_release(r->cell);
-    r->leased = 0;
+    __atomic_store_n(&r->leased, 0, __ATOMIC_RELAXED);
 
     ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
                   "background task \"%V\": cancelled", &r->task->zone.name);

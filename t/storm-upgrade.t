@@ -19,7 +19,7 @@ put('page', 'x' x 20_000);
 
 # a new binary's sanitizers, if there are any, are to know what is asked of them
 
-my $env = join ' ', map { "env ${_}_OPTIONS;" } qw/ ASAN LSAN UBSAN /;
+my $env = join ' ', map { "env ${_}_OPTIONS;" } qw/ ASAN LSAN UBSAN TSAN /;
 
 start(<<"EOF", "location = /page { root ${\dir()}; }", "daemon on; worker_processes 2; $env");
     background_threads 2;

@@ -11,44 +11,11 @@ set -euo pipefail
 
 asan=$build/asan
 
-# The installed version's source or, if the archive has that no longer, another
-# one's of the same nginx, or at least that without Debian's patches.
-# shellcheck disable=SC2317
-fetch_source() (
-    mkdir -p "$asan/apt"
-    cd "$asan"
-
-    while read -r uri release; do
-        debian_source deb-src "$uri" "$release"
-    done < <(debian_archives) > apt/sources.list
-
-    apt_aside "$PWD/apt" apt-get update
-
-    for v in "$version" $(apt_aside "$PWD/apt" apt-cache showsrc nginx |
-                          sed -n 's/^Version: //p' | sort -rV)
-    do
-        apt_aside "$PWD/apt" apt-get source --only-source "nginx=$v" || true
-        [ ! -d "$source" ] || return 0
-    done
-
-    tar xf "nginx_${upstream%-*}.orig.tar.gz" && [ -d "$source" ]
-)
-
 "$root/util/packages.sh" test
 
 mkdir -p "$asan"
 exec 9> "$build/lock"
 flock 9
-
-version=$(dpkg-query -W -f '${source:Version}' nginx)
-upstream=${version#*:}
-source=$asan/nginx-${upstream%-*}
-
-if [ ! -d "$source" ]; then
-    echo "fetching the source of nginx $version"
-    quietly "$asan/fetch.log" fetch_source
-    rm -rf "$asan/apt"
-fi
 
 # One runtime of UBSan, in nginx itself, for all.  What it has in common with
 # ASan's stays hidden: otherwise its own reports would miss the log file.
@@ -56,17 +23,13 @@ echo '{ local: __sanitizer_*; };' > "$asan/hidden"
 
 sanitize=-fsanitize=address,undefined
 ld_opt="$sanitize -static-libubsan -Wl,--version-script=$asan/hidden"
+source=$(nginx_source)
 
-# -z nodelete: a report at exit names functions of a module unloaded by then
-CC=gcc build_nginx "$source" "$asan/objs" "$ld_opt -Wl,-z,nodelete" $sanitize \
-    -g -O1 -fno-omit-frame-pointer -DNGX_DEBUG_PALLOC=1 -Wno-error
+build_sanitized "$source" "$asan/objs" "$ld_opt" $sanitize
 
 flock -u 9
 
-# Workers of any user write and read here, hence not in the tree.
-reports=$(mktemp -d "${TMPDIR:-/tmp}/ngx_http_background_asan.XXXXXX")
-trap 'rm -rf "$reports"' EXIT
-chmod 1777 "$reports"
+make_reports asan
 
 # Memory of nginx's core, and of a configuration, lives until exit by design.
 printf 'leak:%s\n' ngx_init_cycle ngx_event_process_init > "$reports/leaks"
@@ -78,30 +41,16 @@ ASAN_OPTIONS+=,abort_on_error=1,exitcode=0
 export LSAN_OPTIONS=suppressions=$reports/leaks,print_suppressions=0
 export UBSAN_OPTIONS=log_path=$reports/ubsan,print_stacktrace=1
 
-export BACKGROUND_ASAN=1
-export TEST_NGINX_TIMEOUT=${TEST_NGINX_TIMEOUT:-10}
-export TEST_NGINX_BINARY=$asan/objs/nginx
-TEST_NGINX_LOAD_MODULES=$(modules "$asan/objs" | paste -sd ' ')
-export TEST_NGINX_LOAD_MODULES
-
 status=0
-"$root/util/test.sh" "$@" || status=$?
+test_sanitized "$asan/objs" "$@" || status=$?
 
 # An error of ours: for ASan, our code anywhere in the report; for UBSan, where
 # it happened.
 ours='ngx_http_background[a-z_]*\.(c|h|so)\b'
-total=$(find "$reports" -mindepth 1 -name '*san*' | wc -l)
 mapfile -t named < <(
-    find "$reports" -name 'asan*' -exec grep -lE "$ours" {} +
-    find "$reports" -name 'ubsan*' \
+    find "$reports" -name 'asan.*' -exec grep -lE "$ours" {} +
+    find "$reports" -name 'ubsan.*' \
         -exec grep -lE "^[^ ]*$ours:[0-9:]* runtime error" {} +
 )
 
-if [ ${#named[@]} -gt 0 ]; then
-    cat "${named[@]}" >&2
-    status=1
-fi
-
-echo "sanitizers: reports of ${#named[@]} processes name the module's code," \
-    "of $((total - ${#named[@]})) others nginx's own only"
-exit $status
+conclude "$status" "${named[@]}"

@@ -78,6 +78,98 @@ build_nginx() {
     fi
 }
 
+# The installed version's source or, if the archive has that no longer, another
+# one's of the same nginx, or at least that without Debian's patches.
+# shellcheck disable=SC2317
+fetch_nginx() (
+    mkdir -p "$build/source/apt"
+    cd "$build/source" || exit
+
+    while read -r uri release; do
+        debian_source deb-src "$uri" "$release"
+    done < <(debian_archives) > apt/sources.list
+
+    apt_aside "$PWD/apt" apt-get update
+
+    for v in "$version" $(apt_aside "$PWD/apt" apt-cache showsrc nginx |
+                          sed -n 's/^Version: //p' | sort -rV)
+    do
+        apt_aside "$PWD/apt" apt-get source --only-source "nginx=$v" || true
+        [ ! -d "$source" ] || return 0
+    done
+
+    tar xf "nginx_${upstream%-*}.orig.tar.gz" && [ -d "$source" ]
+)
+
+# nginx_source: the folder of Debian's own source, fetched if need be
+nginx_source() {
+    local version upstream source
+
+    version=$(dpkg-query -W -f '${source:Version}' nginx)
+    upstream=${version#*:}
+    source=$build/source/nginx-${upstream%-*}
+
+    if [ ! -d "$source" ]; then
+        echo "fetching the source of nginx $version" >&2
+        mkdir -p "$build/source"
+        quietly "$build/source/fetch.log" fetch_nginx
+        rm -rf "$build/source/apt"
+    fi
+
+    echo "$source"
+}
+
+# build_sanitized SOURCE OBJS LD_OPT CC_OPT...: nginx itself and the modules
+#
+# -z nodelete: a report at exit names functions of a module unloaded by then.
+build_sanitized() {
+    local source=$1 objs=$2 ld_opt=$3
+    shift 3
+
+    CC=gcc build_nginx "$source" "$objs" "$ld_opt -Wl,-z,nodelete" \
+        -g -O1 -fno-omit-frame-pointer -DNGX_DEBUG_PALLOC=1 -Wno-error "$@"
+}
+
+# make_reports NAME: a folder, $reports, that is gone at the end.  Workers of
+# any user write there, hence it is not in the tree.
+make_reports() {
+    reports=$(mktemp -d "${TMPDIR:-/tmp}/ngx_http_background_$1.XXXXXX")
+    trap 'rm -rf "$reports"' EXIT
+    chmod 1777 "$reports"
+}
+
+# test_sanitized OBJS [ARGUMENT OF prove | FILE]...
+#
+# Sanitizers do not know all addresses that a kernel may choose by chance.
+test_sanitized() {
+    local objs=$1 modules fixed=()
+    shift
+
+    modules=$(modules "$objs" | paste -sd ' ')
+    ! setarch -R true 2> /dev/null || fixed=(setarch -R)
+
+    BACKGROUND_ASAN=1 TEST_NGINX_TIMEOUT=${TEST_NGINX_TIMEOUT:-10} \
+        TEST_NGINX_BINARY=$objs/nginx TEST_NGINX_LOAD_MODULES=$modules \
+        "${fixed[@]}" "$root/util/test.sh" "$@"
+}
+
+# conclude STATUS [REPORT]...: ends the script, REPORTs name the module's code
+conclude() {
+    local status=$1 total
+    shift
+
+    total=$(find "$reports" -mindepth 1 -name '*san.*' | wc -l)
+
+    if [ $# -gt 0 ]; then
+        cat "$@" >&2
+        status=1
+    fi
+
+    echo "sanitizers: reports of $# processes name the module's code," \
+        "of $((total - $#)) others nginx's own only"
+    exit "$status"
+}
+
 # modules OBJS: all there is to load, in the order to load it
 modules() {
     "$nginx" -V 2>&1 |

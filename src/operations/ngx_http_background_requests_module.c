@@ -4,18 +4,12 @@
  */
 
 
-/*
- * "requests": requests the URIs of a list.  A thread reads it, piece by piece
- * and no faster than requests start, so a list of any length takes the same
- * memory.
- */
+/* "requests": requests the URIs of a list. */
 
 
+#include "ngx_http_background_reader.h"
 #include "ngx_http_background_request.h"
 
-
-#define NGX_HTTP_BACKGROUND_REQUESTS_BUFFER       65536
-#define NGX_HTTP_BACKGROUND_REQUESTS_LINE         8192
 
 #define NGX_HTTP_BACKGROUND_REQUESTS_CONCURRENCY  8
 #define NGX_HTTP_BACKGROUND_REQUESTS_MAX          100000
@@ -33,48 +27,16 @@ typedef struct {
 } ngx_http_background_requests_op_t;
 
 
-typedef struct ngx_http_background_requests_ctx_s
-    ngx_http_background_requests_ctx_t;
-
-
-/* outlives a run that was cancelled while a thread reads */
-
 typedef struct {
-    ngx_http_background_requests_ctx_t   *ctx;      /* NULL: cancelled */
-    ngx_pool_t                           *pool;
-    ngx_thread_task_t                     task;
-
-    ngx_str_t                             owner;    /* the task's name */
-    u_char                               *name;
-    ngx_fd_t                              fd;
-    off_t                                 size;
-    off_t                                 offset;   /* of what has been read */
-
-    u_char                               *pos;
-    u_char                               *last;
-    u_char                               *start;
-    u_char                               *end;
-
-    const char                           *failed;   /* call, or NULL */
-    ngx_err_t                             err;
-
-    unsigned                              reading:1;
-    unsigned                              eof:1;
-} ngx_http_background_reader_t;
-
-
-struct ngx_http_background_requests_ctx_s {
     /* must be first */
     ngx_http_background_requests_t        requests;
 
     ngx_http_background_requests_op_t    *op;
     ngx_http_background_reader_t         *reader;
-    ngx_uint_t                            line;
     uint64_t                              due;      /* of the next, in usec */
-
-    unsigned                              skip:1;   /* a line's rest */
-    unsigned                              over:1;   /* no more to start */
-};
+    ngx_uint_t                            over;     /* unsigned  over:1;
+                                                       no more to start */
+} ngx_http_background_requests_ctx_t;
 
 
 static char *ngx_http_background_requests(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -86,10 +48,6 @@ static ngx_int_t ngx_http_background_requests_pause(ngx_str_t *rate,
 
 static void ngx_http_background_requests_run_start(
     ngx_http_background_run_t *run);
-static ngx_http_background_reader_t *ngx_http_background_reader_create(
-    ngx_http_background_requests_ctx_t *ctx, ngx_http_background_run_t *run);
-static void ngx_http_background_reader_free(
-    ngx_http_background_reader_t *reader);
 static void ngx_http_background_requests_run_cancel(
     ngx_http_background_run_t *run);
 
@@ -98,14 +56,6 @@ static ngx_msec_t ngx_http_background_requests_delay(
     ngx_http_background_requests_ctx_t *ctx);
 static ngx_int_t ngx_http_background_requests_next(
     ngx_http_background_requests_ctx_t *ctx, ngx_str_t *uri);
-static ngx_int_t ngx_http_background_requests_line(
-    ngx_http_background_requests_ctx_t *ctx, ngx_str_t *line);
-static void ngx_http_background_requests_read(
-    ngx_http_background_requests_ctx_t *ctx);
-static void ngx_http_background_reader_thread(void *data, ngx_log_t *log);
-static void ngx_http_background_reader_open(
-    ngx_http_background_reader_t *reader);
-static void ngx_http_background_reader_handler(ngx_event_t *ev);
 
 
 static ngx_http_background_kind_t  ngx_http_background_requests_kind = {
@@ -296,7 +246,9 @@ ngx_http_background_requests_run_start(ngx_http_background_run_t *run)
 
     ctx->op = op;
 
-    ctx->reader = ngx_http_background_reader_create(ctx, run);
+    ctx->reader = ngx_http_background_reader_create(run, &op->file,
+                                                    op->thread_pool,
+                                                    &ctx->requests.event);
     if (ctx->reader == NULL) {
         goto failed;
     }
@@ -318,96 +270,15 @@ failed:
 }
 
 
-static ngx_http_background_reader_t *
-ngx_http_background_reader_create(ngx_http_background_requests_ctx_t *ctx,
-    ngx_http_background_run_t *run)
-{
-    ngx_str_t                     *file;
-    ngx_pool_t                    *pool;
-    ngx_http_background_reader_t  *reader;
-
-    pool = ngx_create_pool(NGX_MIN_POOL_SIZE, run->log);
-    if (pool == NULL) {
-        return NULL;
-    }
-
-    file = &ctx->op->file;
-
-    reader = ngx_pcalloc(pool, sizeof(ngx_http_background_reader_t));
-    if (reader == NULL) {
-        goto failed;
-    }
-
-    reader->start = ngx_palloc(pool, NGX_HTTP_BACKGROUND_REQUESTS_BUFFER);
-    reader->name = ngx_pnalloc(pool, file->len + 1);
-
-    reader->owner.len = run->task->len;
-    reader->owner.data = ngx_pstrdup(pool, run->task);
-
-    if (reader->start == NULL || reader->name == NULL
-        || reader->owner.data == NULL)
-    {
-        goto failed;
-    }
-
-    *ngx_cpymem(reader->name, file->data, file->len) = '\0';
-
-    reader->ctx = ctx;
-    reader->pool = pool;
-    reader->fd = NGX_INVALID_FILE;
-
-    reader->pos = reader->start;
-    reader->last = reader->start;
-    reader->end = reader->start + NGX_HTTP_BACKGROUND_REQUESTS_BUFFER;
-
-    reader->task.handler = ngx_http_background_reader_thread;
-    reader->task.ctx = reader;
-    reader->task.event.handler = ngx_http_background_reader_handler;
-    reader->task.event.data = reader;
-    reader->task.event.log = run->log;
-
-    return reader;
-
-failed:
-
-    ngx_destroy_pool(pool);
-
-    return NULL;
-}
-
-
-static void
-ngx_http_background_reader_free(ngx_http_background_reader_t *reader)
-{
-    if (reader->fd != NGX_INVALID_FILE
-        && ngx_close_file(reader->fd) == NGX_FILE_ERROR)
-    {
-        ngx_log_error(NGX_LOG_ALERT, reader->pool->log, ngx_errno,
-                      "background task \"%V\": " ngx_close_file_n " \"%s\" "
-                      "failed", &reader->owner, reader->name);
-    }
-
-    ngx_destroy_pool(reader->pool);
-}
-
-
 static void
 ngx_http_background_requests_run_cancel(ngx_http_background_run_t *run)
 {
-    ngx_http_background_reader_t        *reader;
     ngx_http_background_requests_ctx_t  *ctx;
 
     ctx = run->ctx;
-    reader = ctx->reader;
 
     ngx_http_background_requests_cancel(&ctx->requests);
-
-    if (reader->reading) {
-        reader->ctx = NULL;
-
-    } else {
-        ngx_http_background_reader_free(reader);
-    }
+    ngx_http_background_reader_free(ctx->reader);
 }
 
 
@@ -421,6 +292,7 @@ ngx_http_background_requests_slice(ngx_event_t *ev)
     ngx_msec_t                     delay;
     ngx_http_background_run_t     *run;
     ngx_http_complex_value_t       uri;
+    ngx_http_background_uris_t    *uris;
     ngx_http_background_reader_t  *reader;
 
     run = ctx->requests.run;
@@ -465,13 +337,13 @@ ngx_http_background_requests_slice(ngx_event_t *ev)
 
     run->result.active = ctx->requests.nactive;
 
-    if (!reader->reading) {
-        ngx_http_background_progress(run,
-                            reader->offset - (reader->last - reader->pos),
-                            reader->size);
-    }
+    uris = &reader->uris;
 
-    if (ctx->over && !reader->reading && ctx->requests.nactive == 0) {
+    ngx_http_background_progress(run,
+                                 reader->offset - (uris->last - uris->pos),
+                                 reader->size);
+
+    if (ctx->over && ctx->requests.nactive == 0) {
         ngx_http_background_requests_cancel(&ctx->requests);
         ngx_http_background_reader_free(reader);
         ngx_http_background_done(run);
@@ -508,214 +380,32 @@ static ngx_int_t
 ngx_http_background_requests_next(ngx_http_background_requests_ctx_t *ctx,
     ngx_str_t *uri)
 {
-    u_char     *p, *last;
-    ngx_int_t   rc;
-    ngx_str_t   line;
-
-    for ( ;; ) {
-        rc = ngx_http_background_requests_line(ctx, &line);
-
-        if (rc != NGX_OK) {
-            return rc;
-        }
-
-        p = line.data;
-        last = p + line.len;
-
-        while (p < last && (*p == ' ' || *p == '\t')) {
-            p++;
-        }
-
-        while (last > p
-               && (last[-1] == ' ' || last[-1] == '\t' || last[-1] == CR))
-        {
-            last--;
-        }
-
-        if (p < last && *p != '#') {
-            uri->data = p;
-            uri->len = last - p;
-            return NGX_OK;
-        }
-    }
-}
-
-
-static ngx_int_t
-ngx_http_background_requests_line(ngx_http_background_requests_ctx_t *ctx,
-    ngx_str_t *line)
-{
-    u_char                        *p;
-    ngx_uint_t                     skip;
+    ngx_int_t                      rc;
+    ngx_http_background_read_t    *rd;
     ngx_http_background_reader_t  *reader;
 
     reader = ctx->reader;
 
     for ( ;; ) {
+        rc = ngx_http_background_reader_next(reader, uri);
 
-        if (reader->reading) {
-            return NGX_AGAIN;
-        }
-
-        p = ngx_strlchr(reader->pos, reader->last, LF);
-
-        if (p == NULL && !reader->eof) {
-
-            if (reader->last - reader->pos
-                > NGX_HTTP_BACKGROUND_REQUESTS_LINE)
-            {
-                /* the rest of such a line may be of any length */
-
-                ctx->skip = 1;
-                reader->pos = reader->last;
-            }
-
-            ngx_http_background_requests_read(ctx);
-            continue;
-        }
-
-        if (p == NULL) {
-            p = reader->last;
-
-            if (p == reader->pos && !ctx->skip) {
-                return NGX_DONE;
-            }
-        }
-
-        line->data = reader->pos;
-        line->len = p - reader->pos;
-
-        reader->pos = (p == reader->last) ? p : p + 1;
-
-        ctx->line++;
-
-        skip = ctx->skip;
-        ctx->skip = 0;
-
-        if (skip || line->len > NGX_HTTP_BACKGROUND_REQUESTS_LINE) {
+        if (rc == NGX_DECLINED) {
             ngx_http_background_request_fail(&ctx->requests, NULL, 0,
-                                  "line %ui is longer than %d bytes",
-                                  ctx->line, NGX_HTTP_BACKGROUND_REQUESTS_LINE);
+                                             "line %ui is longer than %d bytes",
+                                             reader->uris.number,
+                                             NGX_HTTP_BACKGROUND_READER_LINE);
             continue;
         }
 
-        return NGX_OK;
-    }
-}
-
-
-/* keeps the beginning of a line at hand */
-
-static void
-ngx_http_background_requests_read(ngx_http_background_requests_ctx_t *ctx)
-{
-    ngx_http_background_reader_t  *reader;
-
-    reader = ctx->reader;
-
-    reader->last = ngx_movemem(reader->start, reader->pos,
-                               reader->last - reader->pos);
-    reader->pos = reader->start;
-
-    if (ngx_thread_task_post(ctx->op->thread_pool, &reader->task) != NGX_OK) {
-        ngx_http_background_request_fail(&ctx->requests, NULL, 0,
-                                         "no thread to read the list");
-        reader->pos = reader->last;
-        reader->eof = 1;
-        return;
-    }
-
-    reader->reading = 1;
-}
-
-
-static void
-ngx_http_background_reader_thread(void *data, ngx_log_t *log)
-{
-    ngx_http_background_reader_t *reader = data;
-
-    ssize_t  n;
-
-    if (reader->fd == NGX_INVALID_FILE) {
-        ngx_http_background_reader_open(reader);
-
-        if (reader->failed) {
-            return;
-        }
-    }
-
-    do {
-        n = read(reader->fd, reader->last, reader->end - reader->last);
-
-    } while (n == -1 && ngx_errno == NGX_EINTR);
-
-    if (n == -1) {
-        reader->err = ngx_errno;
-        reader->failed = "read()";
-        return;
-    }
-
-    reader->last += n;
-    reader->offset += n;
-    reader->eof = (n == 0);
-}
-
-
-static void
-ngx_http_background_reader_open(ngx_http_background_reader_t *reader)
-{
-    ngx_file_info_t  fi;
-
-    /* non-blocking, should it be no file but a pipe */
-
-    reader->fd = open((char *) reader->name,
-                      O_RDONLY|O_NONBLOCK|O_CLOEXEC|O_NOCTTY);
-
-    if (reader->fd == NGX_INVALID_FILE) {
-        reader->err = ngx_errno;
-        reader->failed = "open()";
-        return;
-    }
-
-    if (ngx_fd_info(reader->fd, &fi) == NGX_FILE_ERROR) {
-        reader->err = ngx_errno;
-        reader->failed = ngx_fd_info_n;
-        return;
-    }
-
-    if (!ngx_is_file(&fi)) {
-        reader->failed = "not a regular file:";
-        return;
-    }
-
-    reader->size = ngx_file_size(&fi);
-}
-
-
-static void
-ngx_http_background_reader_handler(ngx_event_t *ev)
-{
-    ngx_http_background_reader_t *reader = ev->data;
-
-    ngx_http_background_requests_ctx_t  *ctx;
-
-    ctx = reader->ctx;
-
-    if (ctx == NULL) {
-        ngx_http_background_reader_free(reader);
-        return;
-    }
-
-    reader->reading = 0;
-
-    if (reader->failed) {
-        ngx_http_background_request_fail(&ctx->requests, NULL, reader->err,
-                                         reader->err ? "%s \"%s\" failed"
+        if (rc == NGX_ERROR) {
+            rd = &reader->read;
+            ngx_http_background_request_fail(&ctx->requests, NULL, rd->err,
+                                             rd->err ? "%s \"%s\" failed"
                                                      : "%s \"%s\"",
-                                         reader->failed, reader->name);
-        reader->pos = reader->last;
-        reader->eof = 1;
-    }
+                                             rd->failed, rd->name);
+            continue;
+        }
 
-    ngx_http_background_requests_slice(&ctx->requests.event);
+        return rc;
+    }
 }

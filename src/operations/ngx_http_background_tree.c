@@ -39,13 +39,15 @@ struct ngx_http_background_tree_s {
 
     ngx_str_t                    root;
     int                          fd;         /* of the root */
+    ngx_uint_t                   quiet;      /* unsigned  quiet:1; */
+    ngx_uint_t                   gone;       /* unsigned  gone:1;
+                                                is no failure */
 
+    /* under the mutex */
     ngx_queue_t                  dirs;       /* all that are open */
     ngx_http_background_dir_t   *top;
     uint64_t                     number;
 
-    unsigned                     quiet:1;
-    unsigned                     gone:1;     /* is no failure */
     unsigned                     single:1;   /* the root is a file */
     unsigned                     over:1;
     unsigned                     entering:1; /* a thread reads a directory; top

@@ -37,10 +37,18 @@ sub workers {
            children();
 }
 
+# but for its first one; a sanitizer's own threads block SIGSEGV, which is bit
+# 10, and nginx's do not
+
 sub threads {
     my ($pid) = @_;
 
-    return grep { $_ != $pid } map { m{(\d+)$} } glob "/proc/$pid/task/*";
+    return grep { $_ != $pid && !(blocked("/proc/$pid/task/$_") & 1 << 10) }
+           map { m{(\d+)$} } glob "/proc/$pid/task/*";
+}
+
+sub blocked {
+    return read_file("$_[0]/status") =~ /^SigBlk:.*(\w{8})$/m ? hex $1 : 0;
 }
 
 sub signal {

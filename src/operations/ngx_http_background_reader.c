@@ -1,0 +1,328 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+#include "ngx_http_background_reader.h"
+
+
+static ngx_int_t ngx_http_background_reader_read(
+    ngx_http_background_reader_t *reader);
+static void ngx_http_background_reader_thread(void *data, ngx_log_t *log);
+static void ngx_http_background_reader_open(ngx_http_background_read_t *rd);
+static void ngx_http_background_reader_handler(ngx_event_t *ev);
+static void ngx_http_background_reader_destroy(
+    ngx_http_background_reader_t *reader);
+static void ngx_http_background_reader_trim(u_char *p, u_char *last,
+    ngx_str_t *uri);
+
+
+ngx_http_background_reader_t *
+ngx_http_background_reader_create(ngx_http_background_run_t *run,
+    ngx_str_t *file, ngx_thread_pool_t *thread_pool, ngx_event_t *event)
+{
+    ngx_pool_t                    *pool;
+    ngx_http_background_reader_t  *reader;
+
+    /* it may outlive the run */
+
+    pool = ngx_create_pool(NGX_MIN_POOL_SIZE, run->log);
+    if (pool == NULL) {
+        return NULL;
+    }
+
+    reader = ngx_pcalloc(pool, sizeof(ngx_http_background_reader_t));
+    if (reader == NULL) {
+        goto failed;
+    }
+
+    reader->start = ngx_palloc(pool, NGX_HTTP_BACKGROUND_READER_BUFFER);
+    reader->read.name = ngx_pnalloc(pool, file->len + 1);
+
+    reader->owner.len = run->task->len;
+    reader->owner.data = ngx_pstrdup(pool, run->task);
+
+    if (reader->start == NULL || reader->read.name == NULL
+        || reader->owner.data == NULL)
+    {
+        goto failed;
+    }
+
+    *ngx_cpymem(reader->read.name, file->data, file->len) = '\0';
+
+    reader->pool = pool;
+    reader->event = event;
+    reader->thread_pool = thread_pool;
+
+    reader->end = reader->start + NGX_HTTP_BACKGROUND_READER_BUFFER;
+    reader->uris.pos = reader->start;
+    reader->uris.last = reader->start;
+
+    reader->read.fd = NGX_INVALID_FILE;
+
+    reader->task.handler = ngx_http_background_reader_thread;
+    reader->task.ctx = &reader->read;
+    reader->task.event.handler = ngx_http_background_reader_handler;
+    reader->task.event.data = reader;
+    reader->task.event.log = run->log;
+
+    return reader;
+
+failed:
+
+    ngx_destroy_pool(pool);
+
+    return NULL;
+}
+
+
+ngx_int_t
+ngx_http_background_reader_next(ngx_http_background_reader_t *reader,
+    ngx_str_t *uri)
+{
+    ngx_int_t   rc;
+    ngx_uint_t  eof;
+
+    if (reader->state == ngx_http_background_reader_reading) {
+        return NGX_AGAIN;
+    }
+
+    if (reader->state != ngx_http_background_reader_failed) {
+
+        eof = (reader->state == ngx_http_background_reader_done);
+
+        rc = ngx_http_background_reader_parse(&reader->uris, eof, uri);
+
+        if (rc != NGX_AGAIN) {
+            return rc;
+        }
+
+        if (ngx_http_background_reader_read(reader) == NGX_OK) {
+            return NGX_AGAIN;
+        }
+    }
+
+    /* the beginning of a line is no line */
+
+    reader->uris.pos = reader->uris.last;
+    reader->uris.skip = 0;
+
+    reader->state = ngx_http_background_reader_done;
+
+    return NGX_ERROR;
+}
+
+
+/* keeps the beginning of a line at hand */
+
+static ngx_int_t
+ngx_http_background_reader_read(ngx_http_background_reader_t *reader)
+{
+    ngx_http_background_uris_t  *uris;
+
+    uris = &reader->uris;
+
+    uris->last = ngx_movemem(reader->start, uris->pos,
+                              uris->last - uris->pos);
+    uris->pos = reader->start;
+
+    reader->read.buffer = uris->last;
+    reader->read.free = reader->end - uris->last;
+
+    /* the thread may be done with it before the call returns */
+
+    reader->state = ngx_http_background_reader_reading;
+
+    if (ngx_thread_task_post(reader->thread_pool, &reader->task) != NGX_OK) {
+        reader->read.failed = "no thread to read";
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_background_reader_thread(void *data, ngx_log_t *log)
+{
+    ngx_http_background_read_t *rd = data;
+
+    if (rd->fd == NGX_INVALID_FILE) {
+        ngx_http_background_reader_open(rd);
+
+        if (rd->failed) {
+            return;
+        }
+    }
+
+    do {
+        rd->n = read(rd->fd, rd->buffer, rd->free);
+
+    } while (rd->n == -1 && ngx_errno == NGX_EINTR);
+
+    if (rd->n == -1) {
+        rd->err = ngx_errno;
+        rd->failed = "read()";
+    }
+}
+
+
+static void
+ngx_http_background_reader_open(ngx_http_background_read_t *rd)
+{
+    ngx_file_info_t  fi;
+
+    /* non-blocking, should it be no file but a pipe */
+
+    rd->fd = open((char *) rd->name, O_RDONLY|O_NONBLOCK|O_CLOEXEC|O_NOCTTY);
+
+    if (rd->fd == NGX_INVALID_FILE) {
+        rd->err = ngx_errno;
+        rd->failed = "open()";
+        return;
+    }
+
+    if (ngx_fd_info(rd->fd, &fi) == NGX_FILE_ERROR) {
+        rd->err = ngx_errno;
+        rd->failed = ngx_fd_info_n;
+        return;
+    }
+
+    if (!ngx_is_file(&fi)) {
+        rd->failed = "not a regular file:";
+        return;
+    }
+
+    rd->size = ngx_file_size(&fi);
+}
+
+
+static void
+ngx_http_background_reader_handler(ngx_event_t *ev)
+{
+    ngx_http_background_reader_t *reader = ev->data;
+
+    ngx_http_background_read_t  *rd;
+
+    if (reader->state == ngx_http_background_reader_abandoned) {
+        ngx_http_background_reader_destroy(reader);
+        return;
+    }
+
+    rd = &reader->read;
+
+    if (rd->failed) {
+        reader->state = ngx_http_background_reader_failed;
+
+    } else {
+        reader->state = rd->n ? ngx_http_background_reader_idle
+                              : ngx_http_background_reader_done;
+        reader->uris.last += rd->n;
+        reader->offset += rd->n;
+        reader->size = rd->size;
+    }
+
+    reader->event->handler(reader->event);
+}
+
+
+void
+ngx_http_background_reader_free(ngx_http_background_reader_t *reader)
+{
+    if (reader->state == ngx_http_background_reader_reading) {
+        reader->state = ngx_http_background_reader_abandoned;
+        return;
+    }
+
+    ngx_http_background_reader_destroy(reader);
+}
+
+
+static void
+ngx_http_background_reader_destroy(ngx_http_background_reader_t *reader)
+{
+    ngx_http_background_read_t  *rd;
+
+    rd = &reader->read;
+
+    if (rd->fd != NGX_INVALID_FILE && ngx_close_file(rd->fd) == NGX_FILE_ERROR)
+    {
+        ngx_log_error(NGX_LOG_ALERT, reader->pool->log, ngx_errno,
+                      "background task \"%V\": " ngx_close_file_n " \"%s\" "
+                      "failed", &reader->owner, rd->name);
+    }
+
+    ngx_destroy_pool(reader->pool);
+}
+
+
+ngx_int_t
+ngx_http_background_reader_parse(ngx_http_background_uris_t *uris,
+    ngx_uint_t eof, ngx_str_t *uri)
+{
+    u_char      *p, *start;
+    ngx_uint_t   skip;
+
+    for ( ;; ) {
+        start = uris->pos;
+        p = ngx_strlchr(start, uris->last, LF);
+
+        if (p) {
+            uris->pos = p + 1;
+
+        } else if (eof) {
+            p = uris->last;
+
+            if (p == start && !uris->skip) {
+                return NGX_DONE;
+            }
+
+            uris->pos = p;
+
+        } else {
+            if (uris->last - start > NGX_HTTP_BACKGROUND_READER_LINE) {
+
+                /* the rest of such a line may be of any length */
+
+                uris->skip = 1;
+                uris->pos = uris->last;
+            }
+
+            return NGX_AGAIN;
+        }
+
+        uris->number++;
+
+        skip = uris->skip;
+        uris->skip = 0;
+
+        if (skip || p - start > NGX_HTTP_BACKGROUND_READER_LINE) {
+            return NGX_DECLINED;
+        }
+
+        ngx_http_background_reader_trim(start, p, uri);
+
+        if (uri->len && uri->data[0] != '#') {
+            return NGX_OK;
+        }
+    }
+}
+
+
+static void
+ngx_http_background_reader_trim(u_char *p, u_char *last, ngx_str_t *uri)
+{
+    while (p < last && (*p == ' ' || *p == '\t')) {
+        p++;
+    }
+
+    while (last > p
+           && (last[-1] == ' ' || last[-1] == '\t' || last[-1] == CR))
+    {
+        last--;
+    }
+
+    uri->data = p;
+    uri->len = last - p;
+}

@@ -1,0 +1,114 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+/*
+ * A list of URIs, one a line, for the operation kind "requests".  Threads of
+ * the blocking pool read the file, piece by piece and no faster than URIs are
+ * taken, so a list of any length takes the same memory.
+ */
+
+
+#ifndef _NGX_HTTP_BACKGROUND_READER_H_INCLUDED_
+#define _NGX_HTTP_BACKGROUND_READER_H_INCLUDED_
+
+
+#include <ngx_http_background.h>
+
+
+/* the longest line, in bytes, and more than a piece of it must be read into */
+#define NGX_HTTP_BACKGROUND_READER_LINE    8192
+#define NGX_HTTP_BACKGROUND_READER_BUFFER  65536
+
+
+/* bytes of a list, and what is known of those before; starts as zeroes */
+
+typedef struct {
+    u_char                               *pos;
+    u_char                               *last;
+    ngx_uint_t                            number;   /* of the last line */
+    ngx_uint_t                            skip;     /* unsigned  skip:1;
+                                                       the line's rest */
+} ngx_http_background_uris_t;
+
+
+/* what a thread does; the event loop looks at it before and after only */
+
+typedef struct {
+    u_char                               *name;
+    ngx_fd_t                              fd;       /* invalid: to be opened */
+    u_char                               *buffer;
+    size_t                                free;     /* of buffer, in bytes */
+
+    ssize_t                               n;        /* as of read() */
+    off_t                                 size;     /* of the file */
+    const char                           *failed;   /* call, or NULL */
+    ngx_err_t                             err;
+} ngx_http_background_read_t;
+
+
+typedef enum {
+    ngx_http_background_reader_idle = 0,
+    ngx_http_background_reader_reading,             /* "read" is a thread's */
+    ngx_http_background_reader_abandoned,           /* the same; then free it */
+    ngx_http_background_reader_failed,              /* not yet told */
+    ngx_http_background_reader_done                 /* no more bytes */
+} ngx_http_background_reader_state_e;
+
+
+/* all but "read" is the event loop's alone */
+
+typedef struct {
+    ngx_uint_t                            state;
+    ngx_http_background_uris_t            uris;
+    off_t                                 offset;   /* of what has been read */
+    off_t                                 size;     /* of the file */
+
+    ngx_http_background_read_t            read;
+    ngx_thread_task_t                     task;
+    ngx_thread_pool_t                    *thread_pool;
+
+    ngx_pool_t                           *pool;
+    ngx_event_t                          *event;
+    ngx_str_t                             owner;    /* the task's name */
+    u_char                               *start;
+    u_char                               *end;
+} ngx_http_background_reader_t;
+
+
+/*
+ * The next URI in the bytes from pos to last, after which there are no more if
+ * eof is set:
+ *
+ * NGX_OK        uri, which is in these bytes, and never empty
+ * NGX_AGAIN     more bytes are needed; those from pos to last, which are not
+ *               more than NGX_HTTP_BACKGROUND_READER_LINE, must precede them
+ * NGX_DECLINED  the line of that number is too long
+ * NGX_DONE      there are no more
+ */
+ngx_int_t ngx_http_background_reader_parse(ngx_http_background_uris_t *uris,
+    ngx_uint_t eof, ngx_str_t *uri);
+
+
+/*
+ * On the event loop:
+ *
+ * create  does not open the file yet
+ * next    as parse, and
+ *         NGX_OK     uri is in use until the next call
+ *         NGX_AGAIN  the handler of event is called when there is more
+ *         NGX_ERROR  read.failed, read.err and read.name tell why there is
+ *                    nothing more to read; told once, before NGX_DONE
+ * free    also while a thread reads; forgets the event
+ */
+ngx_http_background_reader_t *ngx_http_background_reader_create(
+    ngx_http_background_run_t *run, ngx_str_t *file,
+    ngx_thread_pool_t *thread_pool, ngx_event_t *event);
+ngx_int_t ngx_http_background_reader_next(ngx_http_background_reader_t *reader,
+    ngx_str_t *uri);
+void ngx_http_background_reader_free(ngx_http_background_reader_t *reader);
+
+
+#endif /* _NGX_HTTP_BACKGROUND_READER_H_INCLUDED_ */
