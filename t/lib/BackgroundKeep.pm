@@ -1,0 +1,17 @@
+package BackgroundKeep;
+
+# In a test that BackgroundHarness runs: folders stay until it has seen how the
+# test ended, and complaints go into a file there.
+
+use strict;
+use warnings;
+
+use File::Temp;
+
+$File::Temp::KEEP_ALL = 1;
+
+if (my $file = $ENV{BACKGROUND_STDERR}) {
+    open STDERR, '>>', $file or die "open $file: $!\n";
+}
+
+1;
