@@ -26,7 +26,7 @@ SKIP: {
 SKIP: {
     my ($parent, $why) = v1_group('cpu', 'cpu.cfs_quota_us');
     skip $why, 28 unless $parent;
-    skip 'one CPU only', 28 if @cpus < 2;
+    skip 'sched_getaffinity() has one CPU only', 28 if @cpus < 2;
 
     my $child = group("$parent/child") or die "mkdir $parent/child: $!\n";
     my ($own) = $parent =~ m{(.*)/};
