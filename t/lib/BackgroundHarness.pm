@@ -18,6 +18,7 @@ use IO::Socket::INET;
 my @long = map { "$_.t" } qw/ /;
 
 my $dir = $ENV{BACKGROUND_TESTS} or die "BACKGROUND_TESTS is not set\n";
+my $lines = 100;      # of what a file says, the last ones
 my $first = 20000;
 my $ports = 20;
 
@@ -91,10 +92,13 @@ sub finish_parser {
     $self->SUPER::finish_parser($parser, $session);
 
     if (open my $file, '<', "$own/stderr") {
-        local $/;
-        my $said = <$file> // '';
+        my @said = <$file>;
+        my $more = @said - $lines;
 
-        print STDERR "$name said:\n$said" if $said ne '';
+        splice @said, 0, $more, "... $more lines in $own/stderr\n"
+            if $more > 0;
+
+        print STDERR "$name said:\n", @said if @said;
     }
 
     delete $claims{$parser};
