@@ -58,7 +58,7 @@ stop();
 
 start(<<'EOF');
     background_threads 1 max_queue=1;
-    background_task first { interval 1h; retry 1h; simulate_cpu 300ms; simulate_cpu 1ms; simulate_cpu 1ms; }
+    background_task first { interval 1h; retry 1h; simulate_cpu 50ms; simulate_cpu 1ms; simulate_cpu 1ms; }
 EOF
 
 poll('failed', sub { status()->{tasks}[0]{cycles}{failed} });

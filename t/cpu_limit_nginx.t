@@ -12,7 +12,7 @@ use BackgroundLife;
 use BackgroundStatus;
 use Test::More;
 
-my $auto = 'background_task burns { interval 1h; simulate_cpu 300ms; }';
+my $auto = 'background_task burns { interval 1h; simulate_cpu 100ms; }';
 my @cpus = cpus();
 
 SKIP: {

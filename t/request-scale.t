@@ -1,6 +1,6 @@
 # 10,000 requests in one cycle, answered at once, and 10,000 that are under way
-# at the same time, in one worker, which answers meanwhile: each of them keeps it
-# for some time, so that they take seconds wherever they are made; a list of
+# at the same time, in one worker, which answers meanwhile: some of them keep it
+# for a while, so that all take seconds wherever they are made; a list of
 # 1,000,000 URIs takes no memory.  "prove -v" shows how long answers took.
 
 use strict;
@@ -42,11 +42,11 @@ http {
         # tasks
         location / { return 204; }
         location = /stall {
-            stall 200;
+            stall 40ms;
             return 204;
         }
         location = /hold {
-            stall 200;
+            stall 40ms;
             limit_req zone=hold burst=1000000;
             try_files /nothing =204;
         }

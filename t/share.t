@@ -11,7 +11,7 @@ use BackgroundLife;
 use BackgroundStatus;
 use Test::More;
 
-my $kind = load_kind('share');
+my $kind = load_kind('share') . load_kind('gate');
 
 my $gate = dir() . '/gate';
 
@@ -96,18 +96,20 @@ poll('told to finish', sub {
 
 # threads that others use are not waited for
 
-reconfigure('timeout 200ms; share 100000; }', <<'EOF');
+put('gate', '');
+
+reconfigure('timeout 200ms; share 100000; }', <<"EOF");
     interval 10ms; share 50; }
-    background_task burn { simulate_cpu 1h; }
-    background_task burn2 { simulate_cpu 1h; }
-    background_task burn3 { simulate_cpu 1h; }
+    background_task other { gate $gate; }
+    background_task other2 { gate $gate; }
+    background_task other3 { gate $gate; }
 EOF
 
 poll('the only thread does all', sub {
     my $status = status();
     %task = by_name($status);
 
-    return 3 == (grep { ($task{$_} || {})->{running} } qw/ burn burn2 burn3 /)
+    return 3 == (grep { ($task{$_} || {})->{running} } qw/ other other2 other3 /)
            && logged(qr/share: all handed out 50 to 1 threads, cancelled 0/);
 });
 

@@ -5,7 +5,7 @@
 
 
 /*
- * stall MICROSECONDS: each request of the location keeps its worker for so
+ * stall TIME: each hundredth request of the location keeps its worker for so
  * long, on the event loop.
  */
 
@@ -16,7 +16,8 @@
 
 
 typedef struct {
-    ngx_int_t  time;
+    ngx_msec_t  time;
+    ngx_uint_t  count;
 } stall_conf_t;
 
 
@@ -29,7 +30,7 @@ static ngx_command_t  stall_commands[] = {
 
     { ngx_string("stall"),
       NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_num_slot,
+      ngx_conf_set_msec_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
       offsetof(stall_conf_t, time),
       NULL },
@@ -70,7 +71,8 @@ stall_create_loc_conf(ngx_conf_t *cf)
         return NULL;
     }
 
-    conf->time = NGX_CONF_UNSET;
+    conf->time = NGX_CONF_UNSET_MSEC;
+    conf->count = 0;
 
     return conf;
 }
@@ -102,8 +104,8 @@ stall_handler(ngx_http_request_t *r)
 
     conf = ngx_http_get_module_loc_conf(r, stall_module);
 
-    if (conf->time > 0) {
-        (void) usleep(conf->time);
+    if (conf->time != NGX_CONF_UNSET_MSEC && ++conf->count % 100 == 0) {
+        ngx_msleep(conf->time);
     }
 
     return NGX_DECLINED;

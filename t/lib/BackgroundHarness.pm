@@ -13,9 +13,15 @@ use File::Basename qw/ basename /;
 use File::Path qw/ remove_tree /;
 use IO::Socket::INET;
 
-# as they take on two CPUs
+# those that take longest, as they do so
 
-my @long = map { "$_.t" } qw/ /;
+my @long = map { "$_.t" } qw/
+    config request-scale status-schema page-many example-kind page-stale
+    life-names compress-faults request-leak request-cancel status-http
+    digest-faults call-stubborn status-many call-readme share-tree conf-schedule
+    life-leak slow-tree storm-kill poison log-fold compress-without budget-fair
+    cpu_limit_nginx page storm-reload prom-server conf-request recipes
+/;
 
 my $dir = $ENV{BACKGROUND_TESTS} or die "BACKGROUND_TESTS is not set\n";
 my $lines = 100;      # of what a file says, the last ones
@@ -95,7 +101,7 @@ sub finish_parser {
         my @said = <$file>;
         my $more = @said - $lines;
 
-        splice @said, 0, $more, "... $more lines in $own/stderr\n"
+        splice @said, 0, $more, "... $more lines more ...\n"
             if $more > 0;
 
         print STDERR "$name said:\n", @said if @said;
@@ -118,9 +124,9 @@ sub summary {
     my ($self, $aggregate, @more) = @_;
 
     my $formatter = $self->formatter;
-    my $said = sprintf "%d files, %d tests%s\n",
-        scalar $aggregate->descriptions, $aggregate->total,
-        %skipped ? '; skipped:' : ', nothing skipped';
+    my $said = count(scalar $aggregate->descriptions, 'file') . ', '
+               . count($aggregate->total, 'test')
+               . (%skipped ? "; skipped:\n" : ", nothing skipped\n");
 
     for my $name (sort keys %skipped) {
         for my $why (sort keys %{$skipped{$name}}) {
@@ -138,6 +144,8 @@ sub summary {
 
     $self->SUPER::summary($aggregate, @more);
 }
+
+sub count { "$_[0] $_[1]" . ($_[0] == 1 ? '' : 's') }
 
 # A port (and the nineteen after it) that nobody has, and a socket on the last
 # but one, which is not used: it keeps others away for as long as it is open.

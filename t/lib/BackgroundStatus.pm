@@ -36,7 +36,7 @@ my $pid;
 
 # ten times what slow machines and sanitizers need
 
-our $deadline = 30;
+our $deadline = 60;
 
 # a pause before each look of poll(), in seconds: to a slow test each server is
 # a fast one
