@@ -15,7 +15,7 @@ use Test::More;
 # them: while one runs the other one comes to wait
 
 start(<<'EOF', '', 'worker_processes 2;');
-    background_threads 1 quota=100;
+    background_threads 1 priority=0 quota=100;
     background_task hog { interval 10ms; simulate_cpu 20ms; }
     background_task meek { interval 10ms; simulate_cpu 1ms; }
     background_task hog2 { interval 10ms; simulate_cpu 20ms; }
