@@ -57,7 +57,7 @@ stop();
 # the queue's end
 
 start(<<'EOF');
-    background_threads 1 max_queue=1;
+    background_threads 1 max_queue=1 priority=0;
     background_task first { interval 1h; retry 1h; simulate_cpu 50ms; simulate_cpu 1ms; simulate_cpu 1ms; }
 EOF
 
