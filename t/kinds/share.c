@@ -5,9 +5,9 @@
 
 
 /*
- * share ITEMS [fail|slow|FILE]: items of 2 milliseconds each, shared by threads,
- * which first wait until the file is gone; or a "begin" that fails or that takes
- * some time.  "finish" logs what they did.
+ * share ITEMS [fail|slow|FILE]: items of 2 milliseconds each, shared by
+ * threads, which first wait until the file is gone; or a "begin" that fails or
+ * that takes some time.  "finish" logs what they did.
  */
 
 
