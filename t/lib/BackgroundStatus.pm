@@ -144,7 +144,7 @@ sub answer_delay {
 # stops it; tests that it had nothing to complain of
 
 sub stop {
-    my $before = slurp('error.log');
+    my $before = runs() ? slurp('error.log') : '';
 
     kill 'TERM', $pid;
 
