@@ -75,6 +75,32 @@ Files=2, Tests=3, .*
 Result: PASS
 \z/, 'a good end');
 
+# a file that is quiet for long does not keep others from being run
+
+test('waits', <<'EOF_TEST');
+use Test::More tests => 1;
+
+my ($dir) = @ARGV;
+
+for (1 .. 1000) {
+    last if -e "$dir/last";
+    select undef, undef, undef, 0.1;
+}
+
+ok(-e "$dir/last", 'the last one has run');
+EOF_TEST
+
+test('last', <<'EOF_TEST');
+use Test::More tests => 1;
+
+my ($dir) = @ARGV;
+
+ok(open(my $file, '>', "$dir/last"), 'the last one');
+EOF_TEST
+
+$said = run('-j', 2, map { "$dir/$_.t" } qw/ waits some last /);
+like($said, qr{last\.t \.+ ok\n.*waits\.t \.+ ok\n}s, 'lines as they end');
+
 done_testing();
 
 sub test {
