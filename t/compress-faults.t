@@ -176,7 +176,7 @@ SKIP: {
     my $disk = "$dir/disk";
     mkdir $disk;
 
-    skip 'no tmpfs can be mounted', 3
+    skip 'mount() of a tmpfs is refused', 3
         if system("mount -t tmpfs -o size=64k,mode=777 tmpfs $disk 2>/dev/null");
 
     my $noise = join '', map { chr(97 + int rand 16) } 1 .. 32_000;

@@ -152,7 +152,7 @@ poll('a list', sub { -e $sums });
 is(check(), '', 'a whole one');
 
 SKIP: {
-    skip 'workers are not another user', 2 unless $> == 0;
+    skip 'setuid() is refused, workers are not another user', 2 unless $> == 0;
 
     my $nobody = getpwnam 'nobody';
 
@@ -224,7 +224,7 @@ SKIP: {
     my $disk = "$dir/disk";
     mkdir $disk;
 
-    skip 'no tmpfs can be mounted', 6
+    skip 'mount() of a tmpfs is refused', 6
         if system("mount -t tmpfs -o size=256k,mode=777 tmpfs $disk 2>/dev/null");
 
     $worker = worker();

@@ -69,7 +69,7 @@ poll('progress', sub {
 stop();
 
 SKIP: {
-    skip 'root reads everything, and workers are not another user', 4
+    skip 'setuid() is refused, workers are not another user', 4
         unless $> == 0;
 
     chmod 0, "$tree/sub" or die;

@@ -15,7 +15,8 @@ test_packages=(perl procps libtest-nginx-perl prometheus
                python3-jsonschema python3-prometheus-client
                chromium-headless-shell brotli zstd openssl php-fpm
                libnginx-mod-http-lua libnginx-mod-http-js
-               libnginx-mod-http-brotli-static)
+               libnginx-mod-http-brotli-static
+               g++ libtesseract-dev libleptonica-dev tesseract-ocr)
 
 policy=/usr/sbin/policy-rc.d
 policy_mark='# temporary, of ngx_http_background_module'

@@ -15,6 +15,10 @@ our @EXPORT = qw/ compile load_kind /;
 my $dir = tempdir('kind.XXXXXX', TMPDIR => 1, CLEANUP => 1);
 chmod 0755, $dir or die "chmod: $!\n";
 
+# where those of a run of the suite are, each of which is built once
+
+my $built = $ENV{BACKGROUND_TESTS};
+
 # The "load_module" line of t/kinds/NAME.c, whose module is NAME_module; it is
 # put before another module of that name, and compiled with more flags.
 
@@ -23,6 +27,10 @@ sub load_kind {
 
     my $order = $before ? qq{"${name}_module", "$before", } : '';
     my $root = abs_path(dirname(__FILE__) . '/../..');
+    my $file = "ngx_http_background_test_$name.so";
+    my $known = $built && !$before ? "$built/$file" : '';
+
+    return "load_module $known;" if $known && -e $known;
 
     write_file("$dir/${name}_modules.c", <<"EOF_C");
 #include <ngx_config.h>
@@ -35,12 +43,17 @@ char *ngx_module_names[] = { "${name}_module", NULL };
 char *ngx_module_order[] = { ${order}NULL };
 EOF_C
 
-    my $so = "$dir/ngx_http_background_test_$name.so";
+    my $so = "$dir/$file";
 
     my $said = compile(undef, "-fPIC -shared -o '$so' " . ($flags // ''),
                        "$root/t/kinds/$name.c", "$dir/${name}_modules.c");
 
     die "$name was not built:\n$said" if $said ne '';
+
+    if ($known) {
+        rename $so, $known or die "rename $so: $!\n";
+        $so = $known;
+    }
 
     return "load_module $so;";
 }
