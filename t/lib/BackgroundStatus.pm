@@ -43,6 +43,10 @@ our $deadline = 30;
 
 my $poll_delay = $ENV{BACKGROUND_POLL_DELAY} || 0;
 
+# seconds for which the server holds each answer, which is made by then
+
+my $answer_delay = $ENV{BACKGROUND_ANSWER_DELAY} || 0;
+
 # no answer is no wonder: workers die
 
 our $quiet;
@@ -69,8 +73,10 @@ sub start {
     my $temp = join ' ', map { "${_}_temp_path temp;" }
         qw/ client_body proxy fastcgi uwsgi scgi /;
 
+    my ($load, $delay) = answer_delay();
+
     put('nginx.conf', <<"EOF");
-$modules$user
+$modules$load$user
 $main
 $off
 pid nginx.pid;
@@ -83,6 +89,7 @@ http {
     $http
     server {
         listen unix:$dir/socket;
+        $delay
         location = /status {
             background_status;
         }
@@ -121,6 +128,17 @@ EOF
     });
 
     ($pid) = slurp('nginx.pid') =~ /(\d+)/ unless $off;
+}
+
+# what to load, and to say in the server, so that answers come late
+
+sub answer_delay {
+    return ('', '') unless $answer_delay;
+
+    require BackgroundKind;
+
+    return (BackgroundKind::load_kind('answer_delay') . "\n",
+            sprintf 'answer_delay %dms;', 1000 * $answer_delay);
 }
 
 # stops it; tests that it had nothing to complain of
