@@ -247,7 +247,8 @@ sub limited {
 }
 
 # Calls the function, until it returns something true, while that source is read
-# and the worker is stopped.  Where it is too late for the source it is made new.
+# and the worker is stopped.  Where it is too late for that the source is made
+# new.
 
 sub at_work {
     my ($function) = @_;

@@ -18,7 +18,7 @@ if (!$ENV{BACKGROUND_MOUNTS}) {
 
     put('hosts', join '', map { "$_ two.test\n" } qw/ 127.0.0.2 127.0.0.3 /);
 
-    plan skip_all => 'unshare(CLONE_NEWNS) or mount(MS_BIND) is refused'
+    plan skip_all => 'unshare(CLONE_NEWNS) or mount() is refused'
         if system("unshare $flags mount --bind ${\dir()}/hosts /etc/hosts"
                   . ' 2> /dev/null') != 0;
 

@@ -18,7 +18,7 @@ my $files = 11000;
 my $limit = `sh -c 'ulimit -Hn'`;
 chomp $limit;
 
-plan skip_all => "setrlimit(RLIMIT_NOFILE) is refused above $limit"
+plan skip_all => "RLIMIT_NOFILE is $limit, less than $files"
     if $> != 0 && $limit ne 'unlimited' && $limit < $files;
 
 my ($full, @full) = full_listener();
