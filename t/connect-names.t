@@ -32,7 +32,7 @@ if (!$ENV{BACKGROUND_MOUNTS}) {
 my (undef, @found) = getaddrinfo('two.test', 80, { socktype => SOCK_STREAM });
 my @hosts = map { sprintf '%vd', (unpack_sockaddr_in($_->{addr}))[1] } @found;
 
-plan skip_all => 'names are not looked up in /etc/hosts'
+plan skip_all => 'getaddrinfo() does not read /etc/hosts'
     if "@hosts" !~ /^127.0.0.[23] 127.0.0.[23]$/;
 
 my ($closed, $keep) = closed_port($hosts[0]);
