@@ -42,6 +42,7 @@ my $so = "$out/ngx_http_background_compress_module.so";
 
 system("cd '$source' && $make{CC} $make{CFLAGS} $make{ALL_INCS} -I'$src' -fPIC "
        . "-shared -o '$so' '$out/codec.c' '$src/ngx_http_background_compress_list.c' "
+       . "'$src/ngx_http_background_compress_table.c' "
        . "'$src/ngx_http_background_compress_module.c' "
        . "'$objs/ngx_http_background_compress_module_modules.c' -lz") == 0
     or die "not built\n";

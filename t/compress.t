@@ -76,7 +76,7 @@ ok(!$made{"$_.gz"}, "no $_.gz")
     for qw/ noise.css empty.css short.css other.txt link.css /;
 ok($made{"own.css.$_"}, "own.css.$_") for qw/ br zst /;
 ok($made{'x' x 248 . ".css.$_"}, "long name, $_") for qw/ gz br /;
-is(logged(qr/no "\.zst" file for "x{248}\.css", the name would be too long/) > 0,
+is(logged(qr/no "\.zst" file for "\Q$tree\E\/x{248}\.css", the name would be too long/) > 0,
    1, 'a name that does not fit is told');
 is(read_file("$tree/own.css.gz"), 'the user\'s own', 'a user\'s own file stays');
 ok(!-e "$tree/.ngx_http_background_1_1.tmp", 'a dead process\'s file is gone');
@@ -200,6 +200,12 @@ SKIP: {
     skip 'only root gives files away', 1 unless $> == 0;
 
     reconfigure('user nobody', 'user root root; #');
+    poll('a list of another user', sub {
+        my %task = by_name(status());
+        return ($task{c}{last}{error} // '')
+               =~ /"\Q$list\E" belongs to another user than the worker/;
+    });
+    chown 0, 0, $list or die "chown: $!";
     change('tree/root.css', $text);
     chown 1234, 2345, "$tree/root.css" or die "chown: $!";
 

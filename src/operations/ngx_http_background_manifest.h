@@ -24,7 +24,9 @@ typedef struct ngx_http_background_manifest_s  ngx_http_background_manifest_t;
  *
  * create   counts a failure and returns NULL
  * is       whether a name in a directory is the list itself
- * line     without a hash: that number has no line
+ * line     without a hash: that number has no line.  NGX_BUSY: too many wait
+ *          for a line that another thread has yet to add; this one should stop,
+ *          the other will go on
  * commit   puts it in its place if it differs from what is there; to be called
  *          once all lines are there.  NGX_ERROR if that failed and was counted
  * destroy  what was not committed is gone then
@@ -34,7 +36,7 @@ ngx_http_background_manifest_t *ngx_http_background_manifest_create(
 ngx_uint_t ngx_http_background_manifest_is(
     ngx_http_background_manifest_t *manifest, dev_t dev, ino_t ino,
     u_char *name);
-void ngx_http_background_manifest_line(
+ngx_int_t ngx_http_background_manifest_line(
     ngx_http_background_manifest_t *manifest, ngx_http_background_run_t *run,
     uint64_t number, u_char *hash, size_t len, ngx_str_t *name);
 void ngx_http_background_manifest_commit(

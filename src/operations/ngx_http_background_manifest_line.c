@@ -143,11 +143,15 @@ ngx_http_background_manifest_tagged(ngx_str_t *line, const EVP_MD *md,
     char     tag[64];
     u_char  *p, *last;
 
+    if (line->len < hex->len) {
+        return NGX_ERROR;
+    }
+
     p = ngx_strlchr(line->data, line->data + line->len, ' ');
     last = line->data + line->len - hex->len;
 
     if (p == NULL || (size_t) (p - line->data) >= sizeof(tag)
-        || last < p + sizeof(" (x) = ") - 1
+        || last - p < (ssize_t) sizeof(" (x) = ") - 1
         || p[1] != '('
         || ngx_strncmp(last - 4, ") = ", 4) != 0)
     {

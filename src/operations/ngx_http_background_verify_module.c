@@ -520,6 +520,10 @@ ngx_http_background_verify_next(ngx_http_background_verify_t *v,
 
         (void) ngx_thread_mutex_unlock(&v->mutex, run->log);
 
+        if (rc == NGX_AGAIN) {
+            goto next;
+        }
+
         if (rc != NGX_OK) {
 
             if (err) {
@@ -548,9 +552,17 @@ ngx_http_background_verify_next(ngx_http_background_verify_t *v,
         if (rc != NGX_DECLINED) {
             return NGX_OK;
         }
+
+    next:
+
+        if (ngx_http_background_cancelled(run)) {
+            return NGX_DONE;
+        }
     }
 }
 
+
+/* NGX_AGAIN: a buffer was read, but not the line's end yet */
 
 static ngx_int_t
 ngx_http_background_verify_read(ngx_http_background_verify_t *v,
@@ -559,14 +571,12 @@ ngx_http_background_verify_read(ngx_http_background_verify_t *v,
     ngx_int_t  rc;
     ngx_str_t  text;
 
-    do {
-        rc = ngx_http_background_linebuf_next(&v->lines, &text);
+    rc = ngx_http_background_linebuf_next(&v->lines, &text);
 
-        if (rc == NGX_AGAIN) {
-            ngx_http_background_verify_fill(v);
-        }
-
-    } while (rc == NGX_AGAIN);
+    if (rc == NGX_AGAIN) {
+        ngx_http_background_verify_fill(v);
+        return NGX_AGAIN;
+    }
 
     if (rc == NGX_DONE) {
         return NGX_DONE;
