@@ -493,13 +493,15 @@ ngx_http_background_request_parse_uri(ngx_http_request_t *r, ngx_str_t *uri,
 {
     u_char  *p, *last;
 
-    p = ngx_pnalloc(r->pool, uri->len);
+    /* nginx's parser reads a byte behind the URI, which is a space there */
+
+    p = ngx_pnalloc(r->pool, uri->len + 1);
     if (p == NULL || uri->len == 0) {
         return NGX_ERROR;
     }
 
-    ngx_memcpy(p, uri->data, uri->len);
-    last = p + uri->len;
+    last = ngx_cpymem(p, uri->data, uri->len);
+    *last = ' ';
 
     r->uri_start = p;
     r->uri_end = last;
