@@ -15,7 +15,7 @@
 #include "fuzz.h"
 
 
-#define FUZZ_LONG  256        /* longer ones are changed in so many places */
+#define FUZZ_LONG  64         /* longer ones are changed in so many places */
 
 
 static void fuzz_replay(const char *name);
