@@ -160,6 +160,7 @@ for ([0, ''],
      [0, "$open;version=2.0.0"],
      [0, "$open;q=0"],
      [0, "$open;q=x"],
+     [0, "$open;q=5"],
      [0, "${open}s"],
      [0, "application/*"],
      [1, "$open;version=1.0.0,$open;version=0.0.1;q=0.75,"

@@ -1,9 +1,10 @@
 #!/bin/bash
 # Installs what is missing on Debian, as root or through sudo:
 #
-#     util/packages.sh [test]
+#     util/packages.sh [test | fuzz]
 #
-# to build and run the module; with "test" also to test it.  Starts no service.
+# to build and run the module; with "test" also to test it, with "fuzz" what
+# util/fuzz.sh needs.  Starts no service.
 
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
@@ -17,6 +18,7 @@ test_packages=(perl procps libtest-nginx-perl prometheus
                libnginx-mod-http-lua libnginx-mod-http-js
                libnginx-mod-http-brotli-static
                g++ libtesseract-dev libleptonica-dev tesseract-ocr)
+fuzz_packages=(clang libclang-rt-dev binutils)
 
 policy=/usr/sbin/policy-rc.d
 policy_mark='# temporary, of ngx_http_background_module'
@@ -81,9 +83,10 @@ install() {
         "${apt[@]}" install -y --no-install-recommends "${names[@]}"
 }
 
-if [ "${1-}" = test ]; then
-    packages+=("${test_packages[@]}")
-fi
+case ${1-} in
+    test) packages+=("${test_packages[@]}") ;;
+    fuzz) packages+=("${fuzz_packages[@]}") ;;
+esac
 
 missing=()
 

@@ -46,10 +46,18 @@ void ngx_http_background_manifest_destroy(
 
 
 /*
- * Reading a line, without its end: finds the hash, and the name with its
- * escapes undone in place and a zero added; the line needs a byte of room for
- * that.  NGX_DECLINED for an empty line or a comment, NGX_ERROR for others.
+ * A line:
+ *
+ * size    how many bytes it may have
+ * format  writes it, with its end, and returns where that is
+ * parse   reads it, without its end: finds the hash, and the name with its
+ *         escapes undone in place and a zero added; the line needs a byte of
+ *         room for that.  NGX_DECLINED for an empty line or a comment,
+ *         NGX_ERROR for others
  */
+size_t ngx_http_background_manifest_size(size_t len, ngx_str_t *name);
+u_char *ngx_http_background_manifest_format(u_char *p, u_char *hash,
+    size_t len, ngx_str_t *name);
 ngx_int_t ngx_http_background_manifest_parse(ngx_str_t *line,
     const EVP_MD *md, u_char *hash, ngx_str_t *name);
 

@@ -14,7 +14,7 @@
 #include <ngx_http_background_module.h>
 
 
-/* no single ngx_http_background_write() is longer, in bytes */
+/* no single formatted write is longer, in bytes */
 #define NGX_HTTP_BACKGROUND_WRITE_MAX  4096
 
 
