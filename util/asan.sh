@@ -11,43 +11,18 @@ set -euo pipefail
 
 asan=$build/asan
 
-# The installed version's source or, if the archive has that no longer, another
-# one's of the same nginx, or at least that without Debian's patches.
-# shellcheck disable=SC2317
-fetch_source() (
-    mkdir -p "$asan/apt"
-    cd "$asan"
-
-    while read -r uri release; do
-        debian_source deb-src "$uri" "$release"
-    done < <(debian_archives) > apt/sources.list
-
-    apt_aside "$PWD/apt" apt-get update
-
-    for v in "$version" $(apt_aside "$PWD/apt" apt-cache showsrc nginx |
-                          sed -n 's/^Version: //p' | sort -rV)
-    do
-        apt_aside "$PWD/apt" apt-get source --only-source "nginx=$v" || true
-        [ ! -d "$source" ] || return 0
-    done
-
-    tar xf "nginx_${upstream%-*}.orig.tar.gz" && [ -d "$source" ]
-)
-
 "$root/util/packages.sh" test
 
 mkdir -p "$asan"
 exec 9> "$build/lock"
 flock 9
 
-version=$(dpkg-query -W -f '${source:Version}' nginx)
-upstream=${version#*:}
-source=$asan/nginx-${upstream%-*}
+version=$(source_version nginx)
+source=$asan/nginx-${version#*:}
 
 if [ ! -d "$source" ]; then
     echo "fetching the source of nginx $version"
-    quietly "$asan/fetch.log" fetch_source
-    rm -rf "$asan/apt"
+    quietly "$asan/fetch.log" fetch_source nginx "$version" "$source"
 fi
 
 # One runtime of UBSan, in nginx itself, for all.  What it has in common with
@@ -58,8 +33,9 @@ sanitize=-fsanitize=address,undefined
 ld_opt="$sanitize -static-libubsan -Wl,--version-script=$asan/hidden"
 
 # -z nodelete: a report at exit names functions of a module unloaded by then
-CC=gcc build_nginx "$source" "$asan/objs" "$ld_opt -Wl,-z,nodelete" $sanitize \
-    -g -O1 -fno-omit-frame-pointer -DNGX_DEBUG_PALLOC=1 -Wno-error
+CC=gcc build_nginx "$source" /usr/share/nginx-ndk/src "$asan/objs" \
+    "$ld_opt -Wl,-z,nodelete" $sanitize -g -O1 -fno-omit-frame-pointer \
+    -DNGX_DEBUG_PALLOC=1 -Wno-error
 
 flock -u 9
 
