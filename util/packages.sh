@@ -46,8 +46,7 @@ forbid_services() {
 fetch_test_nginx() {
     local archive release
 
-    archive=$(debian_archives |
-        awk -v release="$VERSION_CODENAME" '$2 == release { print $1; exit }')
+    archive=$(debian_archive)
 
     for release in forky sid; do
         debian_source deb "$archive" $release > "$tmp/sources.list"
@@ -98,7 +97,7 @@ if [ ${#missing[@]} -eq 0 ]; then
     exit
 fi
 
-ID='' VERSION_ID='' VERSION_CODENAME=''
+ID='' VERSION_ID=''
 # shellcheck source=/dev/null
 . /etc/os-release 2> /dev/null || true
 

@@ -1,6 +1,6 @@
 package BackgroundKind;
 
-# Operation kinds that only tests have, built beside the module under test.
+# What only tests have, built as the module under test was.
 
 use strict;
 use warnings;
@@ -9,8 +9,9 @@ use Cwd qw/ abs_path /;
 use Exporter qw/ import /;
 use File::Basename qw/ dirname /;
 use File::Temp qw/ tempdir /;
+use Text::ParseWords qw/ shellwords /;
 
-our @EXPORT = qw/ compile load_kind /;
+our @EXPORT = qw/ built compile configure load_kind /;
 
 my $dir = tempdir('kind.XXXXXX', TMPDIR => 1, CLEANUP => 1);
 chmod 0755, $dir or die "chmod: $!\n";
@@ -64,12 +65,7 @@ EOF_C
 sub compile {
     my ($cc, $flags, @sources) = @_;
 
-    my ($built) = grep { /ngx_http_background_module\.so$/ }
-                  split ' ', $ENV{TEST_NGINX_LOAD_MODULES} || ''
-        or die "TEST_NGINX_LOAD_MODULES has no ngx_http_background_module\n";
-
-    my $objs = dirname($built);
-    my ($source) = split /\n/, read_file("$objs/inputs");
+    my ($source, $objs) = built();
     my $makefile = read_file("$objs/Makefile") =~ s/\\\n/ /gr;
     my %make = map { $makefile =~ /^$_ =\s*(.*)/m ? ($_ => $1) : () }
                qw/ CC CFLAGS ALL_INCS /;
@@ -81,6 +77,42 @@ sub compile {
 
     return $said if $? == 0 || $said ne '';
     return "exit code $?\n";
+}
+
+# a command that configures, with some more arguments, as the module under test
+# was, but for modules
+
+sub configure {
+    my (@more) = @_;
+
+    my ($source, $objs) = built();
+    my ($configured) = read_file("$objs/ngx_auto_config.h")
+                       =~ /^#define NGX_CONFIGURE "(.*)"$/m
+        or die "$objs/ngx_auto_config.h has no NGX_CONFIGURE\n";
+
+    my @arguments = grep { /^--with-(?:compat|threads|debug|cc|ld|pcre)/ }
+                    shellwords($configured =~ s/\\(.)/$1/gr);
+
+    my ($script) = grep { -f "$source/$_" } qw/ configure auto\/configure /
+        or die "$source has no configure\n";
+
+    return "cd '$source' && bash $script "
+           . join ' ', map { "'" . s/'/'\\''/gr . "'" } @arguments, @more;
+}
+
+# the folders of nginx's source and of the module's objects; the second one is
+# in the first one unless util/build.sh and the like have noted something else
+
+sub built {
+    my ($built) = grep { /ngx_http_background_module\.so$/ }
+                  split ' ', $ENV{TEST_NGINX_LOAD_MODULES} || ''
+        or die "TEST_NGINX_LOAD_MODULES has no ngx_http_background_module\n";
+
+    my $objs = dirname($built);
+    my ($source) = -f "$objs/inputs" ? split /\n/, read_file("$objs/inputs")
+                                     : dirname($objs);
+
+    return ($source, $objs);
 }
 
 sub read_file {
