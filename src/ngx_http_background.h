@@ -101,7 +101,9 @@ typedef struct {
  *         ngx_http_background_cancelled() said so, and asks at least every
  *         millisecond or 64 KiB of work.  It may call only what this header
  *         marks for pool threads, and what nginx allows there: logging, memory
- *         from run->pool, system calls.
+ *         from run->pool, system calls.  It does not start a process: nginx
+ *         takes the child's status, and the child would inherit the sockets of
+ *         nginx's clients.
  *
  * A CPU kind whose work can be handed out in pieces has "begin", too, the
  * others have NULL there:

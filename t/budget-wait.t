@@ -1,4 +1,4 @@
-# Jobs that wait for a thread take no CPU time, and keep no request waiting.
+# Jobs that wait for a thread take no CPU time.
 
 use strict;
 use warnings;
@@ -41,17 +41,7 @@ for (@workers) {
     cmp_ok($took{$_}, '<', 0.2, "worker $_: idle");
 }
 
-my @answers;
-
-for (1 .. 100) {
-    my $asked = time;
-
-    status();
-    push @answers, time - $asked;
-}
-
 is(status()->{cpu}{queued}, 4 * 300 - 1, 'they still wait');
-cmp_ok((sort { $a <=> $b } @answers)[50], '<', 1, 'requests do not');
 
 figures('a CPU\'s part that a worker with 300 waiting jobs takes'
         => max(values %took));

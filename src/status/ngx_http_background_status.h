@@ -14,7 +14,7 @@
 #include <ngx_http_background_module.h>
 
 
-/* no single write is longer, in bytes */
+/* no single formatted write is longer, in bytes */
 #define NGX_HTTP_BACKGROUND_WRITE_MAX  4096
 
 
@@ -126,7 +126,7 @@ ngx_int_t ngx_http_background_add_header(ngx_http_request_t *r, ngx_str_t *key,
     ngx_str_t *value);
 
 
-/* a place for "size" bytes, at most NGX_HTTP_BACKGROUND_WRITE_MAX, or NULL */
+/* a place for "size" bytes, or NULL */
 ngx_buf_t *ngx_http_background_reserve(ngx_http_background_writer_t *w,
     size_t size);
 void ngx_cdecl ngx_http_background_write(ngx_http_background_writer_t *w,

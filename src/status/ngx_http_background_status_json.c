@@ -383,6 +383,7 @@ ngx_http_background_json_string(ngx_http_background_writer_t *w, u_char *data,
     size_t      escaped;
     ngx_buf_t  *b;
 
+    len = ngx_min(len, NGX_HTTP_BACKGROUND_ERROR_LEN);
     len = ngx_http_background_utf8(buf, data, len);
     escaped = len + ngx_escape_json(NULL, buf, len) + 2;
 
