@@ -46,6 +46,10 @@ http {
             return 204;
         }
         location = /hold {
+            limit_req zone=hold burst=1000000;
+            try_files /nothing =204;
+        }
+        location = /hold_stall {
             stall 40ms;
             limit_req zone=hold burst=1000000;
             try_files /nothing =204;
@@ -90,8 +94,8 @@ cmp_ok($n, '>=', 1, 'an answer while they run');
 # at the same time
 
 reload('background_task stalls { interval 1h; request /stall count=10000;',
-       'background_task held { retry 1h; timeout 20s;
-    request /hold count=10000;');
+       'background_task starts { timeout 1d;
+    request /hold_stall count=10000;');
 
 my ($before, $most) = (0, 0);
 
@@ -110,8 +114,14 @@ cmp_ok($most, '>=', 10_000, 'all at the same time');
 
 note(sprintf '%d KB for each', rss($worker) / 10_000);
 
-watch('waiting', sub { fds($worker) < 10_000 });
-watch('cancelled', sub { $task{held}{last} }, 0.1);
+# and all timed out
+
+reload('background_task starts { timeout 1d;
+    request /hold_stall count=10000;',
+       'background_task held { retry 1h; timeout 20s;
+    request /hold count=10000;');
+
+watch('timed out', sub { $task{held}{last} }, 0.1);
 is($task{held}{last}{operations}, 10_000, 'all are counted');
 like($task{held}{last}{error}, qr/^request "\/hold": timed out$/, 'timed out');
 poll('no descriptor is left', sub { fds($worker) < 50 });

@@ -29,7 +29,7 @@ sub load_kind {
     my $order = $before ? qq{"${name}_module", "$before", } : '';
     my $root = abs_path(dirname(__FILE__) . '/../..');
     my $file = "ngx_http_background_test_$name.so";
-    my $known = $built && !$before ? "$built/$file" : '';
+    my $known = $built && !$before && !$flags ? "$built/$file" : '';
 
     return "load_module $known;" if $known && -e $known;
 
