@@ -421,6 +421,9 @@ answer_work(ngx_http_background_run_t *run)
     static ngx_str_t  name = ngx_string("X-Length");
     static ngx_str_t  value = ngx_string("as the input's");
 
+    /* it never gives its thread's slot away */
+    run->keep_slot = 1;
+
     while (gate && ngx_file_info(gate->data, &fi) == NGX_FILE_ERROR) {
         if (ngx_http_background_cancelled(run)) {
             return;
