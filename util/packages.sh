@@ -1,9 +1,10 @@
 #!/bin/bash
 # Installs what is missing on Debian, as root or through sudo:
 #
-#     util/packages.sh [test]
+#     util/packages.sh [test | bench]
 #
-# to build and run the module; with "test" also to test it.  Starts no service.
+# to build and run the module; with "test" also to test it, with "bench" to
+# compare it with others.  Starts no service.
 
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
@@ -16,6 +17,7 @@ test_packages=(perl procps libtest-nginx-perl prometheus
                chromium-headless-shell brotli zstd openssl php-fpm
                libnginx-mod-http-lua libnginx-mod-http-js
                libnginx-mod-http-brotli-static)
+bench_packages=(perl python3 python3-uvloop)
 
 policy=/usr/sbin/policy-rc.d
 policy_mark='# temporary, of ngx_http_background_module'
@@ -80,9 +82,10 @@ install() {
         "${apt[@]}" install -y --no-install-recommends "${names[@]}"
 }
 
-if [ "${1-}" = test ]; then
-    packages+=("${test_packages[@]}")
-fi
+case "${1-}" in
+    test) packages+=("${test_packages[@]}") ;;
+    bench) packages+=("${bench_packages[@]}") ;;
+esac
 
 missing=()
 

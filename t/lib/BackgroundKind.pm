@@ -15,11 +15,14 @@ our @EXPORT = qw/ compile load_kind /;
 my $dir = tempdir('kind.XXXXXX', TMPDIR => 1, CLEANUP => 1);
 chmod 0755, $dir or die "chmod: $!\n";
 
-# The "load_module" line of t/kinds/NAME.c, whose module is NAME_module; it is
-# put before another module of that name.
+# The "load_module" line of NAME.c in a folder of the sources, by default
+# t/kinds, whose module is NAME_module; it is put before another module of that
+# name.
 
 sub load_kind {
-    my ($name, $before) = @_;
+    my ($name, $before, $folder) = @_;
+
+    $folder = 't/kinds' unless defined $folder;
 
     my $order = $before ? qq{"${name}_module", "$before", } : '';
     my $root = abs_path(dirname(__FILE__) . '/../..');
@@ -38,7 +41,7 @@ EOF_C
     my $so = "$dir/ngx_http_background_test_$name.so";
 
     my $said = compile(undef, "-fPIC -shared -o '$so'",
-                       "$root/t/kinds/$name.c", "$dir/${name}_modules.c");
+                       "$root/$folder/$name.c", "$dir/${name}_modules.c");
 
     die "$name was not built:\n$said" if $said ne '';
 
