@@ -38,7 +38,14 @@ my $missed = 0;
 $| = 1;
 
 machine();
-section($_) for @sections;
+
+for (@sections) {
+    next if eval { section($_); 1 };
+
+    push @table, "$_: failed: $@";
+    $missed = 1;
+    stop_all();
+}
 
 printf "\n%-8s %-46s %8s  %-16s %-21s %s\n", 'section', 'comparison', 'median',
        'span', 'of', 'wanted';
@@ -67,7 +74,7 @@ sub section {
 
     my $start = time;
     my $section = do "$Bench::folder/$name.pl";
-    die $@ || "$name.pl: $!\n" unless ref $section;
+    die $@ || "$!\n" unless ref $section;
 
     my ($figures, $n) = measure($name, $section, $start);
 

@@ -6,8 +6,9 @@
 # The sections are the files util/bench/SECTION.pl, by default all of them.
 # What is compared is measured in turns, and each thing with itself, too.
 # Prints a table of ratios, with their median and span; fails where a median is
-# not what is wanted.  On a machine that has other work only the spans of things
-# with themselves tell what the ratios are worth.
+# not what is wanted, or a section could not be measured.  The ratios of things
+# with themselves tell what the other ones are worth, on a machine that has other
+# work above all.
 
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
@@ -24,8 +25,8 @@ shift $((OPTIND - 1))
 
 for section; do
     [[ $section =~ ^[a-z]+$ && -f $root/util/bench/$section.pl ]] ||
-        die "there is no section \"$section\"," \
-            "there are $(cd "$root/util/bench" && echo *.pl)"
+        die "there is no section \"$section\", there are:" \
+            "$(basename -as .pl "$root"/util/bench/*.pl | paste -sd ' ')"
 done
 
 if [ -z "${TEST_NGINX_LOAD_MODULES-}" ]; then

@@ -17,7 +17,8 @@ use POSIX qw/ WNOHANG /;
 use Time::HiRes qw/ sleep time /;
 
 our @EXPORT = qw/ dir put slurp cpus start stop get poll log_lines processes
-                  run program line finish cpu memory median sleep time /;
+                  run program line finish stop_all cpu memory median sleep
+                  time /;
 
 our $folder = dirname(__FILE__);
 
@@ -270,11 +271,13 @@ sub end {
     delete $started{$pid};
 }
 
+sub stop_all { end($_) for keys %started }
+
 END {
     if ($$ == $script) {
         my $status = $?;
 
-        end($_) for keys %started;
+        stop_all();
 
         $? = $status;
     }

@@ -1,5 +1,5 @@
-# "digest" and "compress" of a tree of files, beside the usual tools with as many
-# processes as the module has threads, at the same priority.
+# "digest" and "compress" of a tree of files, beside the usual tools with as
+# many processes as the module has threads, at the same priority.
 
 package Bench::files;
 

@@ -1,5 +1,5 @@
-# Tasks that wait for their next cycle, and some that have one now and then: what
-# they take of a CPU.
+# Tasks that wait for their next cycle, and some that have one now and then:
+# what they take of a CPU.
 
 package Bench::idle;
 
