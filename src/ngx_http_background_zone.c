@@ -17,10 +17,11 @@
  * with their sizes.
  */
 #define NGX_HTTP_BACKGROUND_LAYOUT                                           \
-    ((uint64_t) 4 << 56                                                      \
-     | (uint64_t) sizeof(ngx_http_background_cell_t) << 44                   \
-     | (uint64_t) sizeof(ngx_http_background_record_t) << 32                 \
-     | (uint64_t) sizeof(ngx_http_background_member_t) << 24                 \
+    ((uint64_t) 5 << 60                                                      \
+     | (uint64_t) sizeof(ngx_http_background_stats_t) << 49                  \
+     | (uint64_t) sizeof(ngx_http_background_cell_t) << 39                   \
+     | (uint64_t) sizeof(ngx_http_background_record_t) << 27                 \
+     | (uint64_t) sizeof(ngx_http_background_member_t) << 18                 \
      | (uint64_t) sizeof(ngx_http_background_zone_t))
 
 /* chunks of the slab, the first one is the largest on a page of 4K */
@@ -1324,7 +1325,7 @@ void
 ngx_http_background_cell_blame(ngx_http_background_cell_t *cell)
 {
     ngx_http_background_store(&cell->blamed,
-                              ngx_http_background_cell_started(cell));
+                              ngx_http_background_load(&cell->begun));
 }
 
 

@@ -122,7 +122,7 @@ poll('none is left waiting', sub {
 
 my %before = map { $_ => 1 } workers();
 
-reconfigure('share 50;', 'interval 10ms; share 100001;');
+reconfigure('share 50;', 'share 100001;');
 
 poll('runs again', sub {
     my $status = status();

@@ -213,7 +213,9 @@ is($tasks{running}{interval_seconds}, 30, 'interval, default');
 is($tasks{running}{retry_seconds}, 5, 'retry, default');
 
 is_deeply($tasks{good}{cycles}, { completed => 1, failed => 0, cancelled => 0,
-                                  consecutive_failures => 0 }, 'good: cycles');
+                                  consecutive_failures => 0, started => 1,
+                                  declined => 0, skipped => 0 },
+          'good: cycles');
 is($tasks{good}{operations}{completed}, 3, 'good: operations');
 cmp_ok($tasks{good}{operations}{bytes}, '<=', 3000, 'good: bytes');
 cmp_ok($tasks{good}{io_seconds}, '>=', 0.03, 'good: I/O seconds');
@@ -230,7 +232,9 @@ cmp_ok($tasks{$_}{running_seconds}, '<=', $status->{uptime_seconds},
     "$_: running seconds") for qw/ running progress /;
 
 is_deeply($tasks{bad}{cycles}, { completed => 0, failed => 1, cancelled => 0,
-                                 consecutive_failures => 1 }, 'bad: cycles');
+                                 consecutive_failures => 1, started => 1,
+                                 declined => 0, skipped => 0 },
+          'bad: cycles');
 is_deeply($tasks{bad}{operations}, { completed => 0, failed => 2, bytes => 0 },
     'bad: operations');
 is($tasks{bad}{last}{error}, 'simulate_io "2": timed out', 'bad: error');

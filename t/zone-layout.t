@@ -21,6 +21,8 @@ like($layout, qr/^\d+$/, 'a layout');
 
 for (['zone.h', 'uint64_t    cycles_completed;', 'uint64_t    x;',
       'statistics'],
+     ['zone.c', 'uint64_t                        begun;', 'uint64_t x;',
+      'a cell'],
      ['zone.c', 'ngx_http_background_record_t   *next;', 'uint64_t x;',
       'a record'],
      ['zone.c', 'uint64_t                        epoch;', 'uint64_t x;',

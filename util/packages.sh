@@ -1,10 +1,10 @@
 #!/bin/bash
 # Installs what is missing on Debian, as root or through sudo:
 #
-#     util/packages.sh [test | fuzz]
+#     util/packages.sh [test | fuzz | bench]
 #
-# to build and run the module; with "test" also to test it, with "fuzz" what
-# util/fuzz.sh needs.  Starts no service.
+# to build and run the module; with "test" also to test it, with "fuzz" and
+# "bench" what util/fuzz.sh and util/bench.sh need.  Starts no service.
 
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
@@ -19,6 +19,7 @@ test_packages=(perl procps libtest-nginx-perl prometheus
                libnginx-mod-http-brotli-static
                g++ libtesseract-dev libleptonica-dev tesseract-ocr)
 fuzz_packages=(clang libclang-rt-dev binutils)
+bench_packages=(perl python3 python3-uvloop)
 
 policy=/usr/sbin/policy-rc.d
 policy_mark='# temporary, of ngx_http_background_module'
@@ -85,6 +86,7 @@ install() {
 case ${1-} in
     test) packages+=("${test_packages[@]}") ;;
     fuzz) packages+=("${fuzz_packages[@]}") ;;
+    bench) packages+=("${bench_packages[@]}") ;;
 esac
 
 missing=()
