@@ -12,7 +12,7 @@ use IO::Socket::INET;
 use Test::More;
 
 my $folder = abs_path(dirname(__FILE__) . '/../util/bench');
-my $module = load_kind('bench', undef, 'util/bench');
+my $module = load_kind('bench', undef, undef, 'util/bench');
 my $locations = 'location = /count { bench_count; }';
 
 sub jobs { (split ' ', (get('/count'))[2])[0] }

@@ -15,7 +15,7 @@ use Test::More;
 my $kind = load_kind('limits');
 my %task;
 
-for (['files', 'eventfd'], ['threads', 'pthread_create']) {
+for (['files', 'eventfd']) {
     my ($resource, $function) = @$_;
 
     start(<<"EOF", '', "$kind\nworker_processes 2;");

@@ -55,7 +55,7 @@ my $sums = read_file("$dir/own");
 
 put('big', '');
 truncate "$dir/big", 50_000_000 or die "truncate: $!";
-put('slow', '0' x 64 . "  big\n" . '0' x 64 . "  tree/plain\n");
+put('slow', '0' x 64 . "  tree/plain\n" . '0' x 64 . "  big\n");
 
 my $good = join "\n", map { "background_task $_ { interval 1h; retry 1h; "
         . "verify $dir/" . list($_) . ' ' . arguments($_) . '; }' }

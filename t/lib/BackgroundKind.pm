@@ -16,26 +16,18 @@ our @EXPORT = qw/ built compile configure load_kind /;
 my $dir = tempdir('kind.XXXXXX', TMPDIR => 1, CLEANUP => 1);
 chmod 0755, $dir or die "chmod: $!\n";
 
-<<<<<<< HEAD
 # where those of a run of the suite are, each of which is built once
 
 my $built = $ENV{BACKGROUND_TESTS};
 
-# The "load_module" line of t/kinds/NAME.c, whose module is NAME_module; it is
-# put before another module of that name, and compiled with more flags.
-
-sub load_kind {
-    my ($name, $before, $flags) = @_;
-=======
 # The "load_module" line of NAME.c in a folder of the sources, by default
 # t/kinds, whose module is NAME_module; it is put before another module of that
-# name.
+# name, and compiled with more flags.
 
 sub load_kind {
-    my ($name, $before, $folder) = @_;
+    my ($name, $before, $flags, $folder) = @_;
 
-    $folder = 't/kinds' unless defined $folder;
->>>>>>> bench
+    $folder //= 't/kinds';
 
     my $order = $before ? qq{"${name}_module", "$before", } : '';
     my $root = abs_path(dirname(__FILE__) . '/../..');
@@ -57,13 +49,8 @@ EOF_C
 
     my $so = "$dir/$file";
 
-<<<<<<< HEAD
     my $said = compile(undef, "-fPIC -shared -o '$so' " . ($flags // ''),
-                       "$root/t/kinds/$name.c", "$dir/${name}_modules.c");
-=======
-    my $said = compile(undef, "-fPIC -shared -o '$so'",
                        "$root/$folder/$name.c", "$dir/${name}_modules.c");
->>>>>>> bench
 
     die "$name was not built:\n$said" if $said ne '';
 

@@ -60,7 +60,9 @@ static ngx_int_t bench_count_handler(ngx_http_request_t *r);
 
 
 static uint64_t     bench_jobs;
-static uint64_t     bench_rate_due;
+
+/* more than any cell of the zone: what is counted there is of no interest */
+static uint64_t     bench_cell[512];
 
 static pthread_t   *bench_tids;
 static ngx_int_t    bench_ntids;
@@ -289,9 +291,9 @@ bench_init_pool(ngx_cycle_t *cycle, ngx_int_t n)
 
         job->run.conf = &turns;
         job->run.log = cycle->log;
-        job->work = bench_work;
+        job->kind = &bench_kind;
+        job->cell = (ngx_http_background_cell_t *) bench_cell;
         job->handler = bench_pool_handler;
-        job->rate_due = &bench_rate_due;
 
         if (ngx_http_background_pool_post(job) != NGX_OK) {
             return NGX_ERROR;

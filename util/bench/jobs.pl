@@ -11,7 +11,7 @@ use BackgroundKind;
 
 my $seconds = 1;
 
-my $module = load_kind('bench', undef, 'util/bench');
+my $module = load_kind('bench', undef, undef, 'util/bench');
 my $cpus = cpus();
 my $turns = turns();
 
