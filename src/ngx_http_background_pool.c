@@ -391,6 +391,11 @@ ngx_http_background_pool_stop(ngx_cycle_t *cycle)
     }
 
     ngx_http_background_threads_stop(pool->threads, pool->nthreads);
+
+    pool->nthreads = 0;
+
+    /* handlers may post other jobs, which fail now */
+
     ngx_http_background_pool_complete();
 
     if (pool->timer.timer_set) {
@@ -401,7 +406,6 @@ ngx_http_background_pool_stop(ngx_cycle_t *cycle)
         ngx_close_connection(pool->notify);
     }
 
-    pool->nthreads = 0;
     pool->conf = NULL;
 
     ngx_log_error(NGX_LOG_NOTICE, cycle->log, 0,

@@ -307,7 +307,7 @@ bench_init_pool(ngx_cycle_t *cycle, ngx_int_t n)
 static void
 bench_pool_handler(ngx_http_background_job_t *job)
 {
-    if (job->cancelled) {
+    if (job->cancelled || ngx_exiting || ngx_terminate || ngx_quit) {
         return;
     }
 
