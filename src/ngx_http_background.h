@@ -101,7 +101,9 @@ typedef struct {
  *         ngx_http_background_cancelled() said so, and asks at least every
  *         millisecond or 64 KiB of work.  It may call only what this header
  *         marks for pool threads, and what nginx allows there: logging, memory
- *         from run->pool, system calls.
+ *         from run->pool, system calls.  It does not start a process: nginx
+ *         takes the child's status, and the child would inherit the sockets of
+ *         nginx's clients.
  *
  * A CPU kind whose work can be handed out in pieces has "begin", too, the
  * others have NULL there:
@@ -429,6 +431,8 @@ typedef struct {
  * in_file     in "file", of file_size bytes, which the cycle closes, also where
  *             it is not started
  * max_output  in bytes
+ * concurrency how many cycles that triggers have started may be under way of
+ *             the task in this worker, with this one; 0: any number
  * finish      it goes on while the worker shuts down, as somebody waits for it
  * handler     is called when the cycle is over, maybe before start() returns;
  *             then or later the trigger calls ngx_http_background_free().
@@ -442,6 +446,7 @@ typedef struct {
     ngx_fd_t                        file;
     size_t                          file_size;
     size_t                          max_output;
+    ngx_uint_t                      concurrency;
     ngx_uint_t                      finish;     /* unsigned  finish:1; */
     void                          (*handler)(
                                           ngx_http_background_cycle_t *cycle,

@@ -99,7 +99,8 @@ struct ngx_http_background_call_s {
  * fails, as it does after fail().  It may run on several threads at once, if
  * several tasks or operations call it.  It must not exit, leave by longjmp() or
  * a C++ exception, or change what belongs to the process: signals, directory,
- * umask, locale.
+ * umask, locale.  It must not start a process: nginx takes the child's status,
+ * and the child would inherit the sockets of nginx's clients.
  */
 
 #define NGX_HTTP_BACKGROUND_CALL(symbol)                                      \

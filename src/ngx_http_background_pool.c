@@ -23,6 +23,8 @@ typedef struct {
                                                   /* unsigned  initialized:1;
                                                      the thread's own */
     ngx_uint_t                        busy;       /* atomic */
+    ngx_http_background_cell_t       *cell;       /* of the job that runs;
+                                                     atomic */
 } ngx_http_background_seat_t;
 
 
@@ -343,6 +345,27 @@ ngx_http_background_pool_cancel(ngx_http_background_job_t *job)
 }
 
 
+ngx_uint_t
+ngx_http_background_pool_runs(ngx_http_background_cell_t *cell)
+{
+    ngx_uint_t                   i;
+    ngx_http_background_cell_t  *running;
+    ngx_http_background_pool_t  *pool;
+
+    pool = &ngx_http_background_pool;
+
+    for (i = 0; i < pool->nthreads; i++) {
+        running = __atomic_load_n(&pool->seats[i].cell, __ATOMIC_RELAXED);
+
+        if (running && (cell == NULL || cell == running)) {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
 void
 ngx_http_background_pool_stop(ngx_cycle_t *cycle)
 {
@@ -572,7 +595,11 @@ ngx_http_background_pool_thread_handler(void *data, ngx_log_t *log)
     ngx_http_background_slots_unlock();
 
     while (job) {
+        __atomic_store_n(&seat->cell, job->cell, __ATOMIC_RELAXED);
+
         ngx_http_background_job_run(job, &seat->slot, &cpu);
+
+        __atomic_store_n(&seat->cell, NULL, __ATOMIC_RELAXED);
 
         ngx_http_background_slots_lock();
 

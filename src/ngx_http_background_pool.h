@@ -152,6 +152,8 @@ void ngx_http_background_pool_limit(ngx_cycle_t *cycle,
  *         NGX_ERROR it is not, and the run's result has the reason
  * cancel  NGX_OK: the job will not run, nor its handler be called;
  *         NGX_AGAIN: it was told to stop and its handler will be called soon
+ * runs    whether a job of that cell, or any job for NULL, is on a thread;
+ *         async-signal-safe, for any thread
  * stop    in exit_process, when all jobs were told to stop: waits for them,
  *         ends the threads, and calls the handlers
  */
@@ -159,6 +161,7 @@ void ngx_http_background_pool_start(ngx_cycle_t *cycle,
     ngx_http_background_pool_conf_t *pcf);
 ngx_int_t ngx_http_background_pool_post(ngx_http_background_job_t *job);
 ngx_int_t ngx_http_background_pool_cancel(ngx_http_background_job_t *job);
+ngx_uint_t ngx_http_background_pool_runs(ngx_http_background_cell_t *cell);
 void ngx_http_background_pool_stop(ngx_cycle_t *cycle);
 
 

@@ -43,7 +43,8 @@ struct ngx_http_background_runner_s {
     /* cycles that arrived and ended in this second, for the history */
     ngx_http_background_history_t     second;
 
-    unsigned                          leased:1;
+    ngx_uint_t                        leased;     /* read by any thread that
+                                                     crashes */
 };
 
 
@@ -67,6 +68,8 @@ typedef struct {
 
 
 static void ngx_http_background_tasks_crashed(void);
+static void ngx_http_background_cell_crashed(ngx_http_background_cell_t *cell,
+    ngx_http_background_cell_t *guilty);
 static void ngx_http_background_tasks_triggers(ngx_uint_t start);
 static void ngx_http_background_poll(void);
 static void ngx_http_background_keeper_handler(ngx_event_t *ev);
@@ -94,7 +97,7 @@ static void ngx_http_background_interval_failed(
     ngx_http_background_runner_t *r);
 
 static ngx_int_t ngx_http_background_runner_admit(
-    ngx_http_background_runner_t *r);
+    ngx_http_background_runner_t *r, ngx_uint_t concurrency);
 static void ngx_http_background_runner_begin(ngx_http_background_cell_t *cell,
     ngx_str_t *text);
 static void ngx_http_background_runner_run(ngx_http_background_runner_t *r,
@@ -108,6 +111,7 @@ static void ngx_http_background_runner_log(ngx_http_background_runner_t *r,
     ngx_http_background_cell_t *cell, ngx_http_background_outcome_t *outcome);
 static void ngx_http_background_runner_second(ngx_http_background_runner_t *r,
     const ngx_http_background_last_t *last);
+static uint64_t ngx_http_background_jitter(ngx_http_background_task_t *task);
 static ngx_msec_t ngx_http_background_retry(ngx_http_background_task_t *task,
     uint64_t failures);
 
@@ -181,37 +185,65 @@ ngx_http_background_tasks_start(ngx_cycle_t *cycle,
 
 /*
  * In the signal handler of the thread that crashes.  Where that has a job,
- * other tasks are not the reason.  The event loop may crash of what a job has
- * done to memory before, and a SIGKILL does not come here: it may be any task
- * then.
+ * other tasks are not the reason.  A thread that is not ours may be one that a
+ * library has made for a job: the reason is one of the jobs that run now.  The
+ * event loop may crash of what a job has done to memory before, and a SIGKILL
+ * does not come here: it may be any task then.
+ *
+ * Several threads may crash at the same time: what one of them blames no other
+ * one spares.
  */
 
 static void
 ngx_http_background_tasks_crashed(void)
 {
     ngx_uint_t                     i;
-    ngx_http_background_cell_t    *cell;
+    ngx_http_background_cell_t    *cell, *arrived;
     ngx_http_background_tasks_t   *ts;
     ngx_http_background_runner_t  *r;
 
     ts = &ngx_http_background_tasks;
 
+    if (ts->zcf == NULL) {
+        return;
+    }
+
     cell = ngx_http_background_job_current();
 
-    if (cell == NULL || ts->zcf == NULL) {
+    if (cell == NULL
+        && (ngx_thread_tid() == ngx_pid
+            || !ngx_http_background_pool_runs(NULL)))
+    {
         return;
     }
 
     for (i = 0; i < ts->nrunners; i++) {
         r = &ts->runners[i];
 
-        if (r->leased && r->cell != cell) {
-            ngx_http_background_cell_spare(r->cell);
+        if (__atomic_load_n(&r->leased, __ATOMIC_RELAXED)) {
+            ngx_http_background_cell_crashed(r->cell, cell);
         }
 
-        if (r->arrived && r->arrived != cell) {
-            ngx_http_background_cell_spare(r->arrived);
+        arrived = __atomic_load_n(&r->arrived, __ATOMIC_RELAXED);
+
+        if (arrived) {
+            ngx_http_background_cell_crashed(arrived, cell);
         }
+    }
+}
+
+
+/* "guilty" is the cell of the job that crashed; NULL: of any that is running */
+
+static void
+ngx_http_background_cell_crashed(ngx_http_background_cell_t *cell,
+    ngx_http_background_cell_t *guilty)
+{
+    if (guilty ? cell == guilty : ngx_http_background_pool_runs(cell)) {
+        ngx_http_background_cell_blame(cell);
+
+    } else {
+        ngx_http_background_cell_spare(cell);
     }
 }
 
@@ -433,7 +465,7 @@ ngx_http_background_runner_take(ngx_http_background_runner_t *r)
         return;
     }
 
-    r->leased = 1;
+    __atomic_store_n(&r->leased, 1, __ATOMIC_RELAXED);
 
     ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
                   "background task \"%V\": started", &r->task->zone.name);
@@ -450,7 +482,7 @@ static void
 ngx_http_background_runner_release(ngx_http_background_runner_t *r)
 {
     ngx_http_background_lease_release(r->cell);
-    r->leased = 0;
+    __atomic_store_n(&r->leased, 0, __ATOMIC_RELAXED);
 
     ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
                   "background task \"%V\": cancelled", &r->task->zone.name);
@@ -604,7 +636,7 @@ ngx_http_background_interval_arm(ngx_http_background_runner_t *r)
     stats = ngx_http_background_cell_stats(r->cell);
 
     if (stats->due == 0) {
-        due = ngx_current_msec + ngx_random() % (task->jitter + 1);
+        due = ngx_current_msec + ngx_http_background_jitter(task);
 
     } else {
         /* the configuration may have a shorter time since it was due */
@@ -700,7 +732,7 @@ ngx_http_background_start(ngx_http_background_task_t *task,
 
     r = task->runner;
 
-    rc = ngx_http_background_runner_admit(r);
+    rc = ngx_http_background_runner_admit(r, start->concurrency);
 
     if (rc != NGX_OK) {
         ngx_http_background_cycle_drop(start, ngx_cycle->log);
@@ -725,21 +757,26 @@ ngx_http_background_start(ngx_http_background_task_t *task,
 /* whether a cycle that arrives may start now */
 
 static ngx_int_t
-ngx_http_background_runner_admit(ngx_http_background_runner_t *r)
+ngx_http_background_runner_admit(ngx_http_background_runner_t *r,
+    ngx_uint_t concurrency)
 {
+    ngx_http_background_cell_t  *cell;
+
     if (r == NULL || ngx_http_background_tasks.stopping) {
         return NGX_DECLINED;
     }
 
     if (r->arrived == NULL) {
-        r->arrived = ngx_http_background_cell_take(r->task->zone.record);
+        cell = ngx_http_background_cell_take(r->task->zone.record);
 
-        if (r->arrived == NULL) {
+        if (cell == NULL) {
             return NGX_DECLINED;
         }
 
-        if (ngx_http_background_cell_interrupted(r->arrived)) {
-            ngx_http_background_runner_crashed(r, r->arrived);
+        __atomic_store_n(&r->arrived, cell, __ATOMIC_RELAXED);
+
+        if (ngx_http_background_cell_interrupted(cell)) {
+            ngx_http_background_runner_crashed(r, cell);
         }
     }
 
@@ -748,7 +785,7 @@ ngx_http_background_runner_admit(ngx_http_background_runner_t *r)
         return NGX_DECLINED;
     }
 
-    if (r->task->concurrency && r->narrived >= r->task->concurrency) {
+    if (concurrency && r->narrived >= concurrency) {
         ngx_http_background_cell_declined(r->arrived);
         return NGX_BUSY;
     }
@@ -877,7 +914,7 @@ ngx_http_background_runner_record(ngx_http_background_runner_t *r,
 
         if (outcome->outcome == ngx_http_background_success) {
             outcome->due = ngx_current_msec + task->interval
-                           + ngx_random() % (task->jitter + 1);
+                           + ngx_http_background_jitter(task);
 
         } else if (outcome->outcome == ngx_http_background_failure) {
             failures = stats->failures + outcome->cycles;
@@ -939,6 +976,19 @@ ngx_http_background_runner_second(ngx_http_background_runner_t *r,
         second->wall_time = ngx_max(second->wall_time, last->wall_time);
         second->failed += last->failed;
     }
+}
+
+
+/* ngx_random() has 31 bits, as many milliseconds as 25 days have */
+
+static uint64_t
+ngx_http_background_jitter(ngx_http_background_task_t *task)
+{
+    uint64_t  n;
+
+    n = (uint64_t) ngx_random() << 31 | ngx_random();
+
+    return n % (task->jitter + 1);
 }
 
 

@@ -33,9 +33,6 @@ struct ngx_http_background_task_s {
     ngx_msec_t                         timeout;   /* 0: none */
     ngx_uint_t                         fails;
     ngx_uint_t                         passes;
-    ngx_uint_t                         concurrency;
-                                                  /* cycles that arrive, in a
-                                                     worker; 0: any number */
 
     ngx_array_t                        operations;
     ngx_array_t                        triggers;

@@ -11,7 +11,18 @@
 
 
 #define NGX_HTTP_BACKGROUND_MAGIC    0x646e756f72676b62    /* "bkground" */
-#define NGX_HTTP_BACKGROUND_LAYOUT   4
+
+/*
+ * The number changes when the meaning of the zone's contents changes, the rest
+ * with their sizes.
+ */
+#define NGX_HTTP_BACKGROUND_LAYOUT                                           \
+    ((uint64_t) 5 << 60                                                      \
+     | (uint64_t) sizeof(ngx_http_background_stats_t) << 49                  \
+     | (uint64_t) sizeof(ngx_http_background_cell_t) << 39                   \
+     | (uint64_t) sizeof(ngx_http_background_record_t) << 27                 \
+     | (uint64_t) sizeof(ngx_http_background_member_t) << 18                 \
+     | (uint64_t) sizeof(ngx_http_background_zone_t))
 
 /* chunks of the slab, the first one is the largest on a page of 4K */
 #define NGX_HTTP_BACKGROUND_RECORD_CHUNK  2048
@@ -79,6 +90,7 @@ struct ngx_http_background_cell_s {
     uint64_t                        started;      /* the oldest under way */
     uint64_t                        spared;       /* "begun" when others' crash
                                                      ended cycles */
+    uint64_t                        blamed;       /* of one that crashed */
     uint64_t                        declined;
     uint64_t                        skipped;
     uint64_t                        progress_done;
@@ -1309,11 +1321,23 @@ ngx_http_background_cell_spare(ngx_http_background_cell_t *cell)
 }
 
 
+void
+ngx_http_background_cell_blame(ngx_http_background_cell_t *cell)
+{
+    ngx_http_background_store(&cell->blamed,
+                              ngx_http_background_load(&cell->begun));
+}
+
+
 ngx_uint_t
 ngx_http_background_cell_spared(ngx_http_background_cell_t *cell)
 {
-    return ngx_http_background_load(&cell->spared)
-           == ngx_http_background_load(&cell->begun);
+    uint64_t  begun;
+
+    begun = ngx_http_background_load(&cell->begun);
+
+    return ngx_http_background_load(&cell->spared) == begun
+           && ngx_http_background_load(&cell->blamed) != begun;
 }
 
 

@@ -262,8 +262,10 @@ ngx_http_background_cell_t *ngx_http_background_cell_orphan(
  *              recorded: it died in the middle
  * started      when the oldest of these, or of those under way, began
  * spare        the worker crashes, and the cycles under way are not the
- *              reason; async-signal-safe, for any thread
- * spared       whether the interrupted cycles were spared so
+ *              reason
+ * blame        they may be the reason, whoever spares them; both functions are
+ *              async-signal-safe, for any thread
+ * spared       whether the interrupted cycles were spared and not blamed
  * stats        the published statistics
  * schedule     changes when the next cycle is due
  * progress     adds to what cycles under way have done and have to do; for any
@@ -281,6 +283,7 @@ uint64_t ngx_http_background_cell_interrupted(
     ngx_http_background_cell_t *cell);
 uint64_t ngx_http_background_cell_started(ngx_http_background_cell_t *cell);
 void ngx_http_background_cell_spare(ngx_http_background_cell_t *cell);
+void ngx_http_background_cell_blame(ngx_http_background_cell_t *cell);
 ngx_uint_t ngx_http_background_cell_spared(ngx_http_background_cell_t *cell);
 const ngx_http_background_stats_t *ngx_http_background_cell_stats(
     ngx_http_background_cell_t *cell);

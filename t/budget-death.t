@@ -12,7 +12,7 @@ use BackgroundStatus;
 use BackgroundStorm;
 use List::Util qw/ max /;
 use Test::More;
-use Time::HiRes qw/ sleep time /;
+use Time::HiRes qw/ time /;
 
 start(join('', 'background_threads 1; ',
            map { "background_task t$_ { retry 10ms; simulate_cpu 1h; }\n" }
@@ -63,7 +63,6 @@ for my $n (1 .. 2) {
     poll('workers', sub { @{[workers()]} == 4 });
 }
 
-cmp_ok(max(@took), '<', 10, 'soon');
 figures('seconds to the next job' => max(@took));
 
 put('error.log', join '', grep { !/exited on signal 9/ }

@@ -15,10 +15,10 @@ use Test::More;
 # them: while one runs the other one comes to wait
 
 start(<<'EOF', '', 'worker_processes 2;');
-    background_threads 1 quota=100;
-    background_task hog { interval 10ms; simulate_cpu 50ms; }
+    background_threads 1 priority=0 quota=100;
+    background_task hog { interval 10ms; simulate_cpu 20ms; }
     background_task meek { interval 10ms; simulate_cpu 1ms; }
-    background_task hog2 { interval 10ms; simulate_cpu 50ms; }
+    background_task hog2 { interval 10ms; simulate_cpu 20ms; }
 EOF
 
 my %task;
@@ -26,7 +26,7 @@ my %task;
 poll('each has had its turn often', sub {
     %task = by_name(status());
 
-    return !grep { $_->{cycles}{completed} < 10 } values %task;
+    return !grep { $_->{cycles}{completed} < 5 } values %task;
 });
 
 is($task{$_}{cycles}{failed}, 0, "$_: none failed") for sort keys %task;

@@ -41,9 +41,12 @@ my $failed = $task{late}{cycles}{failed};
 put('late', '');
 poll('it is over', sub { running('late'), $task{late}{cycles}{completed} });
 
-is($task{late}{cycles}{failed}, $failed + 1, 'late: failed, then not late');
+# the next one may have had no thread in time
+
+cmp_ok($task{late}{cycles}{failed}, '>', $failed, 'late: failed, then not late');
 is($task{late}{last_failure}{error}, 'call "test.so": timed out', 'why');
-is(logged(qr/"late": stubborn\(\): version one is done/), 2, 'late: done');
+cmp_ok(logged(qr/"late": stubborn\(\): version one is done/), '>=', 2,
+       'late: done');
 
 my ($old) = workers();
 

@@ -6,7 +6,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
-use File::Basename qw/ dirname /;
+use BackgroundKind;
 use File::Temp qw/ tempdir /;
 use Test::More;
 
@@ -15,12 +15,7 @@ my ($built) = grep { /ngx_http_background_compress_module\.so$/ }
 
 plan skip_all => 'no compress module' unless $built;
 
-my $objs = dirname($built);
-my ($source) = split /\n/, slurp("$objs/inputs");
-my $makefile = slurp("$objs/Makefile") =~ s/\\\n/ /gr;
-my %make = map { $makefile =~ /^$_ =\s*(.*)/m ? ($_ => $1) : () }
-           qw/ CC CFLAGS ALL_INCS /;
-
+my $objs = (built())[1];
 my $src = "$FindBin::Bin/../src/operations";
 my $out = tempdir('without.XXXXXX', TMPDIR => 1, CLEANUP => 1);
 
@@ -40,11 +35,14 @@ close $file or die "close: $!";
 
 my $so = "$out/ngx_http_background_compress_module.so";
 
-system("cd '$source' && $make{CC} $make{CFLAGS} $make{ALL_INCS} -I'$src' -fPIC "
-       . "-shared -o '$so' '$out/codec.c' '$src/ngx_http_background_compress_list.c' "
-       . "'$src/ngx_http_background_compress_module.c' "
-       . "'$objs/ngx_http_background_compress_module_modules.c' -lz") == 0
-    or die "not built\n";
+my $said = compile(undef, "-I'$src' -fPIC -shared -o '$so'", "$out/codec.c",
+                   "$src/ngx_http_background_compress_list.c",
+                   "$src/ngx_http_background_compress_table.c",
+                   "$src/ngx_http_background_compress_module.c",
+                   "$objs/ngx_http_background_compress_module_modules.c",
+                   '-lz');
+
+die "not built:\n$said" if $said ne '';
 
 $ENV{TEST_NGINX_LOAD_MODULES} =~ s/\Q$built\E/$so/;
 

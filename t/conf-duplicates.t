@@ -20,7 +20,7 @@ my $compress = 'compress folder suffix=.a';
 
 my @parameters = (
     ['http', 'background_threads auto', qw/
-        max_queue=1 max_queue=2 priority=1 priority=2 quota=1% quota=2 /],
+        max_queue=1 max_queue=2 per_worker=1 per_worker=2 priority=1 priority=2 quota=1% quota=2 /],
     ['empty', 'connect 127.0.0.1:80', qw/
         count=1 count=2 timeout=1s timeout=2s /],
     ['empty', 'digest folder', qw/

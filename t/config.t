@@ -73,14 +73,10 @@ my $flags = '-O2 -Wall -Wextra -Wno-unused-parameter -Werror -c -o /dev/null';
 
 my @sources = split /\n/, qx/find '$root\/src' -name '*.c' | sort/;
 
-for my $cc (qw/ gcc clang /) {
-    SKIP: {
-        skip "no $cc", scalar @sources
-            if system("$cc --version > /dev/null 2>&1");
-
-        is(compile($cc, $flags, $_), '',
-           "$cc: " . s{.*/}{}r) for @sources;
-    }
+for my $cc (grep { system("$_ --version > /dev/null 2>&1") == 0 }
+            qw/ gcc clang /)
+{
+    is(compile($cc, $flags, $_), '', "$cc: " . s{.*/}{}r) for @sources;
 }
 
 done_testing();

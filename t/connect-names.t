@@ -18,7 +18,7 @@ if (!$ENV{BACKGROUND_MOUNTS}) {
 
     put('hosts', join '', map { "$_ two.test\n" } qw/ 127.0.0.2 127.0.0.3 /);
 
-    plan skip_all => 'no mount namespace: unshare failed'
+    plan skip_all => 'unshare(CLONE_NEWNS) or mount() is refused'
         if system("unshare $flags mount --bind ${\dir()}/hosts /etc/hosts"
                   . ' 2> /dev/null') != 0;
 
@@ -32,7 +32,7 @@ if (!$ENV{BACKGROUND_MOUNTS}) {
 my (undef, @found) = getaddrinfo('two.test', 80, { socktype => SOCK_STREAM });
 my @hosts = map { sprintf '%vd', (unpack_sockaddr_in($_->{addr}))[1] } @found;
 
-plan skip_all => 'names are not looked up in /etc/hosts'
+plan skip_all => 'getaddrinfo() does not read /etc/hosts'
     if "@hosts" !~ /^127.0.0.[23] 127.0.0.[23]$/;
 
 my ($closed, $keep) = closed_port($hosts[0]);

@@ -14,7 +14,7 @@ use Test::More;
 if (!$ENV{BACKGROUND_NETWORK}) {
     my $flags = $> == 0 ? '-n' : '-rn';
 
-    plan skip_all => 'no network namespace: unshare failed'
+    plan skip_all => 'unshare(CLONE_NEWNET) is refused'
         if system("unshare $flags true 2> /dev/null") != 0;
 
     $ENV{BACKGROUND_NETWORK} = 1;

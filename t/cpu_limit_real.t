@@ -64,14 +64,14 @@ cmp_ok($own_cpus, '<=', $cpus, 'not more than affinity');
 
 SKIP: {
     skip 'no taskset', 1 unless has('taskset');
-    skip "limited to $own_cpus already", 1 if $own_cpus < 1;
+    skip "a cgroup limits this to $own_cpus CPUs already", 1 if $own_cpus < 1;
 
     is(limit(undef, 'taskset', '-c', $first),
         "limit=1 cpus=1 quota=$own_quota source=affinity", 'taskset');
 }
 
 SKIP: {
-    skip "limited to $own_cpus of $cpus CPUs already", 8 if $own_cpus < $cpus;
+    skip "a cgroup limits this to $own_cpus of $cpus CPUs already", 8 if $own_cpus < $cpus;
 
     my ($parent, $why) = v1_group('cpu', 'cpu.cfs_quota_us');
     skip $why, 8 unless $parent;
@@ -100,7 +100,7 @@ SKIP: {
         'v1: a quota of all the CPUs never binds');
 
     SKIP: {
-        skip 'one CPU only', 1 if $cpus < 2;
+        skip 'sched_getaffinity() has one CPU only', 1 if $cpus < 2;
 
         my ($quota, $limit) = ($cpus - 0.5, $cpus - 1);
 
@@ -112,7 +112,7 @@ SKIP: {
 
     SKIP: {
         skip 'no taskset', 1 unless has('taskset');
-        skip 'one CPU only', 1 if $cpus < 2;
+        skip 'sched_getaffinity() has one CPU only', 1 if $cpus < 2;
 
         quota($parent, 1.5);
         is(limit($child, 'taskset', '-c', $first),
@@ -132,7 +132,7 @@ SKIP: {
         quota($parent, 0.75);
         quota($child, 0.5);
 
-        skip 'can\'t mount in a cgroup namespace', 1
+        skip 'unshare(CLONE_NEWCGROUP) or mount() of a cgroup is refused', 1
             unless has('unshare')
                 && run($child, @unshare, 'echo', 'mounted') =~ /^mounted$/;
 
@@ -143,7 +143,7 @@ SKIP: {
 }
 
 SKIP: {
-    skip "limited to $own_cpus already", 2 if $own_cpus <= 1;
+    skip "a cgroup limits this to $own_cpus CPUs already", 2 if $own_cpus <= 1;
 
     my ($group, $why) = v1_group('cpuset', 'cpuset.cpus');
     skip $why, 2 unless $group;

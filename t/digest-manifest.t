@@ -139,15 +139,19 @@ put('own/victim', 'victim');
 own($victim);
 
 recover();
-unlink $list or die "unlink: $!";
-symlink $victim, $list or die "symlink: $!";
+frozen(sub {
+    unlink $list or die "unlink: $!\n";
+    symlink $victim, $list or die "symlink: $!\n";
+});
 
 like(failed()->{last}{error}, qr/open\(\) "\Q$list\E" failed \(40: /, 'symlink');
 is(read_file($victim), 'victim', 'what it leads to stays');
 ok(-l $list, 'and so does the link');
 
-unlink $list;
-mkdir $list;
+frozen(sub {
+    unlink $list or die "unlink: $!\n";
+    mkdir $list or die "mkdir: $!\n";
+});
 is(failed()->{last}{error}, qq(digest "$tree": "$list" is no regular file),
    'directory');
 rmdir $list;

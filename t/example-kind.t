@@ -7,8 +7,8 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use BackgroundKind;
 use BackgroundStatus;
-use File::Basename qw/ dirname /;
 use Test::More;
 
 my $dir = dir();
@@ -17,24 +17,15 @@ chomp $root;
 
 my $name = 'ngx_http_background_example_module';
 
-# configured as the module under test was, but for modules that it does not need
-
-my ($built) = grep { /ngx_http_background_module\.so$/ }
-              split ' ', $ENV{TEST_NGINX_LOAD_MODULES} || ''
-    or die "TEST_NGINX_LOAD_MODULES has no ngx_http_background_module\n";
-
-my ($source, @arguments) = split /\n/, slurp(dirname($built) . '/inputs');
-
-@arguments = grep { /^--with-(?:compat|threads|debug|cc|ld|pcre)/ } @arguments;
-
 my $lines = () = slurp("$root/examples/kind/$name.c") =~ /\n/g;
 
 cmp_ok($lines, '<', 100, 'under 100 lines');
 
-run("cd '$source' && bash ./configure "
-    . join(' ', map { "'" . s/'/'\\''/gr . "'" } @arguments,
-           "--builddir=$dir/objs", "--add-dynamic-module=$root/examples/kind"));
-run("make -C '$source' -f '$dir/objs/Makefile' '$dir/objs/$name.so'");
+my ($source) = built();
+
+run(configure("--builddir=$dir/objs",
+              "--add-dynamic-module=$root/examples/kind"));
+run("cd '$source' && make -f '$dir/objs/Makefile' '$dir/objs/$name.so'");
 
 start(<<"EOF", '', "load_module $dir/objs/$name.so;");
     background_task waits { interval 1h; pause 20ms; }

@@ -126,7 +126,8 @@ C_EOF
 
     my $said = compile(undef, "-fPIC -shared -o '$dir/other.so' $flags",
                        (map { "$root/src/operations/ngx_http_background_$_.c" }
-                        qw/ compress_module compress_list codec /),
+                        qw/ compress_module compress_list compress_table
+                            codec /),
                        "$dir/modules.c");
 
     die "compress was not built:\n$said" if $said ne '';

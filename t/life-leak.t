@@ -37,21 +37,22 @@ my $before = sizes();
 
 reload() for 1 .. $reloads;
 
-# nginx closes channels to workers that are gone when it comes to it
+# nginx closes channels to workers that are gone, and waits for these, when it
+# comes to it
 
 my $after;
 
-poll('no more descriptors', sub {
+poll('no more descriptors and processes', sub {
     $after = sizes();
 
     return $after->{master_fds} <= $before->{master_fds}
-           && $after->{worker_fds} <= $before->{worker_fds};
+           && $after->{worker_fds} <= $before->{worker_fds}
+           && $after->{processes} == 4;
 });
 
 is($after->{$_}, $before->{$_}, $_) for qw/ worker_threads zone_free /;
 
-is($after->{processes}, 4, 'workers, cache manager');
-is($after->{zombies}, 0, 'no zombie');
+is($after->{zombies}, 0, 'workers, cache manager, no zombie');
 
 cmp_ok($after->{$_} - $before->{$_}, '<', $allowed, $_)
     for qw/ master_kb worker_kb /;

@@ -82,8 +82,10 @@ reload('worker_processes 1;' => 'worker_processes 4;', 4);
 # the fourth worker is new to the tasks of all workers
 
 $before{second}{cycles}{completed}++;
+$before{second}{cycles}{started}++;
 $before{second}{operations}{completed} += 2;
 $before{bad}{cycles}{failed}++;
+$before{bad}{cycles}{started}++;
 $before{bad}{operations}{failed}++;
 
 poll('cycles of the fourth worker', sub {

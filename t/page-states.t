@@ -13,7 +13,6 @@ use lib "$FindBin::Bin/lib";
 use BackgroundPage;
 use BackgroundStatus;
 use Test::More;
-use Time::HiRes qw/ sleep /;
 
 ###############################################################################
 

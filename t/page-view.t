@@ -20,10 +20,11 @@ browser();
 my $dir = dir();
 my $long = 'x' x 64;
 
-put('file', 'x' x 6_000_000);
+put('file', '');
+truncate "$dir/file", 100_000_000 or die "truncate: $!\n";
 
 start_page(<<"EOF");
-    background_task good { interval 1d; simulate_io 1; }
+    background_task good { interval 1d; simulate_io 1 delay=0-0; }
     background_task bad { retry 1d; connect unix:$dir/nothing; }
     background_task $long {
         retry 1d; connect unix:$dir/@{['y' x (90 - length $dir)]};
@@ -47,6 +48,7 @@ js('document.querySelectorAll("[data-f=name]").forEach((n, i) =>'
 
 for my $width (320, 390, 641, 820, 1081, 1280, 2560) {
     browser()->size($width, 900);
+    wait_for("innerWidth === $width");
     is(js('document.documentElement.scrollWidth'), $width,
         "$width pixels: nothing sticks out");
     is(js(overlaps()), '', "$width pixels: no text on another");
@@ -60,6 +62,7 @@ my %page;
 
 for my $scheme (qw/ light dark /) {
     browser()->media('prefers-color-scheme' => $scheme);
+    wait_for("matchMedia('(prefers-color-scheme: $scheme)').matches");
     $page{$scheme} = js('getComputedStyle(document.body).backgroundColor');
     is(js(contrast()), '', "$scheme: contrast");
 }
@@ -70,6 +73,7 @@ my $animations = 'document.getAnimations().length';
 
 wait_for("$animations > 0");
 browser()->media('prefers-reduced-motion' => 'reduce');
+wait_for("matchMedia('(prefers-reduced-motion: reduce)').matches");
 is(js($animations), 0, 'nothing moves where that is not wanted');
 
 # what assistive technology is told

@@ -18,13 +18,14 @@ browser();
 
 my $dir = dir();
 
-put('file', 'x' x 6_000_000);
+put('file', '');
+truncate "$dir/file", 100_000_000 or die "truncate: $!\n";
 
 start_page(<<"EOF", <<'EOF', 'worker_processes 2;');
     background_threads 2;
 
     background_task waits { interval 1d; simulate_io 3 delay=200ms-300ms; }
-    background_task everywhere { workers all; interval 1d; simulate_io 1; }
+    background_task everywhere { workers all; interval 1d; simulate_io 1 delay=50ms-90ms; }
     background_task burns { interval 1d; simulate_cpu 300ms; }
     background_task often { interval 50ms ; simulate_io 2 delay=0-0; }
     background_task hashes { interval 1d; digest $dir/file limit_rate=20k; }
@@ -35,10 +36,14 @@ EOF
 
 my %task;
 
-poll('cycles are over', sub {
-    %task = by_name(status('/status?history=1'));
+# and the second thread that "hashes" has found nothing to do
 
-    return 5 == map { @{$_->{history}} }
+poll('cycles are over', sub {
+    my $status = status('/status?history=1');
+    %task = by_name($status);
+
+    return $status->{cpu}{running} == 1 && $status->{cpu}{queued} == 0
+           && 5 == map { @{$_->{history}} }
                 @task{qw/ waits everywhere burns fails /};
 });
 
@@ -100,7 +105,7 @@ $shown = row('hashes');
 
 is(js('document.querySelectorAll("progress[value]").length'), 1,
     'one progress bar');
-is(js('document.querySelector("progress[value]").max'), 6_000_000,
+is(js('document.querySelector("progress[value]").max'), 100_000_000,
     'its total');
 cmp_ok($shown->{progress}, '<=', $task{hashes}{progress}{done}, 'not ahead');
 wait_for("document.querySelector('progress[value]').value"

@@ -13,22 +13,24 @@ use BackgroundLife;
 use BackgroundStatus;
 use Test::More;
 
-my $kind = load_kind('crash');
+my $kind = load_kind('crash') . load_kind('gate');
+my $gate = dir() . '/gate';
 my $file = dir() . '/files/crash';
 
 mkdir dir() . '/files' or die "mkdir: $!\n";
 chmod 0777, dir() . '/files' or die "chmod: $!\n";
 
 my $main = "$kind\nworker_processes 4; worker_rlimit_core 0;";
-my $others = <<'EOF2';
+my $others = <<"EOF2";
     background_threads 8 quota=20;
     background_task waits { workers all; interval 10ms; retry 10ms; simulate_io 2 delay=1ms-5ms; }
     background_task burns { interval 10ms; retry 10ms; simulate_cpu 2ms; }
-    background_task burns_long { workers all; retry 10ms; simulate_cpu 1h; }
+    background_task holds_long { workers all; retry 10ms; gate $gate; }
     background_task waits_long { workers all; retry 10ms; simulate_io 1 delay=1h-1h; }
 EOF2
 
 put('files/page', 'here');
+put('gate', '');
 
 my $location = "location /files/ { root ${\dir()}; }";
 my %task;
@@ -43,7 +45,8 @@ poll('quarantined', sub { task('bad')->{state} eq 'quarantined' });
 
 is_deeply(task('bad')->{cycles},
           { completed => 0, failed => 3, cancelled => 0,
-            consecutive_failures => 3 }, 'three cycles failed');
+            consecutive_failures => 3, started => 3, declined => 0,
+            skipped => 0 }, 'three cycles failed');
 is(task('bad')->{last}{error}, 'worker process died during the cycle',
    'error');
 ok(!task('bad')->{healthy}, 'not healthy, whatever "health" says');

@@ -39,11 +39,12 @@ start(<<'EOF', <<'EOF2', 'worker_processes 2;');
         simulate_io 4 delay=1h-1h;
     }
     background_task cpu {
-        interval 1250ms;
+        interval 1h;
         simulate_cpu 20ms;
     }
     background_task never {
         interval 3d;
+        timeout  1d;
         simulate_io 1 delay=1h-1h;
     }
 EOF
@@ -159,6 +160,7 @@ for ([0, ''],
      [0, "$open;version=2.0.0"],
      [0, "$open;q=0"],
      [0, "$open;q=x"],
+     [0, "$open;q=5"],
      [0, "${open}s"],
      [0, "application/*"],
      [1, "$open;version=1.0.0,$open;version=0.0.1;q=0.75,"

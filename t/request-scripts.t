@@ -14,6 +14,8 @@ my $dir = dir();
 my $nginx = $ENV{TEST_NGINX_BINARY} || 'nginx';
 my ($modules) = `'$nginx' -V 2>&1` =~ /--modules-path=(\S+)/;
 
+$modules = '' unless defined $modules;
+
 put('script.js', <<'EOF_JS');
 function answer(r) {
     r.return(200, r.variables.background_task + r.requestText);
@@ -63,17 +65,16 @@ EOF_LUA
 EOF_JS_CONF
 );
 
+my @kinds = grep { -f "$modules/$script{$_}[0]" } sort keys %script;
+
+plan skip_all => "nginx has neither Lua nor njs in \"$modules\"" unless @kinds;
+
 upstream('peer');
 
-for my $kind (sort keys %script) {
+for my $kind (@kinds) {
     my ($module, $http, $locations) = @{$script{$kind}};
 
-    SKIP: {
-        skip "no $module", 1 unless $modules && -f "$modules/$module";
-        skip "$module is not for the nginx under test", 1
-            if $ENV{BACKGROUND_ASAN};
-
-        start($http, <<"EOF_SERVER", "load_module $modules/$module;");
+    start($http, <<"EOF_SERVER", "load_module $modules/$module;");
         background_task answer { interval 1h; request /$kind/answer body=text; }
         background_task sub { interval 1h; request /$kind/sub; }
         background_task later { interval 1h; request /$kind/later count=20; }
@@ -88,25 +89,24 @@ for my $kind (sort keys %script) {
         $locations
 EOF_SERVER
 
-        my %task;
+    my %task;
 
-        poll('all are over', sub {
-            %task = by_name(status());
+    poll('all are over', sub {
+        %task = by_name(status());
 
-            return $task{held}{cycles}{failed} > 3
-                   && !grep { !$_->{last} } values %task;
-        });
+        return $task{held}{cycles}{failed} > 3
+               && !grep { !$_->{last} } values %task;
+    });
 
-        is($task{$_}{last}{error}, undef, "$kind: $_")
-            for qw/ answer sub later /;
-        is($task{held}{last}{error}, "request \"/$kind/hold\": timed out",
-           "$kind: torn down");
+    is($task{$_}{last}{error}, undef, "$kind: $_")
+        for qw/ answer sub later /;
+    is($task{held}{last}{error}, "request \"/$kind/hold\": timed out",
+       "$kind: torn down");
 
-        stop();
+    stop();
 
-        ok((grep { / 200 10 "/ } split /\n/, read_text("$dir/$kind.log")),
-           "$kind: variable and body");
-    }
+    ok((grep { / 200 10 "/ } split /\n/, read_text("$dir/$kind.log")),
+       "$kind: variable and body");
 }
 
 done_testing();

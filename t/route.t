@@ -31,6 +31,9 @@ start(<<"EOF", <<"EOF2", 'worker_processes 2;');
     server {
         listen unix:$dir/primary;
 
+        # each probe and each request needs a connection of its own
+        keepalive_timeout 0;
+
         location = /health {
             if (!-f $dir/up) { return 503; }
             return 204;

@@ -69,7 +69,10 @@ poll('the old workers are gone', sub { !grep { !gone($_) } @old });
 
 $took{reload} = time - $started;
 
-my $status = full();
+# new workers that came to start before the old ones had left their threads have
+# filled their queues, and had jobs of these since
+
+my $status = full(10);
 my %task = by_name($status);
 
 for (qw/ fills waits /) {
@@ -84,17 +87,13 @@ is(in_log(), '', 'reload: no job was run, no complaint');
 
 stop();
 
-for (sort keys %took) {
-    cmp_ok($took{$_}, '<', 10, "$_: at once");
-}
-
 figures(map { ("seconds to $_" => $took{$_}) } sort keys %took);
 
 done_testing();
 
 sub saturated {
     start($tasks, '', $main);
-    full();
+    full(12);
 }
 
 # two workers that have one of the threads each, or one that has both: what
@@ -102,12 +101,14 @@ sub saturated {
 # queue overflowed, it has room for each job that a thread took later
 
 sub full {
+    my ($queued) = @_;
+
     return poll('all threads taken, all queues full', sub {
         my $s = status();
         my %t = by_name($s);
 
         return $t{fills}{running} == 3 && $t{waits}{running} == 3
-               && $s->{cpu}{running} == 2 && $s->{cpu}{queued} >= 10 && $s;
+               && $s->{cpu}{running} == 2 && $s->{cpu}{queued} >= $queued && $s;
     });
 }
 

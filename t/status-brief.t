@@ -20,7 +20,7 @@ put('secret-folder/secret-file', 'content');
 chmod 0, "$dir/secret-folder/secret-file" or die "chmod: $!\n";
 
 start(<<"EOF", <<'EOF2', 'worker_processes 2;');
-    background_task good { simulate_io 1 delay=0-0; }
+    background_task good { interval 1d; simulate_io 1 delay=0-0; }
     background_task bad { retry 1d; digest $dir/secret-folder; }
     background_task worse {
         workers all;
@@ -28,7 +28,7 @@ start(<<"EOF", <<'EOF2', 'worker_processes 2;');
         timeout 1ms;
         simulate_io 1 delay=1h-1h;
     }
-    background_task running { simulate_io 1 delay=1h-1h; }
+    background_task running { timeout 1d; simulate_io 1 delay=1h-1h; }
 EOF
     location = /brief { background_status brief; }
     location = /json-brief { background_status json task=bad brief; }

@@ -49,9 +49,24 @@ EOF
 my %before;
 my %wrong;
 my $answers = 0;
-my $end = time + 3;
+my $end = time + 2;
 
-while (time < $end || $answers < 50) {
+poll('answers and cycles', sub {
+    look() for 1 .. 10;
+
+    return time > $end && !grep { $_->[0] + $_->[1] <= 50 } values %before;
+});
+
+is(join(', ', map { "$_ (x $wrong{$_})" } sort keys %wrong), '',
+    "$answers answers make sense");
+
+stop();
+
+done_testing();
+
+###############################################################################
+
+sub look {
     my $status = status('/status?history=1');
 
     $answers++;
@@ -100,20 +115,6 @@ while (time < $end || $answers < 50) {
         $before{$name} = \@now;
     }
 }
-
-is(join(', ', map { "$_ (x $wrong{$_})" } sort keys %wrong), '',
-    "$answers answers make sense");
-
-my %tasks = by_name(status());
-
-cmp_ok($tasks{$_}{cycles}{completed} + $tasks{$_}{cycles}{failed}, '>', 50,
-    "$_: cycles") for sort keys %tasks;
-
-stop();
-
-done_testing();
-
-###############################################################################
 
 sub wrong {
     my ($what, $value) = @_;

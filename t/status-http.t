@@ -4,6 +4,9 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use BackgroundStatus 'parse';
+
+BEGIN { $ENV{TEST_NGINX_TIMEOUT} ||= $BackgroundStatus::deadline }
+
 use Test::Nginx::Socket 'no_plan';
 
 add_block_preprocessor(sub {

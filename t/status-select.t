@@ -14,7 +14,7 @@ use Test::More;
 ###############################################################################
 
 start(<<'EOF', <<'EOF2');
-    background_task good { simulate_io 1 delay=0-0; }
+    background_task good { interval 1d; simulate_io 1 delay=0-0; }
     background_task bad {
         retry   1d;
         timeout 1ms;
@@ -25,7 +25,7 @@ start(<<'EOF', <<'EOF2');
         timeout 1ms;
         simulate_io 3 delay=1h-1h;
     }
-    background_task ba { simulate_io 1 delay=1h-1h; }
+    background_task ba { timeout 1d; simulate_io 1 delay=1h-1h; }
 EOF
     location = /failing   { background_status failing=503; }
     location = /json      { background_status json failing=500; }

@@ -13,7 +13,6 @@ use BackgroundStorm;
 use List::Util qw/ sum /;
 use POSIX ();
 use Test::More;
-use Time::HiRes qw/ sleep time /;
 
 mkdir dir() . '/tree' or die "mkdir: $!\n";
 put("tree/$_", 'x' x 1000) for 1 .. 3;
@@ -32,18 +31,15 @@ EOF
 all_there(8);
 
 my @readers = map { reader() } 1 .. 4;
-my $end = time + ($ENV{BACKGROUND_STORM} ? 20 : 2);
 my $kills = 0;
 
 # nobody dies in the first half: then nothing has failed
 
-while (time < $end - 1) { sleep 0.1 }
+cycles(100) for 1 .. rounds(1);
 
-while (time < $end || $kills < 3) {
-    my @workers = workers();
-
-    $kills += signal('KILL', $workers[rand @workers]) if @workers;
-    sleep 0.2;
+for (1 .. 4 * rounds(1)) {
+    $kills += signal('KILL', poll('a worker', sub { (workers())[rand 8] }));
+    cycles(1);
 }
 
 kill 'TERM', map { $_->[0] } @readers;
@@ -63,12 +59,8 @@ for (@readers) {
 
 is(join('', @wrong[0 .. ($#wrong > 9 ? 9 : $#wrong)]), '',
    "$answers answers make sense");
-cmp_ok($answers, '>', 100, 'enough of them');
 
 my %task = by_name(status_anyhow());
-
-cmp_ok($task{$_}{cycles}{completed}, '>', $ENV{BACKGROUND_ASAN} ? 10 : 100,
-       "$_: cycles") for sort keys %of;
 
 figures('answers' => $answers, 'mixed' => scalar(@wrong), 'kills' => $kills,
         'cycles meanwhile' => sum(map { $task{$_}{cycles}{completed} }
@@ -81,6 +73,23 @@ put('error.log', join '', grep { !/exited on signal 9$|quarantined/ }
 
 stop();
 done_testing();
+
+# so many more good cycles of each task that deaths leave alone
+
+sub cycles {
+    my ($n) = @_;
+    my %from;
+
+    poll("$n cycles", sub {
+        my %now = by_name(status_anyhow());
+
+        $from{$_} //= $now{$_}{cycles}{completed} for keys %now;
+
+        return !grep { $now{$_}{state} ne 'quarantined'
+                       && $now{$_}{cycles}{completed} < $from{$_} + $n }
+                     keys %now;
+    });
+}
 
 sub reader {
     pipe my $read, my $write or die "pipe: $!\n";
@@ -100,7 +109,7 @@ sub reader {
                                            &POSIX::SA_RESTART));
     close $read;
 
-    until ($over || getppid != $parent) {
+    until ($over && $n >= 25 || getppid != $parent) {
         my $status = status_anyhow('/status?history=1');
 
         $n++;

@@ -9,6 +9,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use BackgroundStatus;
+use IO::Socket::UNIX;
 use Test::More;
 
 ###############################################################################
@@ -44,8 +45,8 @@ poll('all workers have come so far', sub {
 
 my (%pids, %states, @leases);
 
-poll('each worker has answered', sub {
-    $status = status();
+sub look {
+    $status = parse($_[0]);
     $pids{$status->{worker}}{$status->{pid}} = 1;
 
     %tasks = by_name($status);
@@ -57,6 +58,23 @@ poll('each worker has answered', sub {
     } sort keys %tasks;
 
     $states{join "\n", @facts}{$status->{worker}} = 1;
+}
+
+# by connections at the same time, as one worker takes sixteen in a row
+
+poll('each worker has answered', sub {
+    my @clients = map { IO::Socket::UNIX->new(Peer => dir() . '/socket')
+                        || die "connect: $!\n" } 1 .. 40;
+
+    for (@clients) {
+        syswrite $_, "GET /status HTTP/1.0\r\n\r\n" or die "write: $!\n";
+    }
+
+    for my $client (@clients) {
+        my $answer = join '', <$client>;
+
+        look($answer =~ s/.*?\r\n\r\n//sr);
+    }
 
     keys %pids == 8;
 });
@@ -80,7 +98,9 @@ is($all->{last_success}, $all->{last}{finished}, 'done: last success');
 is($tasks{bad}{state}, 'retrying', 'bad: state');
 ok(!$tasks{bad}{healthy}, 'bad: not healthy');
 is_deeply($tasks{bad}{cycles}, { completed => 0, failed => 8, cancelled => 0,
-                                 consecutive_failures => 1 }, 'bad: cycles');
+                                 consecutive_failures => 1, started => 8,
+                                 declined => 0, skipped => 0 },
+          'bad: cycles');
 is($tasks{bad}{operations}{failed}, 16, 'bad: operations');
 is($tasks{bad}{last}{failed}, 2, 'bad: the last is one worker\'s');
 

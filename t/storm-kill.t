@@ -7,6 +7,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use BackgroundKind;
 use BackgroundLife;
 use BackgroundStatus;
 use BackgroundStorm;
@@ -19,13 +20,17 @@ my $threads = 3;
 
 put('page', 'x' x 20_000);
 
-start(<<"EOF", "location = /page { root ${\dir()}; }", 'worker_processes 4; worker_rlimit_core 0;');
+my $kind = load_kind('gate');
+my $gate = dir() . '/gate';
+
+start(<<"EOF", "location = /page { root ${\dir()}; }", "$kind\nworker_processes 4; worker_rlimit_core 0;");
     background_threads $threads;
     background_task io_one { interval 20ms; retry 20ms; simulate_io 2 delay=1ms-10ms; }
     background_task io_all { workers all; interval 20ms; retry 20ms; simulate_io 2 delay=1ms-10ms; }
     background_task cpu_one { interval 20ms; retry 20ms; simulate_cpu 5ms; }
     background_task cpu_all { workers all; interval 40ms; retry 40ms; simulate_cpu 2ms; simulate_cpu 2ms; simulate_cpu 2ms; }
     background_task digest { interval 20ms; retry 20ms; digest ${\dir()}/page; }
+    background_task gated { workers all; interval 20ms; retry 20ms; gate $gate; }
     background_task rests { interval 1h; simulate_io 1 delay=1ms-1ms; }
 EOF
 
@@ -64,7 +69,7 @@ while ($kills < $rounds) {
         my $pid = $workers[rand @workers];
 
         if (signal('KILL', $pid)) {
-            watch_died($pid, qw/ io_all cpu_all /);
+            watch_died($pid, qw/ io_all cpu_all gated /);
             $kills++;
         }
     }
@@ -88,7 +93,8 @@ is(scalar(@{[workers()]}), 4, 'the configured workers');
 is_deeply($watched->{back}, {}, 'totals never go back');
 
 for (sort keys %{$watched->{gap}}) {
-    cmp_ok($watched->{gap}{$_}, '<', 20, "$_: has a runner");
+    cmp_ok($watched->{gap}{$_}, '<', $BackgroundStatus::deadline,
+           "$_: has a runner");
 }
 
 for (sort keys %task) {
@@ -100,9 +106,16 @@ is($task{rests}{cycles}{completed}, 1, 'rests: no cycle again');
 
 # the budget in the hands of those who live now, and of the next ones
 
+put('gate', '');
+
 poll('the budget is used to the full', sub {
-    return watch_step()->{cpu}{running} == $threads;
+    my $s = watch_step();
+    my %t = by_name($s);
+
+    return $t{gated}{running} == 4 && $s->{cpu}{running} == $threads;
 });
+
+unlink $gate or die "unlink: $!\n";
 
 my @old = workers();
 

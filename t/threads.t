@@ -14,13 +14,12 @@ use Test::More;
 start(<<'EOF', '', 'worker_processes 1; worker_cpu_affinity 1;');
     background_threads 2 priority=19 quota=20%;
     background_task burns { interval 1h; simulate_cpu 1h; }
-    background_task limited { interval 1h; simulate_cpu 100ms; }
 EOF
 
 poll('a job is under way', sub {
-    my %task = by_name(status());
+    my ($task) = @{status()->{tasks}};
 
-    return $task{limited}{last};
+    return $task->{progress} && $task->{progress}{done};
 });
 
 my ($worker) = workers();
@@ -39,14 +38,23 @@ SKIP: {
     unlike(`ionice -p $worker`, qr/^idle/, 'the worker has another');
 }
 
-# a share of 20 % makes 100 ms of CPU time last some 500 ms
-
-my %task = by_name(status());
-
-cmp_ok($task{limited}{last}{cpu_seconds}, '>=', 0.1, 'thread CPU time');
-cmp_ok($task{limited}{last}{wall_seconds}, '>=',
-       2 * $task{limited}{last}{cpu_seconds}, 'the threads pace themselves');
 cmp_ok(abs(status()->{cpu}{quota} - 0.2), '<', 0.001, 'quota');
+
+stop();
+
+# a share of 20 % makes 100 ms of CPU time last some 500 ms; not niced, as on a
+# busy machine that might be all that is left for it
+
+start(<<'EOF');
+    background_threads 1 priority=0 quota=20%;
+    background_task limited { interval 1h; simulate_cpu 100ms; }
+EOF
+
+my $last = poll('a job is done', sub { status()->{tasks}[0]{last} });
+
+cmp_ok($last->{cpu_seconds}, '>=', 0.1, 'thread CPU time');
+cmp_ok($last->{wall_seconds}, '>=', 2 * $last->{cpu_seconds},
+       'the threads pace themselves');
 
 stop();
 done_testing();

@@ -10,6 +10,7 @@ use lib "$FindBin::Bin/lib";
 
 use BackgroundStatus;
 use Test::More;
+use Time::HiRes qw/ time /;
 
 ###############################################################################
 
@@ -19,6 +20,8 @@ my $name = "a\nX-Forged: 1\x7f\xe9";
 mkdir "$dir/files" or die "mkdir: $!\n";
 put("files/$name", '');
 chmod 0, "$dir/files/$name" or die "chmod: $!\n";
+
+my $started = time;
 
 # the log format and the map come before the tasks that they name
 
@@ -41,7 +44,7 @@ start(<<'EOF', <<'EOF2');
 
     background_task good    { interval 1h; simulate_io 3 delay=10ms-10ms; }
     background_task bad     { retry 1h; digest files; }
-    background_task never   { simulate_io 1 delay=1h-1h; }
+    background_task never   { timeout 1d; simulate_io 1 delay=1h-1h; }
     background_task Dot.ted { retry 1h; timeout 1ms; simulate_io 2 delay=1h-1h; }
     background_task Twice   { interval 1h; simulate_io 1 delay=0-0; }
     background_task twice-  { interval 1h; simulate_io 1 delay=0-0; }
@@ -112,6 +115,11 @@ EOF2
 
 # while no cycle has ended a task is well, and has values
 
+poll('the first cycle', sub {
+    my %task = by_name(status());
+    $task{never}{running};
+});
+
 is(get_body('/field?task=never'), 'running|1|0|0|0|0|0|||',
     'before the first cycle');
 
@@ -153,7 +161,8 @@ for my $name (qw/ good bad Dot.ted Twice twice- never /) {
         "$name: fields");
 
     if ($t->{last_success}) {
-        like($age, qr/^\d\d?\.\d{3}$/, "$name: age");
+        like($age, qr/^\d+\.\d{3}$/, "$name: age");
+        cmp_ok($age, '<=', time - $started, "$name: not before the start");
 
     } else {
         is($age, '', "$name: no age");

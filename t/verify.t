@@ -71,7 +71,7 @@ sub arguments {
     my ($name) = @_;
 
     return '' if $name eq 'SUMS';
-    return 'limit_rate=1m' if $name eq 'slow';
+    return 'limit_rate=100k' if $name eq 'slow';
     return "root=$tree" . ($name =~ /^md5/ ? ' algorithm=md5'
                            : $name eq 'blake2' ? ' algorithm=blake2b512' : '');
 }

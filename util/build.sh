@@ -16,7 +16,5 @@ mkdir -p "$build"
 exec 9> "$build/lock"
 flock 9
 
-# -Wextra, but nginx's handlers have parameters which not each of them uses
-build_nginx /usr/share/nginx/src "$build/objs" '-Wl,-z,relro -Wl,-z,now' \
-    -g -O2 -fstack-protector-strong -D_FORTIFY_SOURCE=2 \
-    -Wall -Wextra -Wno-unused-parameter -Werror ${CFLAGS:+"$CFLAGS"}
+build_nginx /usr/share/nginx/src /usr/share/nginx-ndk/src "$build/objs" \
+    "${hardened[@]}" ${CFLAGS:+"$CFLAGS"}

@@ -26,26 +26,45 @@ quietly() {
     }
 }
 
-# build_nginx SOURCE OBJS LD_OPT CC_OPT...
+# for a build that is not with sanitizers; -Wextra, but nginx's handlers have
+# parameters which not each of them uses
+# shellcheck disable=SC2034
+hardened=('-Wl,-z,relro -Wl,-z,now' -g -O2 -fstack-protector-strong
+          -D_FORTIFY_SOURCE=2 -Wall -Wextra -Wno-unused-parameter -Werror)
+
+# build_nginx SOURCE NDK OBJS LD_OPT CC_OPT...
 #
-# Makes the modules in OBJS, and nginx itself where SOURCE is a complete one,
-# configured as Debian's.  Configures anew only when something has changed that
-# make doesn't look at.
+# Makes the modules in OBJS, and nginx and NDK's module themselves where SOURCE
+# and NDK are complete, configured as Debian's.  Configures anew only when
+# something has changed that make doesn't look at.
 build_nginx() {
-    local source=$1 objs=$2 ld_opt=$3 cc=${CC:-gcc} inputs targets
-    shift 3
+    local source=$1 ndk=$2 objs=$3 ld_opt=$4 cc=${CC:-gcc} inputs targets
+    local configure=configure complete=
+    shift 4
+
+    [ -f "$source/configure" ] || configure=auto/configure
+    [ ! -f "$source/src/core/nginx.c" ] || complete=1
 
     command -v "${cc%% *}" > /dev/null || die "there is no compiler \"$cc\""
 
     # shellcheck source=/dev/null
     . /usr/share/nginx/src/conf_flags
 
+    # the packages' modules are not for it; the others are what tests look for
+    if [ -n "$complete" ]; then
+        NGX_CONF_FLAGS=(
+            "${NGX_CONF_FLAGS[@]/#--modules-path=*/--modules-path=$objs}"
+            --with-http_gzip_static_module --with-http_sub_module)
+    fi
+
     set -- "${NGX_CONF_FLAGS[@]}" --with-cc="$cc" --with-cc-opt="$*" \
         --with-ld-opt="$ld_opt" --builddir="$objs" \
-        --add-dynamic-module=/usr/share/nginx-ndk/src \
-        --add-dynamic-module="$root"
+        --add-dynamic-module="$ndk" --add-dynamic-module="$root"
 
     inputs=$(printf '%s\n' "$source" "$@"
+             [ -z "$complete" ] ||
+                 find "$source/auto" "$source/src" "$ndk" -type f \
+                     -exec cksum {} + | sort
              $cc --version
              env | grep ^NGX_BACKGROUND_ || true
              dpkg-query -W nginx-dev libnginx-mod-http-ndk-dev zlib1g-dev \
@@ -56,7 +75,7 @@ build_nginx() {
         echo "configuring nginx with $cc for $objs"
         rm -rf "$objs"
         mkdir -p "$objs"
-        (cd "$source" && quietly "$objs/configure.log" bash ./configure "$@")
+        (cd "$source" && quietly "$objs/configure.log" bash "./$configure" "$@")
         echo "$inputs" > "$objs/inputs"
     fi
 
@@ -64,9 +83,8 @@ build_nginx() {
     mapfile -t targets < <(sed -n 's/^modules:[[:space:]]*//p' \
         "$objs/Makefile" | grep /ngx_http_background)
 
-    if [ -f "$source/src/core/nginx.c" ]; then
-        targets+=("$objs/nginx")
-    fi
+    [ ! -f "$ndk/src/ndk.c" ] || targets+=("$objs/ndk_http_module.so")
+    [ -z "$complete" ] || targets+=("$objs/nginx")
 
     make -s --no-print-directory -j"$(nproc)" -C "$source" \
         -f "$objs/Makefile" "${targets[@]}"
@@ -78,42 +96,18 @@ build_nginx() {
     fi
 }
 
-# The installed version's source or, if the archive has that no longer, another
-# one's of the same nginx, or at least that without Debian's patches.
-# shellcheck disable=SC2317
-fetch_nginx() (
-    mkdir -p "$build/source/apt"
-    cd "$build/source" || exit
-
-    while read -r uri release; do
-        debian_source deb-src "$uri" "$release"
-    done < <(debian_archives) > apt/sources.list
-
-    apt_aside "$PWD/apt" apt-get update
-
-    for v in "$version" $(apt_aside "$PWD/apt" apt-cache showsrc nginx |
-                          sed -n 's/^Version: //p' | sort -rV)
-    do
-        apt_aside "$PWD/apt" apt-get source --only-source "nginx=$v" || true
-        [ ! -d "$source" ] || return 0
-    done
-
-    tar xf "nginx_${upstream%-*}.orig.tar.gz" && [ -d "$source" ]
-)
-
 # nginx_source: the folder of Debian's own source, fetched if need be
 nginx_source() {
-    local version upstream source
+    local version source
 
-    version=$(dpkg-query -W -f '${source:Version}' nginx)
-    upstream=${version#*:}
-    source=$build/source/nginx-${upstream%-*}
+    version=$(source_version nginx)
+    source=$build/source/nginx-${version#*:}
 
     if [ ! -d "$source" ]; then
         echo "fetching the source of nginx $version" >&2
         mkdir -p "$build/source"
-        quietly "$build/source/fetch.log" fetch_nginx
-        rm -rf "$build/source/apt"
+        quietly "$build/source/fetch.log" \
+            fetch_source nginx "$version" "$source"
     fi
 
     echo "$source"
@@ -126,7 +120,8 @@ build_sanitized() {
     local source=$1 objs=$2 ld_opt=$3
     shift 3
 
-    CC=gcc build_nginx "$source" "$objs" "$ld_opt -Wl,-z,nodelete" \
+    CC=gcc build_nginx "$source" /usr/share/nginx-ndk/src "$objs" \
+        "$ld_opt -Wl,-z,nodelete" \
         -g -O1 -fno-omit-frame-pointer -DNGX_DEBUG_PALLOC=1 -Wno-error "$@"
 }
 
@@ -172,8 +167,13 @@ conclude() {
 
 # modules OBJS: all there is to load, in the order to load it
 modules() {
-    "$nginx" -V 2>&1 |
-        sed -n 's,.*--modules-path=\([^ ]*\).*,\1/ndk_http_module.so,p'
+    if [ -f "$1/ndk_http_module.so" ]; then
+        echo "$1/ndk_http_module.so"
+    else
+        "$nginx" -V 2>&1 |
+            sed -n 's,.*--modules-path=\([^ ]*\).*,\1/ndk_http_module.so,p'
+    fi
+
     echo "$1/ngx_http_background_module.so"
     find "$1" -maxdepth 1 -name 'ngx_http_background_*_module.so' | sort
 }
@@ -202,10 +202,60 @@ debian_archives() {
         'Created-By: Packages' 'Component: main' 'Origin: Debian' | sort -u
 }
 
+# debian_archive: the URI of the one that the system itself is from
+debian_archive() {
+    # shellcheck source=/dev/null
+    debian_archives | awk -v release="$(. /etc/os-release
+                                        echo "${VERSION_CODENAME-}")" \
+        '$2 == release { print $1; exit }'
+}
+
 # debian_source deb|deb-src URI RELEASE: a line of a sources.list
 debian_source() {
     local keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
     [ -f $keyring ] || keyring=
     echo "$1 ${keyring:+[signed-by=$keyring]} $2 $3 main"
+}
+
+# fetch_source PACKAGE VERSION DIR
+#
+# Debian's source of that version in DIR or, if the archive has that no longer,
+# another one's of the same upstream version, or at least that without Debian's
+# patches.
+# shellcheck disable=SC2317
+fetch_source() (
+    package=$1 version=$2 dir=$3
+    upstream=${version#*:} upstream=${upstream%-*}
+
+    rm -rf "$dir" "$dir.apt" && mkdir -p "$dir.apt/$package" || return
+    cd "$dir.apt/$package" || return
+    trap 'rm -rf "$dir.apt"' EXIT
+
+    while read -r uri release; do
+        debian_source deb-src "$uri" "$release"
+    done < <(debian_archives) > ../sources.list
+
+    apt_aside "$dir.apt" apt-get update
+
+    for v in "$version" $(apt_aside "$dir.apt" apt-cache showsrc "$package" |
+                          sed -n 's/^Version: //p' | sort -rV)
+    do
+        apt_aside "$dir.apt" apt-get source --only-source "$package=$v" || true
+
+        if [ -d "$package-$upstream" ]; then
+            mv "$package-$upstream" "$dir"
+            return
+        fi
+    done
+
+    mkdir "$dir"
+    tar xf "${package}_$upstream.orig.tar.gz" -C "$dir" --strip-components=1 ||
+        { rm -rf "$dir"; return 1; }
+)
+
+# source_version PACKAGE: the version of the source that it was built from
+source_version() {
+    # shellcheck disable=SC2016
+    dpkg-query -W -f '${source:Version}' "$1"
 }

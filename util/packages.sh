@@ -1,9 +1,10 @@
 #!/bin/bash
 # Installs what is missing on Debian, as root or through sudo:
 #
-#     util/packages.sh [test]
+#     util/packages.sh [test | fuzz | bench]
 #
-# to build and run the module; with "test" also to test it.  Starts no service.
+# to build and run the module; with "test" also to test it, with "fuzz" and
+# "bench" what util/fuzz.sh and util/bench.sh need.  Starts no service.
 
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
@@ -15,7 +16,10 @@ test_packages=(perl procps libtest-nginx-perl prometheus
                python3-jsonschema python3-prometheus-client
                chromium-headless-shell brotli zstd openssl php-fpm
                libnginx-mod-http-lua libnginx-mod-http-js
-               libnginx-mod-http-brotli-static)
+               libnginx-mod-http-brotli-static
+               g++ libtesseract-dev libleptonica-dev tesseract-ocr)
+fuzz_packages=(clang libclang-rt-dev binutils)
+bench_packages=(perl python3 python3-uvloop)
 
 policy=/usr/sbin/policy-rc.d
 policy_mark='# temporary, of ngx_http_background_module'
@@ -43,8 +47,7 @@ forbid_services() {
 fetch_test_nginx() {
     local archive release
 
-    archive=$(debian_archives |
-        awk -v release="$VERSION_CODENAME" '$2 == release { print $1; exit }')
+    archive=$(debian_archive)
 
     for release in forky sid; do
         debian_source deb "$archive" $release > "$tmp/sources.list"
@@ -80,9 +83,11 @@ install() {
         "${apt[@]}" install -y --no-install-recommends "${names[@]}"
 }
 
-if [ "${1-}" = test ]; then
-    packages+=("${test_packages[@]}")
-fi
+case ${1-} in
+    test) packages+=("${test_packages[@]}") ;;
+    fuzz) packages+=("${fuzz_packages[@]}") ;;
+    bench) packages+=("${bench_packages[@]}") ;;
+esac
 
 missing=()
 
@@ -94,7 +99,7 @@ if [ ${#missing[@]} -eq 0 ]; then
     exit
 fi
 
-ID='' VERSION_ID='' VERSION_CODENAME=''
+ID='' VERSION_ID=''
 # shellcheck source=/dev/null
 . /etc/os-release 2> /dev/null || true
 

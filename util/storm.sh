@@ -26,4 +26,4 @@ if [ $# -eq 0 ]; then
 fi
 
 export BACKGROUND_STORM=$rounds
-"$run" --timer "$@"
+"$run" -j 1 --timer "$@"

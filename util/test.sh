@@ -3,6 +3,9 @@
 #
 #     util/test.sh [ARGUMENT OF prove | FILE]...
 #
+# Files run at the same time, in folders of their own, which stay if they fail;
+# "-j 1": one after the other.
+#
 # An nginx built elsewhere is tested if TEST_NGINX_BINARY and
 # TEST_NGINX_LOAD_MODULES (paths, ndk_http_module.so first) name it.
 
@@ -15,25 +18,20 @@ if [ -z "${TEST_NGINX_LOAD_MODULES-}" ]; then
     TEST_NGINX_LOAD_MODULES=$(modules "$build/objs" | paste -sd ' ')
 fi
 
-# a port (and the nineteen after it) and a folder for each run: runs of others
-# don't disturb
-until [ -n "${TEST_NGINX_PORT-}" ]; do
-    port=$((20000 + RANDOM % 500 * 20))
-    (: < "/dev/tcp/127.0.0.1/$port") 2> /dev/null || TEST_NGINX_PORT=$port
-done
+# workers of any user come here
+files=$(mktemp -d "${TMPDIR:-/tmp}/nginx_test.XXXXXX")
+chmod 755 "$files"
 
-servroot=$(mktemp -d "${TMPDIR:-/tmp}/ngx_http_background_test.XXXXXX")
-
-export TEST_NGINX_LOAD_MODULES TEST_NGINX_PORT
+export TEST_NGINX_LOAD_MODULES
 export TEST_NGINX_BINARY=${TEST_NGINX_BINARY:-$nginx}
-export TEST_NGINX_SERVROOT=$servroot/servroot
+export BACKGROUND_TESTS=$files
+export PERL5LIB=$root/t/lib${PERL5LIB:+:$PERL5LIB}
 
 cd "$root"
 
-if prove -I t/lib "$@"; then
-    rm -rf "$servroot"
-else
-    status=$?
-    echo "the last test's files are in $TEST_NGINX_SERVROOT" >&2
-    exit $status
-fi
+# tests wait more than they work
+status=0
+prove --harness BackgroundHarness -j $(($(nproc) * 2 + 2)) "$@" || status=$?
+
+[ $status -ne 0 ] || rm -rf "$files"
+exit $status

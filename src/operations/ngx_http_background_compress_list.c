@@ -5,46 +5,19 @@
 
 
 #include "ngx_http_background_compress_list.h"
+#include "ngx_http_background_compress_table.h"
+#include "ngx_http_background_writer.h"
 
 #include <sys/file.h>
 
 
-#define NGX_HTTP_BACKGROUND_LIST_HEADER  "# ngx_http_background_compress 1\n"
+#if (NGX_HTTP_BACKGROUND_TABLE_PATH != NGX_HTTP_BACKGROUND_TREE_PATH)
+#error a path of a tree has to fit into the table
+#endif
 
-/* a line without its path */
-#define NGX_HTTP_BACKGROUND_LIST_LINE                                        \
-    (sizeof("+ -.- \n") + 3 * NGX_INT64_LEN)
-
-#define NGX_HTTP_BACKGROUND_LIST_BUFFER  65536
 
 /* how long to wait for another's lock to go, in milliseconds */
-#define NGX_HTTP_BACKGROUND_LIST_POLL    2
-
-
-typedef struct ngx_http_background_stamp_s  ngx_http_background_stamp_t;
-
-struct ngx_http_background_stamp_s {
-    off_t                         size;
-    time_t                        sec;
-    long                          nsec;
-    ngx_http_background_stamp_t  *next;
-};
-
-
-typedef struct {
-    ngx_str_node_t                sn;
-    ngx_http_background_stamp_t  *made;      /* the newest first */
-    ngx_http_background_stamp_t  *poor;
-    ngx_uint_t                    seen;
-} ngx_http_background_made_t;
-
-
-typedef struct {
-    ngx_pool_t                   *pool;
-    ngx_rbtree_t                  rbtree;
-    ngx_rbtree_node_t             sentinel;
-    ngx_uint_t                    lines;
-} ngx_http_background_table_t;
+#define NGX_HTTP_BACKGROUND_LIST_POLL  2
 
 
 struct ngx_http_background_list_s {
@@ -55,31 +28,40 @@ struct ngx_http_background_list_s {
     ngx_str_t                     path;      /* of the root */
 
     int                           fd;
+    ngx_uint_t                    opened;    /* how often */
+    off_t                         size;      /* when it was locked last */
+
     ngx_http_background_table_t   table;
+    ngx_uint_t                    parsed;    /* the "opened" of that file */
+    off_t                         offset;    /* up to which it was parsed */
+
+    u_char                        buffer[NGX_HTTP_BACKGROUND_TABLE_LINE];
 };
 
 
+static ngx_int_t ngx_http_background_list_acquire(
+    ngx_http_background_list_t *list, ngx_http_background_run_t *run,
+    ngx_uint_t create);
+static ngx_int_t ngx_http_background_list_trylock(
+    ngx_http_background_list_t *list, ngx_http_background_run_t *run,
+    ngx_uint_t create);
+static void ngx_http_background_list_release(ngx_http_background_list_t *list);
 static ngx_int_t ngx_http_background_list_open(
     ngx_http_background_list_t *list, ngx_http_background_run_t *run,
     ngx_uint_t create);
-static ngx_int_t ngx_http_background_list_lock(
-    ngx_http_background_list_t *list, ngx_http_background_run_t *run,
-    ngx_uint_t create);
-static void ngx_http_background_list_unlock(ngx_http_background_list_t *list);
 static void ngx_http_background_list_close(ngx_http_background_list_t *list);
+
 static ngx_int_t ngx_http_background_list_add(ngx_http_background_list_t *list,
     ngx_http_background_run_t *run, u_char sign, ngx_file_info_t *fi,
-    ngx_str_t *path);
-static ngx_int_t ngx_http_background_list_unlink(
-    ngx_http_background_list_t *list, ngx_http_background_run_t *run,
     ngx_http_background_target_t *target);
 static ngx_int_t ngx_http_background_list_write(
     ngx_http_background_list_t *list, ngx_http_background_run_t *run,
     u_char *buf, size_t len);
-static void ngx_http_background_list_fail(ngx_http_background_list_t *list,
-    ngx_http_background_run_t *run, ngx_str_t *path, ngx_err_t err,
-    const char *fmt);
 
+static ngx_int_t ngx_http_background_list_read(
+    ngx_http_background_list_t *list, ngx_http_background_run_t *run);
+static ngx_int_t ngx_http_background_list_parse(
+    ngx_http_background_list_t *list, ngx_http_background_run_t *run);
 static ngx_int_t ngx_http_background_list_examine(
     ngx_http_background_list_t *list, ngx_http_background_run_t *run,
     ngx_http_background_made_t *made);
@@ -89,29 +71,20 @@ static ngx_uint_t ngx_http_background_list_stale(
     ngx_http_background_made_t *made, ngx_http_background_target_t *target,
     ngx_file_info_t *fi);
 static ngx_int_t ngx_http_background_list_rewrite(
+    ngx_http_background_list_t *list, ngx_http_background_run_t *run);
+static ngx_int_t ngx_http_background_list_fill(
     ngx_http_background_list_t *list, ngx_http_background_run_t *run,
-    ngx_http_background_table_t *table);
+    ngx_http_background_writer_t *writer);
+static ngx_int_t ngx_http_background_list_replace(
+    ngx_http_background_list_t *list, ngx_http_background_writer_t *writer);
+static ngx_int_t ngx_http_background_list_copy(
+    ngx_http_background_list_t *list, ngx_http_background_writer_t *writer);
+static ngx_int_t ngx_http_background_list_sync(
+    ngx_http_background_writer_t *writer);
 
-static ngx_int_t ngx_http_background_table_read(
-    ngx_http_background_table_t *table, ngx_http_background_run_t *run,
-    ngx_http_background_list_t *list);
-static ngx_int_t ngx_http_background_list_read(
-    ngx_http_background_list_t *list, ngx_http_background_run_t *run,
-    ngx_str_t *text);
-static ngx_int_t ngx_http_background_table_parse(
-    ngx_http_background_table_t *table, ngx_http_background_run_t *run,
-    ngx_http_background_list_t *list, ngx_str_t *text);
-static ngx_int_t ngx_http_background_table_line(
-    ngx_http_background_table_t *table, u_char *p, u_char *last);
-static ngx_http_background_made_t *ngx_http_background_table_find(
-    ngx_http_background_table_t *table, ngx_str_t *path);
-static ngx_int_t ngx_http_background_table_insert(
-    ngx_http_background_table_t *table, u_char sign,
-    ngx_http_background_stamp_t *stamp, ngx_str_t *path);
-static ngx_http_background_stamp_t *ngx_http_background_stamp_find(
-    ngx_http_background_stamp_t *stamp, ngx_file_info_t *fi);
-static u_char *ngx_http_background_stamp_format(u_char *p, u_char sign,
-    ngx_http_background_stamp_t *stamp, ngx_str_t *path);
+static void ngx_http_background_list_fail(ngx_http_background_list_t *list,
+    ngx_http_background_run_t *run, ngx_str_t *path, ngx_err_t err,
+    const char *fmt);
 
 
 static ngx_str_t  ngx_http_background_list_name =
@@ -122,6 +95,7 @@ ngx_http_background_list_t *
 ngx_http_background_list_create(ngx_http_background_run_t *run, int root,
     ngx_str_t *path)
 {
+    ngx_int_t                    rc;
     ngx_http_background_list_t  *list;
 
     list = ngx_calloc(sizeof(ngx_http_background_list_t), run->log);
@@ -141,9 +115,15 @@ ngx_http_background_list_create(ngx_http_background_run_t *run, int root,
     list->path = *path;
     list->fd = -1;
 
-    if (ngx_http_background_list_open(list, run, 0) == NGX_ERROR
-        || ngx_http_background_table_read(&list->table, run, list) != NGX_OK)
-    {
+    if (ngx_http_background_table_init(&list->table, run->log) != NGX_OK) {
+        ngx_http_background_fail(&run->result, 0, "no memory");
+        ngx_http_background_list_destroy(list);
+        return NULL;
+    }
+
+    rc = ngx_http_background_list_read(list, run);
+
+    if (rc != NGX_OK && rc != NGX_DECLINED) {
         ngx_http_background_list_destroy(list);
         return NULL;
     }
@@ -166,7 +146,7 @@ ngx_http_background_list_owns(ngx_http_background_list_t *list,
 
     if (made) {
         made->seen = 1;
-        owns = fi && ngx_http_background_stamp_find(made->made, fi) != NULL;
+        owns = fi && ngx_http_background_stamp_match(made->made, fi) != NULL;
     }
 
     (void) ngx_thread_mutex_unlock(&list->mutex, list->log);
@@ -215,12 +195,10 @@ ngx_http_background_list_publish(ngx_http_background_list_t *list,
         return NGX_ERROR;
     }
 
-    (void) ngx_thread_mutex_lock(&list->mutex, list->log);
-
-    rc = ngx_http_background_list_lock(list, run, 1);
+    rc = ngx_http_background_list_acquire(list, run, 1);
 
     if (rc != NGX_OK) {
-        goto done;
+        return rc;
     }
 
     replace = 0;
@@ -233,14 +211,14 @@ ngx_http_background_list_publish(ngx_http_background_list_t *list,
         replace = 1;
 
         if (!ngx_is_file(&old) || made == NULL
-            || ngx_http_background_stamp_find(made->made, &old) == NULL)
+            || ngx_http_background_stamp_match(made->made, &old) == NULL)
         {
             rc = NGX_DECLINED;
         }
     }
 
     if (rc == NGX_OK) {
-        rc = ngx_http_background_list_add(list, run, '+', &fi, &target->path);
+        rc = ngx_http_background_list_add(list, run, '+', &fi, target);
     }
 
     if (rc == NGX_OK
@@ -257,11 +235,7 @@ ngx_http_background_list_publish(ngx_http_background_list_t *list,
         }
     }
 
-    ngx_http_background_list_unlock(list);
-
-done:
-
-    (void) ngx_thread_mutex_unlock(&list->mutex, list->log);
+    ngx_http_background_list_release(list);
 
     return rc;
 }
@@ -275,30 +249,31 @@ ngx_http_background_list_remove(ngx_http_background_list_t *list,
     ngx_file_info_t              fi;
     ngx_http_background_made_t  *made;
 
-    (void) ngx_thread_mutex_lock(&list->mutex, list->log);
-
-    rc = ngx_http_background_list_lock(list, run, 0);
+    rc = ngx_http_background_list_acquire(list, run, 0);
 
     if (rc != NGX_OK) {
-        goto done;
+        return rc;
     }
 
     made = ngx_http_background_table_find(&list->table, &target->path);
 
-    if (made
-        && fstatat(target->dirfd, (char *) target->name, &fi,
-                   AT_SYMLINK_NOFOLLOW) == 0
-        && ngx_is_file(&fi)
-        && ngx_http_background_stamp_find(made->made, &fi))
+    if (made == NULL
+        || fstatat(target->dirfd, (char *) target->name, &fi,
+                   AT_SYMLINK_NOFOLLOW) == -1
+        || !ngx_is_file(&fi)
+        || ngx_http_background_stamp_match(made->made, &fi) == NULL)
     {
-        rc = ngx_http_background_list_unlink(list, run, target);
+        rc = NGX_DECLINED;
+
+    } else if (unlinkat(target->dirfd, (char *) target->name, 0) == -1
+               && ngx_errno != NGX_ENOENT)
+    {
+        ngx_http_background_list_fail(list, run, &target->path, ngx_errno,
+                                      "unlink() %s failed");
+        rc = NGX_ERROR;
     }
 
-    ngx_http_background_list_unlock(list);
-
-done:
-
-    (void) ngx_thread_mutex_unlock(&list->mutex, list->log);
+    ngx_http_background_list_release(list);
 
     return rc;
 }
@@ -311,25 +286,20 @@ ngx_http_background_list_spare(ngx_http_background_list_t *list,
 {
     ngx_int_t  rc;
 
-    (void) ngx_thread_mutex_lock(&list->mutex, list->log);
-
-    rc = ngx_http_background_list_lock(list, run, 1);
+    rc = ngx_http_background_list_acquire(list, run, 1);
 
     if (rc == NGX_OK) {
-        rc = ngx_http_background_list_add(list, run, '-', source,
-                                          &target->path);
-        ngx_http_background_list_unlock(list);
+        rc = ngx_http_background_list_add(list, run, '-', source, target);
+        ngx_http_background_list_release(list);
     }
-
-    (void) ngx_thread_mutex_unlock(&list->mutex, list->log);
 
     return rc;
 }
 
 
 /*
- * With the list locked all the time.  What is in it is read anew: others may
- * have added to it.
+ * The lock is held for single steps only: files are looked at without it.
+ * Lines that others add meanwhile are copied as they are.
  */
 
 ngx_int_t
@@ -338,60 +308,139 @@ ngx_http_background_list_prune(ngx_http_background_list_t *list,
 {
     ngx_int_t                     rc;
     ngx_uint_t                    lines;
-    ngx_rbtree_node_t            *node;
-    ngx_http_background_made_t   *made, *known;
-    ngx_http_background_table_t   table;
+    ngx_http_background_made_t   *made;
+    ngx_http_background_stamp_t  *stamp;
 
-    rc = ngx_http_background_list_lock(list, run, 0);
+    rc = ngx_http_background_list_read(list, run);
 
     if (rc != NGX_OK) {
         return (rc == NGX_DECLINED) ? NGX_OK : rc;
     }
 
-    rc = ngx_http_background_table_read(&table, run, list);
+    lines = 0;
+
+    for (made = ngx_http_background_table_next(&list->table, NULL);
+         made;
+         made = ngx_http_background_table_next(&list->table, made))
+    {
+        if (ngx_http_background_cancelled(run)) {
+            return NGX_ABORT;
+        }
+
+        if (ngx_http_background_list_examine(list, run, made) == NGX_ERROR) {
+            rc = NGX_ERROR;
+        }
+
+        for (stamp = made->made; stamp; stamp = stamp->next) {
+            lines++;
+        }
+
+        lines += (made->poor != NULL);
+    }
+
+    if ((lines != list->table.lines
+         || ngx_http_background_table_end(&list->table) != NGX_OK)
+        && ngx_http_background_list_rewrite(list, run) == NGX_ERROR)
+    {
+        rc = NGX_ERROR;
+    }
+
+    return rc;
+}
+
+
+/*
+ * Parses what is new, or the whole list if it is another file now.  NGX_DECLINED
+ * if there is none.  The size is that under the lock: then each line belongs to
+ * a file that has its name already.
+ */
+
+static ngx_int_t
+ngx_http_background_list_read(ngx_http_background_list_t *list,
+    ngx_http_background_run_t *run)
+{
+    ngx_int_t  rc;
+
+    rc = ngx_http_background_list_acquire(list, run, 0);
 
     if (rc != NGX_OK) {
-        ngx_http_background_list_unlock(list);
         return rc;
     }
 
-    lines = 0;
-    node = table.rbtree.root;
+    ngx_http_background_list_release(list);
 
-    if (node != &table.sentinel) {
+    if (list->opened != list->parsed) {
+        ngx_http_background_table_restart(&list->table);
 
-        for (node = ngx_rbtree_min(node, &table.sentinel);
-             node;
-             node = ngx_rbtree_next(&table.rbtree, node))
-        {
-            if (ngx_http_background_cancelled(run)) {
-                goto done;
-            }
+        list->parsed = list->opened;
+        list->offset = 0;
+    }
 
-            made = (ngx_http_background_made_t *) node;
-            known = ngx_http_background_table_find(&list->table,
-                                                   &made->sn.str);
+    if (list->size > NGX_HTTP_BACKGROUND_TABLE_MAX) {
+        rc = NGX_DECLINED;
+        list->table.error = NGX_HTTP_BACKGROUND_TABLE_LARGE;
 
-            made->seen = known && known->seen;
+    } else {
+        rc = ngx_http_background_list_parse(list, run);
+    }
 
-            if (ngx_http_background_list_examine(list, run, made) != NGX_OK) {
-                rc = NGX_ERROR;
-            }
+    if (rc == NGX_DECLINED) {
+        ngx_http_background_list_fail(list, run,
+                                      &ngx_http_background_list_name, 0,
+                                      list->table.error);
+        return NGX_ERROR;
+    }
 
-            lines += (made->made != NULL) + (made->poor != NULL);
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_background_list_parse(ngx_http_background_list_t *list,
+    ngx_http_background_run_t *run)
+{
+    size_t     size;
+    ssize_t    n;
+    ngx_int_t  rc;
+
+    while (list->offset < list->size) {
+
+        if (ngx_http_background_cancelled(run)) {
+            return NGX_ABORT;
+        }
+
+        size = ngx_min(list->size - list->offset,
+                       (off_t) sizeof(list->buffer));
+
+        n = pread(list->fd, list->buffer, size, list->offset);
+
+        if (n == -1) {
+            ngx_http_background_list_fail(list, run,
+                                          &ngx_http_background_list_name,
+                                          ngx_errno, "read() %s failed");
+            return NGX_ERROR;
+        }
+
+        if (n == 0) {
+            break;
+        }
+
+        list->offset += n;
+
+        rc = ngx_http_background_table_parse(&list->table, list->buffer, n);
+
+        if (rc == NGX_ERROR) {
+            ngx_http_background_fail(&run->result, 0, "no memory");
+        }
+
+        if (rc != NGX_OK) {
+            return rc;
         }
     }
 
-    if (lines != table.lines) {
-        rc = ngx_http_background_list_rewrite(list, run, &table);
-    }
-
-done:
-
-    ngx_http_background_list_unlock(list);
-    ngx_destroy_pool(table.pool);
-
-    return rc;
+    return (ngx_http_background_table_end(&list->table) == NGX_DECLINED)
+           ? NGX_DECLINED
+           : NGX_OK;
 }
 
 
@@ -429,12 +478,16 @@ ngx_http_background_list_target(ngx_http_background_list_t *list,
 }
 
 
-/* leaves no more than one stamp of each sort, of what is there */
+/*
+ * Leaves no more than one stamp of each sort, of what is there, or all where
+ * that can't be seen.
+ */
 
 static ngx_int_t
 ngx_http_background_list_examine(ngx_http_background_list_t *list,
     ngx_http_background_run_t *run, ngx_http_background_made_t *made)
 {
+    u_char                         text[NGX_HTTP_BACKGROUND_TREE_TEXT];
     ngx_int_t                      rc;
     ngx_uint_t                     stale;
     ngx_file_info_t                fi;
@@ -445,10 +498,11 @@ ngx_http_background_list_examine(ngx_http_background_list_t *list,
 
     if (target.dirfd == -1) {
 
-        /* the folder is gone */
+        /* the folder is gone, or its name is none that a file system has */
 
         if (ngx_errno == NGX_ENOENT || ngx_errno == NGX_ENOTDIR
-            || ngx_errno == NGX_ELOOP || ngx_errno == NGX_EXDEV)
+            || ngx_errno == NGX_ELOOP || ngx_errno == NGX_EXDEV
+            || ngx_errno == NGX_ENAMETOOLONG)
         {
             made->made = NULL;
             made->poor = NULL;
@@ -464,11 +518,11 @@ ngx_http_background_list_examine(ngx_http_background_list_t *list,
         == 0)
     {
         stamp = ngx_is_file(&fi)
-                ? ngx_http_background_stamp_find(made->made, &fi) : NULL;
+                ? ngx_http_background_stamp_match(made->made, &fi) : NULL;
 
-    } else if (ngx_errno != NGX_ENOENT) {
-        stamp = made->made;
-        made->seen = 1;
+    } else if (ngx_errno != NGX_ENOENT && ngx_errno != NGX_ENAMETOOLONG) {
+        (void) ngx_close_file(target.dirfd);
+        return NGX_OK;
     }
 
     stale = !made->seen
@@ -476,13 +530,14 @@ ngx_http_background_list_examine(ngx_http_background_list_t *list,
                                               stamp ? &fi : NULL);
 
     if (stale && stamp) {
-        rc = ngx_http_background_list_unlink(list, run, &target);
+        rc = ngx_http_background_list_remove(list, run, &target);
 
         if (rc == NGX_OK) {
             ngx_log_error(NGX_LOG_INFO, run->log, 0,
-                          "background task \"%V\": removed \"%V\", its "
-                          "source is gone or has changed",
-                          run->task, &target.path);
+                          "background task \"%V\": removed %s, its source is "
+                          "gone or has changed", run->task,
+                          ngx_http_background_path_log(text, &list->path,
+                                                       &target.path));
             stamp = NULL;
         }
     }
@@ -526,7 +581,7 @@ ngx_http_background_list_stale(ngx_http_background_made_t *made,
     *dot = ch;
 
     if (rc == -1) {
-        return ngx_errno == NGX_ENOENT;
+        return ngx_errno == NGX_ENOENT || ngx_errno == NGX_ENAMETOOLONG;
     }
 
     if (!ngx_is_file(&source)) {
@@ -547,83 +602,160 @@ ngx_http_background_list_stale(ngx_http_background_made_t *made,
 
 static ngx_int_t
 ngx_http_background_list_rewrite(ngx_http_background_list_t *list,
-    ngx_http_background_run_t *run, ngx_http_background_table_t *table)
+    ngx_http_background_run_t *run)
 {
-    size_t                       size;
-    u_char                      *buf, *p, *last;
-    ngx_err_t                    err;
-    ngx_rbtree_node_t           *node;
-    ngx_http_background_made_t  *made;
-    ngx_http_background_temp_t   temp;
+    ngx_int_t                      rc;
+    ngx_err_t                      err;
+    ngx_http_background_writer_t  *writer;
 
-    buf = ngx_alloc(NGX_HTTP_BACKGROUND_LIST_BUFFER, run->log);
-    if (buf == NULL) {
+    writer = ngx_alloc(sizeof(ngx_http_background_writer_t), run->log);
+    if (writer == NULL) {
         ngx_http_background_fail(&run->result, 0, "no memory");
         return NGX_ERROR;
     }
 
-    last = buf + NGX_HTTP_BACKGROUND_LIST_BUFFER;
+    rc = ngx_http_background_list_fill(list, run, writer);
+    err = ngx_errno;
 
-    if (ngx_http_background_temp_create(&temp, list->root) != NGX_OK) {
-        goto failed;
-    }
+    if (rc == NGX_OK) {
+        rc = ngx_http_background_list_acquire(list, run, 0);
 
-    p = ngx_cpymem(buf, NGX_HTTP_BACKGROUND_LIST_HEADER,
-                   sizeof(NGX_HTTP_BACKGROUND_LIST_HEADER) - 1);
-
-    node = (table->rbtree.root == &table->sentinel)
-           ? NULL
-           : ngx_rbtree_min(table->rbtree.root, &table->sentinel);
-
-    for ( /* void */ ; node; node = ngx_rbtree_next(&table->rbtree, node)) {
-
-        made = (ngx_http_background_made_t *) node;
-
-        size = 2 * (NGX_HTTP_BACKGROUND_LIST_LINE + 2 * made->sn.str.len);
-
-        if ((size_t) (last - p) < size) {
-            if (ngx_http_background_temp_write(&temp, buf, p - buf) != NGX_OK)
-            {
-                goto failed;
-            }
-
-            p = buf;
+        if (rc != NGX_OK) {
+            goto done;
         }
 
-        if (made->made) {
-            p = ngx_http_background_stamp_format(p, '+', made->made,
-                                                 &made->sn.str);
+        rc = ngx_http_background_list_replace(list, writer);
+        err = ngx_errno;
+
+        ngx_http_background_list_release(list);
+    }
+
+    if (rc == NGX_ERROR) {
+        ngx_http_background_list_fail(list, run,
+                                      &ngx_http_background_list_name, err,
+                                      "writing %s anew failed");
+    }
+
+done:
+
+    ngx_http_background_temp_discard(&writer->temp);
+    ngx_free(writer);
+
+    return rc;
+}
+
+
+/* NGX_ERROR with the error in ngx_errno */
+
+static ngx_int_t
+ngx_http_background_list_fill(ngx_http_background_list_t *list,
+    ngx_http_background_run_t *run, ngx_http_background_writer_t *writer)
+{
+    u_char                       *p;
+    ngx_http_background_made_t   *made;
+    ngx_http_background_stamp_t  *stamp;
+
+    if (ngx_http_background_writer_open(writer, list->root) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_background_writer_append(writer,
+                               (u_char *) NGX_HTTP_BACKGROUND_TABLE_HEADER,
+                               sizeof(NGX_HTTP_BACKGROUND_TABLE_HEADER) - 1);
+
+    for (made = ngx_http_background_table_next(&list->table, NULL);
+         made;
+         made = ngx_http_background_table_next(&list->table, made))
+    {
+        if (ngx_http_background_cancelled(run)) {
+            return NGX_ABORT;
+        }
+
+        for (stamp = made->made; stamp; stamp = stamp->next) {
+            p = ngx_http_background_table_format(list->buffer, '+', stamp,
+                                                 made);
+            ngx_http_background_writer_append(writer, list->buffer,
+                                              p - list->buffer);
         }
 
         if (made->poor) {
-            p = ngx_http_background_stamp_format(p, '-', made->poor,
-                                                 &made->sn.str);
+            p = ngx_http_background_table_format(list->buffer, '-',
+                                                 made->poor, made);
+            ngx_http_background_writer_append(writer, list->buffer,
+                                              p - list->buffer);
         }
     }
 
-    if (ngx_http_background_temp_write(&temp, buf, p - buf) != NGX_OK
-        || fsync(temp.fd) == -1
-        || ngx_http_background_temp_publish(&temp,
-                                      ngx_http_background_list_name.data, 1)
-           != NGX_OK)
-    {
-        goto failed;
+    return ngx_http_background_list_sync(writer);
+}
+
+
+/*
+ * With the list locked.  NGX_DECLINED: it is another file now; NGX_ERROR with
+ * the error in ngx_errno.
+ */
+
+static ngx_int_t
+ngx_http_background_list_replace(ngx_http_background_list_t *list,
+    ngx_http_background_writer_t *writer)
+{
+    if (list->opened != list->parsed) {
+        return NGX_DECLINED;
     }
 
-    ngx_free(buf);
+    if (list->size > list->offset
+        && (ngx_http_background_list_copy(list, writer) != NGX_OK
+            || ngx_http_background_list_sync(writer) != NGX_OK))
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_background_temp_publish(&writer->temp,
+                                      ngx_http_background_list_name.data, 1);
+}
+
+
+/* what was added since it was parsed */
+
+static ngx_int_t
+ngx_http_background_list_copy(ngx_http_background_list_t *list,
+    ngx_http_background_writer_t *writer)
+{
+    size_t   size;
+    ssize_t  n;
+
+    while (list->offset < list->size) {
+        size = ngx_min(list->size - list->offset,
+                       (off_t) sizeof(list->buffer));
+
+        n = pread(list->fd, list->buffer, size, list->offset);
+
+        if (n == -1) {
+            return NGX_ERROR;
+        }
+
+        if (n == 0) {
+            break;
+        }
+
+        ngx_http_background_writer_append(writer, list->buffer, n);
+        list->offset += n;
+    }
 
     return NGX_OK;
+}
 
-failed:
 
-    err = ngx_errno;
+static ngx_int_t
+ngx_http_background_list_sync(ngx_http_background_writer_t *writer)
+{
+    if (ngx_http_background_writer_flush(writer) != NGX_OK
+        || fsync(writer->temp.fd) == -1)
+    {
+        return NGX_ERROR;
+    }
 
-    ngx_http_background_temp_discard(&temp);
-    ngx_free(buf);
-
-    ngx_http_background_list_fail(list, run, &ngx_http_background_list_name,
-                                  err, "writing %s anew failed");
-    return NGX_ERROR;
+    return NGX_OK;
 }
 
 
@@ -631,10 +763,7 @@ void
 ngx_http_background_list_destroy(ngx_http_background_list_t *list)
 {
     ngx_http_background_list_close(list);
-
-    if (list->table.pool) {
-        ngx_destroy_pool(list->table.pool);
-    }
+    ngx_http_background_table_destroy(&list->table);
 
     (void) ngx_thread_mutex_destroy(&list->mutex, list->log);
 
@@ -642,11 +771,102 @@ ngx_http_background_list_destroy(ngx_http_background_list_t *list)
 }
 
 
+/*
+ * Waits for the lock on the list, with the mutex locked only while it tries:
+ * others have work that needs no more than the mutex.  NGX_OK: both are locked.
+ */
+
+static ngx_int_t
+ngx_http_background_list_acquire(ngx_http_background_list_t *list,
+    ngx_http_background_run_t *run, ngx_uint_t create)
+{
+    ngx_int_t  rc;
+
+    for ( ;; ) {
+        (void) ngx_thread_mutex_lock(&list->mutex, list->log);
+
+        rc = ngx_http_background_list_trylock(list, run, create);
+
+        if (rc == NGX_OK) {
+            return NGX_OK;
+        }
+
+        (void) ngx_thread_mutex_unlock(&list->mutex, list->log);
+
+        if (rc != NGX_AGAIN) {
+            return rc;
+        }
+
+        if (ngx_http_background_cancelled(run)) {
+            return NGX_ABORT;
+        }
+
+        ngx_msleep(NGX_HTTP_BACKGROUND_LIST_POLL);
+    }
+}
+
+
+/*
+ * NGX_AGAIN: another one has locked it, or its name is another file's now;
+ * NGX_DECLINED: there is none, and none is to be created
+ */
+
+static ngx_int_t
+ngx_http_background_list_trylock(ngx_http_background_list_t *list,
+    ngx_http_background_run_t *run, ngx_uint_t create)
+{
+    ngx_int_t        rc;
+    ngx_file_info_t  fi, named;
+
+    if (list->fd == -1) {
+        rc = ngx_http_background_list_open(list, run, create);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    if (flock(list->fd, LOCK_EX|LOCK_NB) == -1) {
+
+        if (ngx_errno == NGX_EAGAIN) {
+            return NGX_AGAIN;
+        }
+
+        ngx_http_background_list_fail(list, run,
+                                      &ngx_http_background_list_name,
+                                      ngx_errno, "flock() %s failed");
+        return NGX_ERROR;
+    }
+
+    if (ngx_fd_info(list->fd, &fi) == NGX_FILE_ERROR
+        || fstatat(list->root, NGX_HTTP_BACKGROUND_COMPRESS_LIST, &named,
+                   AT_SYMLINK_NOFOLLOW) == -1
+        || fi.st_ino != named.st_ino || fi.st_dev != named.st_dev)
+    {
+        ngx_http_background_list_close(list);
+        return NGX_AGAIN;
+    }
+
+    list->size = ngx_file_size(&fi);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_background_list_release(ngx_http_background_list_t *list)
+{
+    (void) flock(list->fd, LOCK_UN);
+    (void) ngx_thread_mutex_unlock(&list->mutex, list->log);
+}
+
+
 static ngx_int_t
 ngx_http_background_list_open(ngx_http_background_list_t *list,
     ngx_http_background_run_t *run, ngx_uint_t create)
 {
-    ngx_file_info_t  fi;
+    ngx_err_t         err;
+    const char       *fmt;
+    ngx_file_info_t   fi;
 
     list->fd = openat(list->root, NGX_HTTP_BACKGROUND_COMPRESS_LIST,
                       O_RDWR|O_APPEND|O_CLOEXEC|O_NOFOLLOW|O_NONBLOCK
@@ -663,78 +883,31 @@ ngx_http_background_list_open(ngx_http_background_list_t *list,
         return NGX_ERROR;
     }
 
+    err = 0;
+
     if (ngx_fd_info(list->fd, &fi) == NGX_FILE_ERROR) {
-        ngx_http_background_list_fail(list, run,
-                                      &ngx_http_background_list_name,
-                                      ngx_errno, ngx_fd_info_n " %s failed");
+        fmt = ngx_fd_info_n " %s failed";
+        err = ngx_errno;
 
     } else if (!ngx_is_file(&fi)) {
-        ngx_http_background_list_fail(list, run,
-                                      &ngx_http_background_list_name, 0,
-                                      "%s is no regular file");
+        fmt = "%s is no regular file";
+
+    } else if (fi.st_uid != geteuid()) {
+
+        /* whoever writes it has files of the tree removed */
+
+        fmt = "%s belongs to another user than the worker";
 
     } else {
+        list->opened++;
         return NGX_OK;
     }
 
+    ngx_http_background_list_fail(list, run, &ngx_http_background_list_name,
+                                  err, fmt);
     ngx_http_background_list_close(list);
 
     return NGX_ERROR;
-}
-
-
-/* of the file that has the name now: another process may have written it */
-
-static ngx_int_t
-ngx_http_background_list_lock(ngx_http_background_list_t *list,
-    ngx_http_background_run_t *run, ngx_uint_t create)
-{
-    ngx_int_t        rc;
-    ngx_file_info_t  fi, named;
-
-    for ( ;; ) {
-
-        if (list->fd == -1) {
-            rc = ngx_http_background_list_open(list, run, create);
-            if (rc != NGX_OK) {
-                return rc;
-            }
-        }
-
-        if (flock(list->fd, LOCK_EX|LOCK_NB) == -1) {
-
-            if (ngx_errno == NGX_EAGAIN) {
-                if (ngx_http_background_cancelled(run)) {
-                    return NGX_ABORT;
-                }
-
-                ngx_msleep(NGX_HTTP_BACKGROUND_LIST_POLL);
-                continue;
-            }
-
-            ngx_http_background_list_fail(list, run,
-                                          &ngx_http_background_list_name,
-                                          ngx_errno, "flock() %s failed");
-            return NGX_ERROR;
-        }
-
-        if (ngx_fd_info(list->fd, &fi) != NGX_FILE_ERROR
-            && fstatat(list->root, NGX_HTTP_BACKGROUND_COMPRESS_LIST, &named,
-                       AT_SYMLINK_NOFOLLOW) == 0
-            && fi.st_ino == named.st_ino && fi.st_dev == named.st_dev)
-        {
-            return NGX_OK;
-        }
-
-        ngx_http_background_list_close(list);
-    }
-}
-
-
-static void
-ngx_http_background_list_unlock(ngx_http_background_list_t *list)
-{
-    (void) flock(list->fd, LOCK_UN);
 }
 
 
@@ -753,56 +926,36 @@ ngx_http_background_list_close(ngx_http_background_list_t *list)
 static ngx_int_t
 ngx_http_background_list_add(ngx_http_background_list_t *list,
     ngx_http_background_run_t *run, u_char sign, ngx_file_info_t *fi,
-    ngx_str_t *path)
+    ngx_http_background_target_t *target)
 {
-    u_char                       *buf, *p;
-    ngx_int_t                     rc;
+    u_char                       *p;
+    ngx_http_background_made_t   *made;
     ngx_http_background_stamp_t   stamp;
 
     stamp.size = fi->st_size;
     stamp.sec = fi->st_mtim.tv_sec;
     stamp.nsec = fi->st_mtim.tv_nsec;
-    stamp.next = NULL;
 
-    buf = ngx_alloc(NGX_HTTP_BACKGROUND_LIST_LINE + 2 * path->len, run->log);
-
-    if (buf == NULL
-        || ngx_http_background_table_insert(&list->table, sign, &stamp, path)
-           != NGX_OK)
+    switch (ngx_http_background_table_add(&list->table, sign, &stamp,
+                                          &target->path))
     {
-        if (buf) {
-            ngx_free(buf);
-        }
-
+    case NGX_ERROR:
         ngx_http_background_fail(&run->result, 0, "no memory");
         return NGX_ERROR;
-    }
 
-    ngx_http_background_table_find(&list->table, path)->seen = 1;
-
-    p = ngx_http_background_stamp_format(buf, sign, &stamp, path);
-
-    rc = ngx_http_background_list_write(list, run, buf, p - buf);
-
-    ngx_free(buf);
-
-    return rc;
-}
-
-
-static ngx_int_t
-ngx_http_background_list_unlink(ngx_http_background_list_t *list,
-    ngx_http_background_run_t *run, ngx_http_background_target_t *target)
-{
-    if (unlinkat(target->dirfd, (char *) target->name, 0) == -1
-        && ngx_errno != NGX_ENOENT)
-    {
-        ngx_http_background_list_fail(list, run, &target->path, ngx_errno,
-                                      "unlink() %s failed");
+    case NGX_DECLINED:
+        ngx_http_background_list_fail(list, run, &target->path, 0,
+                                      "the path of %s is too long");
         return NGX_ERROR;
     }
 
-    return NGX_OK;
+    made = ngx_http_background_table_find(&list->table, &target->path);
+    made->seen = 1;
+
+    p = ngx_http_background_table_format(list->buffer, sign, &stamp, made);
+
+    return ngx_http_background_list_write(list, run, list->buffer,
+                                          p - list->buffer);
 }
 
 
@@ -812,22 +965,28 @@ static ngx_int_t
 ngx_http_background_list_write(ngx_http_background_list_t *list,
     ngx_http_background_run_t *run, u_char *buf, size_t len)
 {
-    off_t      size;
     u_char     end;
     ssize_t    n;
     ngx_err_t  err;
 
-    size = lseek(list->fd, 0, SEEK_END);
+    if ((off_t) len >= NGX_HTTP_BACKGROUND_TABLE_MAX - list->size) {
+        ngx_http_background_list_fail(list, run,
+                                      &ngx_http_background_list_name, 0,
+                                      NGX_HTTP_BACKGROUND_TABLE_LARGE);
+        return NGX_ERROR;
+    }
 
-    if (size == 0) {
-        n = write(list->fd, NGX_HTTP_BACKGROUND_LIST_HEADER,
-                  sizeof(NGX_HTTP_BACKGROUND_LIST_HEADER) - 1);
+    n = 0;
 
-        if (n != sizeof(NGX_HTTP_BACKGROUND_LIST_HEADER) - 1) {
+    if (list->size == 0) {
+        n = write(list->fd, NGX_HTTP_BACKGROUND_TABLE_HEADER,
+                  sizeof(NGX_HTTP_BACKGROUND_TABLE_HEADER) - 1);
+
+        if (n != sizeof(NGX_HTTP_BACKGROUND_TABLE_HEADER) - 1) {
             goto failed;
         }
 
-    } else if (size == -1 || pread(list->fd, &end, 1, size - 1) != 1) {
+    } else if (pread(list->fd, &end, 1, list->size - 1) != 1) {
         n = -1;
         goto failed;
 
@@ -849,7 +1008,7 @@ failed:
 
     err = (n == -1) ? ngx_errno : ENOSPC;
 
-    if (size >= 0 && ftruncate(list->fd, size) == -1) {
+    if (ftruncate(list->fd, list->size) == -1) {
         ngx_log_error(NGX_LOG_WARN, run->log, ngx_errno,
                       "background task \"%V\": ftruncate() \"%V/%V\" failed",
                       run->task, &list->path, &ngx_http_background_list_name);
@@ -871,297 +1030,4 @@ ngx_http_background_list_fail(ngx_http_background_list_t *list,
 
     ngx_http_background_path_text(text, &list->path, path);
     ngx_http_background_fail(&run->result, err, fmt, text);
-}
-
-
-/* a table is of use only if that was NGX_OK */
-
-static ngx_int_t
-ngx_http_background_table_read(ngx_http_background_table_t *table,
-    ngx_http_background_run_t *run, ngx_http_background_list_t *list)
-{
-    ngx_int_t  rc;
-    ngx_str_t  text;
-
-    ngx_memzero(table, sizeof(ngx_http_background_table_t));
-
-    ngx_rbtree_init(&table->rbtree, &table->sentinel,
-                    ngx_str_rbtree_insert_value);
-
-    table->pool = ngx_create_pool(NGX_DEFAULT_POOL_SIZE, run->log);
-    if (table->pool == NULL) {
-        ngx_http_background_fail(&run->result, 0, "no memory");
-        return NGX_ERROR;
-    }
-
-    if (list->fd == -1) {
-        return NGX_OK;
-    }
-
-    rc = ngx_http_background_list_read(list, run, &text);
-
-    if (rc == NGX_OK) {
-        rc = ngx_http_background_table_parse(table, run, list, &text);
-        ngx_free(text.data);
-    }
-
-    if (rc != NGX_OK) {
-        ngx_destroy_pool(table->pool);
-        table->pool = NULL;
-    }
-
-    return rc;
-}
-
-
-/* what others add meanwhile is left out, and so is the rest when cancelled */
-
-static ngx_int_t
-ngx_http_background_list_read(ngx_http_background_list_t *list,
-    ngx_http_background_run_t *run, ngx_str_t *text)
-{
-    size_t           size;
-    ssize_t          n;
-    ngx_file_info_t  fi;
-
-    if (ngx_fd_info(list->fd, &fi) == NGX_FILE_ERROR) {
-        ngx_http_background_list_fail(list, run,
-                                      &ngx_http_background_list_name,
-                                      ngx_errno, ngx_fd_info_n " %s failed");
-        return NGX_ERROR;
-    }
-
-    size = ngx_file_size(&fi);
-
-    text->data = ngx_alloc(size + 1, run->log);
-    if (text->data == NULL) {
-        ngx_http_background_fail(&run->result, 0, "no memory");
-        return NGX_ERROR;
-    }
-
-    for (text->len = 0; text->len < size; text->len += n) {
-        n = pread(list->fd, text->data + text->len,
-                  ngx_min(size - text->len, NGX_HTTP_BACKGROUND_LIST_BUFFER),
-                  text->len);
-
-        if (n == -1) {
-            ngx_http_background_list_fail(list, run,
-                                          &ngx_http_background_list_name,
-                                          ngx_errno, "read() %s failed");
-            ngx_free(text->data);
-            return NGX_ERROR;
-        }
-
-        if (n == 0 || ngx_http_background_cancelled(run)) {
-            break;
-        }
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_background_table_parse(ngx_http_background_table_t *table,
-    ngx_http_background_run_t *run, ngx_http_background_list_t *list,
-    ngx_str_t *text)
-{
-    u_char  *p, *pos, *last;
-
-    if (text->len
-        && (text->len < sizeof(NGX_HTTP_BACKGROUND_LIST_HEADER) - 1
-            || ngx_memcmp(text->data, NGX_HTTP_BACKGROUND_LIST_HEADER,
-                          sizeof(NGX_HTTP_BACKGROUND_LIST_HEADER) - 1) != 0))
-    {
-        ngx_http_background_list_fail(list, run,
-                                      &ngx_http_background_list_name, 0,
-                                      "%s is no list of this module");
-        return NGX_ERROR;
-    }
-
-    last = text->data + text->len;
-
-    /* a last line without an end was never written whole */
-
-    for (pos = text->data; pos < last; pos = p + 1) {
-        p = ngx_strlchr(pos, last, '\n');
-
-        if (p == NULL) {
-            break;
-        }
-
-        if (ngx_http_background_table_line(table, pos, p) == NGX_ERROR) {
-            ngx_http_background_fail(&run->result, 0, "no memory");
-            return NGX_ERROR;
-        }
-    }
-
-    return NGX_OK;
-}
-
-
-/* what is no line of ours is dropped when the list is written anew */
-
-static ngx_int_t
-ngx_http_background_table_line(ngx_http_background_table_t *table, u_char *p,
-    u_char *last)
-{
-    u_char                       *q, *r, sign;
-    ngx_str_t                     path;
-    ngx_http_background_stamp_t   stamp;
-
-    sign = *p;
-
-    if (sign == '#') {
-        return NGX_OK;
-    }
-
-    table->lines++;
-
-    if (last - p < 4 || (sign != '+' && sign != '-') || p[1] != ' ') {
-        return NGX_DECLINED;
-    }
-
-    p += 2;
-    q = ngx_strlchr(p, last, ' ');
-
-    if (q == NULL) {
-        return NGX_DECLINED;
-    }
-
-    stamp.size = ngx_atoof(p, q - p);
-
-    p = q + 1;
-    q = ngx_strlchr(p, last, '.');
-    r = q ? ngx_strlchr(q, last, ' ') : NULL;
-
-    if (r == NULL || r + 1 == last) {
-        return NGX_DECLINED;
-    }
-
-    stamp.sec = (*p == '-') ? -ngx_atotm(p + 1, q - p - 1)
-                            : ngx_atotm(p, q - p);
-    stamp.nsec = ngx_atoi(q + 1, r - q - 1);
-    stamp.next = NULL;
-
-    path.data = r + 1;
-
-    for (p = q = path.data; p < last; p++) {
-
-        if (*p == '\\' && p + 1 < last) {
-            p++;
-            *q++ = (*p == 'n') ? '\n' : *p;
-            continue;
-        }
-
-        *q++ = *p;
-    }
-
-    path.len = q - path.data;
-
-    return ngx_http_background_table_insert(table, sign, &stamp, &path);
-}
-
-
-static ngx_http_background_made_t *
-ngx_http_background_table_find(ngx_http_background_table_t *table,
-    ngx_str_t *path)
-{
-    return (ngx_http_background_made_t *)
-               ngx_str_rbtree_lookup(&table->rbtree, path,
-                                     ngx_crc32_long(path->data, path->len));
-}
-
-
-static ngx_int_t
-ngx_http_background_table_insert(ngx_http_background_table_t *table,
-    u_char sign, ngx_http_background_stamp_t *stamp, ngx_str_t *path)
-{
-    ngx_http_background_made_t   *made;
-    ngx_http_background_stamp_t  *s;
-
-    s = ngx_palloc(table->pool, sizeof(ngx_http_background_stamp_t));
-    if (s == NULL) {
-        return NGX_ERROR;
-    }
-
-    *s = *stamp;
-
-    made = ngx_http_background_table_find(table, path);
-
-    if (made == NULL) {
-        made = ngx_pcalloc(table->pool, sizeof(ngx_http_background_made_t));
-        if (made == NULL) {
-            return NGX_ERROR;
-        }
-
-        made->sn.str.data = ngx_pnalloc(table->pool, path->len + 1);
-        if (made->sn.str.data == NULL) {
-            return NGX_ERROR;
-        }
-
-        ngx_memcpy(made->sn.str.data, path->data, path->len);
-        made->sn.str.data[path->len] = '\0';
-        made->sn.str.len = path->len;
-
-        made->sn.node.key = ngx_crc32_long(path->data, path->len);
-
-        ngx_rbtree_insert(&table->rbtree, &made->sn.node);
-    }
-
-    if (sign == '+') {
-        s->next = made->made;
-        made->made = s;
-
-    } else {
-        made->poor = s;
-    }
-
-    return NGX_OK;
-}
-
-
-/* an empty one is what a crash of the machine may leave of ours */
-
-static ngx_http_background_stamp_t *
-ngx_http_background_stamp_find(ngx_http_background_stamp_t *stamp,
-    ngx_file_info_t *fi)
-{
-    for ( /* void */ ; stamp; stamp = stamp->next) {
-
-        if (stamp->sec == fi->st_mtim.tv_sec
-            && (stamp->size == fi->st_size || fi->st_size == 0))
-        {
-            return stamp;
-        }
-    }
-
-    return NULL;
-}
-
-
-static u_char *
-ngx_http_background_stamp_format(u_char *p, u_char sign,
-    ngx_http_background_stamp_t *stamp, ngx_str_t *path)
-{
-    size_t  i;
-    u_char  ch;
-
-    p = ngx_sprintf(p, "%c %O %T.%09L ", sign, stamp->size, stamp->sec,
-                    (int64_t) stamp->nsec);
-
-    for (i = 0; i < path->len; i++) {
-        ch = path->data[i];
-
-        if (ch == '\\' || ch == '\n') {
-            *p++ = '\\';
-            ch = (ch == '\n') ? 'n' : ch;
-        }
-
-        *p++ = ch;
-    }
-
-    *p++ = '\n';
-
-    return p;
 }

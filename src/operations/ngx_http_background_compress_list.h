@@ -6,11 +6,8 @@
 
 /*
  * What "compress" made in a tree: a file in its root, to which each work is
- * added before it is there.  A line is
- *
- *     + SIZE SECONDS.NANOSECONDS PATH      a file that was made
- *     - SIZE SECONDS.NANOSECONDS PATH      none is to be made of a source of
- *                                          that size and time
+ * added before it is there; ngx_http_background_compress_table.h has its form.
+ * It has to be the worker's own.
  *
  * A file is ours as long as it has the size and time of a line.  Several runs,
  * also of other processes, may use a list at once: who adds, makes or removes
@@ -44,16 +41,17 @@ typedef struct {
 
 
 /*
- * create   reads it; counts a failure and returns NULL
+ * create   reads it; NULL: a failure was counted, or the run is cancelled
  * owns     whether what is there is ours
  * poor     whether none is to be made of that source
  * publish  NGX_DECLINED: there is something now that is not ours
- * remove   what is ours
+ * remove   NGX_DECLINED: there is nothing that is ours
  * spare    from now on none is to be made of that source
  * prune    removes what is ours and was not asked for since create(), if its
  *          source is gone or is another one, and writes the list anew
  *
- * Those that return NGX_ERROR have counted a failure of the run.
+ * Those that return NGX_ERROR have counted a failure of the run; NGX_ABORT: it
+ * is cancelled.
  */
 ngx_http_background_list_t *ngx_http_background_list_create(
     ngx_http_background_run_t *run, int root, ngx_str_t *path);

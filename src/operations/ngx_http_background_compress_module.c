@@ -418,6 +418,9 @@ ngx_http_background_compress_begin(ngx_http_background_run_t *run)
 
     ctx->total = ngx_http_background_tree_total(run, &ccf->path,
                                            ngx_http_background_compress_weigh);
+    if (run->result.failed) {
+        return;
+    }
 
     ctx->tree = ngx_http_background_tree_create(run, &ccf->path,
                                                 NGX_HTTP_BACKGROUND_TREE_GONE);
@@ -665,7 +668,8 @@ static ngx_int_t
 ngx_http_background_compress_target(ngx_http_background_compressor_t *c,
     ngx_uint_t n)
 {
-    u_char                               *p;
+    u_char                               *p,
+                                          text[NGX_HTTP_BACKGROUND_TREE_TEXT];
     ngx_uint_t                            there, owned;
     ngx_file_info_t                       fi;
     ngx_http_background_file_t           *file;
@@ -688,9 +692,11 @@ ngx_http_background_compress_target(ngx_http_background_compressor_t *c,
 
     if (p - target->name > NAME_MAX) {
         ngx_log_error(NGX_LOG_INFO, c->run->log, 0,
-                      "background task \"%V\": no \"%V\" file for \"%V\", the "
+                      "background task \"%V\": no \"%V\" file for %s, the "
                       "name would be too long", c->run->task,
-                      &c->codec->suffix, &file->path);
+                      &c->codec->suffix,
+                      ngx_http_background_path_log(text, &ccf->path,
+                                                   &file->path));
         return NGX_OK;
     }
 

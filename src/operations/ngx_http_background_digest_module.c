@@ -293,11 +293,17 @@ ngx_http_background_digest_work(ngx_http_background_run_t *run)
             break;
         }
 
-        if (d->manifest) {
-            value = (rc == NGX_OK) ? hash->value : NULL;
+        if (d->manifest == NULL) {
+            continue;
+        }
 
-            ngx_http_background_manifest_line(d->manifest, run, file->number,
-                                              value, hash->len, &file->path);
+        value = (rc == NGX_OK) ? hash->value : NULL;
+
+        if (ngx_http_background_manifest_line(d->manifest, run, file->number,
+                                              value, hash->len, &file->path)
+            == NGX_BUSY)
+        {
+            break;
         }
     }
 

@@ -5,13 +5,14 @@
 
 
 #include "ngx_http_background_manifest.h"
-#include "ngx_http_background_temp.h"
 #include "ngx_http_background_tree.h"
+#include "ngx_http_background_writer.h"
 
 
-#define NGX_HTTP_BACKGROUND_MANIFEST_BUFFER  65536
+#define NGX_HTTP_BACKGROUND_MANIFEST_MODE  0644
 
-#define NGX_HTTP_BACKGROUND_MANIFEST_MODE    0644
+/* of lines that wait: a hundred thousand of usual names */
+#define NGX_HTTP_BACKGROUND_MANIFEST_WAIT  (16 * 1024 * 1024)
 
 
 /* a line that waits for those before it */
@@ -32,25 +33,19 @@ struct ngx_http_background_manifest_s {
     u_char                      *name;       /* the path's last part */
     int                          dirfd;
     ngx_file_info_t              dir;
-    ngx_http_background_temp_t   temp;
 
     ngx_queue_t                  lines;
+    size_t                       waiting;    /* memory of the lines */
     uint64_t                     next;
-    ngx_err_t                    err;        /* of a write() */
     ngx_uint_t                   no_memory;
 
-    u_char                      *last;
-    u_char                       buffer[NGX_HTTP_BACKGROUND_MANIFEST_BUFFER];
+    ngx_http_background_writer_t writer;
 };
 
 
 static ngx_int_t ngx_http_background_manifest_open(
     ngx_http_background_manifest_t *manifest, ngx_http_background_run_t *run);
-static void ngx_http_background_manifest_append(
-    ngx_http_background_manifest_t *manifest, u_char *text, size_t len);
-static void ngx_http_background_manifest_flush(
-    ngx_http_background_manifest_t *manifest);
-static ngx_http_background_line_t *ngx_http_background_manifest_format(
+static ngx_http_background_line_t *ngx_http_background_manifest_prepare(
     ngx_http_background_manifest_t *manifest, u_char *hash, size_t len,
     ngx_str_t *name);
 static ngx_int_t ngx_http_background_manifest_old(
@@ -62,12 +57,6 @@ static ngx_int_t ngx_http_background_manifest_same(
 static void ngx_http_background_manifest_fail(
     ngx_http_background_manifest_t *manifest, ngx_http_background_run_t *run,
     ngx_err_t err, const char *fmt);
-
-static ngx_int_t ngx_http_background_manifest_tagged(ngx_str_t *line,
-    const EVP_MD *md, ngx_str_t *hex, ngx_str_t *name);
-static ngx_int_t ngx_http_background_manifest_unescape(ngx_str_t *name);
-static ngx_int_t ngx_http_background_manifest_unhex(u_char *hash,
-    ngx_str_t *hex);
 
 
 ngx_http_background_manifest_t *
@@ -82,7 +71,7 @@ ngx_http_background_manifest_create(ngx_http_background_run_t *run,
         return NULL;
     }
 
-    ngx_memzero(manifest, offsetof(ngx_http_background_manifest_t, buffer));
+    ngx_memzero(manifest, offsetof(ngx_http_background_manifest_t, writer));
 
     if (ngx_thread_mutex_create(&manifest->mutex, run->log) != NGX_OK) {
         ngx_http_background_fail(&run->result, 0, "no memory");
@@ -92,9 +81,8 @@ ngx_http_background_manifest_create(ngx_http_background_run_t *run,
 
     manifest->log = run->log;
     manifest->path = *path;
-    manifest->last = manifest->buffer;
     manifest->dirfd = -1;
-    manifest->temp.fd = -1;
+    manifest->writer.temp.fd = -1;
     ngx_queue_init(&manifest->lines);
 
     if (ngx_http_background_manifest_open(manifest, run) != NGX_OK) {
@@ -146,7 +134,7 @@ ngx_http_background_manifest_open(ngx_http_background_manifest_t *manifest,
 
     ngx_http_background_temp_sweep_all(run, manifest->dirfd);
 
-    if (ngx_http_background_temp_create(&manifest->temp, manifest->dirfd)
+    if (ngx_http_background_writer_open(&manifest->writer, manifest->dirfd)
         != NGX_OK)
     {
         ngx_http_background_manifest_fail(manifest, run, ngx_errno,
@@ -169,15 +157,18 @@ ngx_http_background_manifest_is(ngx_http_background_manifest_t *manifest,
 }
 
 
-void
+ngx_int_t
 ngx_http_background_manifest_line(ngx_http_background_manifest_t *manifest,
     ngx_http_background_run_t *run, uint64_t number, u_char *hash, size_t len,
     ngx_str_t *name)
 {
+    ngx_int_t                    rc;
     ngx_queue_t                 *q;
     ngx_http_background_line_t  *line, *prev;
 
-    line = ngx_http_background_manifest_format(manifest, hash, len, name);
+    line = ngx_http_background_manifest_prepare(manifest, hash, len, name);
+
+    rc = NGX_OK;
 
     (void) ngx_thread_mutex_lock(&manifest->mutex, run->log);
 
@@ -202,6 +193,7 @@ ngx_http_background_manifest_line(ngx_http_background_manifest_t *manifest,
     }
 
     ngx_queue_insert_head(q, &line->queue);
+    manifest->waiting += sizeof(ngx_http_background_line_t) + line->len;
 
     while (!ngx_queue_empty(&manifest->lines)) {
         q = ngx_queue_head(&manifest->lines);
@@ -213,119 +205,48 @@ ngx_http_background_manifest_line(ngx_http_background_manifest_t *manifest,
 
         manifest->next++;
 
-        ngx_http_background_manifest_append(manifest, line->text, line->len);
+        ngx_http_background_writer_append(&manifest->writer, line->text,
+                                          line->len);
+
+        manifest->waiting -= sizeof(ngx_http_background_line_t) + line->len;
 
         ngx_queue_remove(q);
         ngx_free(line);
     }
 
+    if (number >= manifest->next
+        && manifest->waiting > NGX_HTTP_BACKGROUND_MANIFEST_WAIT)
+    {
+        rc = NGX_BUSY;
+    }
+
 done:
 
     (void) ngx_thread_mutex_unlock(&manifest->mutex, run->log);
+
+    return rc;
 }
 
 
-/* a backslash in front of the line tells that there are some in the name */
-
 static ngx_http_background_line_t *
-ngx_http_background_manifest_format(ngx_http_background_manifest_t *manifest,
+ngx_http_background_manifest_prepare(ngx_http_background_manifest_t *manifest,
     u_char *hash, size_t len, ngx_str_t *name)
 {
-    u_char                      *p, ch;
-    size_t                       i, escaped;
     ngx_http_background_line_t  *line;
 
-    escaped = 0;
-
-    for (i = 0; i < name->len; i++) {
-        ch = name->data[i];
-        escaped += (ch == '\\' || ch == '\n' || ch == '\r');
-    }
-
-    line = ngx_alloc(sizeof(ngx_http_background_line_t) + 2 * len + name->len
-                     + escaped + sizeof("\\  ./\n"), manifest->log);
+    line = ngx_alloc(sizeof(ngx_http_background_line_t)
+                     + ngx_http_background_manifest_size(len, name),
+                     manifest->log);
     if (line == NULL) {
         return NULL;
     }
 
-    p = line->text;
-
-    if (hash == NULL) {
-        line->len = 0;
-        return line;
-    }
-
-    if (escaped) {
-        *p++ = '\\';
-    }
-
-    p = ngx_hex_dump(p, hash, len);
-
-    *p++ = ' ';
-    *p++ = ' ';
-
-    /* "-" alone would be standard input */
-
-    if (name->len == 1 && name->data[0] == '-') {
-        *p++ = '.';
-        *p++ = '/';
-    }
-
-    for (i = 0; i < name->len; i++) {
-        ch = name->data[i];
-
-        if (ch == '\\' || ch == '\n' || ch == '\r') {
-            *p++ = '\\';
-            ch = (ch == '\n') ? 'n' : (ch == '\r') ? 'r' : ch;
-        }
-
-        *p++ = ch;
-    }
-
-    *p++ = '\n';
-
-    line->len = p - line->text;
+    line->len = (hash == NULL) ? 0
+                : ngx_http_background_manifest_format(line->text, hash, len,
+                                                      name)
+                  - line->text;
 
     return line;
-}
-
-
-static void
-ngx_http_background_manifest_append(ngx_http_background_manifest_t *manifest,
-    u_char *text, size_t len)
-{
-    size_t  n;
-
-    while (len) {
-        n = manifest->buffer + NGX_HTTP_BACKGROUND_MANIFEST_BUFFER
-            - manifest->last;
-
-        if (n == 0) {
-            ngx_http_background_manifest_flush(manifest);
-            continue;
-        }
-
-        n = ngx_min(n, len);
-
-        manifest->last = ngx_cpymem(manifest->last, text, n);
-        text += n;
-        len -= n;
-    }
-}
-
-
-static void
-ngx_http_background_manifest_flush(ngx_http_background_manifest_t *manifest)
-{
-    if (manifest->err == 0
-        && ngx_http_background_temp_write(&manifest->temp, manifest->buffer,
-                                          manifest->last - manifest->buffer)
-           != NGX_OK)
-    {
-        manifest->err = ngx_errno;
-    }
-
-    manifest->last = manifest->buffer;
 }
 
 
@@ -336,15 +257,13 @@ ngx_http_background_manifest_commit(ngx_http_background_manifest_t *manifest,
     ngx_int_t        rc;
     ngx_file_info_t  fi;
 
-    ngx_http_background_manifest_flush(manifest);
-
     if (manifest->no_memory) {
         ngx_http_background_fail(&run->result, 0, "no memory");
         return;
     }
 
-    if (manifest->err) {
-        ngx_http_background_manifest_fail(manifest, run, manifest->err,
+    if (ngx_http_background_writer_flush(&manifest->writer) != NGX_OK) {
+        ngx_http_background_manifest_fail(manifest, run, ngx_errno,
                                           "write() of a temporary file for "
                                           "%s failed");
         return;
@@ -356,21 +275,21 @@ ngx_http_background_manifest_commit(ngx_http_background_manifest_t *manifest,
         return;
     }
 
-    if (fchmod(manifest->temp.fd, fi.st_mode & 07777) == -1) {
+    if (fchmod(manifest->writer.temp.fd, fi.st_mode & 07777) == -1) {
         ngx_http_background_manifest_fail(manifest, run, ngx_errno,
                                           "fchmod() of a temporary file for "
                                           "%s failed");
         return;
     }
 
-    if (fsync(manifest->temp.fd) == -1) {
+    if (fsync(manifest->writer.temp.fd) == -1) {
         ngx_http_background_manifest_fail(manifest, run, ngx_errno,
                                           "fsync() of a temporary file for "
                                           "%s failed");
         return;
     }
 
-    if (ngx_http_background_temp_publish(&manifest->temp, manifest->name, 1)
+    if (ngx_http_background_temp_publish(&manifest->writer.temp, manifest->name, 1)
         != NGX_OK)
     {
         ngx_http_background_manifest_fail(manifest, run, ngx_errno,
@@ -419,7 +338,7 @@ ngx_http_background_manifest_old(ngx_http_background_manifest_t *manifest,
         rc = ngx_http_background_manifest_same(manifest, run, fd);
 
         if (rc == NGX_DECLINED && geteuid() == 0
-            && fchown(manifest->temp.fd, fi->st_uid, fi->st_gid) == -1)
+            && fchown(manifest->writer.temp.fd, fi->st_uid, fi->st_gid) == -1)
         {
             ngx_http_background_manifest_fail(manifest, run, ngx_errno,
                                               "fchown() of a temporary file "
@@ -443,8 +362,8 @@ ngx_http_background_manifest_same(ngx_http_background_manifest_t *manifest,
     u_char  *buf;
     ssize_t  n, m;
 
-    half = NGX_HTTP_BACKGROUND_MANIFEST_BUFFER / 2;
-    buf = manifest->buffer;
+    half = NGX_HTTP_BACKGROUND_WRITER_BUFFER / 2;
+    buf = manifest->writer.buffer;
 
     for (offset = 0; /* void */; offset += n) {
 
@@ -453,7 +372,7 @@ ngx_http_background_manifest_same(ngx_http_background_manifest_t *manifest,
         }
 
         n = pread(fd, buf, half, offset);
-        m = pread(manifest->temp.fd, buf + half, half, offset);
+        m = pread(manifest->writer.temp.fd, buf + half, half, offset);
 
         if (n == -1 || m == -1) {
             ngx_http_background_manifest_fail(manifest, run, ngx_errno,
@@ -499,7 +418,7 @@ ngx_http_background_manifest_destroy(ngx_http_background_manifest_t *manifest)
         ngx_free(line);
     }
 
-    ngx_http_background_temp_discard(&manifest->temp);
+    ngx_http_background_temp_discard(&manifest->writer.temp);
 
     if (manifest->dirfd != -1) {
         (void) ngx_close_file(manifest->dirfd);
@@ -508,160 +427,4 @@ ngx_http_background_manifest_destroy(ngx_http_background_manifest_t *manifest)
     (void) ngx_thread_mutex_destroy(&manifest->mutex, manifest->log);
 
     ngx_free(manifest);
-}
-
-
-ngx_int_t
-ngx_http_background_manifest_parse(ngx_str_t *line, const EVP_MD *md,
-    u_char *hash, ngx_str_t *name)
-{
-    ngx_str_t   s, hex;
-    ngx_uint_t  escaped;
-
-    s = *line;
-
-    if (s.len && s.data[s.len - 1] == '\r') {
-        s.len--;
-    }
-
-    if (s.len == 0 || s.data[0] == '#') {
-        return NGX_DECLINED;
-    }
-
-    escaped = (s.data[0] == '\\');
-
-    s.data += escaped;
-    s.len -= escaped;
-
-    hex.data = s.data;
-    hex.len = 2 * EVP_MD_size(md);
-
-    if (s.len > hex.len + 2
-        && s.data[hex.len] == ' '
-        && (s.data[hex.len + 1] == ' ' || s.data[hex.len + 1] == '*'))
-    {
-        name->data = s.data + hex.len + 2;
-        name->len = s.len - hex.len - 2;
-
-    } else if (ngx_http_background_manifest_tagged(&s, md, &hex, name)
-               != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
-    if (ngx_http_background_manifest_unhex(hash, &hex) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    if (escaped && ngx_http_background_manifest_unescape(name) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    name->data[name->len] = '\0';
-
-    return (ngx_strlen(name->data) == name->len) ? NGX_OK : NGX_ERROR;
-}
-
-
-/* "ALGORITHM (NAME) = HASH" */
-
-static ngx_int_t
-ngx_http_background_manifest_tagged(ngx_str_t *line, const EVP_MD *md,
-    ngx_str_t *hex, ngx_str_t *name)
-{
-    char     tag[64];
-    u_char  *p, *last;
-
-    p = ngx_strlchr(line->data, line->data + line->len, ' ');
-    last = line->data + line->len - hex->len;
-
-    if (p == NULL || (size_t) (p - line->data) >= sizeof(tag)
-        || last < p + sizeof(" (x) = ") - 1
-        || p[1] != '('
-        || ngx_strncmp(last - 4, ") = ", 4) != 0)
-    {
-        return NGX_ERROR;
-    }
-
-    ngx_cpystrn((u_char *) tag, line->data, p - line->data + 1);
-
-#if (OPENSSL_VERSION_NUMBER >= 0x30000000L)
-
-    if (!EVP_MD_is_a(md, tag)) {
-        return NGX_ERROR;
-    }
-
-#else
-
-    if (EVP_get_digestbyname(tag) != md) {
-        return NGX_ERROR;
-    }
-
-#endif
-
-    hex->data = last;
-    name->data = p + 2;
-    name->len = last - 4 - name->data;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_background_manifest_unescape(ngx_str_t *name)
-{
-    u_char  *p, *q, *last;
-
-    q = name->data;
-    last = name->data + name->len;
-
-    for (p = name->data; p < last; p++) {
-
-        if (*p != '\\') {
-            *q++ = *p;
-            continue;
-        }
-
-        if (++p == last) {
-            return NGX_ERROR;
-        }
-
-        switch (*p) {
-        case 'n':
-            *q++ = '\n';
-            break;
-        case 'r':
-            *q++ = '\r';
-            break;
-        case '\\':
-            *q++ = '\\';
-            break;
-        default:
-            return NGX_ERROR;
-        }
-    }
-
-    name->len = q - name->data;
-
-    return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_background_manifest_unhex(u_char *hash, ngx_str_t *hex)
-{
-    size_t     i;
-    ngx_int_t  n;
-
-    for (i = 0; i < hex->len; i += 2) {
-
-        n = ngx_hextoi(hex->data + i, 2);
-        if (n == NGX_ERROR) {
-            return NGX_ERROR;
-        }
-
-        *hash++ = n;
-    }
-
-    return NGX_OK;
 }

@@ -24,7 +24,9 @@ typedef struct ngx_http_background_manifest_s  ngx_http_background_manifest_t;
  *
  * create   counts a failure and returns NULL
  * is       whether a name in a directory is the list itself
- * line     without a hash: that number has no line
+ * line     without a hash: that number has no line.  NGX_BUSY: too many wait
+ *          for a line that another thread has yet to add; this one should stop,
+ *          the other will go on
  * commit   puts it in its place if it differs from what is there; to be called
  *          once all lines are there.  NGX_ERROR if that failed and was counted
  * destroy  what was not committed is gone then
@@ -34,7 +36,7 @@ ngx_http_background_manifest_t *ngx_http_background_manifest_create(
 ngx_uint_t ngx_http_background_manifest_is(
     ngx_http_background_manifest_t *manifest, dev_t dev, ino_t ino,
     u_char *name);
-void ngx_http_background_manifest_line(
+ngx_int_t ngx_http_background_manifest_line(
     ngx_http_background_manifest_t *manifest, ngx_http_background_run_t *run,
     uint64_t number, u_char *hash, size_t len, ngx_str_t *name);
 void ngx_http_background_manifest_commit(
@@ -44,10 +46,18 @@ void ngx_http_background_manifest_destroy(
 
 
 /*
- * Reading a line, without its end: finds the hash, and the name with its
- * escapes undone in place and a zero added; the line needs a byte of room for
- * that.  NGX_DECLINED for an empty line or a comment, NGX_ERROR for others.
+ * A line:
+ *
+ * size    how many bytes it may have
+ * format  writes it, with its end, and returns where that is
+ * parse   reads it, without its end: finds the hash, and the name with its
+ *         escapes undone in place and a zero added; the line needs a byte of
+ *         room for that.  NGX_DECLINED for an empty line or a comment,
+ *         NGX_ERROR for others
  */
+size_t ngx_http_background_manifest_size(size_t len, ngx_str_t *name);
+u_char *ngx_http_background_manifest_format(u_char *p, u_char *hash,
+    size_t len, ngx_str_t *name);
 ngx_int_t ngx_http_background_manifest_parse(ngx_str_t *line,
     const EVP_MD *md, u_char *hash, ngx_str_t *name);
 

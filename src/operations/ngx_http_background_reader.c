@@ -22,6 +22,7 @@ ngx_http_background_reader_t *
 ngx_http_background_reader_create(ngx_http_background_run_t *run,
     ngx_str_t *file, ngx_event_t *event)
 {
+    u_char                        *buf;
     ngx_pool_t                    *pool;
     ngx_http_background_reader_t  *reader;
 
@@ -37,13 +38,13 @@ ngx_http_background_reader_create(ngx_http_background_run_t *run,
         goto failed;
     }
 
-    reader->start = ngx_palloc(pool, NGX_HTTP_BACKGROUND_READER_BUFFER);
+    buf = ngx_palloc(pool, NGX_HTTP_BACKGROUND_READER_BUFFER);
     reader->read.name = ngx_pnalloc(pool, file->len + 1);
 
     reader->owner.len = run->task->len;
     reader->owner.data = ngx_pstrdup(pool, run->task);
 
-    if (reader->start == NULL || reader->read.name == NULL
+    if (buf == NULL || reader->read.name == NULL
         || reader->owner.data == NULL)
     {
         goto failed;
@@ -54,9 +55,9 @@ ngx_http_background_reader_create(ngx_http_background_run_t *run,
     reader->pool = pool;
     reader->event = event;
 
-    reader->end = reader->start + NGX_HTTP_BACKGROUND_READER_BUFFER;
-    reader->uris.pos = reader->start;
-    reader->uris.last = reader->start;
+    ngx_http_background_linebuf_init(&reader->lines, buf,
+                                     NGX_HTTP_BACKGROUND_READER_BUFFER,
+                                     NGX_HTTP_BACKGROUND_READER_LINE);
 
     reader->read.fd = NGX_INVALID_FILE;
 
@@ -80,8 +81,7 @@ ngx_int_t
 ngx_http_background_reader_next(ngx_http_background_reader_t *reader,
     ngx_str_t *uri)
 {
-    ngx_int_t   rc;
-    ngx_uint_t  eof;
+    ngx_int_t  rc;
 
     if (reader->state == ngx_http_background_reader_reading) {
         return NGX_AGAIN;
@@ -89,9 +89,7 @@ ngx_http_background_reader_next(ngx_http_background_reader_t *reader,
 
     if (reader->state != ngx_http_background_reader_failed) {
 
-        eof = (reader->state == ngx_http_background_reader_done);
-
-        rc = ngx_http_background_reader_parse(&reader->uris, eof, uri);
+        rc = ngx_http_background_reader_parse(&reader->lines, uri);
 
         if (rc != NGX_AGAIN) {
             return rc;
@@ -104,30 +102,19 @@ ngx_http_background_reader_next(ngx_http_background_reader_t *reader,
 
     /* the beginning of a line is no line */
 
-    reader->uris.pos = reader->uris.last;
-    reader->uris.skip = 0;
+    ngx_http_background_linebuf_abort(&reader->lines);
 
-    reader->state = ngx_http_background_reader_done;
+    reader->state = ngx_http_background_reader_idle;
 
     return NGX_ERROR;
 }
 
 
-/* keeps the beginning of a line at hand */
-
 static ngx_int_t
 ngx_http_background_reader_read(ngx_http_background_reader_t *reader)
 {
-    ngx_http_background_uris_t  *uris;
-
-    uris = &reader->uris;
-
-    uris->last = ngx_movemem(reader->start, uris->pos,
-                              uris->last - uris->pos);
-    uris->pos = reader->start;
-
-    reader->read.buffer = uris->last;
-    reader->read.free = reader->end - uris->last;
+    reader->read.buffer = reader->lines.last;
+    reader->read.free = reader->lines.end - reader->lines.last;
 
     /* the thread may be done with it before the call returns */
 
@@ -215,9 +202,9 @@ ngx_http_background_reader_handler(ngx_event_t *ev)
         reader->state = ngx_http_background_reader_failed;
 
     } else {
-        reader->state = rd->n ? ngx_http_background_reader_idle
-                              : ngx_http_background_reader_done;
-        reader->uris.last += rd->n;
+        reader->state = ngx_http_background_reader_idle;
+        reader->lines.last += rd->n;
+        reader->lines.eof = (rd->n == 0);
         reader->offset += rd->n;
         reader->size = rd->size;
     }
@@ -257,50 +244,20 @@ ngx_http_background_reader_destroy(ngx_http_background_reader_t *reader)
 
 
 ngx_int_t
-ngx_http_background_reader_parse(ngx_http_background_uris_t *uris,
-    ngx_uint_t eof, ngx_str_t *uri)
+ngx_http_background_reader_parse(ngx_http_background_linebuf_t *lines,
+    ngx_str_t *uri)
 {
-    u_char      *p, *start;
-    ngx_uint_t   skip;
+    ngx_int_t  rc;
+    ngx_str_t  line;
 
     for ( ;; ) {
-        start = uris->pos;
-        p = ngx_strlchr(start, uris->last, LF);
+        rc = ngx_http_background_linebuf_next(lines, &line);
 
-        if (p) {
-            uris->pos = p + 1;
-
-        } else if (eof) {
-            p = uris->last;
-
-            if (p == start && !uris->skip) {
-                return NGX_DONE;
-            }
-
-            uris->pos = p;
-
-        } else {
-            if (uris->last - start > NGX_HTTP_BACKGROUND_READER_LINE) {
-
-                /* the rest of such a line may be of any length */
-
-                uris->skip = 1;
-                uris->pos = uris->last;
-            }
-
-            return NGX_AGAIN;
+        if (rc != NGX_OK) {
+            return rc;
         }
 
-        uris->number++;
-
-        skip = uris->skip;
-        uris->skip = 0;
-
-        if (skip || p - start > NGX_HTTP_BACKGROUND_READER_LINE) {
-            return NGX_DECLINED;
-        }
-
-        ngx_http_background_reader_trim(start, p, uri);
+        ngx_http_background_reader_trim(line.data, line.data + line.len, uri);
 
         if (uri->len && uri->data[0] != '#') {
             return NGX_OK;

@@ -17,21 +17,11 @@
 
 #include <ngx_http_background.h>
 
+#include "ngx_http_background_linebuf.h"
 
-/* the longest line, in bytes, and more than a piece of it must be read into */
+
 #define NGX_HTTP_BACKGROUND_READER_LINE    8192
 #define NGX_HTTP_BACKGROUND_READER_BUFFER  65536
-
-
-/* bytes of a list, and what is known of those before; starts as zeroes */
-
-typedef struct {
-    u_char                               *pos;
-    u_char                               *last;
-    ngx_uint_t                            number;   /* of the last line */
-    ngx_uint_t                            skip;     /* unsigned  skip:1;
-                                                       the line's rest */
-} ngx_http_background_uris_t;
 
 
 /* what a thread does; the event loop looks at it before and after only */
@@ -53,8 +43,7 @@ typedef enum {
     ngx_http_background_reader_idle = 0,
     ngx_http_background_reader_reading,             /* "read" is a thread's */
     ngx_http_background_reader_abandoned,           /* the same; then free it */
-    ngx_http_background_reader_failed,              /* not yet told */
-    ngx_http_background_reader_done                 /* no more bytes */
+    ngx_http_background_reader_failed               /* not yet told */
 } ngx_http_background_reader_state_e;
 
 
@@ -62,7 +51,7 @@ typedef enum {
 
 typedef struct {
     ngx_uint_t                            state;
-    ngx_http_background_uris_t            uris;
+    ngx_http_background_linebuf_t         lines;
     off_t                                 offset;   /* of what has been read */
     off_t                                 size;     /* of the file */
 
@@ -72,23 +61,15 @@ typedef struct {
     ngx_pool_t                           *pool;
     ngx_event_t                          *event;
     ngx_str_t                             owner;    /* the task's name */
-    u_char                               *start;
-    u_char                               *end;
 } ngx_http_background_reader_t;
 
 
 /*
- * The next URI in the bytes from pos to last, after which there are no more if
- * eof is set:
- *
- * NGX_OK        uri, which is in these bytes, and never empty
- * NGX_AGAIN     more bytes are needed; those from pos to last, which are not
- *               more than NGX_HTTP_BACKGROUND_READER_LINE, must precede them
- * NGX_DECLINED  the line of that number is too long
- * NGX_DONE      there are no more
+ * The next line that has a URI, as ngx_http_background_linebuf_next(); the URI
+ * is never empty.
  */
-ngx_int_t ngx_http_background_reader_parse(ngx_http_background_uris_t *uris,
-    ngx_uint_t eof, ngx_str_t *uri);
+ngx_int_t ngx_http_background_reader_parse(
+    ngx_http_background_linebuf_t *lines, ngx_str_t *uri);
 
 
 /*

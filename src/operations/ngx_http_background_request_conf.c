@@ -423,61 +423,6 @@ ngx_http_background_request_default_host(
 }
 
 
-/* as nginx does it with what a client sent */
-
-ngx_int_t
-ngx_http_background_request_parse_uri(ngx_http_request_t *r, ngx_str_t *uri,
-    ngx_uint_t merge_slashes)
-{
-    u_char  *p, *last;
-
-    p = ngx_pnalloc(r->pool, uri->len);
-    if (p == NULL || uri->len == 0) {
-        return NGX_ERROR;
-    }
-
-    ngx_memcpy(p, uri->data, uri->len);
-    last = p + uri->len;
-
-    r->uri_start = p;
-    r->uri_end = last;
-
-    if (ngx_http_parse_uri(r) != NGX_OK) {
-        return NGX_ERROR;
-    }
-
-    r->unparsed_uri.data = p;
-    r->unparsed_uri.len = uri->len;
-    r->valid_unparsed_uri = 1;
-
-    r->uri.data = p;
-    r->uri.len = (r->args_start ? r->args_start - 1 : last) - p;
-
-    if (r->complex_uri || r->quoted_uri) {
-        r->uri.data = ngx_pnalloc(r->pool, r->uri.len);
-        if (r->uri.data == NULL) {
-            return NGX_ERROR;
-        }
-
-        if (ngx_http_parse_complex_uri(r, merge_slashes) != NGX_OK) {
-            return NGX_ERROR;
-        }
-    }
-
-    if (r->uri_ext) {
-        r->exten.data = r->uri_ext;
-        r->exten.len = (r->args_start ? r->args_start - 1 : last) - r->uri_ext;
-    }
-
-    if (r->args_start && last > r->args_start) {
-        r->args.data = r->args_start;
-        r->args.len = last - r->args_start;
-    }
-
-    return NGX_OK;
-}
-
-
 ngx_uint_t
 ngx_http_background_request_expected(ngx_http_background_request_conf_t *rcf,
     ngx_uint_t status)

@@ -287,7 +287,6 @@ ngx_http_background_requests_slice(ngx_event_t *ev)
     ngx_msec_t                     delay;
     ngx_http_background_run_t     *run;
     ngx_http_complex_value_t       uri;
-    ngx_http_background_uris_t    *uris;
     ngx_http_background_reader_t  *reader;
 
     run = ctx->requests.run;
@@ -332,10 +331,9 @@ ngx_http_background_requests_slice(ngx_event_t *ev)
 
     run->result.active = ctx->requests.nactive;
 
-    uris = &reader->uris;
-
     ngx_http_background_progress(run,
-                                 reader->offset - (uris->last - uris->pos),
+                                 reader->offset
+                                 - (reader->lines.last - reader->lines.pos),
                                  reader->size);
 
     if (ctx->over && ctx->requests.nactive == 0) {
@@ -387,7 +385,7 @@ ngx_http_background_requests_next(ngx_http_background_requests_ctx_t *ctx,
         if (rc == NGX_DECLINED) {
             ngx_http_background_request_fail(&ctx->requests, NULL, 0,
                                              "line %ui is longer than %d bytes",
-                                             reader->uris.number,
+                                             reader->lines.number,
                                              NGX_HTTP_BACKGROUND_READER_LINE);
             continue;
         }

@@ -11,15 +11,13 @@
 #include <sys/syscall.h>
 
 
-#define NGX_HTTP_BACKGROUND_TEMP_PREFIX   ".ngx_http_background_"
-#define NGX_HTTP_BACKGROUND_TEMP_SUFFIX   ".tmp"
-
 /* linux/fs.h has it, but clashes with other headers */
-#define NGX_HTTP_BACKGROUND_NOREPLACE     1
+#define NGX_HTTP_BACKGROUND_NOREPLACE  1
 
 
 static ngx_int_t ngx_http_background_temp_link(
     ngx_http_background_temp_t *temp, u_char *name);
+static ngx_uint_t ngx_http_background_temp_number(u_char **pos);
 
 
 ngx_int_t
@@ -171,8 +169,6 @@ ngx_http_background_temp_discard(ngx_http_background_temp_t *temp)
 ngx_uint_t
 ngx_http_background_is_temp(u_char *name)
 {
-    size_t  len;
-
     if (ngx_strncmp(name, NGX_HTTP_BACKGROUND_TEMP_PREFIX,
                     sizeof(NGX_HTTP_BACKGROUND_TEMP_PREFIX) - 1)
         != 0)
@@ -180,12 +176,32 @@ ngx_http_background_is_temp(u_char *name)
         return 0;
     }
 
-    len = ngx_strlen(name);
+    name += sizeof(NGX_HTTP_BACKGROUND_TEMP_PREFIX) - 1;
 
-    return ngx_strcmp(name + len - (sizeof(NGX_HTTP_BACKGROUND_TEMP_SUFFIX)
-                                    - 1),
-                      NGX_HTTP_BACKGROUND_TEMP_SUFFIX)
-           == 0;
+    if (!ngx_http_background_temp_number(&name) || *name++ != '_'
+        || !ngx_http_background_temp_number(&name))
+    {
+        return 0;
+    }
+
+    return ngx_strcmp(name, NGX_HTTP_BACKGROUND_TEMP_SUFFIX) == 0;
+}
+
+
+static ngx_uint_t
+ngx_http_background_temp_number(u_char **pos)
+{
+    u_char  *p;
+
+    for (p = *pos; *p >= '0' && *p <= '9'; p++) { /* void */ }
+
+    if (p == *pos) {
+        return 0;
+    }
+
+    *pos = p;
+
+    return 1;
 }
 
 

@@ -20,7 +20,14 @@
 #include <ngx_http_background.h>
 
 
-#define NGX_HTTP_BACKGROUND_TEMP_NAME  64
+#define NGX_HTTP_BACKGROUND_TEMP_PREFIX  ".ngx_http_background_"
+#define NGX_HTTP_BACKGROUND_TEMP_SUFFIX  ".tmp"
+
+/* a prefix, the process, "_", a number, a suffix, and a zero */
+#define NGX_HTTP_BACKGROUND_TEMP_NAME                                        \
+    (sizeof(NGX_HTTP_BACKGROUND_TEMP_PREFIX "_"                              \
+            NGX_HTTP_BACKGROUND_TEMP_SUFFIX)                                 \
+     + 2 * NGX_INT64_LEN)
 
 
 typedef struct {

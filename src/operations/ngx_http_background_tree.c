@@ -39,13 +39,15 @@ struct ngx_http_background_tree_s {
 
     ngx_str_t                    root;
     int                          fd;         /* of the root */
+    ngx_uint_t                   quiet;      /* unsigned  quiet:1; */
+    ngx_uint_t                   gone;       /* unsigned  gone:1;
+                                                is no failure */
 
+    /* under the mutex */
     ngx_queue_t                  dirs;       /* all that are open */
     ngx_http_background_dir_t   *top;
     uint64_t                     number;
 
-    unsigned                     quiet:1;
-    unsigned                     gone:1;     /* is no failure */
     unsigned                     single:1;   /* the root is a file */
     unsigned                     over:1;
     unsigned                     entering:1; /* a thread reads a directory; top
@@ -460,6 +462,7 @@ ngx_http_background_dir_read(ngx_http_background_tree_t *tree,
 {
     DIR            *stream;
     int             fd;
+    ngx_int_t       rc;
     struct dirent  *de;
 
     fd = fcntl(dir->fd, F_DUPFD_CLOEXEC, 0);
@@ -492,10 +495,17 @@ ngx_http_background_dir_read(ngx_http_background_tree_t *tree,
             break;
         }
 
-        if (ngx_http_background_dir_add(dir, de) != NGX_OK) {
+        rc = ngx_http_background_dir_add(dir, de);
+
+        if (rc == NGX_ERROR) {
             ngx_http_background_tree_fail(tree, run, NULL, NGX_ENOMEM,
                                           "reading %s failed");
             break;
+        }
+
+        if (rc == NGX_DECLINED) {
+            ngx_http_background_tree_fail(tree, run, NULL, 0,
+                                          "a name in %s is too long");
         }
 
         if (dir->entries.nelts % 256 == 0
@@ -508,6 +518,8 @@ ngx_http_background_dir_read(ngx_http_background_tree_t *tree,
     (void) closedir(stream);
 }
 
+
+/* NGX_DECLINED: the name has more bytes than a path has room for */
 
 static ngx_int_t
 ngx_http_background_dir_add(ngx_http_background_dir_t *dir, struct dirent *de)
@@ -534,6 +546,12 @@ ngx_http_background_dir_add(ngx_http_background_dir_t *dir, struct dirent *de)
     }
 
     len = ngx_strlen(de->d_name);
+
+    /* some file systems count characters */
+
+    if (len > NAME_MAX) {
+        return NGX_DECLINED;
+    }
 
     entry = ngx_pnalloc(dir->pool, sizeof(ngx_http_background_entry_t) + len);
     if (entry == NULL) {
@@ -763,7 +781,7 @@ ngx_http_background_close(ngx_http_background_run_t *run, int fd,
         ngx_log_error(NGX_LOG_ALERT, run->log, ngx_errno,
                       "background task \"%V\": " ngx_close_file_n " %s failed",
                       run->task,
-                      ngx_http_background_path_text(text, root, path));
+                      ngx_http_background_path_log(text, root, path));
     }
 }
 
@@ -809,6 +827,21 @@ ngx_http_background_path_text(u_char *text, ngx_str_t *root, ngx_str_t *path)
 
     *p++ = '"';
     *p = '\0';
+
+    return text;
+}
+
+
+u_char *
+ngx_http_background_path_log(u_char *text, ngx_str_t *root, ngx_str_t *path)
+{
+    u_char  *p;
+
+    ngx_http_background_path_text(text, root, path);
+
+    for (p = text; *p; p++) {
+        *p = (*p < 0x20 || *p == 0x7f) ? '?' : *p;
+    }
 
     return text;
 }
@@ -862,11 +895,14 @@ ngx_http_background_open_beneath(int dirfd, u_char *path, int flags)
 
     fd = syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
 
-    /* an old kernel, a sandbox that does not know it, a rename meanwhile */
+    /*
+     * an old kernel, a sandbox that does not know it, a rename meanwhile, a
+     * path that is longer than PATH_MAX
+     */
 
     if (fd != -1
         || (ngx_errno != ENOSYS && ngx_errno != NGX_EPERM
-            && ngx_errno != NGX_EAGAIN))
+            && ngx_errno != NGX_EAGAIN && ngx_errno != NGX_ENAMETOOLONG))
     {
         return fd;
     }

@@ -147,8 +147,13 @@ int ngx_http_background_open_beneath(int dirfd, u_char *path, int flags);
 void ngx_http_background_close(ngx_http_background_run_t *run, int fd,
     ngx_str_t *root, ngx_str_t *path);
 
-/* a path beneath a root for texts, in a buffer of NGX_..._TREE_TEXT bytes */
+/*
+ * A path beneath a root, in a buffer of NGX_..._TREE_TEXT bytes: for a failure's
+ * text or, without control characters, for the log
+ */
 u_char *ngx_http_background_path_text(u_char *text, ngx_str_t *root,
+    ngx_str_t *path);
+u_char *ngx_http_background_path_log(u_char *text, ngx_str_t *root,
     ngx_str_t *path);
 
 /* whether what was read may be of two versions of the file */

@@ -10,12 +10,14 @@
 #include <ngx_http_background.h>
 
 #include "ngx_http_background_hash.h"
+#include "ngx_http_background_linebuf.h"
 #include "ngx_http_background_manifest.h"
 #include "ngx_http_background_tree.h"
 
 
-/* the longest line, too */
 #define NGX_HTTP_BACKGROUND_VERIFY_BUFFER  65536
+#define NGX_HTTP_BACKGROUND_VERIFY_LINE                                      \
+    (NGX_HTTP_BACKGROUND_VERIFY_BUFFER - 1)
 
 
 typedef struct {
@@ -29,22 +31,18 @@ typedef struct {
 /* what the threads share */
 
 typedef struct {
-    ngx_http_background_run_t   *run;       /* of begin and finish */
-    ngx_thread_mutex_t           mutex;
-    int                          fd;
-    ngx_file_info_t              info;      /* of the list */
-    int                          root;
-    uint64_t                     total;     /* lines */
+    ngx_http_background_run_t      *run;    /* of begin and finish */
+    ngx_thread_mutex_t              mutex;
+    int                             fd;
+    ngx_file_info_t                 info;   /* of the list */
+    int                             root;
+    uint64_t                        total;  /* lines */
 
     /* under the mutex */
-    u_char                      *buffer;
-    u_char                      *pos;
-    u_char                      *last;
-    ngx_uint_t                   number;
-    ngx_err_t                    err;
-    ngx_uint_t                   eof;
+    ngx_http_background_linebuf_t   lines;
+    ngx_err_t                       err;
 
-    ngx_uint_t                   mutexed;
+    ngx_uint_t                      mutexed;
 } ngx_http_background_verify_t;
 
 
@@ -80,8 +78,7 @@ static ngx_int_t ngx_http_background_verify_next(
     ngx_http_background_verify_line_t *line);
 static ngx_int_t ngx_http_background_verify_read(
     ngx_http_background_verify_t *v, ngx_http_background_verify_line_t *line);
-static ngx_int_t ngx_http_background_verify_fill(
-    ngx_http_background_verify_t *v);
+static void ngx_http_background_verify_fill(ngx_http_background_verify_t *v);
 static void ngx_http_background_verify_file(ngx_http_background_verify_t *v,
     ngx_http_background_hash_t *hash, ngx_http_background_verify_line_t *line);
 static ngx_uint_t ngx_http_background_verify_changed(
@@ -256,6 +253,7 @@ ngx_http_background_verify_paths(ngx_conf_t *cf, ngx_command_t *cmd,
 static void
 ngx_http_background_verify_begin(ngx_http_background_run_t *run)
 {
+    u_char                             *buffer;
     ngx_pool_cleanup_t                 *cln;
     ngx_http_background_verify_t       *v;
     ngx_http_background_verify_conf_t  *vcf;
@@ -285,9 +283,9 @@ ngx_http_background_verify_begin(ngx_http_background_run_t *run)
         return;
     }
 
-    v->buffer = ngx_palloc(run->pool, NGX_HTTP_BACKGROUND_VERIFY_BUFFER);
+    buffer = ngx_palloc(run->pool, NGX_HTTP_BACKGROUND_VERIFY_BUFFER);
 
-    if (v->buffer == NULL
+    if (buffer == NULL
         || ngx_thread_mutex_create(&v->mutex, run->log) != NGX_OK)
     {
         ngx_http_background_fail(&run->result, 0, "no memory");
@@ -295,7 +293,10 @@ ngx_http_background_verify_begin(ngx_http_background_run_t *run)
     }
 
     v->mutexed = 1;
-    v->pos = v->last = v->buffer;
+
+    ngx_http_background_linebuf_init(&v->lines, buffer,
+                                     NGX_HTTP_BACKGROUND_VERIFY_BUFFER,
+                                     NGX_HTTP_BACKGROUND_VERIFY_LINE);
 
     ngx_http_background_verify_warn(run);
     ngx_http_background_verify_count(v, run);
@@ -374,9 +375,9 @@ ngx_http_background_verify_count(ngx_http_background_verify_t *v,
         return;
     }
 
-    v->pos = v->last = v->buffer;
-    v->number = 0;
-    v->eof = 0;
+    ngx_http_background_linebuf_init(&v->lines, v->lines.start,
+                                     NGX_HTTP_BACKGROUND_VERIFY_BUFFER,
+                                     NGX_HTTP_BACKGROUND_VERIFY_LINE);
 
     ngx_http_background_verify_progress(run);
 }
@@ -498,7 +499,7 @@ ngx_http_background_verify_line(ngx_http_background_run_t *run)
     }
 
     line->text.data = ngx_pnalloc(run->pool,
-                                  NGX_HTTP_BACKGROUND_VERIFY_BUFFER + 1);
+                                  NGX_HTTP_BACKGROUND_VERIFY_LINE + 1);
     if (line->text.data == NULL) {
         return NULL;
     }
@@ -529,6 +530,10 @@ ngx_http_background_verify_next(ngx_http_background_verify_t *v,
 
         (void) ngx_thread_mutex_unlock(&v->mutex, run->log);
 
+        if (rc == NGX_AGAIN) {
+            goto next;
+        }
+
         if (rc != NGX_OK) {
 
             if (err) {
@@ -557,79 +562,63 @@ ngx_http_background_verify_next(ngx_http_background_verify_t *v,
         if (rc != NGX_DECLINED) {
             return NGX_OK;
         }
+
+    next:
+
+        if (ngx_http_background_cancelled(run)) {
+            return NGX_DONE;
+        }
     }
 }
 
+
+/* NGX_AGAIN: a buffer was read, but not the line's end yet */
 
 static ngx_int_t
 ngx_http_background_verify_read(ngx_http_background_verify_t *v,
     ngx_http_background_verify_line_t *line)
 {
-    size_t   len;
-    u_char  *p;
+    ngx_int_t  rc;
+    ngx_str_t  text;
 
-    line->too_long = 0;
+    rc = ngx_http_background_linebuf_next(&v->lines, &text);
 
-    for ( ;; ) {
-        p = ngx_strlchr(v->pos, v->last, '\n');
-
-        if (p == NULL && v->eof && (v->pos < v->last || line->too_long)) {
-            p = v->last;
-        }
-
-        if (p) {
-            break;
-        }
-
-        if (v->last - v->pos == NGX_HTTP_BACKGROUND_VERIFY_BUFFER) {
-            line->too_long = 1;
-            v->last = v->pos;
-        }
-
-        if (v->eof || ngx_http_background_verify_fill(v) != NGX_OK) {
-            return NGX_DONE;
-        }
+    if (rc == NGX_AGAIN) {
+        ngx_http_background_verify_fill(v);
+        return NGX_AGAIN;
     }
 
-    len = p - v->pos;
+    if (rc == NGX_DONE) {
+        return NGX_DONE;
+    }
 
-    ngx_memcpy(line->text.data, v->pos, len);
+    line->number = v->lines.number;
+    line->too_long = (rc == NGX_DECLINED);
 
-    line->text.len = len;
-    line->number = ++v->number;
-
-    v->pos = ngx_min(p + 1, v->last);
+    if (!line->too_long) {
+        ngx_memcpy(line->text.data, text.data, text.len);
+        line->text.len = text.len;
+    }
 
     return NGX_OK;
 }
 
 
-static ngx_int_t
+static void
 ngx_http_background_verify_fill(ngx_http_background_verify_t *v)
 {
-    size_t   len;
     ssize_t  n;
 
-    len = v->last - v->pos;
-
-    ngx_memmove(v->buffer, v->pos, len);
-
-    v->pos = v->buffer;
-    v->last = v->buffer + len;
-
-    n = read(v->fd, v->last, NGX_HTTP_BACKGROUND_VERIFY_BUFFER - len);
+    n = read(v->fd, v->lines.last, v->lines.end - v->lines.last);
 
     if (n == -1) {
         v->err = ngx_errno;
-        v->eof = 1;
-        v->last = v->pos;
-        return NGX_ERROR;
+        ngx_http_background_linebuf_abort(&v->lines);
+        return;
     }
 
-    v->last += n;
-    v->eof = (n == 0);
-
-    return NGX_OK;
+    v->lines.last += n;
+    v->lines.eof = (n == 0);
 }
 
 

@@ -14,7 +14,7 @@
 #include <ngx_http_background_module.h>
 
 
-/* no single write is longer, in bytes */
+/* no single formatted write is longer, in bytes */
 #define NGX_HTTP_BACKGROUND_WRITE_MAX  4096
 
 
@@ -109,10 +109,15 @@ ngx_int_t ngx_http_background_html_init(ngx_conf_t *cf);
 extern ngx_str_t  ngx_http_background_states[];
 
 
-/* healthy() is what view_read() says of it, and reads nothing else */
+/*
+ * causes() is why the last cycles were started, of all cells, the oldest first;
+ * healthy() is what view_read() says of it, and reads nothing else.
+ */
 
 void ngx_http_background_view_read(ngx_http_background_view_t *view,
     ngx_http_background_zone_conf_t *zcf, ngx_http_background_task_t *task);
+ngx_uint_t ngx_http_background_view_causes(ngx_http_background_view_t *view,
+    ngx_http_background_cause_t causes[NGX_HTTP_BACKGROUND_CAUSES]);
 ngx_uint_t ngx_http_background_healthy(ngx_http_background_zone_task_t *task);
 
 ngx_uint_t ngx_http_background_accept(ngx_http_request_t *r,
@@ -121,7 +126,7 @@ ngx_int_t ngx_http_background_add_header(ngx_http_request_t *r, ngx_str_t *key,
     ngx_str_t *value);
 
 
-/* a place for "size" bytes, at most NGX_HTTP_BACKGROUND_WRITE_MAX, or NULL */
+/* a place for "size" bytes, or NULL */
 ngx_buf_t *ngx_http_background_reserve(ngx_http_background_writer_t *w,
     size_t size);
 void ngx_cdecl ngx_http_background_write(ngx_http_background_writer_t *w,

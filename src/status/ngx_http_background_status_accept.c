@@ -100,6 +100,11 @@ ngx_http_background_accept_range(ngx_str_t *range, const ngx_str_t *type)
                              == 0)
         {
             quality = ngx_atofp(param.data + 2, param.len - 2, 3);
+
+            if (quality < 0 || quality > 1000) {
+                return 0;
+            }
+
             continue;
         }
 
@@ -127,7 +132,7 @@ ngx_http_background_accept_range(ngx_str_t *range, const ngx_str_t *type)
         }
     }
 
-    return ngx_max(quality, 0);
+    return quality;
 }
 
 

@@ -153,11 +153,17 @@ ngx_http_background_json_task(ngx_http_background_writer_t *w,
         ngx_http_background_write(w, ",\"running_seconds\":null");
     }
 
-    ngx_http_background_write(w, ",\"overdue\":%s",
+    ngx_http_background_write(w, ",\"waiting\":%ui,\"overdue\":%s",
+                              view->waiting,
                               view->overdue ? "true" : "false");
 
-    ngx_http_background_json_seconds(w, ",\"interval_seconds\":",
-                                     task->interval);
+    if (task->interval) {
+        ngx_http_background_json_seconds(w, ",\"interval_seconds\":",
+                                         task->interval);
+    } else {
+        ngx_http_background_write(w, ",\"interval_seconds\":null");
+    }
+
     ngx_http_background_json_seconds(w, ",\"retry_seconds\":", task->retry);
 
     if (!task->zone.all) {
@@ -166,9 +172,12 @@ ngx_http_background_json_task(ngx_http_background_writer_t *w,
 
     ngx_http_background_write(w, ",\"cycles\":{\"completed\":%uL,"
                               "\"failed\":%uL,\"cancelled\":%uL,"
-                              "\"consecutive_failures\":%uL}",
+                              "\"consecutive_failures\":%uL,"
+                              "\"started\":%uL,\"declined\":%uL,"
+                              "\"skipped\":%uL}",
                               stats->cycles_completed, stats->cycles_failed,
-                              stats->cycles_cancelled, stats->failures);
+                              stats->cycles_cancelled, stats->failures,
+                              view->begun, view->declined, view->skipped);
 
     ngx_http_background_write(w, ",\"operations\":{\"completed\":%uL,"
                               "\"failed\":%uL,\"bytes\":%uL}",
@@ -303,6 +312,7 @@ ngx_http_background_json_history(ngx_http_background_writer_t *w,
     ngx_http_background_view_t *view)
 {
     ngx_uint_t                     i, n;
+    ngx_http_background_cause_t    causes[NGX_HTTP_BACKGROUND_CAUSES];
     ngx_http_background_history_t  history[NGX_HTTP_BACKGROUND_HISTORY];
 
     n = ngx_http_background_history_read(view->task->zone.record, history);
@@ -316,6 +326,19 @@ ngx_http_background_json_history(ngx_http_background_writer_t *w,
         ngx_http_background_json_seconds(w, ",\"wall_seconds\":",
                                          history[i].wall_time);
         ngx_http_background_write(w, ",\"failed\":%ui}", history[i].failed);
+    }
+
+    ngx_http_background_write(w, "],\"causes\":[");
+
+    n = ngx_http_background_view_causes(view, causes);
+
+    for (i = 0; i < n; i++) {
+        ngx_http_background_json_time(w, i ? ",{\"started\":"
+                                           : "{\"started\":",
+                                      causes[i].started_at);
+        ngx_http_background_write(w, ",\"cause\":");
+        ngx_http_background_json_string(w, causes[i].text, causes[i].len);
+        ngx_http_background_write(w, "}");
     }
 
     ngx_http_background_write(w, "]");
@@ -360,6 +383,7 @@ ngx_http_background_json_string(ngx_http_background_writer_t *w, u_char *data,
     size_t      escaped;
     ngx_buf_t  *b;
 
+    len = ngx_min(len, NGX_HTTP_BACKGROUND_ERROR_LEN);
     len = ngx_http_background_utf8(buf, data, len);
     escaped = len + ngx_escape_json(NULL, buf, len) + 2;
 

@@ -15,6 +15,10 @@ static void ngx_http_background_view_add(ngx_http_background_view_t *view,
 static void ngx_http_background_view_add_running(
     ngx_http_background_view_t *view,
     ngx_http_background_snapshot_t *snapshot);
+static ngx_uint_t ngx_http_background_view_add_causes(
+    ngx_http_background_cell_t *cell,
+    ngx_http_background_cause_t causes[NGX_HTTP_BACKGROUND_CAUSES],
+    ngx_uint_t n);
 static void ngx_http_background_view_add_lease(
     ngx_http_background_view_t *view,
     ngx_http_background_snapshot_t *snapshot);
@@ -195,9 +199,70 @@ ngx_http_background_view_add_lease(ngx_http_background_view_t *view,
     view->pid = snapshot->pid;
     view->worker = snapshot->worker;
 
-    if (snapshot->running == 0 && task->interval && stats->due && (view->due == 0 || stats->due < view->due)) {
+    if (snapshot->running == 0 && task->interval && stats->due
+        && (view->due == 0 || stats->due < view->due))
+    {
         view->due = stats->due;
     }
+}
+
+
+ngx_uint_t
+ngx_http_background_view_causes(ngx_http_background_view_t *view,
+    ngx_http_background_cause_t causes[NGX_HTTP_BACKGROUND_CAUSES])
+{
+    ngx_uint_t                     i, n;
+    ngx_http_background_cell_t    *cell;
+    ngx_http_background_record_t  *record;
+
+    record = view->task->zone.record;
+
+    n = 0;
+
+    for (i = 0; (cell = ngx_http_background_cell(record, i)); i++) {
+        n = ngx_http_background_view_add_causes(cell, causes, n);
+    }
+
+    for (i = 0; (cell = ngx_http_background_cell_arrived(record, i)); i++) {
+        n = ngx_http_background_view_add_causes(cell, causes, n);
+    }
+
+    return n;
+}
+
+
+/* keeps the newest, in order of time */
+
+static ngx_uint_t
+ngx_http_background_view_add_causes(ngx_http_background_cell_t *cell,
+    ngx_http_background_cause_t causes[NGX_HTTP_BACKGROUND_CAUSES],
+    ngx_uint_t n)
+{
+    ngx_uint_t                   i, k, m;
+    ngx_http_background_cause_t  own[NGX_HTTP_BACKGROUND_CAUSES];
+
+    m = ngx_http_background_cell_causes(cell, own);
+
+    for (i = 0; i < m; i++) {
+
+        for (k = n; k && causes[k - 1].started_at > own[i].started_at; k--) {
+            /* void */
+        }
+
+        if (n < NGX_HTTP_BACKGROUND_CAUSES) {
+            ngx_memmove(&causes[k + 1], &causes[k],
+                        (n - k) * sizeof(ngx_http_background_cause_t));
+            causes[k] = own[i];
+            n++;
+
+        } else if (k) {
+            ngx_memmove(&causes[0], &causes[1],
+                        (k - 1) * sizeof(ngx_http_background_cause_t));
+            causes[k - 1] = own[i];
+        }
+    }
+
+    return n;
 }
 
 

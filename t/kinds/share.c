@@ -5,8 +5,9 @@
 
 
 /*
- * share ITEMS [fail|slow]: items of 2 milliseconds each, shared by threads, or
- * a "begin" that fails or that takes some time.  "finish" logs what they did.
+ * share ITEMS [fail|slow|FILE]: items of 2 milliseconds each, shared by
+ * threads, which first wait until the file is gone; or a "begin" that fails or
+ * that takes some time.  "finish" logs what they did.
  */
 
 
@@ -17,6 +18,7 @@ typedef struct {
     ngx_uint_t          items;
     ngx_uint_t          fail;
     ngx_uint_t          slow;
+    u_char             *gate;
 } share_conf_t;
 
 
@@ -104,7 +106,14 @@ share_work(ngx_http_background_run_t *run)
     share_ctx_t   *ctx = run->ctx;
     share_conf_t  *conf = run->conf;
 
-    ngx_uint_t  left, n;
+    ngx_uint_t       left, n;
+    ngx_file_info_t  fi;
+
+    while (conf->gate && ngx_file_info(conf->gate, &fi) != NGX_FILE_ERROR
+           && !ngx_http_background_cancelled(run))
+    {
+        ngx_msleep(2);
+    }
 
     for (n = 0; /* void */; n++) {
 
@@ -169,6 +178,10 @@ share(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     sc->items = ngx_atoi(value[1].data, value[1].len);
     sc->fail = (cf->args->nelts == 3 && value[2].data[0] == 'f');
     sc->slow = (cf->args->nelts == 3 && value[2].data[0] == 's');
+
+    if (cf->args->nelts == 3 && value[2].data[0] == '/') {
+        sc->gate = value[2].data;
+    }
 
     return ngx_http_background_add_operation(cf, &share_kind, sc);
 }

@@ -38,15 +38,15 @@ sub v1_group {
         $top = "$point$1";
     }
 
-    return (undef, "no cgroup v1 with $controller") unless defined $top;
+    return (undef, "no cgroup v1 with the controller $controller is mounted") unless defined $top;
 
     $top =~ s!/+$!!;
     my $group = "$top/background_test_$$";
 
-    group($group) or return (undef, "can't make $group: $!");
+    group($group) or return (undef, "mkdir() of $group is refused: $!");
 
     return (undef, "no $file in $group") unless -e "$group/$file";
-    return (undef, "can't write in $group") unless -w "$group/cgroup.procs";
+    return (undef, "open() of $group/cgroup.procs for writing is refused") unless -w "$group/cgroup.procs";
 
     return $group;
 }

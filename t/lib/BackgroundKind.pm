@@ -1,6 +1,6 @@
 package BackgroundKind;
 
-# Operation kinds that only tests have, built beside the module under test.
+# What only tests have, built as the module under test was.
 
 use strict;
 use warnings;
@@ -9,20 +9,40 @@ use Cwd qw/ abs_path /;
 use Exporter qw/ import /;
 use File::Basename qw/ dirname /;
 use File::Temp qw/ tempdir /;
+use Text::ParseWords qw/ shellwords /;
 
-our @EXPORT = qw/ compile load_kind /;
+our @EXPORT = qw/ built compile configure load_kind /;
 
 my $dir = tempdir('kind.XXXXXX', TMPDIR => 1, CLEANUP => 1);
 chmod 0755, $dir or die "chmod: $!\n";
+
+<<<<<<< HEAD
+# where those of a run of the suite are, each of which is built once
+
+my $built = $ENV{BACKGROUND_TESTS};
 
 # The "load_module" line of t/kinds/NAME.c, whose module is NAME_module; it is
 # put before another module of that name, and compiled with more flags.
 
 sub load_kind {
     my ($name, $before, $flags) = @_;
+=======
+# The "load_module" line of NAME.c in a folder of the sources, by default
+# t/kinds, whose module is NAME_module; it is put before another module of that
+# name.
+
+sub load_kind {
+    my ($name, $before, $folder) = @_;
+
+    $folder = 't/kinds' unless defined $folder;
+>>>>>>> bench
 
     my $order = $before ? qq{"${name}_module", "$before", } : '';
     my $root = abs_path(dirname(__FILE__) . '/../..');
+    my $file = "ngx_http_background_test_$name.so";
+    my $known = $built && !$before && !$flags ? "$built/$file" : '';
+
+    return "load_module $known;" if $known && -e $known;
 
     write_file("$dir/${name}_modules.c", <<"EOF_C");
 #include <ngx_config.h>
@@ -35,12 +55,22 @@ char *ngx_module_names[] = { "${name}_module", NULL };
 char *ngx_module_order[] = { ${order}NULL };
 EOF_C
 
-    my $so = "$dir/ngx_http_background_test_$name.so";
+    my $so = "$dir/$file";
 
+<<<<<<< HEAD
     my $said = compile(undef, "-fPIC -shared -o '$so' " . ($flags // ''),
                        "$root/t/kinds/$name.c", "$dir/${name}_modules.c");
+=======
+    my $said = compile(undef, "-fPIC -shared -o '$so'",
+                       "$root/$folder/$name.c", "$dir/${name}_modules.c");
+>>>>>>> bench
 
     die "$name was not built:\n$said" if $said ne '';
+
+    if ($known) {
+        rename $so, $known or die "rename $so: $!\n";
+        $so = $known;
+    }
 
     return "load_module $so;";
 }
@@ -51,12 +81,7 @@ EOF_C
 sub compile {
     my ($cc, $flags, @sources) = @_;
 
-    my ($built) = grep { /ngx_http_background_module\.so$/ }
-                  split ' ', $ENV{TEST_NGINX_LOAD_MODULES} || ''
-        or die "TEST_NGINX_LOAD_MODULES has no ngx_http_background_module\n";
-
-    my $objs = dirname($built);
-    my ($source) = split /\n/, read_file("$objs/inputs");
+    my ($source, $objs) = built();
     my $makefile = read_file("$objs/Makefile") =~ s/\\\n/ /gr;
     my %make = map { $makefile =~ /^$_ =\s*(.*)/m ? ($_ => $1) : () }
                qw/ CC CFLAGS ALL_INCS /;
@@ -68,6 +93,42 @@ sub compile {
 
     return $said if $? == 0 || $said ne '';
     return "exit code $?\n";
+}
+
+# a command that configures, with some more arguments, as the module under test
+# was, but for modules
+
+sub configure {
+    my (@more) = @_;
+
+    my ($source, $objs) = built();
+    my ($configured) = read_file("$objs/ngx_auto_config.h")
+                       =~ /^#define NGX_CONFIGURE "(.*)"$/m
+        or die "$objs/ngx_auto_config.h has no NGX_CONFIGURE\n";
+
+    my @arguments = grep { /^--with-(?:compat|threads|debug|cc|ld|pcre)/ }
+                    shellwords($configured =~ s/\\(.)/$1/gr);
+
+    my ($script) = grep { -f "$source/$_" } qw/ configure auto\/configure /
+        or die "$source has no configure\n";
+
+    return "cd '$source' && bash $script "
+           . join ' ', map { "'" . s/'/'\\''/gr . "'" } @arguments, @more;
+}
+
+# the folders of nginx's source and of the module's objects; the second one is
+# in the first one unless util/build.sh and the like have noted something else
+
+sub built {
+    my ($built) = grep { /ngx_http_background_module\.so$/ }
+                  split ' ', $ENV{TEST_NGINX_LOAD_MODULES} || ''
+        or die "TEST_NGINX_LOAD_MODULES has no ngx_http_background_module\n";
+
+    my $objs = dirname($built);
+    my ($source) = -f "$objs/inputs" ? split /\n/, read_file("$objs/inputs")
+                                     : dirname($objs);
+
+    return ($source, $objs);
 }
 
 sub read_file {

@@ -11,7 +11,7 @@ use Exporter qw/ import /;
 
 our @EXPORT = qw/ master children process_stat workers threads offsets signal
                   reconfigure logged log_text status_anyhow next_cycle
-                  for_workers read_file /;
+                  frozen for_workers read_file /;
 
 sub master { (slurp('nginx.pid') || 0) + 0 }
 
@@ -114,6 +114,34 @@ sub next_cycle {
                && (!$error || ($task{$name}{last}{error} // '') =~ $error)
                ? $task{$name} : 0;
     });
+}
+
+# Calls the function while all workers are stopped: what they are at stays as it
+# is, and what the function changes they see at once.  Returns what it does.
+
+sub frozen {
+    my ($function) = @_;
+
+    my @pids = workers();
+
+    signal('STOP', @pids) if @pids;
+
+    my $rv = eval {
+        poll('the workers are stopped', sub {
+            return !grep { !/\) [TXZ]/ } grep { $_ ne '' }
+                    map { read_file($_) } map { glob "/proc/$_/task/*/stat" }
+                    @pids;
+        });
+
+        $function->();
+    };
+
+    my $error = $@;
+
+    signal('CONT', @pids) if @pids;
+    die $error if $error;
+
+    return $rv;
 }
 
 # gives files to the user whom workers run as

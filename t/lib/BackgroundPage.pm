@@ -11,8 +11,8 @@ use Exporter qw/ import /;
 use JSON::PP ();
 use Test::More;
 
-our @EXPORT = qw/ start_page fake browser visit js wait_for text row bars
-                  clean /;
+our @EXPORT = qw/ start_page fake browser visit js wait_for wait_text text row
+                  bars clean /;
 
 ###############################################################################
 
@@ -67,6 +67,23 @@ sub visit {
 
 sub js { browser()->js(@_) }
 sub wait_for { browser()->wait_for(@_) }
+
+# waits until a text of the page is such a one; tests that in the end it is
+
+sub wait_text {
+    my ($selector, $re, $name) = @_;
+    my $text = '';
+
+    eval {
+        poll($name, sub {
+            $text = js("document.querySelector('$selector').textContent");
+            return $text =~ $re;
+        });
+    };
+
+    like($text, $re, $name);
+}
+
 sub text { js("document.getElementById('$_[0]').textContent") }
 
 # what the page shows of a task, by the fields' names

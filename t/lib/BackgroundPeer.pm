@@ -13,7 +13,7 @@ use IO::Socket::UNIX;
 use Socket;
 
 our @EXPORT = qw/ listener unix_listener closed_port full_listener
-                  accept_all /;
+                  accept_all asked answer /;
 
 # a listener; its address is HOST:PORT
 
@@ -55,21 +55,40 @@ sub closed_port {
 
 sub full_listener {
     my $listener = listener('127.0.0.1', 1) or die "listen: $!\n";
+    my $port = $listener->sockport;
     my @clients;
 
     for (1 .. 100) {
-        my $client = IO::Socket::IP->new(PeerHost => '127.0.0.1',
-                                         PeerPort => $listener->sockport,
-                                         Type => SOCK_STREAM, Blocking => 0)
-            or die "connect: $!\n";
+        push @clients, IO::Socket::IP->new(PeerHost => '127.0.0.1',
+                                           PeerPort => $port,
+                                           Type => SOCK_STREAM, Blocking => 0)
+                       || die "connect: $!\n";
 
-        push @clients, $client;
+        # as Linux, a queue takes one more than was asked for
 
-        return ($listener->sockport, $listener, @clients)
-            unless IO::Select->new($client)->can_write(0.3);
+        return ($port, $listener, @clients) if queued($port) == 2;
     }
 
     die "the queue is never full\n";
+}
+
+# how many connections wait to be accepted
+
+sub queued {
+    my ($port) = @_;
+
+    my $hex = sprintf '%04X', $port;
+
+    open my $tcp, '<', '/proc/net/tcp' or die "open: $!\n";
+
+    for (<$tcp>) {
+        my (undef, $at, undef, $state, $queues) = split;
+
+        return hex((split /:/, $queues)[1])
+            if $state eq '0A' && $at =~ /:$hex$/;
+    }
+
+    die "no listener on $port\n";
 }
 
 # accepts what is there, without waiting; returns how many there were
@@ -87,6 +106,35 @@ sub accept_all {
     }
 
     return $n;
+}
+
+# A peer that answers when the test says so: asked(LISTENER) waits for a request
+# and returns its connection, answer(CONNECTION, CODE) is the end of it.
+
+sub asked {
+    my ($listener) = @_;
+
+    my $request = '';
+
+    IO::Select->new($listener)->can_read($BackgroundStatus::deadline)
+        or die "timed out: a request\n";
+
+    my $peer = $listener->accept or die "accept: $!\n";
+
+    until ($request =~ /\r\n\r\n/) {
+        sysread $peer, $request, 65536, length $request
+            or die "half a request\n";
+    }
+
+    return $peer;
+}
+
+sub answer {
+    my ($peer, $code) = @_;
+
+    syswrite $peer, "HTTP/1.1 $code Code\r\nContent-Length: 0\r\n"
+                    . "Connection: close\r\n\r\n" or die "write: $!\n";
+    close $peer;
 }
 
 1;

@@ -1,0 +1,64 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+#include "ngx_http_background_request.h"
+
+
+/* as nginx does it with what a client sent */
+
+ngx_int_t
+ngx_http_background_request_parse_uri(ngx_http_request_t *r, ngx_str_t *uri,
+    ngx_uint_t merge_slashes)
+{
+    u_char  *p, *last;
+
+    /* nginx's parser reads a byte behind the URI, which is a space there */
+
+    p = ngx_pnalloc(r->pool, uri->len + 1);
+    if (p == NULL || uri->len == 0) {
+        return NGX_ERROR;
+    }
+
+    last = ngx_cpymem(p, uri->data, uri->len);
+    *last = ' ';
+
+    r->uri_start = p;
+    r->uri_end = last;
+
+    if (ngx_http_parse_uri(r) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    r->unparsed_uri.data = p;
+    r->unparsed_uri.len = uri->len;
+    r->valid_unparsed_uri = 1;
+
+    r->uri.data = p;
+    r->uri.len = (r->args_start ? r->args_start - 1 : last) - p;
+
+    if (r->complex_uri || r->quoted_uri) {
+        r->uri.data = ngx_pnalloc(r->pool, r->uri.len);
+        if (r->uri.data == NULL) {
+            return NGX_ERROR;
+        }
+
+        if (ngx_http_parse_complex_uri(r, merge_slashes) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    if (r->uri_ext) {
+        r->exten.data = r->uri_ext;
+        r->exten.len = (r->args_start ? r->args_start - 1 : last) - r->uri_ext;
+    }
+
+    if (r->args_start && last > r->args_start) {
+        r->args.data = r->args_start;
+        r->args.len = last - r->args_start;
+    }
+
+    return NGX_OK;
+}

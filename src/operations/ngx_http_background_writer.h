@@ -1,0 +1,43 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+/* A buffer in front of a temporary file. */
+
+
+#ifndef _NGX_HTTP_BACKGROUND_WRITER_H_INCLUDED_
+#define _NGX_HTTP_BACKGROUND_WRITER_H_INCLUDED_
+
+
+#include "ngx_http_background_temp.h"
+
+
+#define NGX_HTTP_BACKGROUND_WRITER_BUFFER  65536
+
+
+typedef struct {
+    ngx_http_background_temp_t   temp;
+    ngx_err_t                    err;        /* of the first write() that
+                                                failed: none comes after it */
+    u_char                      *last;
+    u_char                       buffer[NGX_HTTP_BACKGROUND_WRITER_BUFFER];
+} ngx_http_background_writer_t;
+
+
+/*
+ * open    creates the temporary file; NGX_ERROR with the error in ngx_errno.
+ *         What is not published has to be discarded, also when that failed
+ * append  any length
+ * flush   NGX_ERROR: it or an earlier write() failed; the error is in ngx_errno
+ */
+ngx_int_t ngx_http_background_writer_open(ngx_http_background_writer_t *writer,
+    int dirfd);
+void ngx_http_background_writer_append(ngx_http_background_writer_t *writer,
+    const u_char *text, size_t len);
+ngx_int_t ngx_http_background_writer_flush(
+    ngx_http_background_writer_t *writer);
+
+
+#endif /* _NGX_HTTP_BACKGROUND_WRITER_H_INCLUDED_ */

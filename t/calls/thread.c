@@ -1,0 +1,47 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+/* Functions that crash in a thread of their own, and that wait for ever. */
+
+
+#include <ngx_http_background_call.h>
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+
+static void *
+thread(void *data)
+{
+    (void) data;
+
+    abort();
+}
+
+
+NGX_HTTP_BACKGROUND_CALL(crash)
+{
+    pthread_t  tid;
+
+    /* the others' cycles have begun */
+
+    while (access(call->argv[0], F_OK) != 0) {
+        if (call->cancelled(call)) {
+            return 1;
+        }
+
+        (void) usleep(1000);
+    }
+
+    if (pthread_create(&tid, NULL, thread, NULL) != 0) {
+        return 1;
+    }
+
+    (void) pthread_join(tid, NULL);
+
+    return 0;
+}

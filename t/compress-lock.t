@@ -1,0 +1,109 @@
+# "compress": a run that waits for the list is cancelled.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use BackgroundLife;
+use BackgroundStatus;
+use Fcntl qw/ LOCK_EX LOCK_UN /;
+use Test::More;
+
+plan skip_all => 'sanitizers want to be the first library'
+    if $ENV{BACKGROUND_ASAN};
+
+my $dir = dir();
+my $tree = "$dir/tree";
+my $list = "$tree/.ngx_http_background_compress";
+
+# a file system on which the list never has the same number twice
+
+put('numbers.c', <<'EOF_C');
+#define _GNU_SOURCE
+#include <dlfcn.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+int
+fstat(int fd, struct stat *fi)
+{
+    int          rc;
+    struct stat  list;
+
+    static int  (*real)(int fd, struct stat *fi);
+
+    if (real == NULL) {
+        *(void **) &real = dlsym(RTLD_NEXT, "fstat");
+    }
+
+    rc = real(fd, fi);
+
+    if (rc == 0
+        && access(DIRECTORY "/change", F_OK) == 0
+        && stat(DIRECTORY "/tree/.ngx_http_background_compress", &list) == 0
+        && list.st_ino == fi->st_ino)
+    {
+        fi->st_ino++;
+    }
+
+    return rc;
+}
+
+int
+fstat64(int fd, struct stat64 *fi)
+{
+    return fstat(fd, (struct stat *) fi);
+}
+EOF_C
+
+system("cc -shared -fPIC '-DDIRECTORY=\"$dir\"' -o $dir/numbers.so "
+       . "$dir/numbers.c -ldl") == 0
+    or plan skip_all => 'no compiler';
+
+mkdir $tree or die "mkdir: $!";
+put("tree/$_.css", 'text ' x 1000) for qw/ a b c /;
+for_workers($tree, glob "$tree/*");
+
+{
+    local $ENV{LD_PRELOAD} = "$dir/numbers.so";
+
+    start(<<"EOF_CONF", '', 'worker_processes 1;');
+    background_threads 2;
+    background_task c {
+        interval 50ms;
+        retry 50ms;
+        timeout 500ms;
+        compress $tree suffix=.css gzip=1;
+    }
+EOF_CONF
+}
+
+next_cycle('c', 'completed');
+
+# another process has locked the list
+
+open my $file, '+<', $list or die "open: $!";
+flock $file, LOCK_EX or die "flock: $!";
+put('tree/d.css', 'text ' x 1000);
+for_workers("$tree/d.css");
+next_cycle('c', 'failed', qr/timed out/);
+ok(!-e "$tree/d.css.gz", 'nothing is made while it is locked');
+
+flock $file, LOCK_UN or die "flock: $!";
+next_cycle('c', 'completed');
+ok(-e "$tree/d.css.gz", 'it goes on');
+
+put('change', '');
+put('tree/e.css', 'text ' x 1000);
+for_workers("$tree/e.css");
+next_cycle('c', 'failed', qr/timed out/);
+ok(!-e "$tree/e.css.gz", 'nor while it is another file each time');
+
+unlink "$dir/change" or die "unlink: $!";
+next_cycle('c', 'completed');
+ok(-e "$tree/e.css.gz", 'it goes on again');
+
+stop();
+done_testing();

@@ -1,0 +1,83 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+/*
+ * gate FILE: a CPU operation that is under way for as long as the file is
+ * there.
+ */
+
+
+#include <ngx_http_background.h>
+
+
+static void gate_work(ngx_http_background_run_t *run);
+static char *gate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+
+static ngx_http_background_kind_t  gate_kind = {
+    NULL,                                    /* start */
+    NULL,                                    /* cancel */
+    NULL,                                    /* begin */
+    gate_work,                               /* work */
+    NULL                                     /* finish */
+};
+
+
+static ngx_command_t  gate_commands[] = {
+
+    { ngx_string("gate"),
+      NGX_HTTP_BACKGROUND_TASK_CONF|NGX_CONF_TAKE1,
+      gate,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+      ngx_null_command
+};
+
+
+static ngx_http_module_t  gate_module_ctx = {
+    NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL
+};
+
+
+ngx_module_t  gate_module = {
+    NGX_MODULE_V1,
+    &gate_module_ctx,
+    gate_commands,
+    NGX_HTTP_MODULE,
+    NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+    NGX_MODULE_V1_PADDING
+};
+
+
+static void
+gate_work(ngx_http_background_run_t *run)
+{
+    ngx_file_info_t  fi;
+
+    while (ngx_file_info((u_char *) run->conf, &fi) != NGX_FILE_ERROR) {
+
+        if (ngx_http_background_cancelled(run)) {
+            return;
+        }
+
+        ngx_msleep(2);
+    }
+
+    run->result.completed++;
+}
+
+
+static char *
+gate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    return ngx_http_background_add_operation(cf, &gate_kind, value[1].data);
+}

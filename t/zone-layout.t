@@ -1,0 +1,82 @@
+# A zone that was made by a module with other structures is not used: its layout
+# changes with their sizes.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use BackgroundKind;
+use Cwd qw/ abs_path /;
+use File::Temp qw/ tempdir /;
+use Test::More;
+
+my $root = abs_path("$FindBin::Bin/..");
+my $dir = tempdir('layout.XXXXXX', TMPDIR => 1, CLEANUP => 1);
+
+my $layout = layout();
+
+like($layout, qr/^\d+$/, 'a layout');
+
+for (['zone.h', 'uint64_t    cycles_completed;', 'uint64_t    x;',
+      'statistics'],
+     ['zone.c', 'uint64_t                        begun;', 'uint64_t x;',
+      'a cell'],
+     ['zone.c', 'ngx_http_background_record_t   *next;', 'uint64_t x;',
+      'a record'],
+     ['zone.c', 'uint64_t                        epoch;', 'uint64_t x;',
+      'a registration'],
+     ['zone.c', 'ngx_slab_pool_t                *shpool;', 'uint64_t x;',
+      'the zone itself'])
+{
+    my ($file, $before, $more, $name) = @$_;
+
+    isnt(layout($file, $before, $more), $layout, "$name with another member");
+}
+
+done_testing();
+
+# the number, for the sources with a member more
+
+sub layout {
+    my ($changed, $before, $more) = @_;
+
+    for my $file ('zone.h', 'zone.c') {
+        my $text = slurp("$root/src/ngx_http_background_$file");
+
+        if ($changed && $file eq $changed) {
+            $text =~ s/\Q$before\E/$more $before/ or die "no \"$before\"\n";
+        }
+
+        $text .= "const uint64_t layout_of_it = NGX_HTTP_BACKGROUND_LAYOUT;\n"
+            if $file eq 'zone.c';
+
+        spew("$dir/ngx_http_background_$file", $text);
+    }
+
+    my $said = compile(undef, "-S -g0 -o '$dir/zone.s'",
+                       "$dir/ngx_http_background_zone.c");
+    die $said if $said ne '';
+
+    my ($n) = slurp("$dir/zone.s") =~ /^layout_of_it:\s+\.(?:quad|xword)\s+(\d+)/m;
+
+    return $n;
+}
+
+sub slurp {
+    my ($name) = @_;
+
+    open my $file, '<', $name or die "open $name: $!\n";
+    local $/;
+
+    return scalar <$file>;
+}
+
+sub spew {
+    my ($name, $text) = @_;
+
+    open my $file, '>', $name or die "open $name: $!\n";
+    print $file $text;
+    close $file or die "close $name: $!\n";
+}

@@ -1,0 +1,326 @@
+package Bench;
+
+# What the sections of the benchmark share: an nginx of its own, other programs,
+# and what processes take of CPU and memory.
+
+use strict;
+use warnings;
+
+# its groups can be removed when no process is in them: after END below
+use BackgroundCgroup ();
+
+use Exporter qw/ import /;
+use File::Basename qw/ dirname /;
+use File::Temp qw/ tempdir /;
+use IO::Socket::UNIX;
+use POSIX qw/ WNOHANG /;
+use Time::HiRes qw/ sleep time /;
+
+our @EXPORT = qw/ dir put slurp cpus start stop get poll log_lines processes
+                  run program line finish stop_all cpu memory median sleep
+                  time /;
+
+our $folder = dirname(__FILE__);
+
+my $user = $> == 0 ? 'user root;' : '';
+my $modules = join '', map { "load_module $_;\n" }
+              split ' ', $ENV{TEST_NGINX_LOAD_MODULES};
+
+my $dir = tempdir('bench.XXXXXX', TMPDIR => 1, CLEANUP => 1);
+chmod 0755, $dir or die "chmod: $!\n";
+
+my $script = $$;
+
+# processes that were started here and are to be stopped, by number
+
+my %started;
+my $nginx;
+
+$SIG{INT} = $SIG{TERM} = $SIG{HUP} = sub { exit 1 };
+
+sub dir { $dir }
+
+sub put {
+    my ($name, $text) = @_;
+
+    open my $file, '>', "$dir/$name" or die "open $dir/$name: $!\n";
+    print $file $text;
+    close $file or die "close $dir/$name: $!\n";
+}
+
+sub slurp {
+    my ($name) = @_;
+
+    open my $file, '<', $name or return '';
+    local $/;
+
+    return scalar(<$file>) // '';
+}
+
+sub cpus {
+    my $n = () = slurp('/proc/cpuinfo') =~ /^processor\s/mg;
+
+    return $n || 1;
+}
+
+###############################################################################
+
+# start(%CONF): nginx, with these parts of its configuration: main, events,
+# http, server; in the cgroup "group". It has one worker unless main says
+# otherwise, and answers on a socket of its own.
+
+sub start {
+    my (%conf) = @_;
+
+    my ($main, $events, $http, $server) =
+        map { $conf{$_} // '' } qw/ main events http server /;
+
+    my $workers = $main =~ /worker_processes/ ? '' : 'worker_processes 1;';
+    my $temp = join ' ', map { "${_}_temp_path temp;" }
+        qw/ client_body proxy fastcgi uwsgi scgi /;
+    my $level = $conf{log} // 'warn';
+
+    put('nginx.conf', <<"EOF");
+$modules
+$user
+$workers
+$main
+daemon off;
+pid nginx.pid;
+error_log error.log $level;
+events {
+    worker_connections 1024;
+    $events
+}
+http {
+    access_log off;
+    $temp
+    $http
+    server {
+        listen unix:$dir/socket;
+        $server
+        location = /answers {
+            return 204;
+        }
+    }
+}
+EOF
+
+    unlink map { "$dir/$_" } qw/ error.log socket nginx.pid /;
+
+    $nginx = child(sub {
+        enter($conf{group}) if $conf{group};
+
+        open STDOUT, '>', "$dir/out" or die "open: $!\n";
+        open STDERR, '>&', \*STDOUT or die "open: $!\n";
+        exec $ENV{TEST_NGINX_BINARY}, '-p', "$dir/", '-c', 'nginx.conf',
+             '-e', 'error.log';
+    });
+
+    poll('nginx answers', sub {
+        waitpid($nginx, WNOHANG) == 0 or forget($nginx, 'nginx has ended');
+        eval { get('/answers'); 1 };
+    });
+}
+
+# a figure of an nginx that complains is none
+
+sub stop {
+    end($nginx);
+
+    my @lines = grep { /\[(?:error|alert|crit|emerg)\]/ }
+                split /^/, slurp("$dir/out") . slurp("$dir/error.log");
+
+    die "nginx complains: $lines[0]" if @lines;
+}
+
+# the body of the answer
+
+sub get {
+    my ($uri) = @_;
+
+    my $socket = IO::Socket::UNIX->new(Peer => "$dir/socket")
+        or die "connect: $!\n";
+    my $answer = '';
+
+    print $socket "GET $uri HTTP/1.0\r\n\r\n";
+    $socket->flush;
+
+    1 while sysread $socket, $answer, 65536, length $answer;
+
+    my ($headers, $body) = split /\r\n\r\n/, $answer, 2;
+
+    die "no answer\n" unless ($headers // '') =~ m{^HTTP/1\.1 20};
+
+    return $body;
+}
+
+# calls the function until it returns something true, and returns that
+
+sub poll {
+    my ($name, $function) = @_;
+
+    my $end = time + 60;
+
+    for ( ;; ) {
+        my $rv = $function->();
+        return $rv if $rv;
+
+        die "timed out: $name\n" . slurp("$dir/error.log") if time > $end;
+        sleep 0.02;
+    }
+}
+
+# how many lines of the log are like this
+
+sub log_lines {
+    my ($re) = @_;
+
+    my $n = () = slurp("$dir/error.log") =~ /$re/g;
+
+    return $n;
+}
+
+# nginx's: the master and the workers
+
+sub processes {
+    return $nginx, split ' ', slurp("/proc/$nginx/task/$nginx/children");
+}
+
+###############################################################################
+
+# run(COMMAND): what it prints
+
+sub run {
+    open my $pipe, '-|', @_ or die "$_[0]: $!\n";
+    local $/;
+    my $said = <$pipe>;
+
+    close $pipe or die "failed: @_\n";
+
+    return $said;
+}
+
+# program({group => CGROUP}, COMMAND): starts it, the hash is optional; line()
+# waits for a line of what it prints, and finish() ends it
+
+sub program {
+    my (@command) = @_;
+
+    my $group = ref $command[0] ? (shift @command)->{group} : undef;
+
+    pipe my $out, my $in or die "pipe: $!\n";
+
+    my $pid = child(sub {
+        enter($group) if $group;
+        open STDOUT, '>&', $in or die "open: $!\n";
+        exec @command;
+    });
+
+    close $in;
+
+    return {pid => $pid, out => $out};
+}
+
+sub line {
+    my ($program) = @_;
+
+    my $out = $program->{out};
+
+    return readline($out) // forget($program->{pid}, 'a program has ended');
+}
+
+sub finish { end($_[0]->{pid}) }
+
+sub child {
+    my ($function) = @_;
+
+    defined(my $pid = fork) or die "fork: $!\n";
+
+    if ($pid == 0) {
+        eval { $function->() };
+        print STDERR $@ || "exec: $!\n";
+        POSIX::_exit(1);
+    }
+
+    $started{$pid} = 1;
+
+    return $pid;
+}
+
+sub enter {
+    my ($group) = @_;
+
+    open my $file, '>', "$group/cgroup.procs" or die "open $group: $!\n";
+    print $file $$;
+    close $file or die "close $group: $!\n";
+}
+
+sub forget {
+    my ($pid, $why) = @_;
+
+    delete $started{$pid};
+    die "$why\n" . slurp("$dir/out") . slurp("$dir/error.log");
+}
+
+sub end {
+    my ($pid) = @_;
+
+    kill 'TERM', $pid;
+    waitpid $pid, 0;
+    delete $started{$pid};
+}
+
+sub stop_all { end($_) for keys %started }
+
+END {
+    if ($$ == $script) {
+        my $status = $?;
+
+        stop_all();
+
+        $? = $status;
+    }
+}
+
+###############################################################################
+
+# CPU time of processes, in seconds: of those of their threads that still live
+
+sub cpu {
+    my (@pids) = @_;
+
+    my $ns = 0;
+
+    for my $file (map { glob "/proc/$_/task/*/schedstat" } @pids) {
+        $ns += (split ' ', slurp($file) || '0')[0];
+    }
+
+    die "no schedstat in /proc\n" unless $ns;
+
+    return $ns / 1e9;
+}
+
+# memory of processes, in MB; a page of several processes counts once
+
+sub memory {
+    my (@pids) = @_;
+
+    my $kb = 0;
+
+    for (@pids) {
+        slurp("/proc/$_/smaps_rollup") =~ /^Pss:\s+(\d+) kB/m
+            or die "no memory of process $_ in /proc\n";
+        $kb += $1;
+    }
+
+    return $kb / 1000;
+}
+
+sub median {
+    my @sorted = sort { $a <=> $b } @_;
+
+    return ($sorted[$#sorted / 2] + $sorted[@sorted / 2]) / 2;
+}
+
+1;

@@ -1,0 +1,117 @@
+# "digest" and "compress" of a tree of files, beside the usual tools with as
+# many processes as the module has threads, at the same priority.
+
+package Bench::files;
+
+use strict;
+use warnings;
+
+use Bench;
+use JSON::PP ();
+
+my $files = 4000;
+my $threads = cpus();
+my $tree = dir() . '/tree';
+my $mb = make_tree();
+
+# read once, so that the first measurement is as the others
+
+tool('cat');
+
+# in MB: four of five files are small pages, one of fifty is large
+
+sub make_tree {
+    my $bytes = 0;
+
+    srand 1;
+
+    my @words = map { join '', map { chr 97 + int rand 26 } 1 .. 2 + rand 9 }
+                1 .. 4000;
+    my $text = join ' ', map { $words[rand(@words) * rand] } 1 .. 200_000;
+
+    mkdir $tree or die "mkdir: $!\n";
+
+    for my $n (1 .. $files) {
+        my ($min, $max) = $n % 50 == 0 ? (65_536, 524_288)
+                        : $n % 5 == 0 ? (8192, 65_536) : (512, 8192);
+        my $size = int($min + rand($max - $min));
+        my $folder = 'tree/' . $n % 100;
+
+        mkdir dir() . "/$folder";
+        put("$folder/$n.txt", substr $text, rand(length($text) - $max), $size);
+
+        $bytes += $size;
+    }
+
+    return $bytes / 1e6;
+}
+
+# one cycle: MB a second, CPU time in seconds
+
+sub background {
+    my ($operation) = @_;
+
+    clean();
+    start(http => "background_threads $threads priority=0;\n"
+                  . "background_task files { interval 1h; $operation }\n",
+          server => 'location = /status { background_status; }');
+
+    my $last;
+
+    poll('the cycle is over', sub {
+        $last = JSON::PP->new->decode(get('/status'))->{tasks}[0]{last};
+
+        return defined $last->{finished};
+    });
+
+    stop();
+
+    die "the cycle failed: $last->{error}\n" if defined $last->{error};
+
+    return ($mb / $last->{wall_seconds}, $last->{cpu_seconds});
+}
+
+# the same with a tool
+
+sub tool {
+    my (@command) = @_;
+
+    clean();
+
+    my $start = time;
+    my @before = times;
+
+    run('sh', '-c', 'find "$0" -name "*.txt" -print0 | ionice -c 3 '
+                    . 'xargs -0 "$@" > /dev/null',
+        $tree, '-P', $threads, '-n', 100, @command);
+
+    my @after = times;
+
+    return ($mb / (time - $start),
+            $after[2] + $after[3] - $before[2] - $before[3]);
+}
+
+sub clean {
+    run('find', $tree, '-type', 'f', '!', '-name', '*.txt', '-delete');
+}
+
+my @units = ('MB/s', 'CPU s');
+
+{
+    rounds => 5,
+    notes => [sprintf '%d files, %.0f MB, %d threads or processes', $files,
+                      $mb, $threads],
+    things => [
+        ['digest', \@units, sub { background("digest $tree;") }],
+        ['sha256sum', \@units, sub { tool('sha256sum') }],
+        ['compress gzip=6', \@units,
+         sub { background("compress $tree suffix=.txt gzip=6;") }],
+        ['gzip -6', \@units, sub { tool('gzip', '-6', '-k') }],
+    ],
+    rows => [
+        ['MB/s', 'digest', 'sha256sum', '>= 0.95'],
+        ['MB/s', 'compress gzip=6', 'gzip -6', '>= 0.95'],
+        ['CPU s', 'digest', 'sha256sum'],
+        ['CPU s', 'compress gzip=6', 'gzip -6'],
+    ],
+};

@@ -1,0 +1,124 @@
+# CPU jobs: how many the pool gets through, beside nginx's own thread pool, a
+# ThreadPoolExecutor, and threads that nobody hands jobs to.
+
+package Bench::jobs;
+
+use strict;
+use warnings;
+
+use Bench;
+use BackgroundKind;
+
+my $seconds = 1;
+
+my $module = load_kind('bench', undef, 'util/bench');
+my $cpus = cpus();
+my $turns = turns();
+
+# Two tasks: one has its pause between two cycles while the jobs of the other
+# one run.  Together they have at most 1,000 in flight.
+
+sub tasks {
+    my ($threads, $turns) = @_;
+
+    my $jobs = "bench_job $turns;\n" x 500;
+
+    return "background_threads $threads max_queue=10000 priority=0;\n"
+           . "background_task one { interval 1ms; $jobs }\n"
+           . "background_task two { interval 1ms; $jobs }\n";
+}
+
+# jobs on the pool without a cycle; the task is there to have a pool
+
+sub pool {
+    my ($n) = @_;
+
+    return "background_threads 1 max_queue=10000 priority=0;\n"
+           . "background_task none { interval 1h; bench_job; }\n"
+           . "bench_pool $n;\n";
+}
+
+# jobs a second, and the CPU time of one in microseconds
+
+sub jobs {
+    my ($http, $main) = @_;
+
+    begin($http, $main);
+
+    my @before = figures();
+    sleep $seconds;
+    my @after = figures();
+
+    stop();
+
+    my ($jobs, $took, $cpu) = map { $after[$_] - $before[$_] } 0 .. 2;
+
+    return ($jobs / $took * 1e9, $cpu * 1e6 / $jobs);
+}
+
+# jobs so far, time, CPU time
+
+sub figures { (split(' ', get('/count')), cpu(processes())) }
+
+sub begin {
+    my ($http, $main) = @_;
+
+    start(main => "$module\n" . ($main // ''), http => $http,
+          server => 'location = /count { bench_count; }');
+
+    poll('jobs', sub { get('/count') !~ /^[01] / });
+    sleep 0.2;
+}
+
+sub post { jobs("bench_post $_[0];", 'thread_pool bench threads=1;') }
+
+sub executor {
+    return split ' ', run('/usr/bin/python3', "$Bench::folder/jobs.py",
+                          $seconds);
+}
+
+# how many turns of the loop take 1 ms of CPU
+
+sub turns {
+    my $try = 100_000;
+
+    return int($try * 1000 / (jobs("bench_threads 1 $try;"))[1]);
+}
+
+my @units = ('jobs/s', 'CPU');
+my @things = (
+    ['operations', \@units, sub { jobs(tasks(1, '')) }],
+    ['pool alone', \@units, sub { jobs(pool(1000)) }],
+    ['bare posting', \@units, sub { post(1000) }],
+    ['ThreadPoolExecutor', \@units, \&executor],
+    ['pool, one by one', \@units, sub { jobs(pool(1)) }],
+    ['bare, one by one', \@units, sub { post(1) }],
+);
+
+# the first four with 1,000 in flight
+
+my @pairs = (
+    ['operations', 'bare posting', '>= 0.25'],
+    ['operations', 'ThreadPoolExecutor', '>= 15'],
+    ['pool alone', 'bare posting'],
+    ['pool, one by one', 'bare, one by one', '>= 0.9'],
+);
+
+for my $n ($cpus > 1 ? (1, $cpus) : 1) {
+    my $threads = $n == 1 ? '1 thread' : "$n threads";
+
+    push @things,
+        ["1 ms, $threads", \@units, sub { jobs(tasks($n, $turns)) }],
+        ["plain, $threads", \@units, sub { jobs("bench_threads $n $turns;") }];
+
+    push @pairs, ["1 ms, $threads", "plain, $threads", '>= 0.97'];
+}
+
+# on a machine that has other work the CPU times mean more than the rates
+
+{
+    rounds => 9,
+    things => \@things,
+    rows => [(map { ['jobs/s', @$_] } @pairs),
+             (map { ['CPU', @$_[0, 1]] } @pairs)],
+};

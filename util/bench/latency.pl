@@ -1,0 +1,144 @@
+# What CPU jobs do to requests: the 99th percentile of a static file's time, at
+# half of the rate that nginx is able to answer, with the pool idle and with all
+# of its threads busy; also under a CPU quota, as in a container.
+
+package Bench::latency;
+
+use strict;
+use warnings;
+
+use Bench;
+use BackgroundCgroup qw/ v1_group group quota spew /;
+use IO::Socket::INET;
+use JSON::PP ();
+use Test::More ();
+
+# what BackgroundCgroup tells is no test here
+
+Test::More->builder->output('/dev/null');
+Test::More->builder->no_ending(1);
+
+my $seconds = 2;
+my $connections = 64;
+my $cpus = cpus();
+
+put('file', 'x' x 4096);
+
+my $load = dir() . '/load';
+run(qw/ cc -O2 -o /, $load, "$Bench::folder/load.c");
+
+my $port = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1)
+           ->sockport;
+
+# other work of this machine is to disturb neither nginx nor its client
+
+my ($group, $why) = v1_group('cpu', 'cpu.cfs_quota_us');
+my $client;
+
+if ($group) {
+    $client = group("${group}_client") or die "mkdir: $!\n";
+    spew("$_/cpu.shares", 100_000) for $group, $client;
+}
+
+# without a quota, and with each that binds here
+
+my @quotas = (undef);
+my @notes;
+
+for my $quota (1, 1.5) {
+    if ($quota >= $cpus) {
+        push @notes, "quota $quota is skipped: there are no more CPUs";
+    } elsif (!$group) {
+        push @notes, "quota $quota is skipped: $why";
+    } else {
+        push @quotas, $quota;
+    }
+}
+
+# nginx with a pool that has nothing to do, or too much
+
+sub begin {
+    my ($quota, $busy) = @_;
+
+    my $tasks = $busy
+        ? join '', map { "background_task t$_ { interval 1ms; "
+                         . "simulate_cpu 100ms; }\n" } 1 .. 2 * $cpus
+        : 'background_task waits { interval 1h; simulate_cpu 1ms; }';
+
+    quota($group, $quota) if $group;
+
+    start(main => 'worker_processes auto;',
+          group => $group,
+          http => "keepalive_requests 1000000000;\n$tasks",
+          server => "listen 127.0.0.1:$port;\n"
+                    . "location = /status { background_status; }\n"
+                    . 'location = /file { root ' . dir() . '; }');
+
+    poll($busy ? 'the pool is busy' : 'the pool is idle', sub {
+        my $status = JSON::PP->new->decode(get('/status'));
+        my $cpu = $status->{cpu};
+
+        return $busy ? $cpu->{running} == $cpu->{threads}
+                     : $status->{tasks}[0]{cycles}{completed};
+    });
+
+    sleep 0.5;
+}
+
+# answers a second, percentiles
+
+sub load {
+    my ($rate, $seconds) = @_;
+
+    my $program = program({group => $client}, $load, $port,
+                          $connections, $rate, $seconds, '/file');
+    my @figures = split ' ', line($program);
+
+    finish($program);
+
+    return @figures;
+}
+
+sub saturation {
+    my ($quota) = @_;
+
+    begin($quota, 0);
+    my @rates = map { (load(0, 0.7))[0] } 1 .. 3;
+    stop();
+
+    return median(@rates);
+}
+
+sub percentiles {
+    my ($quota, $busy, $rate) = @_;
+
+    begin($quota, $busy);
+    my @figures = load($rate, $seconds);
+    stop();
+
+    return @figures[1, 2];
+}
+
+my @units = ('p50 us', 'p99 us');
+my (@things, @rows);
+
+for my $quota (@quotas) {
+    my $rate = int(saturation($quota) / 2);
+    my $where = $quota ? "quota $quota" : 'no quota';
+
+    push @notes, "$where: half of saturation is $rate requests a second";
+
+    push @things,
+        ["$where, idle", \@units, sub { percentiles($quota, 0, $rate) }],
+        ["$where, busy", \@units, sub { percentiles($quota, 1, $rate) }];
+
+    push @rows, ['p99 us', "$where, busy", "$where, idle", 'inside'],
+                ['p50 us', "$where, busy", "$where, idle"];
+}
+
+{
+    rounds => 7,
+    notes => \@notes,
+    things => \@things,
+    rows => \@rows,
+};

@@ -1,0 +1,45 @@
+#!/bin/bash
+# The test suite on an nginx, and the modules, built from a source tree, a
+# release's or a clone:
+#
+#     [CC=clang] util/source.sh DIR [ARGUMENT OF prove | FILE]...
+
+set -euo pipefail
+. "$(dirname "$0")/common.sh"
+
+[ -f "${1-}/src/core/nginx.c" ] || die "\"${1-}\" is no source tree of nginx"
+given=$1
+shift
+
+"$root/util/packages.sh" test
+
+dir=$build/source
+ndk_version=$(source_version libnginx-mod-http-ndk)
+ndk=$dir/ndk-${ndk_version#*:}
+
+mkdir -p "$dir"
+exec 9> "$build/lock"
+flock 9
+
+# The packaged NDK is for the packaged nginx.
+if [ ! -d "$ndk" ]; then
+    echo "fetching the source of ngx_devel_kit $ndk_version"
+    quietly "$dir/fetch.log" \
+        fetch_source libnginx-mod-http-ndk "$ndk_version" "$ndk"
+fi
+
+# a copy, as ./configure writes into the tree
+rm -rf "$dir/nginx"
+mkdir "$dir/nginx"
+tar -C "$given" --exclude=./.git --exclude=./objs -cf - . |
+    tar -C "$dir/nginx" --no-same-owner -xf -
+
+build_nginx "$dir/nginx" "$ndk" "$dir/objs" "${hardened[@]}" \
+    ${CFLAGS:+"$CFLAGS"}
+flock -u 9
+
+export TEST_NGINX_BINARY=$dir/objs/nginx
+TEST_NGINX_LOAD_MODULES=$(modules "$dir/objs" | paste -sd ' ')
+export TEST_NGINX_LOAD_MODULES
+
+exec "$root/util/test.sh" "$@"
