@@ -12,10 +12,6 @@
 #include <sys/eventfd.h>
 
 
-/* threads beyond the slots, for jobs that have given theirs away */
-#define NGX_HTTP_BACKGROUND_SPARE  4
-
-
 /* a thread as the event loop sees it */
 
 typedef struct {
@@ -133,7 +129,7 @@ ngx_http_background_pool_make_threads(ngx_http_background_pool_t *pool,
     ngx_uint_t                   i, n;
     ngx_http_background_seat_t  *seat;
 
-    n = pool->conf->per_worker + NGX_HTTP_BACKGROUND_SPARE;
+    n = pool->conf->worker_threads;
 
     pool->threads = ngx_pcalloc(cycle->pool,
                                 n * sizeof(ngx_http_background_thread_t));

@@ -26,6 +26,10 @@
 #include <sched.h>
 
 
+/* threads for blocking steps: one that hangs does not stop the others */
+#define NGX_HTTP_BACKGROUND_BLOCKING  2
+
+
 typedef struct ngx_http_background_job_s    ngx_http_background_job_t;
 typedef struct ngx_http_background_share_s  ngx_http_background_share_t;
 
@@ -45,6 +49,9 @@ typedef struct {
     ngx_http_background_cpu_limit_t   cpu_limit;
     cpu_set_t                        *affinity;    /* of the master */
     size_t                            affinity_size;
+
+    /* set by limit() */
+    ngx_uint_t                        worker_threads; /* that each makes */
 } ngx_http_background_pool_conf_t;
 
 
@@ -129,6 +136,10 @@ struct ngx_http_background_job_s {
  * defaults.
  */
 ngx_int_t ngx_http_background_pool_init(ngx_conf_t *cf,
+    ngx_http_background_pool_conf_t *pcf);
+
+/* in init_module: how many threads each worker makes; logs what limits them */
+void ngx_http_background_pool_limit(ngx_cycle_t *cycle,
     ngx_http_background_pool_conf_t *pcf);
 
 

@@ -49,10 +49,6 @@ ngx_http_background_pool_init(ngx_conf_t *cf,
                                NGX_HTTP_BACKGROUND_MAX_THREADS);
     }
 
-    if (pcf->per_worker == 0) {
-        pcf->per_worker = pcf->threads;
-    }
-
     if (pcf->quota == 0) {
         pcf->quota = 100;
 

@@ -15,10 +15,7 @@
 #include "ngx_http_background_thread.h"
 
 
-/* threads for blocking steps: one that hangs does not stop the others */
-#define NGX_HTTP_BACKGROUND_BLOCKING  2
-
-
+static ngx_int_t ngx_http_background_pool_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_background_pool_init_process(ngx_cycle_t *cycle);
 static void ngx_http_background_pool_exit_process(ngx_cycle_t *cycle);
 
@@ -36,7 +33,7 @@ ngx_module_t  ngx_http_background_pool_module = {
     NULL,                                  /* module directives */
     NGX_CORE_MODULE,                       /* module type */
     NULL,                                  /* init master */
-    NULL,                                  /* init module */
+    ngx_http_background_pool_init_module,  /* init module */
     ngx_http_background_pool_init_process, /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
@@ -47,6 +44,22 @@ ngx_module_t  ngx_http_background_pool_module = {
 
 
 static ngx_http_background_thread_t  ngx_http_background_blocking;
+
+
+static ngx_int_t
+ngx_http_background_pool_init_module(ngx_cycle_t *cycle)
+{
+    ngx_http_background_main_conf_t  *bmcf;
+
+    bmcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                               ngx_http_background_module);
+
+    if (bmcf && bmcf->pool.used) {
+        ngx_http_background_pool_limit(cycle, &bmcf->pool);
+    }
+
+    return NGX_OK;
+}
 
 
 static ngx_int_t

@@ -32,7 +32,8 @@ $flags .= ' -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined'
     if $ENV{BACKGROUND_ASAN};
 
 my $out = `$cc $flags -I'$t/../src' -o '$program' '$t/cpu_limit.c' \\
-    '$t/../src/ngx_http_background_cpu_limit.c' 2>&1`;
+    '$t/../src/ngx_http_background_cpu_limit.c' \\
+    '$t/../src/ngx_http_background_cgroup.c' 2>&1`;
 
 if ($? != 0) {
     fail('cpu_limit compiles');
