@@ -102,11 +102,12 @@ sub reader {
     my $parent = getppid;
     my (%wrong, %before);
 
-    # not in the middle of an answer
+    # not in the middle of an answer, nor of what Perl itself does
 
-    POSIX::sigaction(&POSIX::SIGTERM,
-                     POSIX::SigAction->new(sub { $over = 1 }, undef,
-                                           &POSIX::SA_RESTART));
+    my $action = POSIX::SigAction->new(sub { $over = 1 }, undef,
+                                       &POSIX::SA_RESTART);
+    $action->safe(1);
+    POSIX::sigaction(&POSIX::SIGTERM, $action);
     close $read;
 
     until ($over && $n >= 25 || getppid != $parent) {

@@ -94,7 +94,7 @@ crash_wanted(u_char *name)
 }
 
 
-__attribute__((no_sanitize_address, no_sanitize_undefined))
+__attribute__((no_sanitize("address", "undefined")))
 static void
 crash_now(void)
 {

@@ -73,6 +73,9 @@ sub compile {
     my %make = map { $makefile =~ /^$_ =\s*(.*)/m ? ($_ => $1) : () }
                qw/ CC CFLAGS ALL_INCS /;
 
+    # a warning of one compiler's is an error of the other one's
+
+    $make{CFLAGS} =~ s/(?<!\S)-W\S+//g if defined $cc;
     $cc = $make{CC} unless defined $cc;
     @sources = map { "'$_'" } @sources;
 

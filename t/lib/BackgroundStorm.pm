@@ -40,11 +40,12 @@ sub load {
         if ($pid == 0) {
             my $end = 0;
 
-            # not in the middle of a request
+            # not in the middle of a request, nor of what Perl itself does
 
             my $stop = POSIX::SigAction->new(sub { $end = 1 }, undef,
                                              &POSIX::SA_RESTART);
 
+            $stop->safe(1);
             POSIX::sigaction($_, $stop)
                 for &POSIX::SIGTERM, &POSIX::SIGINT, &POSIX::SIGHUP;
 
