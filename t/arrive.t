@@ -181,7 +181,7 @@ ok($both->{next}, 'the next one is due');
 # a reload: who waits gets his answer from the old worker, what time has
 # started is cancelled, what arrives is for the new one
 
-my ($old) = workers();
+my $old = a_worker();
 my $waits = begin('/gate', 'long');
 
 poll('it runs', sub { task('gate')->{running} });
@@ -207,10 +207,10 @@ unlink "$dir/gate";
 my $died = task('now')->{cycles}{failed};
 
 for (1 .. 3) {
-    my ($worker) = workers();
+    my $worker = a_worker();
 
     is(code(post_anyhow('/now', 'crash')), 'none', 'no answer');
-    poll('another worker', sub { my ($new) = workers();
+    poll('another worker', sub { my $new = a_worker();
                                  $new && $new != $worker });
     my $failed = $died + $_;
     poll('recorded', sub { task('now')->{cycles}{failed} == $failed });

@@ -98,7 +98,7 @@ poll('a job runs', \&running);
 
 build('seven');
 
-my ($old) = workers();
+my $old = a_worker();
 
 signal('HUP');
 

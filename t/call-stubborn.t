@@ -48,7 +48,7 @@ is($task{late}{last_failure}{error}, 'call "test.so": timed out', 'why');
 cmp_ok(logged(qr/"late": stubborn\(\): version one is done/), '>=', 2,
        'late: done');
 
-my ($old) = workers();
+my $old = a_worker();
 
 signal('HUP');
 

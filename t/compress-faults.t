@@ -117,7 +117,7 @@ my $big = join '', map { chr(97 + int rand 16) } 1 .. 1_000_000;
 limited('retry 50ms');
 my $old = read_file("$tree/a.css.gz");
 
-my ($worker) = workers();
+my $worker = a_worker();
 my $temp = at_work(sub {
     my ($temp) = grep { -s } temps();
 
@@ -270,7 +270,7 @@ sub at_work {
 # with no worker left of the old configuration
 
 sub reload {
-    my ($old) = workers();
+    my $old = a_worker();
 
     reconfigure(@_);
 

@@ -40,7 +40,7 @@ EOF_CONF
 
 next_cycle('c', 'completed');
 
-my ($worker) = workers();
+my $worker = a_worker();
 
 ok(deep(sub { -s 'far.css.gz' }), 'a file far below');
 is_deeply([paths()], ['far.css.gz', 'near.css.gz'], 'both are in the list');

@@ -37,7 +37,7 @@ EOF_CONF
 
 next_cycle('c', 'completed');
 
-my ($worker) = workers();
+my $worker = a_worker();
 my ($peak) = read_file("/proc/$worker/status") =~ /^VmHWM:\s+(\d+) kB/m;
 
 cmp_ok($peak, '<', 64 * 1024, 'peak memory in kB');

@@ -257,7 +257,7 @@ sub cycle { next_cycle($_[0] // 'c', 'completed') }
 # with no worker left of the old configuration
 
 sub reload {
-    my ($old) = workers();
+    my $old = a_worker();
 
     reconfigure(@_);
 

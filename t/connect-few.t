@@ -17,7 +17,7 @@ my $dir = dir();
 
 start('', '', 'worker_processes 1;');
 
-my $old = poll('a worker', sub { (workers())[0] });
+my $old = a_worker();
 
 reconfigure("events {\n}\nhttp {", <<"EOF");
 events { worker_connections 64; }

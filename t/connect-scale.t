@@ -112,7 +112,7 @@ done_testing();
 # yet where it is late
 
 sub new_worker {
-    my ($old) = poll('a worker', sub { (workers())[0] });
+    my $old = a_worker();
 
     reconfigure(@_);
 

@@ -75,7 +75,7 @@ sub limited {
     is("$cpu->{limit} $cpu->{source}", "$limit $source", "$name: the limit");
     is($cpu->{threads}, $threads, "$name: threads");
     is(sprintf('%.2f', $cpu->{quota}), $quota, "$name: pace");
-    is(threads((workers())[0]), $threads + 4, "$name: threads of the worker");
+    is(threads(a_worker()), $threads + 4, "$name: threads of the worker");
     is(logged(qr/background: CPU limit $limit \($source\), thread pool started with $threads threads/),
        1, "$name: logged");
 

@@ -77,7 +77,7 @@ poll('the third is read', sub { text('c.png') });
 
 like(text('c.png'), qr/^It comes later\s*$/, 'a later one');
 
-my ($worker) = workers();
+my $worker = a_worker();
 
 cmp_ok(scalar(my @threads = threads($worker)), '<=', 1 + 4,
        'no threads but that of the pool');

@@ -91,7 +91,7 @@ sub drain {
                && task('quick')->{cycles}{completed};
     });
 
-    my ($worker) = workers();
+    my $worker = a_worker();
 
     my $socket = IO::Socket::UNIX->new(Peer => "$dir/socket")
         or die "connect: $!\n";

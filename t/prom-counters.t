@@ -88,7 +88,7 @@ reconfigure('worker_processes 3', 'worker_processes 1');
 poll('one worker', sub { watch(); 1 == grep { $_ } workers() });
 go_on('with one worker');
 
-my ($killed) = workers();
+my $killed = a_worker();
 signal('KILL', $killed);
 poll('a death', sub { watch() && grep { $_ != $killed } workers() });
 go_on('after a death');

@@ -104,7 +104,7 @@ done_testing();
 sub restart {
     my ($from, $to) = @_;
 
-    my ($old) = poll('a worker', sub { (workers())[0] });
+    my $old = a_worker();
 
     reconfigure($from, $to);
 

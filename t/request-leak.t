@@ -111,7 +111,7 @@ sub cycle {
 # the least descriptors, as requests come and go
 
 sub sizes {
-    my ($worker) = workers();
+    my $worker = a_worker();
     my %size;
 
     for (1 .. 50) {

@@ -30,7 +30,7 @@ put('list', join '', map { "/n/$_\n" } 1 .. 1_000_000);
 start('', '', load_kind('stall')
       . "worker_processes 1; worker_rlimit_nofile $files;");
 
-my $old = poll('a worker', sub { (workers())[0] });
+my $old = a_worker();
 my $none = "events {\n}\nhttp {\n";
 
 my $server = <<"EOF_SERVER";

@@ -84,7 +84,7 @@ EOF_CONF
     is($last->{operations}, $files + 1, "$name: files");
     is($last->{bytes}, $bytes, "$name: bytes");
 
-    my ($worker) = workers();
+    my $worker = a_worker();
     my ($peak) = read_file("/proc/$worker/status")
                  =~ /^VmHWM:\s+(\d+) kB/m;
 

@@ -185,6 +185,10 @@ poll('a task that is stopped', sub {
 unlink "$dir/late" or die "unlink: $!\n";
 
 
+# nginx's master may be the last to know of the three deaths
+
+poll('all deaths are logged', sub { logged(qr/exited on signal/) >= 3 });
+
 put('error.log', join '', grep { !/exited on signal|quarantined/ }
                               split /^/, log_text());
 stop();

@@ -58,7 +58,11 @@ for my $generation (2 .. $rounds + 1) {
 my $took = time - $start;
 
 all_there(4, @old);
-watch_step();
+
+poll('each task has ended a cycle', sub {
+    return !grep { $_->{name} !~ /^long/ && !$_->{cycles}{completed} }
+            @{watch_step()->{tasks}};
+});
 
 my $saw = load_end();
 my $watched = watch_end();
@@ -78,8 +82,6 @@ for (sort keys %{$watched->{gap}}) {
 
 for (sort keys %task) {
     is($task{$_}{cycles}{failed}, 0, "$_: no failed cycle");
-    cmp_ok($task{$_}{cycles}{completed}, '>', 0, "$_: cycles")
-        unless /^long/;
 }
 
 cmp_ok($watched->{running}, '<=', 2, 'the budget was kept');

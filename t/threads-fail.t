@@ -37,7 +37,7 @@ poll('a job runs on the threads that there are', sub {
     return $task->{cycles}{completed};
 });
 
-is(threads((workers())[0]), 3, 'as many threads as were possible');
+is(threads(a_worker()), 3, 'as many threads as were possible');
 is(logged(qr/\[warn\].*only 3 of 8 threads could be made/), 1, 'logged');
 
 end();
@@ -52,7 +52,7 @@ poll('a job fails', sub {
 });
 
 like($task->{last}{error}, qr/the worker has no threads/, 'with the reason');
-is(threads((workers())[0]), 0, 'no threads');
+is(threads(a_worker()), 0, 'no threads');
 is(logged(qr/\[alert\].*no threads in this worker, jobs fail/), 1, 'logged');
 
 end();

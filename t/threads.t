@@ -22,7 +22,7 @@ poll('a job is under way', sub {
     return $task->{progress} && $task->{progress}{done};
 });
 
-my ($worker) = workers();
+my $worker = a_worker();
 my @threads = threads($worker);
 my @busy = grep { nice_of($worker, $_) == 19 } @threads;
 

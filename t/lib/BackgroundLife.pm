@@ -9,8 +9,8 @@ use warnings;
 use BackgroundStatus;
 use Exporter qw/ import /;
 
-our @EXPORT = qw/ master children process_stat workers threads offsets signal
-                  reconfigure logged log_text status_anyhow next_cycle
+our @EXPORT = qw/ master children process_stat workers a_worker threads
+                  offsets signal reconfigure logged log_text status_anyhow next_cycle
                   frozen for_workers read_file /;
 
 sub master { (slurp('nginx.pid') || 0) + 0 }
@@ -39,6 +39,10 @@ sub workers {
 
 # but for its first one; a sanitizer's own threads block SIGSEGV, which is bit
 # 10, and nginx's do not
+
+# one of them, when there is one
+
+sub a_worker { poll('a worker', sub { (workers())[0] }) }
 
 sub threads {
     my ($pid) = @_;
