@@ -42,6 +42,10 @@ start(<<'EOF', <<'EOF2', 'worker_processes 2;');
         interval 1h;
         simulate_cpu 20ms;
     }
+    background_task off {
+        interval off;
+        simulate_io 1;
+    }
     background_task never {
         interval 3d;
         timeout  1d;
@@ -85,6 +89,11 @@ cmp_ok($value->{nginx_background_jobs_total}, '>=', 1, 'jobs');
 like($value->{nginx_background_job_seconds_total}, qr/^0\.\d{6}$/,
     'CPU time in microseconds');
 cmp_ok($value->{nginx_background_job_seconds_total}, '>=', 0.02, 'CPU time');
+
+is($value->{'nginx_background_task_healthy{task="off"}'}, 1,
+    'a task without an interval');
+ok(!exists $value->{'nginx_background_task_interval_seconds{task="off"}'},
+    'it has none here, either');
 
 for my $name (qw/ good b.a-d_1 never /) {
     my $task = $task{$name};
@@ -131,7 +140,8 @@ for my $name (qw/ good b.a-d_1 never /) {
         $task->{wall_seconds}, "$name: sum");
 }
 
-is(scalar(keys %$value), 7 + 4 * (3 + 2 + 3 + 5 + 2 + 13) - 3,
+is(scalar(grep { !/task="off"/ } keys %$value),
+    7 + 4 * (3 + 2 + 3 + 5 + 2 + 13) - 3,
     'nothing else but these');
 
 # selection and verdict

@@ -64,6 +64,9 @@ static void ngx_http_background_metrics_pool(
 static void ngx_http_background_metrics_tasks(
     ngx_http_background_metrics_t *m,
     const ngx_http_background_metric_t *metric);
+static ngx_uint_t ngx_http_background_metrics_absent(
+    ngx_http_background_view_t *view,
+    const ngx_http_background_metric_t *metric);
 static void ngx_http_background_metrics_label(
     ngx_http_background_writer_t *w, const ngx_str_t *before,
     ngx_http_background_view_t *view, const ngx_str_t *after);
@@ -308,14 +311,32 @@ ngx_http_background_metrics_tasks(ngx_http_background_metrics_t *m,
     for (i = 0; i < m->status->ntasks; i++) {
         view = &m->status->tasks[i];
 
-        if (metric->value == ngx_http_background_at
-            && *(uint64_t *) ((u_char *) view + metric->offset) == 0)
-        {
+        if (ngx_http_background_metrics_absent(view, metric)) {
             continue;
         }
 
         ngx_http_background_metrics_label(w, &before, view, &after);
         ngx_http_background_metrics_value(w, view, metric);
+    }
+}
+
+
+/* times that have not been yet, and an interval that is off */
+
+static ngx_uint_t
+ngx_http_background_metrics_absent(ngx_http_background_view_t *view,
+    const ngx_http_background_metric_t *metric)
+{
+    switch (metric->value) {
+
+    case ngx_http_background_at:
+        return *(uint64_t *) ((u_char *) view + metric->offset) == 0;
+
+    case ngx_http_background_interval:
+        return view->task->interval == 0;
+
+    default:
+        return 0;
     }
 }
 
