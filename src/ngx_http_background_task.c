@@ -112,6 +112,7 @@ static void ngx_http_background_runner_log(ngx_http_background_runner_t *r,
 static void ngx_http_background_runner_second(ngx_http_background_runner_t *r,
     const ngx_http_background_last_t *last);
 static uint64_t ngx_http_background_jitter(ngx_http_background_task_t *task);
+static void ngx_http_background_runner_flush(ngx_http_background_runner_t *r);
 static ngx_msec_t ngx_http_background_retry(ngx_http_background_task_t *task,
     uint64_t failures);
 
@@ -326,6 +327,7 @@ ngx_http_background_tasks_abort(void)
 void
 ngx_http_background_tasks_exit(void)
 {
+    ngx_uint_t                    i;
     ngx_http_background_tasks_t  *ts;
 
     ts = &ngx_http_background_tasks;
@@ -339,6 +341,10 @@ ngx_http_background_tasks_exit(void)
     }
 
     ngx_http_background_crash_unwatch();
+    for (i = 0; i < ts->nrunners; i++) {
+        ngx_http_background_runner_flush(&ts->runners[i]);
+    }
+
     ngx_http_background_zone_leave();
 
     ts->zcf = NULL;
@@ -966,9 +972,8 @@ ngx_http_background_runner_second(ngx_http_background_runner_t *r,
     second = &r->second;
     now = ngx_http_background_wall_clock();
 
-    if (second->finished_at && second->finished_at / 1000 != now / 1000) {
-        ngx_http_background_record_history(r->task->zone.record, second);
-        ngx_memzero(second, sizeof(ngx_http_background_history_t));
+    if (second->finished_at / 1000 != now / 1000) {
+        ngx_http_background_runner_flush(r);
     }
 
     if (last) {
@@ -989,6 +994,16 @@ ngx_http_background_jitter(ngx_http_background_task_t *task)
     n = (uint64_t) ngx_random() << 31 | ngx_random();
 
     return n % (task->jitter + 1);
+}
+
+
+static void
+ngx_http_background_runner_flush(ngx_http_background_runner_t *r)
+{
+    if (r->second.finished_at) {
+        ngx_http_background_record_history(r->task->zone.record, &r->second);
+        ngx_memzero(&r->second, sizeof(ngx_http_background_history_t));
+    }
 }
 
 

@@ -220,6 +220,7 @@ $now = task('now');
 
 is($now->{last}{error}, 'worker process died during the cycle', 'error');
 is($now->{state}, 'quarantined', 'quarantined');
+ok(!$now->{healthy}, 'not healthy');
 is($now->{running}, 0, 'nothing is under way');
 is(task('gate')->{state}, 'waiting', 'others are not');
 is(code(post('/now', 'x')), 503, 'declined');

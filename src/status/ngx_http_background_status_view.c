@@ -83,6 +83,7 @@ ngx_http_background_view_read(ngx_http_background_view_t *view,
         >= NGX_HTTP_BACKGROUND_CRASHES)
     {
         view->state = ngx_http_background_quarantined;
+        view->healthy = 0;
         view->due = 0;
 
     } else if (view->running) {
@@ -270,6 +271,12 @@ ngx_uint_t
 ngx_http_background_healthy(ngx_http_background_zone_task_t *task)
 {
     ngx_uint_t  n;
+
+    if (ngx_http_background_record_crashes(task->record)
+        >= NGX_HTTP_BACKGROUND_CRASHES)
+    {
+        return 0;
+    }
 
     for (n = 0; n < task->cells; n++) {
         if (ngx_http_background_cell_unhealthy(
