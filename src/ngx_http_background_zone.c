@@ -1212,7 +1212,10 @@ ngx_http_background_cell_record(ngx_http_background_record_t *record,
 
     ngx_http_background_store(&cell->started, outcome->oldest);
 
+    /* a worker that died has left its numbers */
+
     if (outcome->oldest == 0) {
+        ngx_http_background_store(&cell->waiting, 0);
         ngx_http_background_store(&cell->progress_total, 0);
         ngx_http_background_store(&cell->progress_done, 0);
     }
