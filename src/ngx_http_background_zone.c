@@ -1119,12 +1119,20 @@ ngx_http_background_cell_orphan(ngx_http_background_record_t *record)
 
     for ( /* void */ ; cell; cell = ngx_http_background_load(&cell->next)) {
 
-        if (ngx_http_background_load(&cell->owner)
-            && ngx_http_background_cell_interrupted(cell)
-            && ngx_http_background_take(&cell->owner) == NGX_OK)
+        if (ngx_http_background_load(&cell->owner) == 0
+            || ngx_http_background_cell_interrupted(cell) == 0
+            || ngx_http_background_take(&cell->owner) != NGX_OK)
         {
+            continue;
+        }
+
+        /* another worker may have recorded it just before */
+
+        if (ngx_http_background_cell_interrupted(cell)) {
             return cell;
         }
+
+        ngx_http_background_lease_release(cell);
     }
 
     return NULL;
