@@ -39,6 +39,8 @@ static void ngx_http_background_cycle_gather(
     ngx_http_background_cycle_t *cycle);
 static void ngx_http_background_cycle_gather_run(
     ngx_http_background_cycle_t *cycle, ngx_http_background_run_ctx_t *ctx);
+static ngx_msec_t ngx_http_background_cycle_waited(
+    ngx_http_background_cycle_t *cycle);
 static void ngx_http_background_cycle_error(
     ngx_http_background_cycle_t *cycle);
 static void ngx_http_background_cycle_close(ngx_fd_t fd, ngx_log_t *log);
@@ -357,6 +359,7 @@ ngx_http_background_cycle_gather(ngx_http_background_cycle_t *cycle)
     last->success = (end->outcome == ngx_http_background_success);
 
     end->timed_out = cycle->timed_out;
+    end->waited = ngx_http_background_cycle_waited(cycle);
     end->wall_time = last->wall_time;
     end->cpu_usec = last->cpu_usec;
 }
@@ -366,7 +369,6 @@ static void
 ngx_http_background_cycle_gather_run(ngx_http_background_cycle_t *cycle,
     ngx_http_background_run_ctx_t *ctx)
 {
-    ngx_msec_t                     waited;
     ngx_http_background_job_t     *job;
     ngx_http_background_end_t     *end;
     ngx_http_background_last_t    *last;
@@ -392,17 +394,33 @@ ngx_http_background_cycle_gather_run(ngx_http_background_cycle_t *cycle,
         ngx_memcpy(last->message, result->message, result->message_len);
     }
 
-    if (job->ran) {
-        waited = (job->ran - ngx_min(cycle->started_usec, job->ran)) / 1000;
-        end->waited = (end->waited == 0) ? waited
-                                         : ngx_min(end->waited, waited);
-    }
-
     if (end->output == NULL
         || (end->output->size == 0 && job->output.size))
     {
         end->output = &job->output;
     }
+}
+
+
+/* until the first of its jobs had a thread; 0 if none had */
+
+static ngx_msec_t
+ngx_http_background_cycle_waited(ngx_http_background_cycle_t *cycle)
+{
+    uint64_t    ran, first;
+    ngx_uint_t  i;
+
+    first = 0;
+
+    for (i = 0; i < cycle->nruns; i++) {
+        ran = cycle->runs[i].job.ran;
+
+        if (ran && (first == 0 || ran < first)) {
+            first = ran;
+        }
+    }
+
+    return (first - ngx_min(cycle->started_usec, first)) / 1000;
 }
 
 

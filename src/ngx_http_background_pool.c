@@ -299,9 +299,9 @@ ngx_http_background_pool_post(ngx_http_background_job_t *job)
     pool->nwaiting++;
     ngx_http_background_pool_publish(pool);
 
-    ngx_http_background_slots_unlock();
-
     ngx_http_background_cell_waiting(job->cell, 1);
+
+    ngx_http_background_slots_unlock();
 
     ngx_http_background_pool_dispatch();
 

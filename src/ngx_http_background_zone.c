@@ -1119,12 +1119,20 @@ ngx_http_background_cell_orphan(ngx_http_background_record_t *record)
 
     for ( /* void */ ; cell; cell = ngx_http_background_load(&cell->next)) {
 
-        if (ngx_http_background_load(&cell->owner)
-            && ngx_http_background_cell_interrupted(cell)
-            && ngx_http_background_take(&cell->owner) == NGX_OK)
+        if (ngx_http_background_load(&cell->owner) == 0
+            || ngx_http_background_cell_interrupted(cell) == 0
+            || ngx_http_background_take(&cell->owner) != NGX_OK)
         {
+            continue;
+        }
+
+        /* another worker may have recorded it just before */
+
+        if (ngx_http_background_cell_interrupted(cell)) {
             return cell;
         }
+
+        ngx_http_background_lease_release(cell);
     }
 
     return NULL;
@@ -1212,7 +1220,10 @@ ngx_http_background_cell_record(ngx_http_background_record_t *record,
 
     ngx_http_background_store(&cell->started, outcome->oldest);
 
+    /* a worker that died has left its numbers */
+
     if (outcome->oldest == 0) {
+        ngx_http_background_store(&cell->waiting, 0);
         ngx_http_background_store(&cell->progress_total, 0);
         ngx_http_background_store(&cell->progress_done, 0);
     }

@@ -6,7 +6,8 @@
 
 /*
  * arrive TASK [CONCURRENCY]: a location whose requests start cycles of TASK
- * with their bodies, and are answered by what the operation has put out.
+ * with their bodies, and are answered by what the operation has put out; a
+ * header has how long the cycle has waited for a thread, in milliseconds.
  *
  * answer [GATE]: an operation that puts out its input, backwards; first it
  * waits for a file of the name GATE, if there is one in the configuration.
@@ -295,6 +296,7 @@ arrive_over(ngx_http_background_cycle_t *cycle, void *data)
 static ngx_int_t
 arrive_send(ngx_http_request_t *r, ngx_http_background_cycle_t *cycle)
 {
+    u_char                           *p;
     ngx_int_t                         rc;
     ngx_buf_t                        *b;
     ngx_chain_t                       out;
@@ -317,6 +319,19 @@ arrive_send(ngx_http_request_t *r, ngx_http_background_cycle_t *cycle)
     r->headers_out.content_length_n = end->output->size;
     r->headers_out.content_type = end->output->type;
     r->headers_out.content_type_len = end->output->type.len;
+
+    h = ngx_list_push(&r->headers_out.headers);
+    p = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
+
+    if (h == NULL || p == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memzero(h, sizeof(ngx_table_elt_t));
+    h->hash = 1;
+    ngx_str_set(&h->key, "X-Waited");
+    h->value.data = p;
+    h->value.len = ngx_sprintf(p, "%M", end->waited) - p;
 
     if (end->output->headers) {
         kv = end->output->headers->elts;
