@@ -394,16 +394,23 @@ typedef struct {
  * Adds a trigger to the task whose block is being read; trigger and conf are
  * kept by reference.  Returns NGX_CONF_OK or NGX_CONF_ERROR.
  */
-char *ngx_http_background_add_trigger(ngx_conf_t *cf,
-    const ngx_http_background_trigger_t *trigger, void *conf);
+#define ngx_http_background_add_trigger(cf, trigger, conf)                    \
+    ngx_http_background_add_trigger_of(cf, trigger, conf,                     \
+                                       NGX_HTTP_BACKGROUND_TRIGGER_ABI)
+
+char *ngx_http_background_add_trigger_of(ngx_conf_t *cf,
+    const ngx_http_background_trigger_t *trigger, void *conf, uint64_t abi);
 
 
 /*
  * The task of that name, whose cycles the caller will start, or NULL.  To be
  * called in postconfiguration, when all tasks are known.
  */
-ngx_http_background_task_t *ngx_http_background_find(ngx_conf_t *cf,
-    ngx_str_t *name);
+#define ngx_http_background_find(cf, name)                                    \
+    ngx_http_background_find_of(cf, name, NGX_HTTP_BACKGROUND_TRIGGER_ABI)
+
+ngx_http_background_task_t *ngx_http_background_find_of(ngx_conf_t *cf,
+    ngx_str_t *name, uint64_t abi);
 
 
 typedef enum {
@@ -471,6 +478,14 @@ typedef struct {
     ngx_http_background_output_t   *output;     /* of the first run that has
                                                    some, or of the first one */
 } ngx_http_background_end_t;
+
+
+/* as NGX_HTTP_BACKGROUND_ABI, for triggers */
+#define NGX_HTTP_BACKGROUND_TRIGGER_ABI                                       \
+    ((uint64_t) 1 << 48                                                       \
+     | (uint64_t) sizeof(ngx_http_background_start_t) << 32                   \
+     | (uint64_t) sizeof(ngx_http_background_end_t) << 16                     \
+     | (uint64_t) sizeof(ngx_http_background_output_t))
 
 
 /*

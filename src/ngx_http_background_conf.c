@@ -10,6 +10,8 @@
 #include "ngx_http_background_module.h"
 
 
+static ngx_http_background_task_t *ngx_http_background_conf_task(
+    ngx_conf_t *cf, const char *what);
 static const char *ngx_http_background_conf_kind(
     const ngx_http_background_kind_t *kind);
 static ngx_int_t ngx_http_background_conf_title(ngx_conf_t *cf,
@@ -34,7 +36,7 @@ ngx_http_background_add_kind(ngx_conf_t *cf,
 {
     const char                       *error;
     ngx_str_t                        *value;
-    ngx_http_background_main_conf_t  *bmcf;
+    ngx_http_background_task_t       *task;
     ngx_http_background_operation_t  *operation;
 
     if (ngx_http_background_conf_abi(cf, abi, NGX_HTTP_BACKGROUND_ABI)
@@ -54,22 +56,12 @@ ngx_http_background_add_kind(ngx_conf_t *cf,
         return NGX_CONF_ERROR;
     }
 
-    bmcf = NULL;
-
-    if (cf->module_type == NGX_HTTP_MODULE) {
-        bmcf = ngx_http_conf_get_module_main_conf(cf,
-                                                  ngx_http_background_module);
-    }
-
-    if (bmcf == NULL || bmcf->task == NULL) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "\"%V\" directive adds an operation outside of a "
-                           "background task, its context must be "
-                           "NGX_HTTP_BACKGROUND_TASK_CONF", &value[0]);
+    task = ngx_http_background_conf_task(cf, "an operation");
+    if (task == NULL) {
         return NGX_CONF_ERROR;
     }
 
-    operation = ngx_array_push(&bmcf->task->operations);
+    operation = ngx_array_push(&task->operations);
     if (operation == NULL) {
         return NGX_CONF_ERROR;
     }
@@ -82,10 +74,110 @@ ngx_http_background_add_kind(ngx_conf_t *cf,
     }
 
     if (kind->work) {
-        bmcf->task->cpu = 1;
+        task->cpu = 1;
     }
 
     return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_background_add_trigger_of(ngx_conf_t *cf,
+    const ngx_http_background_trigger_t *trigger, void *conf, uint64_t abi)
+{
+    ngx_str_t                           *value;
+    ngx_http_background_task_t          *task;
+    ngx_http_background_task_trigger_t  *tt;
+
+    if (ngx_http_background_conf_abi(cf, abi, NGX_HTTP_BACKGROUND_TRIGGER_ABI)
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    if (trigger == NULL || trigger->start == NULL || trigger->stop == NULL) {
+        value = cf->args->elts;
+
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid trigger of \"%V\" directive, it must have "
+                           "\"start\" and \"stop\"", &value[0]);
+        return NGX_CONF_ERROR;
+    }
+
+    task = ngx_http_background_conf_task(cf, "a trigger");
+    if (task == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    tt = ngx_array_push(&task->triggers);
+    if (tt == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    tt->trigger = trigger;
+    tt->conf = conf;
+
+    task->zone.arrives = 1;
+
+    return NGX_CONF_OK;
+}
+
+
+ngx_http_background_task_t *
+ngx_http_background_find_of(ngx_conf_t *cf, ngx_str_t *name, uint64_t abi)
+{
+    ngx_http_background_task_t       *task;
+    ngx_http_background_main_conf_t  *bmcf;
+
+    if (abi != NGX_HTTP_BACKGROUND_TRIGGER_ABI) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "a module that starts cycles of background task "
+                           "\"%V\" was built for another version of "
+                           "ngx_http_background_module, ABI %016xL instead of "
+                           "%016xL",
+                           name, abi, NGX_HTTP_BACKGROUND_TRIGGER_ABI);
+        return NULL;
+    }
+
+    bmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_background_module);
+
+    task = ngx_http_background_find_task(bmcf, name);
+
+    if (task) {
+        task->zone.arrives = 1;
+    }
+
+    return task;
+}
+
+
+/* the task whose block is being read */
+
+static ngx_http_background_task_t *
+ngx_http_background_conf_task(ngx_conf_t *cf, const char *what)
+{
+    ngx_str_t                        *value;
+    ngx_http_background_main_conf_t  *bmcf;
+
+    bmcf = NULL;
+
+    if (cf->module_type == NGX_HTTP_MODULE) {
+        bmcf = ngx_http_conf_get_module_main_conf(cf,
+                                                  ngx_http_background_module);
+    }
+
+    if (bmcf && bmcf->task) {
+        return bmcf->task;
+    }
+
+    value = cf->args->elts;
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "\"%V\" directive adds %s outside of a background task, "
+                       "its context must be NGX_HTTP_BACKGROUND_TASK_CONF",
+                       &value[0], what);
+
+    return NULL;
 }
 
 

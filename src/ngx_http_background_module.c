@@ -570,47 +570,6 @@ ngx_http_background_find_task(ngx_http_background_main_conf_t *bmcf,
 }
 
 
-char *
-ngx_http_background_add_trigger(ngx_conf_t *cf,
-    const ngx_http_background_trigger_t *trigger, void *conf)
-{
-    ngx_http_background_main_conf_t     *bmcf;
-    ngx_http_background_task_trigger_t  *tt;
-
-    bmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_background_module);
-
-    tt = ngx_array_push(&bmcf->task->triggers);
-    if (tt == NULL) {
-        return NGX_CONF_ERROR;
-    }
-
-    tt->trigger = trigger;
-    tt->conf = conf;
-
-    bmcf->task->zone.arrives = 1;
-
-    return NGX_CONF_OK;
-}
-
-
-ngx_http_background_task_t *
-ngx_http_background_find(ngx_conf_t *cf, ngx_str_t *name)
-{
-    ngx_http_background_task_t       *task;
-    ngx_http_background_main_conf_t  *bmcf;
-
-    bmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_background_module);
-
-    task = ngx_http_background_find_task(bmcf, name);
-
-    if (task) {
-        task->zone.arrives = 1;
-    }
-
-    return task;
-}
-
-
 static char *
 ngx_http_background_workers(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {

@@ -51,6 +51,14 @@ for my $where ('%s', 'server { listen unix:a; location / { %s } }',
          . 'task, its context must be NGX_HTTP_BACKGROUND_TASK_CONF', $where);
 }
 
+# triggers
+
+said('background_task t { half; }', 'invalid trigger of "half" directive, it '
+     . 'must have "start" and "stop"', 'half a trigger');
+said('untied;', '"untied" directive adds a trigger outside of a background '
+     . 'task, its context must be NGX_HTTP_BACKGROUND_TASK_CONF',
+     'a trigger without a task');
+
 # another version
 
 $load = load_kind('wrong', undef, other('ngx_http_background.h',
@@ -58,6 +66,17 @@ $load = load_kind('wrong', undef, other('ngx_http_background.h',
 
 said('background_task t { wrong work; }', qr/^the module of "wrong" directive was built for another version of ngx_http_background_module, ABI 0000000000000001 instead of 0001[0-9a-f]{12}$/,
      'another ABI');
+
+$load = load_kind('arrive', undef, other('ngx_http_background.h',
+                                         'NGX_HTTP_BACKGROUND_TRIGGER_ABI'));
+
+my $abi = 'ABI 0000000000000001 instead of 0001[0-9a-f]{12}';
+
+said('background_task t { noted; }', qr/^the module of "noted" directive was built for another version of ngx_http_background_module, $abi$/,
+     'another ABI of a trigger');
+said('background_task t { answer; } server { location / { arrive t; } }',
+     qr/^a module that starts cycles of background task "t" was built for another version of ngx_http_background_module, $abi/,
+     'another ABI of what starts cycles');
 
 # "compress", which uses more of the module, loaded in place of the built one
 

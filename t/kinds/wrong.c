@@ -7,6 +7,9 @@
 /*
  * wrong KIND: an operation of a kind that has such functions, as in "start
  * cancel"; "null" is none at all.  "misplaced" adds one outside of a task.
+ *
+ * half: a trigger that has no "stop".  "untied" adds a whole one outside of a
+ * task.
  */
 
 
@@ -16,7 +19,17 @@
 static void wrong_function(ngx_http_background_run_t *run);
 static char *wrong(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 static char *misplaced(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+static void half_function(ngx_http_background_task_t *task, void *conf);
+static char *half(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+static char *untied(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
+
+static ngx_http_background_trigger_t  half_trigger = { half_function, NULL };
+
+static ngx_http_background_trigger_t  whole_trigger = {
+    half_function,
+    half_function
+};
 
 static ngx_http_background_kind_t  misplaced_kind = {
     NULL,                                    /* start */
@@ -32,6 +45,20 @@ static ngx_command_t  wrong_commands[] = {
     { ngx_string("wrong"),
       NGX_HTTP_BACKGROUND_TASK_CONF|NGX_CONF_ANY,
       wrong,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("half"),
+      NGX_HTTP_BACKGROUND_TASK_CONF|NGX_CONF_NOARGS,
+      half,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("untied"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_NOARGS,
+      untied,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
@@ -113,4 +140,24 @@ static char *
 misplaced(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     return ngx_http_background_add_operation(cf, &misplaced_kind, NULL);
+}
+
+
+static void
+half_function(ngx_http_background_task_t *task, void *conf)
+{
+}
+
+
+static char *
+half(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    return ngx_http_background_add_trigger(cf, &half_trigger, NULL);
+}
+
+
+static char *
+untied(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    return ngx_http_background_add_trigger(cf, &whole_trigger, NULL);
 }
