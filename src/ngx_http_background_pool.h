@@ -111,8 +111,9 @@ struct ngx_http_background_job_s {
     uint64_t                          cpu_usec;    /* thread CPU time */
     ngx_uint_t                        threads;     /* that worked */
     ngx_uint_t                        cancelled;   /* it stopped early */
-    uint64_t                          ran;         /* when it had a thread; usec,
-                                                      monotonic; 0: never */
+    uint64_t                          ran;         /* when it had a thread, in
+                                                      usec, monotonic; 0: never
+                                                    */
 
     /* the pool's */
     ngx_uint_t                        cancel;      /* atomic */
@@ -121,7 +122,8 @@ struct ngx_http_background_job_s {
 
     /* the job's thread's */
     ngx_http_background_slot_t       *slot;
-    ngx_http_background_job_t        *lead;        /* itself, or whom it helps */
+    ngx_http_background_job_t        *lead;        /* itself, or which it
+                                                      helps */
     ngx_http_background_share_t      *share;       /* of a lead that works */
     ngx_http_background_pace_t        pace;
     ngx_str_t                         map;         /* of the input's file */

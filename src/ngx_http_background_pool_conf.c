@@ -4,7 +4,7 @@
  */
 
 
-/* "background_threads": what the pool is made of, and how its threads behave. */
+/* "background_threads": what the pool is made of, and a thread's class. */
 
 
 #include "ngx_http_background_pool.h"

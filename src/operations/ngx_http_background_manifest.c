@@ -289,7 +289,8 @@ ngx_http_background_manifest_commit(ngx_http_background_manifest_t *manifest,
         return;
     }
 
-    if (ngx_http_background_temp_publish(&manifest->writer.temp, manifest->name, 1)
+    if (ngx_http_background_temp_publish(&manifest->writer.temp,
+                                         manifest->name, 1)
         != NGX_OK)
     {
         ngx_http_background_manifest_fail(manifest, run, ngx_errno,
