@@ -317,22 +317,31 @@ ngx_int_t ngx_http_background_input(ngx_http_background_run_t *run,
 
 /*
  * The output of the run's cycle, for its trigger.  Where the run is: on its
- * pool thread or, of an I/O kind, on the event loop.
+ * pool thread or, of an I/O kind, on the event loop.  A kind whose work can be
+ * handed out in pieces has output in begin and finish only.
  *
  * output         adds bytes, which are copied.  NGX_ERROR: there is no memory,
  *                or it is more than the trigger wants (NGX_DECLINED)
  * output_type    the media type
- * output_status  the code of an HTTP response
- * output_header  adds a field of an HTTP response
+ * output_status  the code of an HTTP response, from 200 to 599
+ * output_header  adds a field of an HTTP response.  Not those that frame it or
+ *                that nginx sets itself: Connection, Content-Length,
+ *                Content-Type, Date, Keep-Alive, Proxy-Connection, Server, TE,
+ *                Trailer, Transfer-Encoding, Upgrade
  *
- * Strings are copied.  All return NGX_OK otherwise.  A cycle that no trigger
- * waits for has no room for output: what is written is dropped, NGX_OK.
+ * Strings are copied.  NGX_DECLINED: the code is another one, the field is one
+ * of those, its name is not a token of HTTP, or a type or value has a control
+ * character but a tab.  NGX_ERROR: there is no memory, or type and fields are
+ * more than 32k in all.
+ *
+ * All return NGX_OK otherwise.  A cycle that no trigger waits for has no room
+ * for output: what is written is dropped, NGX_OK.
  */
 ngx_int_t ngx_http_background_output(ngx_http_background_run_t *run,
     const void *data, size_t len);
 ngx_int_t ngx_http_background_output_type(ngx_http_background_run_t *run,
     const ngx_str_t *type);
-void ngx_http_background_output_status(ngx_http_background_run_t *run,
+ngx_int_t ngx_http_background_output_status(ngx_http_background_run_t *run,
     ngx_uint_t code);
 ngx_int_t ngx_http_background_output_header(ngx_http_background_run_t *run,
     const ngx_str_t *name, const ngx_str_t *value);
@@ -427,6 +436,7 @@ typedef struct {
     ngx_chain_t                    *last;       /* private */
     size_t                          size;       /* bytes in all */
     size_t                          max;        /* private */
+    size_t                          strings;    /* private */
     ngx_uint_t                      status;     /* 0: not set */
     ngx_str_t                       type;       /* empty: not set */
     ngx_array_t                    *headers;    /* of ngx_keyval_t, or NULL */

@@ -28,11 +28,15 @@
 #define _NGX_HTTP_BACKGROUND_CALL_H_INCLUDED_
 
 
+#include <stddef.h>
 #include <stdint.h>
 
 
-/* a library of another version is refused when the configuration is read */
-#define NGX_HTTP_BACKGROUND_CALL_ABI  1
+/*
+ * A library of version 1 can be loaded, too; one of another version is refused
+ * when the configuration is read.
+ */
+#define NGX_HTTP_BACKGROUND_CALL_ABI  2
 
 
 typedef struct ngx_http_background_call_s  ngx_http_background_call_t;
@@ -73,6 +77,33 @@ typedef struct ngx_http_background_call_s  ngx_http_background_call_t;
  *                cycle's last one, its first 128 bytes
  *
  * The texts are in UTF-8, without a newline, formatted as by printf().
+ *
+ * Since version 2, for cycles that something else than "interval" starts, as a
+ * request:
+ *
+ * input          what came with it, input_len bytes, which are only read; they
+ *                are not zero-terminated.  NULL and 0 where there is none, and
+ *                where it is empty
+ * fence          a number that only grows: what stores results can refuse those
+ *                with a lower one, of a worker that has lost the task since.  0
+ *                where the task has none
+ * write          adds bytes to the output; they are copied.  Nonzero: there is
+ *                no memory, or it is more than the trigger takes.  Then nothing
+ *                was added, nor will be, and the cycle fails
+ * type           the output's media type, as "text/plain"; the last one counts
+ * status         the code of the HTTP response, from 200 to 599; the last one
+ *                counts
+ * header         adds a field to the HTTP response; one of the same name stays.
+ *                The response has its own Connection, Content-Length,
+ *                Content-Type, Date, Keep-Alive, Proxy-Connection, Server, TE,
+ *                Trailer, Transfer-Encoding and Upgrade
+ *
+ * The strings are zero-terminated and copied.  The cycle fails if a code is out
+ * of range, a field is one of those above, its name is not a token of HTTP, a
+ * type or value has a control character but a tab (a CR or LF, for instance),
+ * or type and fields are more than 32 KiB in all.  The trigger may take output
+ * of a cycle that has not failed only.  Where no trigger waits, output is
+ * checked and dropped.
  */
 
 struct ngx_http_background_call_s {
@@ -90,6 +121,19 @@ struct ngx_http_background_call_s {
     void    (*message)(ngx_http_background_call_t *call, const char *format,
                        ...)
                 NGX_HTTP_BACKGROUND_CALL_PRINTF;
+
+    /* version 2 */
+
+    const void           *input;
+    size_t                input_len;
+    uint64_t              fence;
+
+    int     (*write)(ngx_http_background_call_t *call, const void *data,
+                     size_t len);
+    void    (*type)(ngx_http_background_call_t *call, const char *media_type);
+    void    (*status)(ngx_http_background_call_t *call, int code);
+    void    (*header)(ngx_http_background_call_t *call, const char *name,
+                      const char *value);
 };
 
 
@@ -113,6 +157,20 @@ struct ngx_http_background_call_s {
                                                                               \
     int symbol(ngx_http_background_call_t *call                               \
                NGX_HTTP_BACKGROUND_CALL_UNUSED)
+
+
+/*
+ * Says, as "NGX_HTTP_BACKGROUND_CALL_PARKS(hello);", that the function may be
+ * parked: when other jobs wait for a thread, cancelled() lets them run first,
+ * and returns when it is this one's turn again, maybe after seconds.  Not for a
+ * function that asks with a lock held that others may wait for.  Without it, a
+ * function keeps its turn until it returns.
+ */
+
+#define NGX_HTTP_BACKGROUND_CALL_PARKS(symbol)                                \
+    NGX_HTTP_BACKGROUND_CALL_C NGX_HTTP_BACKGROUND_CALL_PUBLIC                \
+    const int symbol##_call_parks;                                            \
+    const int symbol##_call_parks = 1
 
 
 #endif /* _NGX_HTTP_BACKGROUND_CALL_H_INCLUDED_ */

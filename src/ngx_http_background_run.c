@@ -16,12 +16,37 @@
 #define NGX_HTTP_BACKGROUND_OUTPUT_CHUNK  4096
 #define NGX_HTTP_BACKGROUND_OUTPUT_LARGE  65536
 
+/* the type and all headers of an output, with ": " and the line's end each */
+#define NGX_HTTP_BACKGROUND_OUTPUT_STRINGS  32768
+
 
 static ngx_buf_t *ngx_http_background_output_buf(
     ngx_http_background_run_t *run, ngx_http_background_output_t *output,
     size_t len);
-static ngx_int_t ngx_http_background_copy(ngx_pool_t *pool, ngx_str_t *dst,
-    const ngx_str_t *src);
+static ngx_uint_t ngx_http_background_output_name_valid(
+    const ngx_str_t *name);
+static ngx_uint_t ngx_http_background_output_value_valid(
+    const ngx_str_t *value);
+static ngx_int_t ngx_http_background_output_copy(
+    ngx_http_background_run_t *run, ngx_str_t *dst, const ngx_str_t *src);
+
+
+/* fields that frame a response, or that nginx sets itself */
+
+static ngx_str_t  ngx_http_background_output_reserved[] = {
+    ngx_string("Connection"),
+    ngx_string("Content-Length"),
+    ngx_string("Content-Type"),
+    ngx_string("Date"),
+    ngx_string("Keep-Alive"),
+    ngx_string("Proxy-Connection"),
+    ngx_string("Server"),
+    ngx_string("TE"),
+    ngx_string("Trailer"),
+    ngx_string("Transfer-Encoding"),
+    ngx_string("Upgrade"),
+    ngx_null_string
+};
 
 
 void ngx_cdecl
@@ -227,17 +252,27 @@ ngx_http_background_output_type(ngx_http_background_run_t *run,
 {
     ngx_http_background_job_t *job = (ngx_http_background_job_t *) run;
 
-    return ngx_http_background_copy(run->pool, &job->output.type, type);
+    if (!ngx_http_background_output_value_valid(type)) {
+        return NGX_DECLINED;
+    }
+
+    return ngx_http_background_output_copy(run, &job->output.type, type);
 }
 
 
-void
+ngx_int_t
 ngx_http_background_output_status(ngx_http_background_run_t *run,
     ngx_uint_t code)
 {
     ngx_http_background_job_t *job = (ngx_http_background_job_t *) run;
 
+    if (code < 200 || code > 599) {
+        return NGX_DECLINED;
+    }
+
     job->output.status = code;
+
+    return NGX_OK;
 }
 
 
@@ -247,10 +282,23 @@ ngx_http_background_output_header(ngx_http_background_run_t *run,
 {
     ngx_http_background_job_t *job = (ngx_http_background_job_t *) run;
 
+    ngx_str_t                      key, text;
     ngx_keyval_t                  *header;
     ngx_http_background_output_t  *output;
 
     output = &job->output;
+
+    if (!ngx_http_background_output_name_valid(name)
+        || !ngx_http_background_output_value_valid(value))
+    {
+        return NGX_DECLINED;
+    }
+
+    if (ngx_http_background_output_copy(run, &key, name) != NGX_OK
+        || ngx_http_background_output_copy(run, &text, value) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
 
     if (output->headers == NULL) {
         output->headers = ngx_array_create(run->pool, 4, sizeof(ngx_keyval_t));
@@ -264,33 +312,91 @@ ngx_http_background_output_header(ngx_http_background_run_t *run,
         return NGX_ERROR;
     }
 
-    ngx_str_null(&header->key);
-    ngx_str_null(&header->value);
-
-    if (ngx_http_background_copy(run->pool, &header->key, name) != NGX_OK
-        || ngx_http_background_copy(run->pool, &header->value, value)
-           != NGX_OK)
-    {
-        output->headers->nelts--;
-        return NGX_ERROR;
-    }
+    header->key = key;
+    header->value = text;
 
     return NGX_OK;
 }
 
 
+/* a token of HTTP that is not reserved */
+
+static ngx_uint_t
+ngx_http_background_output_name_valid(const ngx_str_t *name)
+{
+    u_char      c, lower;
+    size_t      i;
+    ngx_str_t  *reserved;
+
+    for (i = 0; i < name->len; i++) {
+        c = name->data[i];
+        lower = c | 0x20;
+
+        if ((c < '0' || c > '9') && (lower < 'a' || lower > 'z')
+            && (c == '\0' || ngx_strchr("!#$%&'*+-.^_`|~", c) == NULL))
+        {
+            return 0;
+        }
+    }
+
+    for (reserved = ngx_http_background_output_reserved;
+         reserved->len;
+         reserved++)
+    {
+        if (name->len == reserved->len
+            && ngx_strncasecmp(name->data, reserved->data, name->len) == 0)
+        {
+            return 0;
+        }
+    }
+
+    return name->len != 0;
+}
+
+
+/* what cannot end its line */
+
+static ngx_uint_t
+ngx_http_background_output_value_valid(const ngx_str_t *value)
+{
+    u_char  c;
+    size_t  i;
+
+    for (i = 0; i < value->len; i++) {
+        c = value->data[i];
+
+        if ((c < 0x20 && c != '\t') || c == 0x7f) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
 static ngx_int_t
-ngx_http_background_copy(ngx_pool_t *pool, ngx_str_t *dst,
+ngx_http_background_output_copy(ngx_http_background_run_t *run, ngx_str_t *dst,
     const ngx_str_t *src)
 {
+    ngx_http_background_job_t *job = (ngx_http_background_job_t *) run;
+
+    size_t   room;
     u_char  *p;
 
-    p = ngx_pnalloc(pool, src->len ? src->len : 1);
+    room = NGX_HTTP_BACKGROUND_OUTPUT_STRINGS - job->output.strings;
+
+    if (room < 2 || src->len > room - 2) {
+        return NGX_ERROR;
+    }
+
+    p = ngx_pnalloc(run->pool, src->len ? src->len : 1);
     if (p == NULL) {
         return NGX_ERROR;
     }
 
     ngx_memcpy(p, src->data, src->len);
+
+    job->output.strings += src->len + 2;
 
     dst->len = src->len;
     dst->data = p;

@@ -95,20 +95,26 @@ is((split /\r\n\r\n/, post('/now', $long), 2)[1], scalar reverse($long),
    'input in a file, output of many pieces');
 
 is(code(post('/now', 'fail')), 500, 'a failure');
+is(code(post('/now', 'field')), 500, 'fields with a zero byte');
+
+poll('recorded', sub { task('now')->{cycles}{failed} == 2 });
+
+is(task('now')->{last}{error}, 'answer: fields: -5 -5 -5 -5', 'are refused');
+
 is(code(post('/now', 'much')), 500, 'too much output');
 
-poll('all recorded', sub { task('now')->{cycles}{failed} == 2 });
+poll('all recorded', sub { task('now')->{cycles}{failed} == 3 });
 
 my $now = task('now', '/status?history=1');
 
 is($now->{cycles}{completed}, 3, 'completed');
-is($now->{cycles}{started}, 5, 'started');
+is($now->{cycles}{started}, 6, 'started');
 is($now->{interval_seconds}, undef, 'no interval');
 is($now->{next}, undef, 'nothing is due');
 is($now->{last}{error}, 'answer: output: -5', 'more than is wanted');
-is(join(' ', map { $_->{cause} } @{$now->{causes}}), join(' ', ('/now') x 5),
+is(join(' ', map { $_->{cause} } @{$now->{causes}}), join(' ', ('/now') x 6),
    'causes');
-cmp_ok(scalar @{$now->{history}}, '<=', 5, 'history by the second');
+cmp_ok(scalar @{$now->{history}}, '<=', 6, 'history by the second');
 
 # causes of triggers in the task
 

@@ -7,17 +7,21 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use BackgroundCall;
+use BackgroundKind;
 use BackgroundLife;
 use BackgroundStatus;
 use Test::More;
 
+my $kind = load_kind('arrive');
 my $dir = dir();
 
 put('lines.c', readme_block('c', 'CALL(count_lines)'));
+put('first.c', readme_block('c', 'CALL(first_line)'));
 put('usage.cc', readme_block('cpp', 'CALL(disk_usage)'));
 
 build_library("$dir/lines.so", "$dir/lines.c")
     or plan skip_all => 'no C compiler';
+build_library("$dir/first.so", "$dir/first.c");
 my $cpp = build_library("$dir/usage.so", "$dir/usage.cc");
 
 cmp_ok(scalar(my @lines = split /\n/, readme_block('c', 'CALL(count_lines)')),
@@ -38,16 +42,18 @@ $http =~ s{/srv /var/www}{$dir/tree};
 $http =~ s/.*usage\.so.*\n// unless $cpp;
 
 start($http . "background_task none { call $dir/lines.so count_lines /none; }"
+      . "background_task first { interval off; call $dir/first.so first_line; }"
+      . "background_task timed { interval 1h; call $dir/first.so first_line; }"
       . ($cpp && !$ENV{BACKGROUND_ASAN}
               ? "background_task throws { call $dir/usage.so disk_usage /none; }"
-              : ''));
+              : ''), 'location /first { arrive first; }', $kind);
 
 my %task;
 
 poll('all are over', sub {
     %task = by_name(status());
 
-    return !grep { !$_->{last} } values %task;
+    return !grep { !$_->{last} && $_->{name} ne 'first' } values %task;
 });
 
 is($task{lines}{last}{bytes}, 14, 'C: bytes');
@@ -55,6 +61,20 @@ is($task{lines}{last}{operations}, 1, 'C: one operation');
 is(logged(qr{"lines": count_lines\(\): $dir/text has 3 lines}), 1, 'C: message');
 is($task{none}{last}{error},
    "call \"$dir/lines.so\": count_lines(): can't open /none", 'C: failure');
+
+is($task{timed}{last}{error}, undef, 'C: no input');
+
+sub post {
+    return http("POST /first HTTP/1.1\r\nHost: test\r\nConnection: close\r\n"
+                . 'Content-Length: ' . length($_[0]) . "\r\n\r\n$_[0]");
+}
+
+my $answer = post("one\ntwo\n");
+
+like($answer, qr{^HTTP/1.1 200 .*\r\n\r\none\z}s, 'C: output');
+like($answer, qr{\r\nContent-Type: text/plain\r\n}, 'C: its type');
+like($answer, qr{\r\nX-Task: first\r\n}, 'C: its header');
+like(post('one'), qr{^HTTP/1.1 400 }, 'C: its status');
 
 SKIP: {
     skip 'no C++ compiler', 2 unless $cpp;

@@ -67,9 +67,11 @@ rejects('empty',
         . '"call" directive is not defined by '
         . '"NGX_HTTP_BACKGROUND_CALL(number)"',
 
-    'call test.so old;' => "\"old\" of library \"$dir/test.so\" in \"call\" "
-        . 'directive was built for version 2 of "ngx_http_background_call.h", '
-        . 'it must be 1',
+    (map { ("call test.so $_->[0];" => "\"$_->[0]\" of library "
+            . "\"$dir/test.so\" in \"call\" directive was built for version "
+            . "$_->[1] of \"ngx_http_background_call.h\", it must be from 1 "
+            . 'to 2') }
+        ['old', 0], ['later', 3]),
 );
 
 # what others may change is not loaded by root

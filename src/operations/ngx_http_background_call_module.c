@@ -16,6 +16,9 @@
 /* the longest text of a function's, in bytes */
 #define NGX_HTTP_BACKGROUND_CALL_TEXT  1024
 
+/* the oldest version of the interface that libraries may be built for */
+#define NGX_HTTP_BACKGROUND_CALL_ABI_MIN  1
+
 
 typedef int (*ngx_http_background_call_pt)(ngx_http_background_call_t *call);
 
@@ -34,8 +37,10 @@ typedef struct {
 typedef struct {
     ngx_http_background_call_pt     function;
     ngx_str_t                       symbol;
+    int                             abi;
     int                             argc;
     char                          **argv;
+    ngx_uint_t                      parks;   /* unsigned  parks:1; */
 } ngx_http_background_call_conf_t;
 
 
@@ -45,6 +50,7 @@ typedef struct {
     ngx_http_background_call_t      call;
     ngx_http_background_run_t      *run;
     ngx_uint_t                      counted; /* unsigned  counted:1; */
+    ngx_uint_t                      lost;    /* unsigned  lost:1; */
 } ngx_http_background_call_ctx_t;
 
 
@@ -60,9 +66,15 @@ static char *ngx_http_background_call_name(ngx_conf_t *cf, ngx_str_t *path,
 static void ngx_http_background_call_close(void *data);
 static ngx_int_t ngx_http_background_call_symbol(ngx_conf_t *cf, void *handle,
     ngx_str_t *path, ngx_http_background_call_conf_t *ccf);
+static ngx_int_t ngx_http_background_call_abi(ngx_conf_t *cf, void *handle,
+    ngx_str_t *path, ngx_http_background_call_conf_t *ccf);
+static const int *ngx_http_background_call_int(ngx_conf_t *cf, void *handle,
+    ngx_str_t *symbol, const char *suffix);
 static char *ngx_http_background_call_dlerror(void);
 
 static void ngx_http_background_call_work(ngx_http_background_run_t *run);
+static ngx_int_t ngx_http_background_call_init(
+    ngx_http_background_call_ctx_t *ctx, ngx_http_background_run_t *run);
 static int ngx_http_background_call_cancelled(
     ngx_http_background_call_t *call);
 static void ngx_http_background_call_progress(ngx_http_background_call_t *call,
@@ -75,6 +87,14 @@ static void ngx_http_background_call_fail(ngx_http_background_call_t *call,
     const char *format, ...);
 static void ngx_http_background_call_message(ngx_http_background_call_t *call,
     const char *format, ...);
+static int ngx_http_background_call_write(ngx_http_background_call_t *call,
+    const void *data, size_t len);
+static void ngx_http_background_call_type(ngx_http_background_call_t *call,
+    const char *media_type);
+static void ngx_http_background_call_status(ngx_http_background_call_t *call,
+    int code);
+static void ngx_http_background_call_header(ngx_http_background_call_t *call,
+    const char *name, const char *value);
 static void ngx_http_background_call_text(u_char *text, const char *format,
     va_list args);
 
@@ -441,16 +461,6 @@ static ngx_int_t
 ngx_http_background_call_symbol(ngx_conf_t *cf, void *handle, ngx_str_t *path,
     ngx_http_background_call_conf_t *ccf)
 {
-    u_char     *name;
-    const int  *abi;
-
-    name = ngx_pnalloc(cf->pool, ccf->symbol.len + sizeof("_call_abi"));
-    if (name == NULL) {
-        return NGX_ERROR;
-    }
-
-    (void) ngx_sprintf(name, "%V_call_abi%Z", &ccf->symbol);
-
     ccf->function = (ngx_http_background_call_pt)
                         dlsym(handle, (char *) ccf->symbol.data);
 
@@ -462,7 +472,17 @@ ngx_http_background_call_symbol(ngx_conf_t *cf, void *handle, ngx_str_t *path,
         return NGX_ERROR;
     }
 
-    abi = dlsym(handle, (char *) name);
+    return ngx_http_background_call_abi(cf, handle, path, ccf);
+}
+
+
+static ngx_int_t
+ngx_http_background_call_abi(ngx_conf_t *cf, void *handle, ngx_str_t *path,
+    ngx_http_background_call_conf_t *ccf)
+{
+    const int  *abi, *parks;
+
+    abi = ngx_http_background_call_int(cf, handle, &ccf->symbol, "_call_abi");
 
     if (abi == NULL) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -472,17 +492,46 @@ ngx_http_background_call_symbol(ngx_conf_t *cf, void *handle, ngx_str_t *path,
         return NGX_ERROR;
     }
 
-    if (*abi != NGX_HTTP_BACKGROUND_CALL_ABI) {
+    if (*abi < NGX_HTTP_BACKGROUND_CALL_ABI_MIN
+        || *abi > NGX_HTTP_BACKGROUND_CALL_ABI)
+    {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"%V\" of library \"%V\" in \"call\" directive was "
                            "built for version %d of "
-                           "\"ngx_http_background_call.h\", it must be %d",
+                           "\"ngx_http_background_call.h\", it must be from "
+                           "%d to %d",
                            &ccf->symbol, path, *abi,
+                           NGX_HTTP_BACKGROUND_CALL_ABI_MIN,
                            NGX_HTTP_BACKGROUND_CALL_ABI);
         return NGX_ERROR;
     }
 
+    parks = ngx_http_background_call_int(cf, handle, &ccf->symbol,
+                                         "_call_parks");
+
+    ccf->abi = *abi;
+    ccf->parks = (parks && *parks);
+
     return NGX_OK;
+}
+
+
+/* what the header's macros have defined beside the function, or NULL */
+
+static const int *
+ngx_http_background_call_int(ngx_conf_t *cf, void *handle, ngx_str_t *symbol,
+    const char *suffix)
+{
+    u_char  *name;
+
+    name = ngx_pnalloc(cf->pool, symbol->len + ngx_strlen(suffix) + 1);
+    if (name == NULL) {
+        return NULL;
+    }
+
+    (void) ngx_sprintf(name, "%V%s%Z", symbol, suffix);
+
+    return dlsym(handle, (char *) name);
 }
 
 
@@ -516,31 +565,20 @@ ngx_http_background_call_work(ngx_http_background_run_t *run)
     ccf = run->conf;
     result = &run->result;
 
-    ctx.call.task = (char *) ngx_pnalloc(run->pool, run->task->len + 1);
-
-    if (ctx.call.task == NULL) {
-        ngx_http_background_fail(result, 0, "no memory");
+    if (ngx_http_background_call_init(&ctx, run) != NGX_OK) {
         return;
     }
 
-    (void) ngx_cpystrn((u_char *) ctx.call.task, run->task->data,
-                       run->task->len + 1);
-
-    ctx.call.argc = ccf->argc;
-    ctx.call.argv = (const char *const *) ccf->argv;
-    ctx.call.cancelled = ngx_http_background_call_cancelled;
-    ctx.call.progress = ngx_http_background_call_progress;
-    ctx.call.add_bytes = ngx_http_background_call_add_bytes;
-    ctx.call.add_completed = ngx_http_background_call_add_completed;
-    ctx.call.fail = ngx_http_background_call_fail;
-    ctx.call.message = ngx_http_background_call_message;
-
-    ctx.run = run;
-    ctx.counted = 0;
+    run->keep_slot = !ccf->parks;
 
     rc = ccf->function(&ctx.call);
 
-    /* it may not have asked: a timeout has to fail it all the same */
+    /*
+     * It may not have asked: a timeout has to fail it all the same.  There is
+     * nothing left to be parked for.
+     */
+
+    run->keep_slot = 1;
 
     if (ngx_http_background_cancelled(run) || result->failed) {
         return;
@@ -553,6 +591,60 @@ ngx_http_background_call_work(ngx_http_background_run_t *run)
     } else if (!ctx.counted) {
         result->completed = 1;
     }
+}
+
+
+static ngx_int_t
+ngx_http_background_call_init(ngx_http_background_call_ctx_t *ctx,
+    ngx_http_background_run_t *run)
+{
+    u_char                           *task;
+    ngx_str_t                         input;
+    ngx_http_background_call_t       *call;
+    ngx_http_background_call_conf_t  *ccf;
+
+    ccf = run->conf;
+
+    ngx_memzero(ctx, sizeof(ngx_http_background_call_ctx_t));
+
+    ctx->run = run;
+
+    call = &ctx->call;
+
+    task = ngx_pnalloc(run->pool, run->task->len + 1);
+    if (task == NULL) {
+        ngx_http_background_fail(&run->result, 0, "no memory");
+        return NGX_ERROR;
+    }
+
+    (void) ngx_cpystrn(task, run->task->data, run->task->len + 1);
+
+    call->task = (char *) task;
+    call->argc = ccf->argc;
+    call->argv = (const char *const *) ccf->argv;
+    call->cancelled = ngx_http_background_call_cancelled;
+    call->progress = ngx_http_background_call_progress;
+    call->add_bytes = ngx_http_background_call_add_bytes;
+    call->add_completed = ngx_http_background_call_add_completed;
+    call->fail = ngx_http_background_call_fail;
+    call->message = ngx_http_background_call_message;
+
+    if (ccf->abi < 2) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_background_input(run, &input) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    call->input = input.data;
+    call->input_len = input.len;
+    call->write = ngx_http_background_call_write;
+    call->type = ngx_http_background_call_type;
+    call->status = ngx_http_background_call_status;
+    call->header = ngx_http_background_call_header;
+
+    return NGX_OK;
 }
 
 
@@ -644,6 +736,102 @@ ngx_http_background_call_message(ngx_http_background_call_t *call,
                   ctx->run->task, &ccf->symbol, text);
 
     ngx_http_background_message(&ctx->run->result, "%s", text);
+}
+
+
+static int
+ngx_http_background_call_write(ngx_http_background_call_t *call,
+    const void *data, size_t len)
+{
+    ngx_http_background_call_ctx_t *ctx =
+                                       (ngx_http_background_call_ctx_t *) call;
+
+    ngx_int_t  rc;
+
+    /* no output with a part missing */
+
+    if (ctx->lost) {
+        return 1;
+    }
+
+    rc = ngx_http_background_output(ctx->run, data, len);
+
+    if (rc == NGX_OK) {
+        return 0;
+    }
+
+    ctx->lost = 1;
+
+    ngx_http_background_call_fail(call, "%s",
+                                  (rc == NGX_DECLINED)
+                                  ? "too much output"
+                                  : "no memory for the output");
+    return 1;
+}
+
+
+static void
+ngx_http_background_call_type(ngx_http_background_call_t *call,
+    const char *media_type)
+{
+    ngx_http_background_call_ctx_t *ctx =
+                                       (ngx_http_background_call_ctx_t *) call;
+
+    ngx_int_t  rc;
+    ngx_str_t  type;
+
+    type.len = ngx_strlen(media_type);
+    type.data = (u_char *) media_type;
+
+    rc = ngx_http_background_output_type(ctx->run, &type);
+
+    if (rc != NGX_OK) {
+        ngx_http_background_call_fail(call, "%s type \"%s\"",
+                                      (rc == NGX_DECLINED) ? "invalid"
+                                                           : "no room for",
+                                      media_type);
+    }
+}
+
+
+static void
+ngx_http_background_call_status(ngx_http_background_call_t *call, int code)
+{
+    ngx_http_background_call_ctx_t *ctx =
+                                       (ngx_http_background_call_ctx_t *) call;
+
+    if (code < 0
+        || ngx_http_background_output_status(ctx->run, code) != NGX_OK)
+    {
+        ngx_http_background_call_fail(call, "invalid status %d", code);
+    }
+}
+
+
+static void
+ngx_http_background_call_header(ngx_http_background_call_t *call,
+    const char *name, const char *value)
+{
+    ngx_http_background_call_ctx_t *ctx =
+                                       (ngx_http_background_call_ctx_t *) call;
+
+    ngx_int_t  rc;
+    ngx_str_t  key, text;
+
+    key.len = ngx_strlen(name);
+    key.data = (u_char *) name;
+
+    text.len = ngx_strlen(value);
+    text.data = (u_char *) value;
+
+    rc = ngx_http_background_output_header(ctx->run, &key, &text);
+
+    if (rc != NGX_OK) {
+        ngx_http_background_call_fail(call, "%s header \"%s\"",
+                                      (rc == NGX_DECLINED) ? "invalid"
+                                                           : "no room for",
+                                      name);
+    }
 }
 
 

@@ -23,15 +23,24 @@
 #endif
 
 
-const int  old_call_abi = NGX_HTTP_BACKGROUND_CALL_ABI + 1;
+const int  old_call_abi = 0;
+const int  later_call_abi = NGX_HTTP_BACKGROUND_CALL_ABI + 1;
 int        number = 5;
 
 int  old(void);
+int  later(void);
 int  bare(void);
 
 
 int
 old(void)
+{
+    return 0;
+}
+
+
+int
+later(void)
 {
     return 0;
 }

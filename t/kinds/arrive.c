@@ -11,7 +11,8 @@
  *
  * answer [GATE]: an operation that puts out its input, backwards; first it
  * waits for a file of the name GATE, if there is one in the configuration.
- * An input "fail" makes it fail, "crash" the worker, "much" puts out too much.
+ * An input "fail" makes it fail, "crash" the worker, "much" puts out too much,
+ * "field" fields with bytes that may not be in one.
  */
 
 
@@ -299,6 +300,7 @@ arrive_send(ngx_http_request_t *r, ngx_http_background_cycle_t *cycle)
     u_char                           *p;
     ngx_int_t                         rc;
     ngx_buf_t                        *b;
+    ngx_uint_t                        i;
     ngx_chain_t                       out;
     ngx_table_elt_t                  *h;
     ngx_keyval_t                     *kv;
@@ -333,7 +335,7 @@ arrive_send(ngx_http_request_t *r, ngx_http_background_cycle_t *cycle)
     h->value.data = p;
     h->value.len = ngx_sprintf(p, "%M", end->waited) - p;
 
-    if (end->output->headers) {
+    for (i = 0; end->output->headers && i < end->output->headers->nelts; i++) {
         kv = end->output->headers->elts;
 
         h = ngx_list_push(&r->headers_out.headers);
@@ -343,8 +345,8 @@ arrive_send(ngx_http_request_t *r, ngx_http_background_cycle_t *cycle)
 
         ngx_memzero(h, sizeof(ngx_table_elt_t));
         h->hash = 1;
-        h->key = kv[0].key;
-        h->value = kv[0].value;
+        h->key = kv[i].key;
+        h->value = kv[i].value;
     }
 
     rc = ngx_http_send_header(r);
@@ -435,6 +437,7 @@ answer_work(ngx_http_background_run_t *run)
     static ngx_str_t  type = ngx_string("text/x-answer");
     static ngx_str_t  name = ngx_string("X-Length");
     static ngx_str_t  value = ngx_string("as the input's");
+    static ngx_str_t  bytes = ngx_string("a\0b");
 
     /* it never gives its thread's slot away */
     run->keep_slot = 1;
@@ -469,9 +472,17 @@ answer_work(ngx_http_background_run_t *run)
         return;
     }
 
-    ngx_http_background_output_status(run, 201);
+    if (input.len == 5 && ngx_strncmp(input.data, "field", 5) == 0) {
+        ngx_http_background_fail(&run->result, 0, "fields: %i %i %i %i",
+                    ngx_http_background_output_header(run, &bytes, &value),
+                    ngx_http_background_output_header(run, &name, &bytes),
+                    ngx_http_background_output_type(run, &bytes),
+                    ngx_http_background_output_status(run, 199));
+        return;
+    }
 
-    if (ngx_http_background_output_type(run, &type) != NGX_OK
+    if (ngx_http_background_output_status(run, 201) != NGX_OK
+        || ngx_http_background_output_type(run, &type) != NGX_OK
         || ngx_http_background_output_header(run, &name, &value) != NGX_OK)
     {
         ngx_http_background_fail(&run->result, 0, "no memory");
