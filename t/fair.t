@@ -150,7 +150,8 @@ for my $round (1 .. $rounds) {
         . "fair $_ " . $number++ . "; }\n"
     } @work;
 
-    start("fair_file $file;\nbackground_threads $threads priority=0 quota=100;\n$conf",
+    start("fair_file $file;\n"
+          . "background_threads $threads priority=0 quota=100;\n$conf",
           '', "$kind\nworker_processes $workers; "
           . 'worker_rlimit_core 0;');
 
@@ -194,7 +195,8 @@ for my $round (1 .. $rounds) {
     cmp_ok($most, '<=', $threads, "$mix: never more at a time");
     cmp_ok($most, '>=', 1, "$mix: counted");
 
-    is(logged(qr/of 8 pieces|no memory/), 0, "$mix: all of shared work is done");
+    is(logged(qr/of 8 pieces|no memory/), 0,
+       "$mix: all of shared work is done");
 
     put('error.log', join '', grep { !/exited on signal 9$/ }
                                    split /^/, log_text());
