@@ -144,8 +144,8 @@ ngx_http_background_cancelled(ngx_http_background_run_t *run)
     }
 
     if (yields
-        && (job != job->lead
-            || now - job->slot->taken >= NGX_HTTP_BACKGROUND_TURN)
+        && ((job != job->lead && !job->slot->lent)
+            || now >= job->slot->taken + NGX_HTTP_BACKGROUND_TURN)
         && ngx_http_background_slots_contended())
     {
         ngx_http_background_slot_park(job, 0);

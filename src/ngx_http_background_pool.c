@@ -426,7 +426,7 @@ ngx_http_background_pool_dispatch(void)
     } while (rc == NGX_OK);
 
     if (rc == NGX_AGAIN && !pool->timer.timer_set) {
-        ngx_add_timer(&pool->timer, NGX_HTTP_BACKGROUND_SLOT_POLL);
+        ngx_add_timer(&pool->timer, NGX_HTTP_BACKGROUND_SLOT_POLL / 1000);
     }
 }
 
@@ -593,6 +593,7 @@ ngx_http_background_pool_thread_handler(void *data, ngx_log_t *log)
     ngx_http_background_slots_lock();
 
     pool->called--;
+    seat->slot.taken = ngx_http_background_usec(CLOCK_MONOTONIC);
     job = ngx_http_background_pool_next(seat);
     ngx_http_background_pool_publish(pool);
 

@@ -60,6 +60,8 @@ typedef struct {
 typedef struct {
     ngx_int_t                         number;      /* NGX_DECLINED: none */
     uint64_t                          taken;       /* usec, monotonic */
+    ngx_uint_t                        lent;        /* unsigned  lent:1;
+                                                      by a lead to its helper */
 } ngx_http_background_slot_t;
 
 
@@ -119,6 +121,10 @@ struct ngx_http_background_job_s {
     ngx_uint_t                        cancel;      /* atomic */
     ngx_http_background_job_state_e   state;
     ngx_queue_t                       queue;
+    uint64_t                          parked;      /* under the slots' mutex;
+                                                      since when it could go on
+                                                      with a slot; usec,
+                                                      monotonic; 0: it does */
 
     /* the job's thread's */
     ngx_http_background_slot_t       *slot;

@@ -51,6 +51,8 @@ static void ngx_http_background_share_join(ngx_http_background_job_t *lead);
 static void ngx_http_background_share_wait(ngx_http_background_job_t *lead,
     ngx_http_background_helper_t *helper);
 static void ngx_http_background_share_lend(ngx_http_background_job_t *lead);
+static ngx_uint_t ngx_http_background_share_stuck(
+    ngx_http_background_job_t *lead);
 static void ngx_http_background_share_gather(ngx_http_background_job_t *lead,
     ngx_http_background_job_t *job);
 
@@ -254,8 +256,7 @@ ngx_http_background_helper_over(ngx_http_background_helper_t *helper)
     if (helper->slot.number != NGX_DECLINED) {
 
         if (share->joining && lead->slot->number == NGX_DECLINED) {
-            *lead->slot = helper->slot;
-            helper->slot.number = NGX_DECLINED;
+            ngx_http_background_slot_move(lead->slot, &helper->slot);
 
         } else {
             ngx_http_background_slot_release(&helper->slot);
@@ -300,7 +301,10 @@ ngx_http_background_share_join(ngx_http_background_job_t *lead)
 }
 
 
-/* the lead needs no slot meanwhile; locked */
+/*
+ * The lead needs no slot meanwhile, but helpers that others keep from going on
+ * do: it waits for one in their place.  Locked.
+ */
 
 static void
 ngx_http_background_share_wait(ngx_http_background_job_t *lead,
@@ -310,14 +314,22 @@ ngx_http_background_share_wait(ngx_http_background_job_t *lead,
 
         if (lead->slot->number != NGX_DECLINED) {
             ngx_http_background_share_lend(lead);
+
+        } else if (ngx_http_background_share_stuck(lead)) {
+            ngx_http_background_slots_unlock();
+            ngx_http_background_slot_park(lead, 0);
+            ngx_http_background_slots_lock();
+            continue;
         }
 
-        ngx_http_background_slots_wait();
+        ngx_http_background_slots_wait(
+                                  ngx_http_background_usec(CLOCK_MONOTONIC)
+                                  + NGX_HTTP_BACKGROUND_SLOT_POLL);
     }
 }
 
 
-/* a helper that has given its slot away goes on with the lead's */
+/* a helper that has given its slot away goes on with the lead's, for a turn */
 
 static void
 ngx_http_background_share_lend(ngx_http_background_job_t *lead)
@@ -326,9 +338,9 @@ ngx_http_background_share_lend(ngx_http_background_job_t *lead)
 
     for (helper = lead->share->helpers; helper; helper = helper->next) {
 
-        if (!helper->over && helper->slot.number == NGX_DECLINED) {
-            helper->slot = *lead->slot;
-            lead->slot->number = NGX_DECLINED;
+        if (helper->job.parked && helper->slot.number == NGX_DECLINED) {
+            ngx_http_background_slot_move(&helper->slot, lead->slot);
+            helper->slot.lent = 1;
 
             ngx_http_background_slots_wake();
             return;
@@ -338,6 +350,34 @@ ngx_http_background_share_lend(ngx_http_background_job_t *lead)
     if (ngx_http_background_slots_contended()) {
         ngx_http_background_slot_release(lead->slot);
     }
+}
+
+
+/* helpers wait for a slot, and none has the lead's */
+
+static ngx_uint_t
+ngx_http_background_share_stuck(ngx_http_background_job_t *lead)
+{
+    ngx_uint_t                     stuck;
+    ngx_http_background_helper_t  *helper;
+
+    if (ngx_http_background_job_stops(lead)) {
+        return 0;
+    }
+
+    stuck = 0;
+
+    for (helper = lead->share->helpers; helper; helper = helper->next) {
+
+        if (helper->slot.number == NGX_DECLINED) {
+            stuck |= (helper->job.parked != 0);
+
+        } else if (helper->slot.lent) {
+            return 0;
+        }
+    }
+
+    return stuck;
 }
 
 

@@ -24,7 +24,9 @@ typedef struct {
     /* under the mutex */
     ngx_queue_t       parked;       /* jobs, the oldest first */
     ngx_uint_t        queued;
-    uint64_t          turn;         /* no slot is taken before; usec */
+    uint64_t          away;         /* until when others come first; usec */
+    ngx_uint_t        resumed;      /* unsigned  resumed:1;
+                                       the last slot went to a parked job */
 
     /* under the mutex, and read without it */
     ngx_uint_t        nparked;
@@ -35,8 +37,12 @@ typedef struct {
 static void ngx_http_background_slots_publish(void);
 static ngx_int_t ngx_http_background_slot_grant(
     ngx_http_background_slot_t *slot, uint64_t now);
-static ngx_uint_t ngx_http_background_slot_free_for(
-    ngx_http_background_job_t *job, uint64_t now, uint64_t parked);
+static ngx_http_background_job_t *ngx_http_background_slots_next(uint64_t now);
+static ngx_uint_t ngx_http_background_slots_away(uint64_t now);
+static void ngx_http_background_slot_parked(ngx_http_background_job_t *job,
+    uint64_t since);
+static void ngx_http_background_slot_resume(ngx_http_background_job_t *job,
+    uint64_t now);
 
 
 static ngx_http_background_slots_t  ngx_http_background_slots;
@@ -97,18 +103,12 @@ ngx_http_background_slots_unlock(void)
 
 
 void
-ngx_http_background_slots_wait(void)
+ngx_http_background_slots_wait(uint64_t until)
 {
     struct timespec  ts;
 
-    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
-
-    ts.tv_nsec += NGX_HTTP_BACKGROUND_SLOT_POLL * 1000000;
-
-    if (ts.tv_nsec >= 1000000000) {
-        ts.tv_nsec -= 1000000000;
-        ts.tv_sec++;
-    }
+    ts.tv_sec = until / 1000000;
+    ts.tv_nsec = until % 1000000 * 1000;
 
     (void) pthread_cond_timedwait(&ngx_http_background_slots.cond,
                                   &ngx_http_background_slots.mutex, &ts);
@@ -170,11 +170,16 @@ ngx_http_background_slot_take(ngx_http_background_slot_t *slot)
 
     now = ngx_http_background_usec(CLOCK_MONOTONIC);
 
-    if (now < ngx_http_background_slots.turn) {
+    if (ngx_http_background_slots_away(now)
+        || ngx_http_background_slots_next(now)
+        || ngx_http_background_slot_grant(slot, now) != NGX_OK)
+    {
         return NGX_AGAIN;
     }
 
-    return ngx_http_background_slot_grant(slot, now);
+    ngx_http_background_slots.resumed = 0;
+
+    return NGX_OK;
 }
 
 
@@ -210,8 +215,53 @@ ngx_http_background_slot_grant(ngx_http_background_slot_t *slot, uint64_t now)
 
     slot->number = n;
     slot->taken = now;
+    slot->lent = 0;
 
     return NGX_OK;
+}
+
+
+/*
+ * The parked job that is next, if it is not the turn of one that has not
+ * started: these come first for the length of a turn, then by turns.
+ */
+
+static ngx_http_background_job_t *
+ngx_http_background_slots_next(uint64_t now)
+{
+    ngx_queue_t                  *q;
+    ngx_http_background_job_t    *job;
+    ngx_http_background_slots_t  *slots;
+
+    slots = &ngx_http_background_slots;
+
+    for (q = ngx_queue_head(&slots->parked);
+         q != ngx_queue_sentinel(&slots->parked);
+         q = ngx_queue_next(q))
+    {
+        job = ngx_queue_data(q, ngx_http_background_job_t, queue);
+
+        if (job->slot->number != NGX_DECLINED) {
+            continue;
+        }
+
+        if (now < job->parked + NGX_HTTP_BACKGROUND_TURN) {
+            return slots->ready || ngx_http_background_budget_ready() ? NULL
+                                                                      : job;
+        }
+
+        return slots->ready && slots->resumed ? NULL : job;
+    }
+
+    return NULL;
+}
+
+
+static ngx_uint_t
+ngx_http_background_slots_away(uint64_t now)
+{
+    return now < ngx_http_background_slots.away
+           && ngx_http_background_budget_wanted();
 }
 
 
@@ -220,7 +270,6 @@ ngx_http_background_slot_release(ngx_http_background_slot_t *slot)
 {
     uint64_t                      now;
     ngx_uint_t                    wanted;
-    ngx_queue_t                  *q;
     ngx_http_background_job_t    *job;
     ngx_http_background_slots_t  *slots;
 
@@ -229,23 +278,14 @@ ngx_http_background_slot_release(ngx_http_background_slot_t *slot)
     now = ngx_http_background_usec(CLOCK_MONOTONIC);
     wanted = ngx_http_background_budget_wanted();
 
-    if (!wanted) {
+    job = wanted ? NULL : ngx_http_background_slots_next(now);
 
-        for (q = ngx_queue_head(&slots->parked);
-             q != ngx_queue_sentinel(&slots->parked);
-             q = ngx_queue_next(q))
-        {
-            job = ngx_queue_data(q, ngx_http_background_job_t, queue);
+    if (job) {
+        ngx_http_background_slot_move(job->slot, slot);
+        slots->resumed = 1;
 
-            if (job->slot->number == NGX_DECLINED) {
-                job->slot->number = slot->number;
-                job->slot->taken = now;
-                slot->number = NGX_DECLINED;
-
-                ngx_http_background_slots_wake();
-                return;
-            }
-        }
+        ngx_http_background_slots_wake();
+        return;
     }
 
     ngx_http_background_budget_release(slot->number);
@@ -256,9 +296,21 @@ ngx_http_background_slot_release(ngx_http_background_slot_t *slot)
             slots->notify();
         }
 
-    } else if (now >= slots->turn + NGX_HTTP_BACKGROUND_TURN) {
-        slots->turn = now + NGX_HTTP_BACKGROUND_AWAY;
+    } else if (now >= slots->away + NGX_HTTP_BACKGROUND_TURN) {
+        slots->away = now + NGX_HTTP_BACKGROUND_AWAY;
     }
+}
+
+
+void
+ngx_http_background_slot_move(ngx_http_background_slot_t *to,
+    ngx_http_background_slot_t *from)
+{
+    to->number = from->number;
+    to->taken = ngx_http_background_usec(CLOCK_MONOTONIC);
+    to->lent = 0;
+
+    from->number = NGX_DECLINED;
 }
 
 
@@ -269,7 +321,7 @@ ngx_http_background_slot_turn_over(ngx_http_background_slot_t *slot)
 
     now = ngx_http_background_usec(CLOCK_MONOTONIC);
 
-    return now - slot->taken >= NGX_HTTP_BACKGROUND_TURN
+    return now >= slot->taken + NGX_HTTP_BACKGROUND_TURN
            && (ngx_http_background_slots.nparked
                || ngx_http_background_budget_wanted());
 }
@@ -278,14 +330,7 @@ ngx_http_background_slot_turn_over(ngx_http_background_slot_t *slot)
 void
 ngx_http_background_slot_park(ngx_http_background_job_t *job, uint64_t due)
 {
-    uint64_t                      now, parked;
-    ngx_uint_t                    lead;
-    ngx_http_background_slots_t  *slots;
-
-    slots = &ngx_http_background_slots;
-
-    parked = 0;
-    lead = (job == job->lead);
+    uint64_t  now, until;
 
     ngx_http_background_slots_lock();
 
@@ -297,54 +342,85 @@ ngx_http_background_slot_park(ngx_http_background_job_t *job, uint64_t due)
            && !ngx_http_background_job_stops(job))
     {
         now = ngx_http_background_usec(CLOCK_MONOTONIC);
+        until = now + NGX_HTTP_BACKGROUND_SLOT_POLL;
 
-        if (now >= due && parked == 0) {
-            parked = now;
-
-            if (lead) {
-                ngx_queue_insert_tail(&slots->parked, &job->queue);
-                __atomic_store_n(&slots->nparked, slots->nparked + 1,
-                                 __ATOMIC_RELAXED);
-                ngx_http_background_slots_publish();
-            }
+        if (now < due) {
+            ngx_http_background_slots_wait(ngx_min(due, until));
+            continue;
         }
 
-        if (parked
-            && ngx_http_background_slot_free_for(job, now, parked)
-            && ngx_http_background_slot_grant(job->slot, now) == NGX_OK)
-        {
-            break;
+        if (job->parked == 0) {
+            ngx_http_background_slot_parked(job, now);
         }
 
-        ngx_http_background_slots_wait();
+        ngx_http_background_slot_resume(job, now);
+
+        if (job->slot->number == NGX_DECLINED) {
+            ngx_http_background_slots_wait(until);
+        }
     }
 
-    if (parked && lead) {
-        ngx_queue_remove(&job->queue);
-        __atomic_store_n(&slots->nparked, slots->nparked - 1,
-                         __ATOMIC_RELAXED);
-        ngx_http_background_slots_publish();
+    if (job->parked) {
+        ngx_http_background_slot_parked(job, 0);
     }
+
+    /* the turn begins when the thread does */
+
+    job->slot->taken = ngx_http_background_usec(CLOCK_MONOTONIC);
 
     ngx_http_background_slots_unlock();
 }
 
 
-/* jobs that have not started yet come first, for the length of a turn */
+/* helpers are not waited for */
 
-static ngx_uint_t
-ngx_http_background_slot_free_for(ngx_http_background_job_t *job, uint64_t now,
-    uint64_t parked)
+static void
+ngx_http_background_slot_parked(ngx_http_background_job_t *job, uint64_t since)
 {
-    if (now < ngx_http_background_slots.turn) {
-        return 0;
-    }
+    ngx_uint_t                    n;
+    ngx_http_background_slots_t  *slots;
+
+    slots = &ngx_http_background_slots;
+
+    job->parked = since;
 
     if (job != job->lead) {
-        return !ngx_http_background_slots_contended();
+        return;
     }
 
-    return now - parked >= NGX_HTTP_BACKGROUND_TURN
-           || !(ngx_http_background_slots.ready
-                || ngx_http_background_budget_ready());
+    if (since) {
+        ngx_queue_insert_tail(&slots->parked, &job->queue);
+        n = slots->nparked + 1;
+
+    } else {
+        ngx_queue_remove(&job->queue);
+        n = slots->nparked - 1;
+
+        /* another one is the next */
+        ngx_http_background_slots_wake();
+    }
+
+    __atomic_store_n(&slots->nparked, n, __ATOMIC_RELAXED);
+    ngx_http_background_slots_publish();
+}
+
+
+static void
+ngx_http_background_slot_resume(ngx_http_background_job_t *job, uint64_t now)
+{
+    if (job != job->lead) {
+
+        if (!ngx_http_background_slots_contended()) {
+            (void) ngx_http_background_slot_grant(job->slot, now);
+        }
+
+        return;
+    }
+
+    if (!ngx_http_background_slots_away(now)
+        && ngx_http_background_slots_next(now) == job
+        && ngx_http_background_slot_grant(job->slot, now) == NGX_OK)
+    {
+        ngx_http_background_slots.resumed = 1;
+    }
 }

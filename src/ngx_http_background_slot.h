@@ -20,8 +20,8 @@
 #include <ngx_http_background_pool.h>
 
 
-/* how often those who wait for a slot try for one, in milliseconds */
-#define NGX_HTTP_BACKGROUND_SLOT_POLL  20
+/* how often those who wait for a slot try for one, in microseconds */
+#define NGX_HTTP_BACKGROUND_SLOT_POLL  20000
 
 /* a slot is kept so long while others wait, in microseconds */
 #define NGX_HTTP_BACKGROUND_TURN       100000
@@ -37,15 +37,15 @@ ngx_int_t ngx_http_background_slots_init(ngx_uint_t threads,
 
 /*
  * lock, unlock  the mutex of the worker's slots and of the pool's queues
- * wait          unlocks, until a slot changes hands, a job ends, or some
- *               milliseconds are over, and locks again
+ * wait          unlocks, until a slot changes hands, a job ends, or the time
+ *               comes (usec, monotonic), and locks again
  * wake          all that wait; locked
  * waiting       how many jobs wait to start, and how many of them there are
  *               threads for; locked
  */
 void ngx_http_background_slots_lock(void);
 void ngx_http_background_slots_unlock(void);
-void ngx_http_background_slots_wait(void);
+void ngx_http_background_slots_wait(uint64_t until);
 void ngx_http_background_slots_wake(void);
 void ngx_http_background_slots_waiting(ngx_uint_t queued, ngx_uint_t ready);
 
@@ -54,10 +54,11 @@ ngx_uint_t ngx_http_background_slots_contended(void);
 
 
 /*
- * take       NGX_OK or NGX_AGAIN; locked
+ * take       for a job that has not started; NGX_OK or NGX_AGAIN; locked
  * spare      takes a slot that nobody waits for; NGX_OK or NGX_AGAIN
- * release    gives a slot to the oldest parked job or back to the budget;
- *            locked
+ * release    gives a slot to the parked job that is next or back to the
+ *            budget; locked
+ * move       gives it to another thread of the same worker; locked
  * turn_over  whether a slot was kept for a turn, and others wait; locked
  * park       gives the job's slot away until it has one again, which is not
  *            before "due" (usec, monotonic), or until it is told to stop
@@ -65,6 +66,8 @@ ngx_uint_t ngx_http_background_slots_contended(void);
 ngx_int_t ngx_http_background_slot_take(ngx_http_background_slot_t *slot);
 ngx_int_t ngx_http_background_slot_spare(ngx_http_background_slot_t *slot);
 void ngx_http_background_slot_release(ngx_http_background_slot_t *slot);
+void ngx_http_background_slot_move(ngx_http_background_slot_t *to,
+    ngx_http_background_slot_t *from);
 ngx_uint_t ngx_http_background_slot_turn_over(
     ngx_http_background_slot_t *slot);
 void ngx_http_background_slot_park(ngx_http_background_job_t *job,

@@ -207,6 +207,8 @@ static void ngx_http_background_member_idle(
 static ngx_http_background_member_t *ngx_http_background_owner(
     ngx_http_background_zone_t *zone, uint64_t owner);
 static ngx_int_t ngx_http_background_take(uint64_t *word);
+static ngx_int_t ngx_http_background_cell_own(
+    ngx_http_background_cell_t *cell);
 static void ngx_http_background_give(uint64_t *word);
 static void ngx_http_background_stats_total(
     ngx_http_background_stats_t *stats,
@@ -1038,6 +1040,21 @@ ngx_http_background_take(uint64_t *word)
 }
 
 
+/* the jobs of an owner that died wait no more */
+
+static ngx_int_t
+ngx_http_background_cell_own(ngx_http_background_cell_t *cell)
+{
+    if (ngx_http_background_take(&cell->owner) != NGX_OK) {
+        return NGX_AGAIN;
+    }
+
+    ngx_http_background_store(&cell->waiting, 0);
+
+    return NGX_OK;
+}
+
+
 static void
 ngx_http_background_give(uint64_t *word)
 {
@@ -1084,7 +1101,7 @@ ngx_http_background_lease_take(ngx_http_background_cell_t *cell)
         return NGX_AGAIN;
     }
 
-    return ngx_http_background_take(&cell->owner);
+    return ngx_http_background_cell_own(cell);
 }
 
 
@@ -1102,7 +1119,7 @@ ngx_http_background_cell_take(ngx_http_background_record_t *record)
 
     cell = ngx_http_background_load(&record->arrived);
 
-    while (cell && ngx_http_background_take(&cell->owner) != NGX_OK) {
+    while (cell && ngx_http_background_cell_own(cell) != NGX_OK) {
         cell = ngx_http_background_load(&cell->next);
     }
 
@@ -1121,7 +1138,7 @@ ngx_http_background_cell_orphan(ngx_http_background_record_t *record)
 
         if (ngx_http_background_load(&cell->owner) == 0
             || ngx_http_background_cell_interrupted(cell) == 0
-            || ngx_http_background_take(&cell->owner) != NGX_OK)
+            || ngx_http_background_cell_own(cell) != NGX_OK)
         {
             continue;
         }

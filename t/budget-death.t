@@ -7,6 +7,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use BackgroundKind;
 use BackgroundLife;
 use BackgroundStatus;
 use BackgroundStorm;
@@ -14,10 +15,17 @@ use List::Util qw/ max /;
 use Test::More;
 use Time::HiRes qw/ time /;
 
+# jobs that don't take turns
+
+my $kind = load_kind('gate');
+my $gate = dir() . '/gate';
+
+put('gate', '');
+
 start(join('', 'background_threads 1; ',
-           map { "background_task t$_ { retry 10ms; simulate_cpu 1h; }\n" }
+           map { "background_task t$_ { retry 10ms; gate $gate keep; }\n" }
                1 .. 4),
-      '', 'worker_processes 4; worker_rlimit_core 0;');
+      '', "$kind\nworker_processes 4; worker_rlimit_core 0;");
 
 all_there(4);
 
@@ -74,7 +82,7 @@ done_testing();
 # the task whose job is on a thread
 
 sub job {
-    my ($one) = grep { $_->{progress} && $_->{progress}{done} && $_->{lease} }
+    my ($one) = grep { $_->{running} && !$_->{waiting} && $_->{lease} }
                      @{status_anyhow()->{tasks}};
 
     return $one;

@@ -20,7 +20,7 @@ start(<<"EOF", '', "$kind\nworker_processes 4;");
     background_threads 2 max_queue=3;
     background_task burns {
         workers all; interval 1h;
-        gate $gate; gate $gate; simulate_cpu 20ms;
+        gate $gate keep; gate $gate keep; simulate_cpu 20ms;
     }
 EOF
 

@@ -6,15 +6,23 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use BackgroundKind;
 use BackgroundLife;
 use BackgroundStatus;
 use Test::More;
 use Time::HiRes qw/ time /;
 
-my $tasks = <<'EOF';
+# jobs that don't take turns
+
+my $kind = load_kind('gate');
+my $gate = dir() . '/gate';
+
+put('gate', '');
+
+my $tasks = <<"EOF";
     background_threads 1;
     background_task waits { workers all; simulate_io 5 delay=1h-1h; }
-    background_task burns { workers all; simulate_cpu 1h; simulate_cpu 1h; }
+    background_task burns { workers all; gate $gate keep; gate $gate keep; }
 EOF
 
 for my $case (['quit', 'worker_processes 2;', 2, 'QUIT'],
@@ -25,7 +33,7 @@ for my $case (['quit', 'worker_processes 2;', 2, 'QUIT'],
 {
     my ($name, $main, $n, @signals) = @$case;
 
-    start($tasks, '', "$main debug_points abort;");
+    start($tasks, '', "$kind\n$main debug_points abort;");
 
     poll("$name: a job runs, others wait", sub {
         my $s = status();

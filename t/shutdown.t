@@ -14,17 +14,19 @@ use BackgroundStorm;
 use Test::More;
 use Time::HiRes qw/ time /;
 
-my $kind = load_kind('crash');
-my $file = dir() . '/crash';
+my $kind = load_kind('crash') . load_kind('gate');
+my ($file, $gate) = map { dir() . "/$_" } qw/ crash gate /;
 
-# a job that is not dropped takes its worker down
+# a job that is not dropped takes its worker down; the others don't take turns
+# with them
 
 put('crash', 'always');
+put('gate', '');
 
 my $tasks = <<"EOF";
     background_threads 2 max_queue=4;
     background_task fills { workers all; retry 1h;
-        simulate_cpu 1h; simulate_cpu 1h;
+        gate $gate keep; gate $gate keep;
         crash $file; crash $file; crash $file; crash $file;
     }
     background_task waits { workers all; timeout 1d; simulate_io 5 delay=1h-1h; }

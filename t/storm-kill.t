@@ -119,8 +119,14 @@ unlink $gate or die "unlink: $!\n";
 
 my @old = workers();
 
+# jobs that don't take turns
+
+my $fills = dir() . '/fills';
+
+put('fills', '');
+
 reconfigure('background_task rests',
-            'background_task fills { workers all; ' . 'simulate_cpu 1h; ' x 3
+            'background_task fills { workers all; ' . "gate $fills keep; " x 3
             . "}\nbackground_task rests");
 
 my $status = poll('so many jobs at once', sub {

@@ -5,8 +5,8 @@
 
 
 /*
- * gate FILE: a CPU operation that is under way for as long as the file is
- * there.
+ * gate FILE [keep]: a CPU operation that is under way for as long as the file
+ * is there; with "keep" it does not give its slot to others meanwhile.
  */
 
 
@@ -14,6 +14,7 @@
 
 
 static void gate_work(ngx_http_background_run_t *run);
+static void gate_keep_work(ngx_http_background_run_t *run);
 static char *gate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 
@@ -26,10 +27,13 @@ static ngx_http_background_kind_t  gate_kind = {
 };
 
 
+static ngx_http_background_kind_t  gate_keep_kind = { .work = gate_keep_work };
+
+
 static ngx_command_t  gate_commands[] = {
 
     { ngx_string("gate"),
-      NGX_HTTP_BACKGROUND_TASK_CONF|NGX_CONF_TAKE1,
+      NGX_HTTP_BACKGROUND_TASK_CONF|NGX_CONF_TAKE12,
       gate,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
@@ -72,12 +76,24 @@ gate_work(ngx_http_background_run_t *run)
 }
 
 
+static void
+gate_keep_work(ngx_http_background_run_t *run)
+{
+    run->keep_slot = 1;
+
+    gate_work(run);
+}
+
+
 static char *
 gate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_str_t  *value;
+    ngx_str_t                   *value;
+    ngx_http_background_kind_t  *kind;
 
     value = cf->args->elts;
 
-    return ngx_http_background_add_operation(cf, &gate_kind, value[1].data);
+    kind = (cf->args->nelts == 3) ? &gate_keep_kind : &gate_kind;
+
+    return ngx_http_background_add_operation(cf, kind, value[1].data);
 }
