@@ -102,19 +102,25 @@ rejects('empty',
     'digest file "";' => 'unknown parameter "" in "digest" directive',
 );
 
-# verify: the list may come later
+# verify
 
-accepts('empty', 'verify x;', "verify $dir/x root=$dir/no algorithm=md5;",
-        'verify x algorithm=blake2b512 limit_rate=1k root=folder;');
+put('x', '');
+
+accepts('empty', 'verify x;', "verify $dir/x root=$dir/folder algorithm=md5;",
+        'verify x algorithm=blake2b512 limit_rate=1k root=folder extra=fail;',
+        'verify x extra=ignore;');
 
 rejects('empty',
-    (map { ("verify $_;" => 'invalid number of arguments in "verify" '
-            . 'directive') } '', 'x root=a root=a root=a root=a'),
+    'verify;' => 'invalid number of arguments in "verify" directive',
+    (map { ("verify x extra=$_;" => "invalid value \"extra=$_\" in \"verify\" "
+            . 'directive, it must be "fail" or "ignore"') } '', qw/ x failed /),
     (map { ("verify $_;" => 'invalid manifest "' . s/"//gr . '" in "verify" '
             . 'directive, it must be a file\'s name') } '""', 'x/'),
     'verify x root=;' => 'empty root in "verify" directive',
     'verify x algorithm=sha257;' => 'unknown algorithm "sha257" in "verify" '
         . 'directive, it must be a digest of OpenSSL',
+    'verify x extra=fail extra=fail;' => 'duplicate parameter '
+        . '"extra=fail" in "verify" directive',
     'verify x limit_rate=0;' => 'invalid rate "limit_rate=0" in "verify" '
         . 'directive, it must be bytes per second, 1 or more',
     'verify x manifest=y;' => 'unknown parameter "manifest=y" in "verify" '

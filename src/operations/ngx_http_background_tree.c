@@ -847,6 +847,48 @@ ngx_http_background_path_log(u_char *text, ngx_str_t *root, ngx_str_t *path)
 }
 
 
+void
+ngx_http_background_path_relative(ngx_str_t *root, ngx_str_t *path)
+{
+    u_char  *r, *p, *last, *end;
+
+    r = root->data;
+    end = root->data + root->len;
+
+    p = path->data;
+    last = path->data + path->len;
+
+    for ( ;; ) {
+
+        if (p == last || *p != '/') {
+            return;
+        }
+
+        while (p < last && *p == '/') {
+            p++;
+        }
+
+        while (r < end && *r == '/') {
+            r++;
+        }
+
+        if (r == end) {
+            break;
+        }
+
+        for ( /* void */ ; r < end && *r != '/'; r++, p++) {
+
+            if (p == last || *p != *r) {
+                return;
+            }
+        }
+    }
+
+    path->data = p;
+    path->len = last - p;
+}
+
+
 ngx_uint_t
 ngx_http_background_file_changed(ngx_file_info_t *before,
     ngx_file_info_t *after)

@@ -156,6 +156,12 @@ u_char *ngx_http_background_path_text(u_char *text, ngx_str_t *root,
 u_char *ngx_http_background_path_log(u_char *text, ngx_str_t *root,
     ngx_str_t *path);
 
+/*
+ * Makes an absolute path beneath the root, by their parts, one that is relative
+ * to it; others stay as they are
+ */
+void ngx_http_background_path_relative(ngx_str_t *root, ngx_str_t *path);
+
 /* whether what was read may be of two versions of the file */
 ngx_uint_t ngx_http_background_file_changed(ngx_file_info_t *before,
     ngx_file_info_t *after);
