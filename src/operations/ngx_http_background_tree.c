@@ -105,14 +105,10 @@ ngx_http_background_tree_path(ngx_conf_t *cf, ngx_command_t *cmd,
         return NGX_ERROR;
     }
 
-    if (ngx_file_info(path->data, fi) == NGX_FILE_ERROR) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
-                           ngx_file_info_n " \"%V\" of \"%V\" directive "
-                           "failed", path, &cmd->name);
-        return NGX_ERROR;
-    }
+    ngx_http_background_conf_path(cf, path);
 
-    return NGX_OK;
+    return (ngx_file_info(path->data, fi) == NGX_FILE_ERROR) ? NGX_DECLINED
+                                                             : NGX_OK;
 }
 
 

@@ -90,8 +90,8 @@ typedef uint64_t (*ngx_http_background_weigh_pt)(
 
 /*
  * Reading the configuration: whether the two modules fit, to be asked before
- * anything else is used; and the root of a tree, which has to be there, as the
- * full path.  NGX_ERROR: it was logged.
+ * anything else is used; and the root of a tree as the full path.  NGX_ERROR:
+ * it was logged; NGX_DECLINED: there is no such file yet.
  */
 #define ngx_http_background_tree_check(cf)                                   \
     ngx_http_background_tree_abi(cf, NGX_HTTP_BACKGROUND_TREE_ABI)

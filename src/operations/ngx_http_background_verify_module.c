@@ -266,10 +266,14 @@ ngx_http_background_verify_paths(ngx_conf_t *cf, ngx_command_t *cmd,
         return NGX_CONF_ERROR;
     }
 
+    ngx_http_background_conf_path(cf, &vcf->manifest);
+
     if (vcf->root.data) {
         if (ngx_conf_full_name(cf->cycle, &vcf->root, 0) != NGX_OK) {
             return NGX_CONF_ERROR;
         }
+
+        ngx_http_background_conf_path(cf, &vcf->root);
 
         return NGX_CONF_OK;
     }
