@@ -163,8 +163,6 @@ ngx_http_background_requests(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    ngx_http_background_conf_path(cf, &op->file);
-
     op->concurrency = NGX_HTTP_BACKGROUND_REQUESTS_CONCURRENCY;
 
     if (ngx_http_background_conf_params(cf, 2,
@@ -173,6 +171,8 @@ ngx_http_background_requests(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     {
         return NGX_CONF_ERROR;
     }
+
+    ngx_http_background_conf_path(cf, &op->file);
 
     ngx_http_background_use_blocking(cf);
 
