@@ -197,6 +197,9 @@ typedef struct {
  * rate      size_t, for run->limit_rate; without bounds
  * string    ngx_str_t; without bounds
  * flag      ngx_uint_t, which becomes 1
+ *
+ * path      warns if workers can't read what is there, or if there is nothing:
+ *           that is no error, as it may be there when a cycle starts
  */
 #define ngx_http_background_conf_params(cf, n, params, conf)                  \
     ngx_http_background_read_params(cf, n, params, conf,                      \
@@ -223,6 +226,8 @@ ngx_int_t ngx_http_background_conf_string(ngx_conf_t *cf,
     ngx_http_background_arg_t *arg, void *p);
 ngx_int_t ngx_http_background_conf_flag(ngx_conf_t *cf,
     ngx_http_background_arg_t *arg, void *p);
+
+void ngx_http_background_conf_path(ngx_conf_t *cf, ngx_str_t *path);
 
 
 /*

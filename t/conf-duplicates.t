@@ -13,6 +13,7 @@ use BackgroundConf;
 use Test::More;
 
 mkdir conf_dir() . '/folder' or die "mkdir: $!\n";
+put($_, '') for qw( a folder/a );
 
 my $compress = 'compress folder suffix=.a';
 
@@ -28,6 +29,7 @@ my @parameters = (
         algorithm=md5 algorithm=sha1 limit_rate=1 limit_rate=2
         manifest=a manifest=b /],
     ['empty', 'verify folder/a', qw/
+        extra=fail extra=ignore
         algorithm=md5 algorithm=sha1 limit_rate=1 limit_rate=2
         root=a root=b /],
     ['task', 'health', qw/ fails=1 fails=2 passes=1 passes=2 /],

@@ -9,6 +9,8 @@ use lib "$FindBin::Bin/lib";
 use BackgroundConf;
 use Test::More;
 
+put($_, '') for qw/ a b /;
+
 accepts('server', map { "location \@named { }\nbackground_task t { $_ }" }
     'request /;', 'request /a/b?c=d&e;', 'request "/%61 $uri";',
     'request @named;', 'request $uri;', 'request //a/../b#c;',
@@ -22,11 +24,16 @@ accepts('server', map { "location \@named { }\nbackground_task t { $_ }" }
     'request / method=A header=a:b header=b:c header=c:d header=d:e body=f '
         . 'status=200 count=2;',
     'request /; request /; requests a; requests b;',
-    'requests no-such-file;', 'requests /no/such/file concurrency=1;',
     'requests a concurrency=100000;', 'requests a rate=1r/m;',
     'requests a rate=1000000r/s;',
     'requests a concurrency=2 rate=10r/s method=HEAD header=a:b body=c '
         . 'status=404;');
+
+warns('server', map { ("background_task t { requests $_->[0]; }"
+    => "\"$_->[1]\" of \"requests\" directive can't be read, its cycles will "
+       . 'fail until it can (2: No such file or directory)') }
+    ['no-such-file', conf_dir() . '/no-such-file'],
+    ['/no/such/file concurrency=1', '/no/such/file']);
 
 my $where = 'directive is allowed in a background task of a "server" only: '
             . 'put the task into the server whose locations are requested';

@@ -66,7 +66,7 @@ symlink 'c', "$dir/tree/last" or die "symlink: $!";
 my ($hash) = `sha256sum $dir/tree/c` =~ /^(\S+)/;
 
 my %name = (good => "a/b\n$hash  ./a//b\n$hash  c", link => 'link/b',
-            last => 'last', above => 'a/../../tree/c', absolute => "$dir/tree/c",
+            last => 'last', above => 'a/../../tree/c', absolute => "$dir/above",
             missing => 'a/x/y', long => 'x' x 256 . '/a', folder => 'a/');
 
 put($_, "$hash  $name{$_}\n") for keys %name;

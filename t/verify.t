@@ -132,10 +132,11 @@ put('link', grep_line('a/b'));
 put('folder', grep_line('slash'));
 put('through', "$hash  way/file\n");
 put('pipe', "$hash  fifo\n");
-put('absolute', "$hash  $tree/plain\n");
+put('absolute', "$hash  $dir/own\n");
+put('beside', "$hash  ${tree}x/plain\n");
 put('above', "$hash  ../own\n");
 put('around', "$hash  into/../plain\n");
-put('bad', "# good\n$hash fifo\n");
+put('bad', "# good\n$hash,fifo\n");
 put('short', substr($hash, 1) . "  plain\n");
 put('other', "SHA1 (plain) = $hash\n");
 put('escape', "\\$hash  a\\x\n");
@@ -153,7 +154,8 @@ my %error = (
     folder => qr/"\Q$tree\E\/\.\/back\\slash" is no regular file$/,
     through => qr/open\(\) "\Q$tree\E\/way\/file" failed \((40|20): /,
     pipe => qr/"\Q$tree\E\/fifo" is no regular file$/,
-    absolute => qr/: "\Q$tree\E\/plain" leads out of the root$/,
+    absolute => qr/: "\Q$dir\E\/own" leads out of the root$/,
+    beside => qr/: "\Q$tree\Ex\/plain" leads out of the root$/,
     above => qr/: "\.\.\/own" leads out of the root$/,
     around => qr/: "into\/\.\.\/plain" leads out of the root$/,
     bad => qr/line 2 of "\Q$dir\E\/bad" is no checksum of the algorithm$/,

@@ -272,13 +272,16 @@ static char *
 ngx_http_background_compress_path(ngx_conf_t *cf, ngx_command_t *cmd,
     ngx_http_background_compress_conf_t *ccf)
 {
+    ngx_int_t        rc;
     ngx_file_info_t  fi;
 
-    if (ngx_http_background_tree_path(cf, cmd, &ccf->path, &fi) != NGX_OK) {
+    rc = ngx_http_background_tree_path(cf, cmd, &ccf->path, &fi);
+
+    if (rc == NGX_ERROR) {
         return NGX_CONF_ERROR;
     }
 
-    if (!ngx_is_dir(&fi)) {
+    if (rc == NGX_OK && !ngx_is_dir(&fi)) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"%V\" of \"%V\" directive is no directory",
                            &ccf->path, &cmd->name);

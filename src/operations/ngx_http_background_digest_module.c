@@ -124,6 +124,7 @@ ngx_module_t  ngx_http_background_digest_module = {
 static char *
 ngx_http_background_digest(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
+    ngx_int_t                           rc;
     ngx_str_t                          *value;
     ngx_file_info_t                     fi;
     ngx_http_background_digest_conf_t  *dcf;
@@ -137,7 +138,9 @@ ngx_http_background_digest(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     dcf->path = value[1];
 
-    if (ngx_http_background_tree_path(cf, cmd, &dcf->path, &fi) != NGX_OK) {
+    rc = ngx_http_background_tree_path(cf, cmd, &dcf->path, &fi);
+
+    if (rc == NGX_ERROR) {
         return NGX_CONF_ERROR;
     }
 
@@ -149,7 +152,7 @@ ngx_http_background_digest(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    if (dcf->manifest.len && !ngx_is_dir(&fi)) {
+    if (dcf->manifest.len && rc == NGX_OK && !ngx_is_dir(&fi)) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"manifest=\" in \"%V\" directive needs a "
                            "directory, \"%V\" is none",
@@ -168,7 +171,7 @@ ngx_http_background_digest_manifest(ngx_conf_t *cf,
 {
     ngx_str_t *manifest = p;
 
-    ngx_str_t  *value;
+    ngx_str_t  *value, folder;
 
     if (arg->value.len == 0 || arg->value.data[arg->value.len - 1] == '/') {
         value = cf->args->elts;
@@ -181,13 +184,33 @@ ngx_http_background_digest_manifest(ngx_conf_t *cf,
 
     *manifest = arg->value;
 
-    return ngx_conf_full_name(cf->cycle, manifest, 0);
+    if (ngx_conf_full_name(cf->cycle, manifest, 0) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    folder = *manifest;
+
+    while (folder.data[folder.len - 1] != '/') {
+        folder.len--;
+    }
+
+    folder.data = ngx_pnalloc(cf->pool, folder.len + 1);
+    if (folder.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_cpystrn(folder.data, manifest->data, folder.len + 1);
+
+    ngx_http_background_conf_path(cf, &folder);
+
+    return NGX_OK;
 }
 
 
 static void
 ngx_http_background_digest_begin(ngx_http_background_run_t *run)
 {
+    ngx_file_info_t                     fi;
     ngx_pool_cleanup_t                 *cln;
     ngx_http_background_digest_t       *d;
     ngx_http_background_digest_conf_t  *dcf;
@@ -227,6 +250,24 @@ ngx_http_background_digest_begin(ngx_http_background_run_t *run)
     ngx_http_background_digest_progress(run);
 
     d->tree = ngx_http_background_tree_create(run, &dcf->path, 0);
+
+    if (d->tree == NULL || d->manifest == NULL) {
+        return;
+    }
+
+    if (ngx_fd_info(ngx_http_background_tree_fd(d->tree), &fi)
+        == NGX_FILE_ERROR)
+    {
+        ngx_http_background_tree_fail(d->tree, run, NULL, ngx_errno,
+                                      ngx_fd_info_n " %s failed");
+        return;
+    }
+
+    if (!ngx_is_dir(&fi)) {
+        ngx_http_background_tree_fail(d->tree, run, NULL, 0,
+                                      "\"manifest=\" needs a directory, %s is "
+                                      "none");
+    }
 }
 
 

@@ -7,8 +7,15 @@
 #include "ngx_http_background_hash.h"
 #include "ngx_http_background_tree.h"
 
+#if (OPENSSL_VERSION_NUMBER >= 0x30000000L)
+#include <openssl/core_names.h>
+#include <openssl/params.h>
+#endif
+
 
 static void ngx_http_background_hash_cleanup(void *data);
+static ngx_uint_t ngx_http_background_hash_sizes(const EVP_MD *md);
+static int ngx_http_background_hash_start(ngx_http_background_hash_t *hash);
 static ngx_int_t ngx_http_background_hash_unchanged(
     ngx_http_background_hash_t *hash, int fd, ngx_file_info_t *before);
 
@@ -139,6 +146,60 @@ ngx_http_background_hash_cleanup(void *data)
 }
 
 
+ngx_uint_t
+ngx_http_background_hash_has_size(ngx_http_background_hash_t *hash,
+    size_t size)
+{
+    return size == (size_t) EVP_MD_size(hash->md)
+           || ngx_http_background_hash_sizes(hash->md);
+}
+
+
+#if (OPENSSL_VERSION_NUMBER >= 0x30000000L)
+
+static ngx_uint_t
+ngx_http_background_hash_sizes(const EVP_MD *md)
+{
+    return OSSL_PARAM_locate_const(EVP_MD_settable_ctx_params(md),
+                                   OSSL_DIGEST_PARAM_SIZE)
+           != NULL;
+}
+
+
+static int
+ngx_http_background_hash_start(ngx_http_background_hash_t *hash)
+{
+    OSSL_PARAM  params[2];
+
+    if (hash->size == 0 || !ngx_http_background_hash_sizes(hash->md)) {
+        return EVP_DigestInit_ex(hash->ctx, hash->md, NULL);
+    }
+
+    params[0] = OSSL_PARAM_construct_size_t(OSSL_DIGEST_PARAM_SIZE,
+                                            &hash->size);
+    params[1] = OSSL_PARAM_construct_end();
+
+    return EVP_DigestInit_ex2(hash->ctx, hash->md, params);
+}
+
+#else
+
+static ngx_uint_t
+ngx_http_background_hash_sizes(const EVP_MD *md)
+{
+    return 0;
+}
+
+
+static int
+ngx_http_background_hash_start(ngx_http_background_hash_t *hash)
+{
+    return EVP_DigestInit_ex(hash->ctx, hash->md, NULL);
+}
+
+#endif
+
+
 ngx_int_t
 ngx_http_background_hash_file(ngx_http_background_hash_t *hash, int fd,
     ngx_file_info_t *fi, void (*progress)(ngx_http_background_run_t *))
@@ -151,7 +212,7 @@ ngx_http_background_hash_file(ngx_http_background_hash_t *hash, int fd,
     hash->err = 0;
     size = 0;
 
-    if (EVP_DigestInit_ex(hash->ctx, hash->md, NULL) != 1) {
+    if (ngx_http_background_hash_start(hash) != 1) {
         hash->fmt = "EVP_DigestInit_ex() %s failed";
         return NGX_ERROR;
     }

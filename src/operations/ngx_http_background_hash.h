@@ -31,6 +31,8 @@ typedef struct {
     const EVP_MD                *md;
     EVP_MD_CTX                  *ctx;
     u_char                      *buffer;
+    size_t                       size;       /* of the hash, where the algorithm
+                                                has several; 0: its own */
 
     u_char                       value[EVP_MAX_MD_SIZE];
     unsigned int                 len;
@@ -59,11 +61,14 @@ ngx_int_t ngx_http_background_hash_init_conf(ngx_conf_t *cf,
 
 /*
  * On a pool thread.  create() returns NULL if there is no memory; what it made
- * goes with the run's pool.  A file's hash, NGX_OK, is in "value"; NGX_ABORT is
- * returned when the run is cancelled.
+ * goes with the run's pool.  has_size() tells whether OpenSSL makes hashes of
+ * that size.  A file's hash, NGX_OK, is in "value"; NGX_ABORT is returned when
+ * the run is cancelled.
  */
 ngx_http_background_hash_t *ngx_http_background_hash_create(
     ngx_http_background_run_t *run, const EVP_MD *md);
+ngx_uint_t ngx_http_background_hash_has_size(ngx_http_background_hash_t *hash,
+    size_t size);
 ngx_int_t ngx_http_background_hash_file(ngx_http_background_hash_t *hash,
     int fd, ngx_file_info_t *fi, void (*progress)(ngx_http_background_run_t *));
 

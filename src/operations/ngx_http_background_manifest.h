@@ -17,6 +17,14 @@
 
 typedef struct ngx_http_background_manifest_s  ngx_http_background_manifest_t;
 
+/* what a line says */
+
+typedef struct {
+    u_char                       hash[EVP_MAX_MD_SIZE];
+    size_t                       len;        /* of the hash */
+    ngx_str_t                    name;
+} ngx_http_background_checksum_t;
+
 
 /*
  * Writing, by several threads: each line has a number, from 0, and they are
@@ -53,13 +61,15 @@ void ngx_http_background_manifest_destroy(
  * parse   reads it, without its end: finds the hash, and the name with its
  *         escapes undone in place and a zero added; the line needs a byte of
  *         room for that.  NGX_DECLINED for an empty line or a comment,
- *         NGX_ERROR for others
+ *         NGX_ERROR for others.  How many characters are between hash and
+ *         name, 1 or 2, is a list's own: "blanks" is 0 before the first line,
+ *         and is set by the first that shows it
  */
 size_t ngx_http_background_manifest_size(size_t len, ngx_str_t *name);
 u_char *ngx_http_background_manifest_format(u_char *p, u_char *hash,
     size_t len, ngx_str_t *name);
 ngx_int_t ngx_http_background_manifest_parse(ngx_str_t *line,
-    const EVP_MD *md, u_char *hash, ngx_str_t *name);
+    const EVP_MD *md, ngx_uint_t *blanks, ngx_http_background_checksum_t *sum);
 
 
 #endif /* _NGX_HTTP_BACKGROUND_MANIFEST_H_INCLUDED_ */

@@ -9,7 +9,18 @@
 
 static size_t ngx_http_background_manifest_escaped(ngx_str_t *name);
 static ngx_int_t ngx_http_background_manifest_tagged(ngx_str_t *line,
-    const EVP_MD *md, ngx_str_t *hex, ngx_str_t *name);
+    const EVP_MD *md, ngx_http_background_checksum_t *sum);
+static size_t ngx_http_background_manifest_tag(const EVP_MD *md,
+    ngx_str_t *tag);
+static ngx_uint_t ngx_http_background_manifest_is_md(const EVP_MD *md,
+    const char *name);
+static ngx_int_t ngx_http_background_manifest_plain(ngx_str_t *line,
+    const EVP_MD *md, ngx_uint_t *blanks, ngx_http_background_checksum_t *sum);
+static size_t ngx_http_background_manifest_len(const EVP_MD *md,
+    ngx_str_t *value);
+static void ngx_http_background_manifest_skip(ngx_str_t *s);
+static ngx_int_t ngx_http_background_manifest_value(
+    ngx_http_background_checksum_t *sum, ngx_str_t *value);
 static ngx_int_t ngx_http_background_manifest_unescape(ngx_str_t *name);
 static ngx_int_t ngx_http_background_manifest_unhex(u_char *hash,
     ngx_str_t *hex);
@@ -84,10 +95,11 @@ ngx_http_background_manifest_escaped(ngx_str_t *name)
 
 ngx_int_t
 ngx_http_background_manifest_parse(ngx_str_t *line, const EVP_MD *md,
-    u_char *hash, ngx_str_t *name)
+    ngx_uint_t *blanks, ngx_http_background_checksum_t *sum)
 {
-    ngx_str_t   s, hex;
-    ngx_uint_t  escaped;
+    ngx_int_t    rc;
+    ngx_str_t    s, *name;
+    ngx_uint_t   escaped;
 
     s = *line;
 
@@ -99,32 +111,30 @@ ngx_http_background_manifest_parse(ngx_str_t *line, const EVP_MD *md,
         return NGX_DECLINED;
     }
 
-    escaped = (s.data[0] == '\\');
+    ngx_http_background_manifest_skip(&s);
+
+    escaped = (s.len && s.data[0] == '\\');
 
     s.data += escaped;
     s.len -= escaped;
 
-    hex.data = s.data;
-    hex.len = 2 * EVP_MD_size(md);
+    rc = ngx_http_background_manifest_tagged(&s, md, sum);
 
-    if (s.len > hex.len + 2
-        && s.data[hex.len] == ' '
-        && (s.data[hex.len + 1] == ' ' || s.data[hex.len + 1] == '*'))
-    {
-        name->data = s.data + hex.len + 2;
-        name->len = s.len - hex.len - 2;
+    if (rc == NGX_DECLINED) {
+        rc = ngx_http_background_manifest_plain(&s, md, blanks, sum);
+    }
 
-    } else if (ngx_http_background_manifest_tagged(&s, md, &hex, name)
-               != NGX_OK)
-    {
+    if (rc != NGX_OK) {
         return NGX_ERROR;
     }
 
-    if (ngx_http_background_manifest_unhex(hash, &hex) != NGX_OK) {
-        return NGX_ERROR;
-    }
+    name = &sum->name;
 
     if (escaped && ngx_http_background_manifest_unescape(name) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (name->len == 0) {
         return NGX_ERROR;
     }
 
@@ -134,49 +144,245 @@ ngx_http_background_manifest_parse(ngx_str_t *line, const EVP_MD *md,
 }
 
 
-/* "ALGORITHM (NAME) = HASH" */
+/*
+ * "ALGORITHM (NAME) = HASH", where the blanks may be missing; NGX_DECLINED if
+ * the line does not begin with the algorithm
+ */
 
 static ngx_int_t
 ngx_http_background_manifest_tagged(ngx_str_t *line, const EVP_MD *md,
-    ngx_str_t *hex, ngx_str_t *name)
+    ngx_http_background_checksum_t *sum)
 {
-    char     tag[64];
-    u_char  *p, *last;
+    u_char     *p, *last;
+    ngx_str_t   tag, value;
 
-    if (line->len < hex->len) {
+    p = line->data;
+    last = line->data + line->len;
+
+    while (p < last && *p != ' ' && *p != '(') {
+        p++;
+    }
+
+    tag.data = line->data;
+    tag.len = p - line->data;
+
+    sum->len = ngx_http_background_manifest_tag(md, &tag);
+
+    if (sum->len == 0) {
+        return NGX_DECLINED;
+    }
+
+    if (p < last && *p == ' ') {
+        p++;
+    }
+
+    if (p == last || *p++ != '(') {
         return NGX_ERROR;
     }
 
-    p = ngx_strlchr(line->data, line->data + line->len, ' ');
-    last = line->data + line->len - hex->len;
+    value.data = last;
 
-    if (p == NULL || (size_t) (p - line->data) >= sizeof(tag)
-        || last - p < (ssize_t) sizeof(" (x) = ") - 1
-        || p[1] != '('
-        || ngx_strncmp(last - 4, ") = ", 4) != 0)
+    while (value.data > p && value.data[-1] != ')') {
+        value.data--;
+    }
+
+    if (value.data == p) {
+        return NGX_ERROR;
+    }
+
+    value.len = last - value.data;
+
+    sum->name.data = p;
+    sum->name.len = value.data - 1 - p;
+
+    ngx_http_background_manifest_skip(&value);
+
+    if (value.len == 0 || value.data[0] != '=') {
+        return NGX_ERROR;
+    }
+
+    value.data++;
+    value.len--;
+
+    ngx_http_background_manifest_skip(&value);
+
+    return ngx_http_background_manifest_value(sum, &value);
+}
+
+
+/* how many bytes hashes with that tag have; 0: it is not of the algorithm */
+
+static size_t
+ngx_http_background_manifest_tag(const EVP_MD *md, ngx_str_t *tag)
+{
+    char       name[64];
+    ngx_int_t  bits;
+
+    if (tag->len >= sizeof(name)) {
+        return 0;
+    }
+
+    ngx_cpystrn((u_char *) name, tag->data, tag->len + 1);
+
+    if (ngx_http_background_manifest_is_md(md, name)) {
+        return EVP_MD_size(md);
+    }
+
+    /* names that OpenSSL does not know */
+
+    if (ngx_strcmp(name, "SHA512t256") == 0) {
+        return ngx_http_background_manifest_is_md(md, "SHA512-256")
+               ? EVP_MD_size(md) : 0;
+    }
+
+    if (ngx_strncmp(name, "BLAKE2b", 7) != 0
+        || !ngx_http_background_manifest_is_md(md, "BLAKE2b512"))
+    {
+        return 0;
+    }
+
+    if (name[7] == '\0') {
+        return EVP_MD_size(md);
+    }
+
+    bits = (name[7] == '-') ? ngx_atoi(tag->data + 8, tag->len - 8)
+                            : NGX_ERROR;
+
+    return (bits > 0 && bits % 8 == 0 && bits / 8 <= EVP_MD_size(md))
+           ? bits / 8 : 0;
+}
+
+
+static ngx_uint_t
+ngx_http_background_manifest_is_md(const EVP_MD *md, const char *name)
+{
+#if (OPENSSL_VERSION_NUMBER >= 0x30000000L)
+    return EVP_MD_is_a(md, name);
+#else
+    return EVP_get_digestbyname(name) == md;
+#endif
+}
+
+
+/*
+ * "HASH  NAME" and "HASH *NAME" or, if the first such line of the list is so,
+ * "HASH NAME"
+ */
+
+static ngx_int_t
+ngx_http_background_manifest_plain(ngx_str_t *line, const EVP_MD *md,
+    ngx_uint_t *blanks, ngx_http_background_checksum_t *sum)
+{
+    u_char      *p, *last;
+    ngx_str_t    value;
+    ngx_uint_t   two;
+
+    p = line->data;
+    last = line->data + line->len;
+
+    while (p < last && *p != ' ' && *p != '\t') {
+        p++;
+    }
+
+    value.data = line->data;
+    value.len = p - line->data;
+
+    if (last - p < 2) {
+        return NGX_ERROR;
+    }
+
+    p++;
+
+    sum->len = ngx_http_background_manifest_len(md, &value);
+
+    if (ngx_http_background_manifest_value(sum, &value) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    two = (last - p > 1 && (*p == ' ' || *p == '*'));
+
+    if (*blanks == 0) {
+        *blanks = 1 + two;
+    }
+
+    if (*blanks == 2 && !two) {
+        return NGX_ERROR;
+    }
+
+    p += (*blanks == 2);
+
+    sum->name.data = p;
+    sum->name.len = last - p;
+
+    return NGX_OK;
+}
+
+
+/* of "b2sum --length" it is only told by the number of digits */
+
+static size_t
+ngx_http_background_manifest_len(const EVP_MD *md, ngx_str_t *value)
+{
+    size_t  len;
+
+    len = EVP_MD_size(md);
+
+    if (value->len > 0 && value->len % 2 == 0 && value->len < 2 * len
+        && value->data[value->len - 1] != '='
+        && ngx_http_background_manifest_is_md(md, "BLAKE2b512"))
+    {
+        return value->len / 2;
+    }
+
+    return len;
+}
+
+
+static void
+ngx_http_background_manifest_skip(ngx_str_t *s)
+{
+    while (s->len && (s->data[0] == ' ' || s->data[0] == '\t')) {
+        s->data++;
+        s->len--;
+    }
+}
+
+
+/* hexadecimal digits or base64 */
+
+static ngx_int_t
+ngx_http_background_manifest_value(ngx_http_background_checksum_t *sum,
+    ngx_str_t *value)
+{
+    size_t     padding;
+    ngx_str_t  decoded, encoded;
+
+    if (value->len == 2 * sum->len) {
+        return ngx_http_background_manifest_unhex(sum->hash, value);
+    }
+
+    if (value->len != ngx_base64_encoded_length(sum->len)) {
+        return NGX_ERROR;
+    }
+
+    /* without the padding it can't have more bytes than the hash */
+
+    encoded = *value;
+
+    for (padding = (3 - sum->len % 3) % 3; padding; padding--) {
+
+        if (encoded.data[--encoded.len] != '=') {
+            return NGX_ERROR;
+        }
+    }
+
+    decoded.data = sum->hash;
+
+    if (ngx_decode_base64(&decoded, &encoded) != NGX_OK
+        || decoded.len != sum->len)
     {
         return NGX_ERROR;
     }
-
-    ngx_cpystrn((u_char *) tag, line->data, p - line->data + 1);
-
-#if (OPENSSL_VERSION_NUMBER >= 0x30000000L)
-
-    if (!EVP_MD_is_a(md, tag)) {
-        return NGX_ERROR;
-    }
-
-#else
-
-    if (EVP_get_digestbyname(tag) != md) {
-        return NGX_ERROR;
-    }
-
-#endif
-
-    hex->data = last;
-    name->data = p + 2;
-    name->len = last - 4 - name->data;
 
     return NGX_OK;
 }

@@ -172,6 +172,8 @@ ngx_http_background_requests(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
+    ngx_http_background_conf_path(cf, &op->file);
+
     ngx_http_background_use_blocking(cf);
 
     return ngx_http_background_add_operation(cf,

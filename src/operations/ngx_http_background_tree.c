@@ -105,14 +105,10 @@ ngx_http_background_tree_path(ngx_conf_t *cf, ngx_command_t *cmd,
         return NGX_ERROR;
     }
 
-    if (ngx_file_info(path->data, fi) == NGX_FILE_ERROR) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, ngx_errno,
-                           ngx_file_info_n " \"%V\" of \"%V\" directive "
-                           "failed", path, &cmd->name);
-        return NGX_ERROR;
-    }
+    ngx_http_background_conf_path(cf, path);
 
-    return NGX_OK;
+    return (ngx_file_info(path->data, fi) == NGX_FILE_ERROR) ? NGX_DECLINED
+                                                             : NGX_OK;
 }
 
 
@@ -844,6 +840,48 @@ ngx_http_background_path_log(u_char *text, ngx_str_t *root, ngx_str_t *path)
     }
 
     return text;
+}
+
+
+void
+ngx_http_background_path_relative(ngx_str_t *root, ngx_str_t *path)
+{
+    u_char  *r, *p, *last, *end;
+
+    r = root->data;
+    end = root->data + root->len;
+
+    p = path->data;
+    last = path->data + path->len;
+
+    for ( ;; ) {
+
+        if (p == last || *p != '/') {
+            return;
+        }
+
+        while (p < last && *p == '/') {
+            p++;
+        }
+
+        while (r < end && *r == '/') {
+            r++;
+        }
+
+        if (r == end) {
+            break;
+        }
+
+        for ( /* void */ ; r < end && *r != '/'; r++, p++) {
+
+            if (p == last || *p != *r) {
+                return;
+            }
+        }
+    }
+
+    path->data = p;
+    path->len = last - p;
 }
 
 

@@ -90,8 +90,8 @@ typedef uint64_t (*ngx_http_background_weigh_pt)(
 
 /*
  * Reading the configuration: whether the two modules fit, to be asked before
- * anything else is used; and the root of a tree, which has to be there, as the
- * full path.  NGX_ERROR: it was logged.
+ * anything else is used; and the root of a tree as the full path.  NGX_ERROR:
+ * it was logged; NGX_DECLINED: there is no such file yet.
  */
 #define ngx_http_background_tree_check(cf)                                   \
     ngx_http_background_tree_abi(cf, NGX_HTTP_BACKGROUND_TREE_ABI)
@@ -155,6 +155,12 @@ u_char *ngx_http_background_path_text(u_char *text, ngx_str_t *root,
     ngx_str_t *path);
 u_char *ngx_http_background_path_log(u_char *text, ngx_str_t *root,
     ngx_str_t *path);
+
+/*
+ * Makes an absolute path beneath the root, by their parts, one that is relative
+ * to it; others stay as they are
+ */
+void ngx_http_background_path_relative(ngx_str_t *root, ngx_str_t *path);
 
 /* whether what was read may be of two versions of the file */
 ngx_uint_t ngx_http_background_file_changed(ngx_file_info_t *before,

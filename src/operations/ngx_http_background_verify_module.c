@@ -9,9 +9,11 @@
 
 #include <ngx_http_background.h>
 
+#include "ngx_http_background_compress_list.h"
 #include "ngx_http_background_hash.h"
 #include "ngx_http_background_linebuf.h"
 #include "ngx_http_background_manifest.h"
+#include "ngx_http_background_nameset.h"
 #include "ngx_http_background_tree.h"
 
 
@@ -24,6 +26,8 @@ typedef struct {
     ngx_str_t                        manifest;
     ngx_str_t                        root;
     ngx_http_background_hash_conf_t  hash;
+    ngx_uint_t                       extra;     /* unsigned  extra:1;
+                                                   is a failure */
     ngx_uint_t                      *warned;    /* a worker's own */
 } ngx_http_background_verify_conf_t;
 
@@ -37,6 +41,11 @@ typedef struct {
     ngx_file_info_t                 info;   /* of the list */
     int                             root;
     uint64_t                        total;  /* lines */
+    ngx_uint_t                      blanks; /* as the first reading found */
+
+    /* NULL and empty, but with "extra=fail" */
+    ngx_http_background_tree_t     *tree;
+    ngx_http_background_nameset_t   names;
 
     /* under the mutex */
     ngx_http_background_linebuf_t   lines;
@@ -52,13 +61,16 @@ typedef struct {
     ngx_str_t                    text;
     ngx_uint_t                   number;
     ngx_uint_t                   too_long;
-    ngx_str_t                    name;
-    u_char                       hash[EVP_MAX_MD_SIZE];
+    ngx_uint_t                   blanks;
+
+    ngx_http_background_checksum_t  sum;
 } ngx_http_background_verify_line_t;
 
 
 static char *ngx_http_background_verify(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static ngx_int_t ngx_http_background_verify_conf_extra(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p);
 static char *ngx_http_background_verify_paths(ngx_conf_t *cf,
     ngx_command_t *cmd, ngx_http_background_verify_conf_t *vcf);
 
@@ -67,12 +79,15 @@ static ngx_int_t ngx_http_background_verify_open(
     ngx_http_background_verify_t *v, ngx_http_background_run_t *run);
 static void ngx_http_background_verify_count(ngx_http_background_verify_t *v,
     ngx_http_background_run_t *run);
+static ngx_int_t ngx_http_background_verify_listed(
+    ngx_http_background_verify_t *v, ngx_http_background_run_t *run,
+    EVP_MD_CTX *ctx, ngx_str_t *name);
 static void ngx_http_background_verify_warn(ngx_http_background_run_t *run);
 static ngx_uint_t ngx_http_background_verify_rewritable(u_char *path);
 
 static void ngx_http_background_verify_work(ngx_http_background_run_t *run);
 static ngx_http_background_verify_line_t *ngx_http_background_verify_line(
-    ngx_http_background_run_t *run);
+    ngx_http_background_verify_t *v, ngx_http_background_run_t *run);
 static ngx_int_t ngx_http_background_verify_next(
     ngx_http_background_verify_t *v, ngx_http_background_run_t *run,
     ngx_http_background_verify_line_t *line);
@@ -81,6 +96,10 @@ static ngx_int_t ngx_http_background_verify_read(
 static void ngx_http_background_verify_fill(ngx_http_background_verify_t *v);
 static void ngx_http_background_verify_file(ngx_http_background_verify_t *v,
     ngx_http_background_hash_t *hash, ngx_http_background_verify_line_t *line);
+static void ngx_http_background_verify_extra(ngx_http_background_verify_t *v,
+    ngx_http_background_hash_t *hash);
+static ngx_uint_t ngx_http_background_verify_skips(
+    ngx_http_background_verify_t *v, ngx_http_background_file_t *file);
 static ngx_uint_t ngx_http_background_verify_changed(
     ngx_http_background_verify_t *v, ngx_str_t *name, ngx_file_info_t *before);
 static void ngx_http_background_verify_fail(ngx_http_background_run_t *run,
@@ -110,6 +129,9 @@ static const ngx_http_background_param_t  ngx_http_background_verify_params[] =
     { ngx_string("root="), 0, ngx_http_background_conf_string,
       offsetof(ngx_http_background_verify_conf_t, root), NULL },
 
+    { ngx_string("extra="), 0, ngx_http_background_verify_conf_extra,
+      offsetof(ngx_http_background_verify_conf_t, extra), NULL },
+
     ngx_http_background_null_param
 };
 
@@ -117,7 +139,7 @@ static const ngx_http_background_param_t  ngx_http_background_verify_params[] =
 static ngx_command_t  ngx_http_background_verify_commands[] = {
 
     { ngx_string("verify"),
-      NGX_HTTP_BACKGROUND_TASK_CONF|NGX_CONF_TAKE1234,
+      NGX_HTTP_BACKGROUND_TASK_CONF|NGX_CONF_1MORE,
       ngx_http_background_verify,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
@@ -195,6 +217,27 @@ ngx_http_background_verify(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
+static ngx_int_t
+ngx_http_background_verify_conf_extra(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p)
+{
+    ngx_uint_t *extra = p;
+
+    if (ngx_strcmp(arg->value.data, "fail") == 0) {
+        *extra = 1;
+        return NGX_OK;
+    }
+
+    if (ngx_strcmp(arg->value.data, "ignore") == 0) {
+        *extra = 0;
+        return NGX_OK;
+    }
+
+    return ngx_http_background_conf_invalid(cf, arg, "value",
+                                            "\"fail\" or \"ignore\"");
+}
+
+
 /* by default the names begin in the list's own folder */
 
 static char *
@@ -223,10 +266,14 @@ ngx_http_background_verify_paths(ngx_conf_t *cf, ngx_command_t *cmd,
         return NGX_CONF_ERROR;
     }
 
+    ngx_http_background_conf_path(cf, &vcf->manifest);
+
     if (vcf->root.data) {
         if (ngx_conf_full_name(cf->cycle, &vcf->root, 0) != NGX_OK) {
             return NGX_CONF_ERROR;
         }
+
+        ngx_http_background_conf_path(cf, &vcf->root);
 
         return NGX_CONF_OK;
     }
@@ -334,7 +381,20 @@ ngx_http_background_verify_open(ngx_http_background_verify_t *v,
         return NGX_ERROR;
     }
 
-    v->root = open((char *) vcf->root.data, O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+    if (vcf->extra) {
+        v->tree = ngx_http_background_tree_create(run, &vcf->root,
+                                              NGX_HTTP_BACKGROUND_TREE_GONE);
+        if (v->tree == NULL) {
+            return NGX_ERROR;
+        }
+
+        v->root = fcntl(ngx_http_background_tree_fd(v->tree), F_DUPFD_CLOEXEC,
+                        0);
+
+    } else {
+        v->root = open((char *) vcf->root.data,
+                       O_RDONLY|O_DIRECTORY|O_CLOEXEC);
+    }
 
     if (v->root == -1) {
         ngx_http_background_verify_fail(run, &vcf->root,
@@ -347,17 +407,22 @@ ngx_http_background_verify_open(ngx_http_background_verify_t *v,
 }
 
 
-/* a first reading, for the progress */
+/* a first reading, for the progress and for the names */
 
 static void
 ngx_http_background_verify_count(ngx_http_background_verify_t *v,
     ngx_http_background_run_t *run)
 {
+    ngx_http_background_hash_t         *hash;
+    ngx_http_background_verify_conf_t  *vcf;
     ngx_http_background_verify_line_t  *line;
 
-    line = ngx_http_background_verify_line(run);
+    vcf = run->conf;
 
-    if (line == NULL) {
+    hash = ngx_http_background_hash_create(run, vcf->hash.md);
+    line = ngx_http_background_verify_line(v, run);
+
+    if (hash == NULL || line == NULL) {
         ngx_http_background_fail(&run->result, 0, "no memory");
         return;
     }
@@ -368,7 +433,19 @@ ngx_http_background_verify_count(ngx_http_background_verify_t *v,
         if (ngx_http_background_cancelled(run)) {
             return;
         }
+
+        if (vcf->extra && line->sum.name.data
+            && ngx_http_background_verify_listed(v, run, hash->ctx,
+                                                 &line->sum.name)
+               != NGX_OK)
+        {
+            return;
+        }
     }
+
+    v->blanks = line->blanks;
+
+    ngx_http_background_nameset_sort(&v->names);
 
     if (lseek(v->fd, 0, SEEK_SET) == -1) {
         ngx_http_background_fail(&run->result, ngx_errno, "lseek() failed");
@@ -380,6 +457,33 @@ ngx_http_background_verify_count(ngx_http_background_verify_t *v,
                                      NGX_HTTP_BACKGROUND_VERIFY_LINE);
 
     ngx_http_background_verify_progress(run);
+}
+
+
+static ngx_int_t
+ngx_http_background_verify_listed(ngx_http_background_verify_t *v,
+    ngx_http_background_run_t *run, EVP_MD_CTX *ctx, ngx_str_t *name)
+{
+    ngx_int_t                           rc;
+    ngx_http_background_verify_conf_t  *vcf;
+
+    vcf = run->conf;
+
+    rc = ngx_http_background_nameset_add(&v->names, ctx, name, run->log);
+
+    if (rc == NGX_DECLINED) {
+        ngx_http_background_fail(&run->result, 0,
+                                 "\"%V\" has more than %d names, which is the "
+                                 "most with \"extra=fail\"", &vcf->manifest,
+                                 NGX_HTTP_BACKGROUND_NAMESET_MAX);
+
+    } else if (rc != NGX_OK) {
+        ngx_http_background_fail(&run->result, 0,
+                                 "no memory for the names of \"%V\"",
+                                 &vcf->manifest);
+    }
+
+    return rc;
 }
 
 
@@ -468,7 +572,7 @@ ngx_http_background_verify_work(ngx_http_background_run_t *run)
     vcf = run->conf;
 
     hash = ngx_http_background_hash_create(run, vcf->hash.md);
-    line = ngx_http_background_verify_line(run);
+    line = ngx_http_background_verify_line(v, run);
 
     if (hash == NULL || line == NULL) {
         ngx_http_background_fail(&run->result, 0, "no memory");
@@ -485,11 +589,16 @@ ngx_http_background_verify_work(ngx_http_background_run_t *run)
 
         ngx_http_background_verify_progress(run);
     }
+
+    if (v->tree) {
+        ngx_http_background_verify_extra(v, hash);
+    }
 }
 
 
 static ngx_http_background_verify_line_t *
-ngx_http_background_verify_line(ngx_http_background_run_t *run)
+ngx_http_background_verify_line(ngx_http_background_verify_t *v,
+    ngx_http_background_run_t *run)
 {
     ngx_http_background_verify_line_t  *line;
 
@@ -503,6 +612,8 @@ ngx_http_background_verify_line(ngx_http_background_run_t *run)
     if (line->text.data == NULL) {
         return NULL;
     }
+
+    line->blanks = v->blanks;
 
     return line;
 }
@@ -546,20 +657,22 @@ ngx_http_background_verify_next(ngx_http_background_verify_t *v,
             return NGX_DONE;
         }
 
-        ngx_str_null(&line->name);
+        ngx_str_null(&line->sum.name);
 
         if (line->too_long) {
             return NGX_OK;
         }
 
         rc = ngx_http_background_manifest_parse(&line->text, vcf->hash.md,
-                                                line->hash, &line->name);
+                                                &line->blanks, &line->sum);
 
         if (rc == NGX_ERROR) {
-            ngx_str_null(&line->name);
+            ngx_str_null(&line->sum.name);
+            return NGX_OK;
         }
 
-        if (rc != NGX_DECLINED) {
+        if (rc == NGX_OK) {
+            ngx_http_background_path_relative(&vcf->root, &line->sum.name);
             return NGX_OK;
         }
 
@@ -628,49 +741,62 @@ ngx_http_background_verify_file(ngx_http_background_verify_t *v,
 {
     int                                 fd;
     ngx_int_t                           rc;
+    ngx_str_t                          *name;
     ngx_file_info_t                     fi;
     ngx_http_background_run_t          *run;
     ngx_http_background_verify_conf_t  *vcf;
 
     run = hash->run;
     vcf = run->conf;
+    name = &line->sum.name;
 
-    if (line->name.data == NULL) {
+    if (name->data == NULL) {
         ngx_http_background_fail(&run->result, 0,
                                  "line %ui of \"%V\" is no checksum of the "
                                  "algorithm", line->number, &vcf->manifest);
         return;
     }
 
-    fd = ngx_http_background_open_beneath(v->root, line->name.data,
+    if (!ngx_http_background_hash_has_size(hash, line->sum.len)) {
+        ngx_http_background_fail(&run->result, 0,
+                                 "line %ui of \"%V\" has a checksum of %uz "
+                                 "bits, which this version of OpenSSL can't "
+                                 "compute", line->number, &vcf->manifest,
+                                 8 * line->sum.len);
+        return;
+    }
+
+    fd = ngx_http_background_open_beneath(v->root, name->data,
                                           NGX_HTTP_BACKGROUND_TREE_OPEN);
 
     if (fd == -1 && ngx_errno == NGX_EXDEV) {
         ngx_http_background_verify_fail(run, &ngx_http_background_verify_none,
-                                        &line->name, 0,
+                                        name, 0,
                                         "%s leads out of the root");
         return;
     }
 
     if (fd == -1) {
-        ngx_http_background_verify_fail(run, &vcf->root, &line->name,
+        ngx_http_background_verify_fail(run, &vcf->root, name,
                                         ngx_errno, "open() %s failed");
         return;
     }
 
     if (ngx_fd_info(fd, &fi) == NGX_FILE_ERROR) {
-        ngx_http_background_verify_fail(run, &vcf->root, &line->name,
+        ngx_http_background_verify_fail(run, &vcf->root, name,
                                         ngx_errno, ngx_fd_info_n " %s failed");
         goto done;
     }
 
     if (!ngx_is_file(&fi)) {
-        ngx_http_background_verify_fail(run, &vcf->root, &line->name, 0,
+        ngx_http_background_verify_fail(run, &vcf->root, name, 0,
                                         "%s is no regular file");
         goto done;
     }
 
     run->result.active = 1;
+
+    hash->size = line->sum.len;
 
     rc = ngx_http_background_hash_file(hash, fd, &fi,
                                        ngx_http_background_verify_progress);
@@ -682,15 +808,17 @@ ngx_http_background_verify_file(ngx_http_background_verify_t *v,
     run->result.active = 0;
 
     if (rc != NGX_OK) {
-        ngx_http_background_verify_fail(run, &vcf->root, &line->name,
+        ngx_http_background_verify_fail(run, &vcf->root, name,
                                         hash->err, hash->fmt);
 
-    } else if (ngx_memcmp(hash->value, line->hash, hash->len) != 0) {
-        ngx_http_background_verify_fail(run, &vcf->root, &line->name, 0,
+    } else if (hash->len != line->sum.len
+               || ngx_memcmp(hash->value, line->sum.hash, hash->len) != 0)
+    {
+        ngx_http_background_verify_fail(run, &vcf->root, name, 0,
                                         "%s has another checksum");
 
-    } else if (ngx_http_background_verify_changed(v, &line->name, &fi)) {
-        ngx_http_background_verify_fail(run, &vcf->root, &line->name, 0,
+    } else if (ngx_http_background_verify_changed(v, name, &fi)) {
+        ngx_http_background_verify_fail(run, &vcf->root, name, 0,
                                         "%s changed while it was read");
 
     } else {
@@ -699,7 +827,68 @@ ngx_http_background_verify_file(ngx_http_background_verify_t *v,
 
 done:
 
-    ngx_http_background_close(run, fd, &vcf->root, &line->name);
+    ngx_http_background_close(run, fd, &vcf->root, name);
+}
+
+
+/* what is in the tree and not in the list */
+
+static void
+ngx_http_background_verify_extra(ngx_http_background_verify_t *v,
+    ngx_http_background_hash_t *hash)
+{
+    ngx_int_t                    rc;
+    ngx_http_background_run_t   *run;
+    ngx_http_background_file_t  *file;
+
+    run = hash->run;
+
+    file = ngx_http_background_tree_file(run);
+
+    if (file == NULL) {
+        ngx_http_background_fail(&run->result, 0, "no memory");
+        return;
+    }
+
+    while (ngx_http_background_tree_next(v->tree, run, file) == NGX_OK) {
+
+        rc = ngx_http_background_nameset_has(&v->names, hash->ctx,
+                                             &file->path);
+
+        if (rc == NGX_ERROR) {
+            ngx_http_background_tree_fail(v->tree, run, file, 0,
+                                          "looking for %s in the list failed");
+            continue;
+        }
+
+        if (rc == NGX_DECLINED && !ngx_http_background_verify_skips(v, file)) {
+            ngx_http_background_tree_fail(v->tree, run, file, 0,
+                                          "%s is not in the list");
+        }
+    }
+}
+
+
+/* the list itself, what the module's own operations write, what is gone */
+
+static ngx_uint_t
+ngx_http_background_verify_skips(ngx_http_background_verify_t *v,
+    ngx_http_background_file_t *file)
+{
+    ngx_file_info_t  fi;
+
+    if (ngx_http_background_is_temp(file->name)
+        || ngx_strcmp(file->name, NGX_HTTP_BACKGROUND_COMPRESS_LIST) == 0)
+    {
+        return 1;
+    }
+
+    if (ngx_http_background_tree_stat(v->tree, file, &fi) == NGX_FILE_ERROR) {
+        return ngx_errno == NGX_ENOENT;
+    }
+
+    return ngx_file_uniq(&fi) == ngx_file_uniq(&v->info)
+           && fi.st_dev == v->info.st_dev;
 }
 
 
@@ -806,6 +995,13 @@ ngx_http_background_verify_cleanup(void *data)
         (void) ngx_close_file(v->root);
         v->root = -1;
     }
+
+    if (v->tree) {
+        ngx_http_background_tree_destroy(v->tree);
+        v->tree = NULL;
+    }
+
+    ngx_http_background_nameset_destroy(&v->names);
 
     if (v->mutexed) {
         (void) ngx_thread_mutex_destroy(&v->mutex, v->run->log);

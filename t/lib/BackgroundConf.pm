@@ -9,7 +9,7 @@ use Exporter qw/ import /;
 use File::Temp qw/ tempdir /;
 use Test::More;
 
-our @EXPORT = qw/ accepts rejects rejects_at nginx_t conf_dir put /;
+our @EXPORT = qw/ accepts warns rejects rejects_at nginx_t conf_dir put /;
 
 ###############################################################################
 
@@ -55,6 +55,22 @@ sub accepts {
             "nginx: the configuration file $dir/nginx.conf syntax is ok\n"
             . "nginx: configuration file $dir/nginx.conf test is successful\n"
             . '[0]', "$context: " . name($text));
+    }
+}
+
+# warns(CONTEXT, TEXT => MESSAGE, ...): accepts it with that warning
+
+sub warns {
+    my ($context, @cases) = @_;
+
+    while (my ($text, $message) = splice @cases, 0, 2) {
+        my ($code, $said) = nginx_t(in($context, $text));
+
+        like("$said\[$code]",
+            qr/^nginx:\ \[warn\]\ \Q$message\E\ in\ \Q$dir\E\/nginx\.conf:\d+\n
+               nginx:\ the\ configuration\ file\ .*\ syntax\ is\ ok\n
+               nginx:\ .*\ test\ is\ successful\n
+               \[0\]\z/x, "$context: " . name($text));
     }
 }
 
