@@ -112,6 +112,34 @@ cmp_ok($flood, '<', 2 * 1024 * 1024, 'a flood is not read');
 
 is(logged(qr/recv\(\)|shutdown\(\)|reset by peer/i), 0, 'none of it is logged');
 
+# A worker that exits does not wait for those that linger, which takes a second;
+# on a slow machine some other things do, too.
+
+poll('a worker exits at once', sub {
+    my $old = a_worker();
+    my $cycles = { by_name(status()) }->{silent}{cycles}{completed};
+
+    poll('some linger', sub {
+        my %task = by_name(status());
+
+        return $task{silent}{cycles}{completed} > $cycles + 2
+               && ($task{silent}{lease}{pid} // 0) == $old;
+    });
+
+    my $start = time;
+
+    signal('QUIT', $old);
+
+    poll('exits', sub { process_stat($old)->[0] =~ /[-Z]/ });
+    my $took = time - $start;
+
+    poll('another one', sub { grep { $_ != $old } workers() });
+
+    return $took < 0.7;
+});
+
+pass('a worker exits at once');
+
 # at the exit some of "silent" linger
 
 signal('QUIT');
