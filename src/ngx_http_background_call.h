@@ -142,9 +142,13 @@ struct ngx_http_background_call_s {
  * built for.  The function returns 0 if it succeeded, else the task's cycle
  * fails, as it does after fail().  It may run on several threads at once, if
  * several tasks or operations call it.  It must not exit, leave by longjmp() or
- * a C++ exception, or change what belongs to the process: signals, directory,
- * umask, locale.  It must not start a process: nginx takes the child's status,
- * and the child would inherit the sockets of nginx's clients.
+ * a C++ exception, or change what belongs to the process: signals, locale.  It
+ * must not start a process: nginx takes the child's status, and the child would
+ * inherit the sockets of nginx's clients.
+ *
+ * It may change the current folder and the umask, which are its thread's own
+ * and set back when it returns; the umask is 022 or stricter.  Not so where the
+ * kernel refuses unshare(CLONE_FS), which a notice in the log tells.
  */
 
 #define NGX_HTTP_BACKGROUND_CALL(symbol)                                      \

@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_background_job.h"
+#include "ngx_http_background_fs.h"
 #include "ngx_http_background_slot.h"
 
 
@@ -61,6 +62,8 @@ ngx_http_background_job_run(ngx_http_background_job_t *job,
     ngx_http_background_input_unmap(job);
 
     ngx_http_background_job_set_current(NULL);
+
+    ngx_http_background_fs_restore(job->run.log);
 
     *cpu = ngx_http_background_usec(CLOCK_THREAD_CPUTIME_ID);
 

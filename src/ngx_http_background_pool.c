@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_background_pool.h"
+#include "ngx_http_background_fs.h"
 #include "ngx_http_background_job.h"
 #include "ngx_http_background_slot.h"
 #include "ngx_http_background_thread.h"
@@ -112,6 +113,7 @@ ngx_http_background_pool_start(ngx_cycle_t *cycle,
         return;
     }
 
+    ngx_http_background_fs_open(cycle->log);
     ngx_http_background_pool_make_threads(pool, cycle);
 
     ngx_log_error(NGX_LOG_NOTICE, cycle->log, 0,
@@ -387,6 +389,7 @@ ngx_http_background_pool_stop(ngx_cycle_t *cycle)
     }
 
     ngx_http_background_threads_stop(pool->threads, pool->nthreads);
+    ngx_http_background_fs_close(cycle->log);
 
     pool->nthreads = 0;
 

@@ -178,7 +178,7 @@ ngx_uint_t ngx_http_background_pool_threads(void);
 ngx_uint_t ngx_http_background_pool_quota(void);
 
 
-/* nice value, I/O class, affinity and signals of the calling thread */
+/* nice value, I/O class, affinity, signals, folder and umask of a thread */
 void ngx_http_background_pool_thread_init(
     ngx_http_background_pool_conf_t *pcf, ngx_log_t *log);
 

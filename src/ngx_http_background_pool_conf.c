@@ -8,6 +8,7 @@
 
 
 #include "ngx_http_background_pool.h"
+#include "ngx_http_background_fs.h"
 
 #include <sys/resource.h>
 #include <sys/syscall.h>
@@ -155,4 +156,6 @@ ngx_http_background_pool_thread_init(ngx_http_background_pool_conf_t *pcf,
         ngx_log_error(NGX_LOG_WARN, log, ngx_errno,
                       "background: sched_setaffinity() of a thread failed");
     }
+
+    ngx_http_background_fs_unshare(log);
 }

@@ -209,7 +209,10 @@ ngx_http_background_helper_cleanup(void *data)
 }
 
 
-/* signals, nice value, I/O class and affinity are those of the lead's thread */
+/*
+ * Signals, nice value, I/O class and affinity are those of the lead's thread,
+ * with which it shares folder and umask.
+ */
 
 static void *
 ngx_http_background_helper_cycle(void *data)

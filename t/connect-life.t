@@ -68,7 +68,10 @@ poll('many cycles', sub {
 });
 
 is($task{good}{cycles}{failed}, 0, 'good cycles only');
-cmp_ok(fds($worker), '<=', $before + 70, 'no more than what is under way');
+# an eighth of 512 "worker_connections" may linger
+
+cmp_ok(fds($worker), '<=', $before + 70 + 64,
+       'no more than what is under way or lingers');
 
 # in the middle of it
 

@@ -51,7 +51,7 @@ image('a.png', 'Event loops never block');
 image('b.png', 'Threads may');
 put('spool/notes', 'no image');
 
-start(<<"EOF", '', 'worker_processes 1;');
+start(<<"EOF", '', 'daemon on; worker_processes 1;');
     background_threads 1;
     background_task ocr { interval 100ms; call $dir/ocr.so ocr $dir/spool; }
     background_task klingon { retry 1h; call $dir/ocr.so ocr $dir/spool tlh; }
@@ -93,6 +93,11 @@ poll('a failure', sub {
 is($task{ocr}{last}{error}, "call \"$dir/ocr.so\": ocr(): "
    . "\"$dir/spool/d.png\" is no image", 'what is no image is named');
 is($task{ocr}{operations}{completed}, 3, 'three images');
+
+# a daemon's umask is 0
+
+is(sprintf('%04o', 07777 & (stat "$dir/spool/a.png.txt")[2] // 0), '0644',
+   'texts are writable by their owner only');
 
 stop();
 done_testing();

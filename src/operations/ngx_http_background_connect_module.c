@@ -4,7 +4,14 @@
  */
 
 
-/* "connect": opens connections and closes them. */
+/*
+ * "connect": opens connections and closes them.
+ *
+ * An operation is over when it is connected.  The connection then lingers: it
+ * is shut down for writing and read to its end, for at most a second, and
+ * closed.  A server that sends something first, as a greeting, would get a
+ * reset otherwise.
+ */
 
 
 #include <ngx_http_background.h>
@@ -18,6 +25,11 @@
 
 /* connections begun in one pass of the event loop; some 0.5 ms */
 #define NGX_HTTP_BACKGROUND_CONNECT_SLICE     32
+
+/* how long a connection lingers, in milliseconds, and what is read of it */
+#define NGX_HTTP_BACKGROUND_CONNECT_LINGER    1000
+#define NGX_HTTP_BACKGROUND_CONNECT_DISCARD   65536
+#define NGX_HTTP_BACKGROUND_CONNECT_BUFFER    4096
 
 
 typedef struct {
@@ -48,6 +60,15 @@ struct ngx_http_background_connect_s {
 };
 
 
+/* a connection that lingers, of the worker's */
+
+typedef struct {
+    ngx_queue_t                         queue;
+    ngx_connection_t                   *connection;
+    size_t                              received;
+} ngx_http_background_connect_linger_t;
+
+
 static char *ngx_http_background_connect(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static ngx_int_t ngx_http_background_connect_addr(ngx_conf_t *cf,
@@ -68,6 +89,24 @@ static void ngx_http_background_connect_close(
     ngx_http_background_connect_peer_t *peer);
 static void ngx_http_background_connect_over(
     ngx_http_background_connect_peer_t *peer);
+
+static void ngx_http_background_connect_linger(ngx_connection_t *c);
+static void ngx_http_background_connect_linger_handler(ngx_event_t *rev);
+static ngx_int_t ngx_http_background_connect_discard(
+    ngx_http_background_connect_linger_t *linger);
+static void ngx_http_background_connect_linger_close(
+    ngx_http_background_connect_linger_t *linger);
+static void ngx_http_background_connect_trim(void);
+
+
+/* the oldest one first */
+
+static ngx_queue_t  ngx_http_background_connect_lingering = {
+    &ngx_http_background_connect_lingering,
+    &ngx_http_background_connect_lingering
+};
+
+static ngx_uint_t  ngx_http_background_connect_nlingering;
 
 
 static ngx_http_background_kind_t  ngx_http_background_connect_kind = {
@@ -344,6 +383,8 @@ ngx_http_background_connect_open(ngx_http_background_connect_peer_t *peer)
     ccf = connect->run->conf;
     addr = &ccf->addrs[peer->addr];
 
+    ngx_http_background_connect_trim();
+
     if (ngx_http_background_few_connections(text)) {
         ngx_http_background_fail(&connect->run->result, 0, "%s", text);
         return NGX_ERROR;
@@ -485,12 +526,157 @@ ngx_http_background_connect_over(ngx_http_background_connect_peer_t *peer)
 
     if (peer->connection) {
         run->result.completed++;
-        ngx_http_background_connect_close(peer);
+        ngx_http_background_connect_linger(peer->connection);
+        peer->connection = NULL;
     }
 
     run->result.io_time += ngx_current_msec - peer->started;
 
     if (--run->result.active == 0) {
         ngx_http_background_done(run);
+    }
+}
+
+
+/* takes a connection, which outlives its run */
+
+static void
+ngx_http_background_connect_linger(ngx_connection_t *c)
+{
+    ngx_http_background_connect_linger_t  *linger;
+
+    /* a worker that exits waits for none */
+
+    if (ngx_exiting || shutdown(c->fd, SHUT_WR) == -1) {
+        ngx_close_connection(c);
+        return;
+    }
+
+    linger = ngx_calloc(sizeof(ngx_http_background_connect_linger_t),
+                        ngx_cycle->log);
+    if (linger == NULL) {
+        ngx_close_connection(c);
+        return;
+    }
+
+    linger->connection = c;
+
+    ngx_queue_insert_tail(&ngx_http_background_connect_lingering,
+                          &linger->queue);
+    ngx_http_background_connect_nlingering++;
+
+    if (c->write->timer_set) {
+        ngx_del_timer(c->write);
+    }
+
+    c->data = linger;
+    c->log = ngx_cycle->log;
+    c->log_error = NGX_ERROR_IGNORE_ECONNRESET;
+    c->idle = 1;
+
+    c->read->log = c->log;
+    c->read->handler = ngx_http_background_connect_linger_handler;
+
+    c->write->log = c->log;
+    c->write->handler = ngx_http_empty_handler;
+
+    ngx_add_timer(c->read, NGX_HTTP_BACKGROUND_CONNECT_LINGER);
+
+    if (ngx_handle_write_event(c->write, 0) != NGX_OK) {
+        ngx_http_background_connect_linger_close(linger);
+
+    } else {
+        ngx_http_background_connect_linger_handler(c->read);
+    }
+
+    ngx_http_background_connect_trim();
+}
+
+
+/* nginx calls it, too, for a worker that begins to exit */
+
+static void
+ngx_http_background_connect_linger_handler(ngx_event_t *rev)
+{
+    ngx_int_t                              rc;
+    ngx_connection_t                      *c;
+    ngx_http_background_connect_linger_t  *linger;
+
+    c = rev->data;
+    linger = c->data;
+
+    rc = (rev->timedout || c->close)
+         ? NGX_DONE
+         : ngx_http_background_connect_discard(linger);
+
+    if (rc != NGX_AGAIN || ngx_handle_read_event(rev, 0) != NGX_OK) {
+        ngx_http_background_connect_linger_close(linger);
+    }
+}
+
+
+/* NGX_AGAIN: there may be more to come; NGX_DONE: no more, or too much */
+
+static ngx_int_t
+ngx_http_background_connect_discard(
+    ngx_http_background_connect_linger_t *linger)
+{
+    u_char             buf[NGX_HTTP_BACKGROUND_CONNECT_BUFFER];
+    ssize_t            n;
+    ngx_connection_t  *c;
+
+    c = linger->connection;
+
+    while (linger->received < NGX_HTTP_BACKGROUND_CONNECT_DISCARD) {
+        n = c->recv(c, buf, sizeof(buf));
+
+        if (n == NGX_AGAIN) {
+            return NGX_AGAIN;
+        }
+
+        if (n <= 0) {
+            return NGX_DONE;
+        }
+
+        linger->received += n;
+    }
+
+    return NGX_DONE;
+}
+
+
+static void
+ngx_http_background_connect_linger_close(
+    ngx_http_background_connect_linger_t *linger)
+{
+    ngx_queue_remove(&linger->queue);
+    ngx_http_background_connect_nlingering--;
+
+    ngx_close_connection(linger->connection);
+
+    ngx_free(linger);
+}
+
+
+/*
+ * Closes the oldest ones: of more than an eighth of "worker_connections", and
+ * where there are few, as new ones matter more.
+ */
+
+static void
+ngx_http_background_connect_trim(void)
+{
+    u_char        text[NGX_HTTP_BACKGROUND_ERROR_LEN];
+    ngx_queue_t  *q;
+
+    while (ngx_http_background_connect_nlingering
+           && (ngx_http_background_connect_nlingering
+               > ngx_cycle->connection_n / 8
+               || ngx_http_background_few_connections(text)))
+    {
+        q = ngx_queue_head(&ngx_http_background_connect_lingering);
+
+        ngx_http_background_connect_linger_close(ngx_queue_data(q,
+                                 ngx_http_background_connect_linger_t, queue));
     }
 }
