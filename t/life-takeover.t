@@ -69,6 +69,10 @@ for my $name (qw/ rests waits burns /) {
         ok(!$task{$name}{healthy}, "$name: not healthy");
     }
 
+    # the next one may have begun
+
+    delete $_->{started} for \%cycles, $task{$name}{cycles};
+
     is_deeply($task{$name}{cycles}, \%cycles, "$name: cycles");
 
     cmp_ok($task{$_}{cycles}{completed}, '>=',

@@ -162,6 +162,7 @@ keep('the page\'s', body('/page', "Accept: application/json\r\n"));
 my @clients = map { half_request() } 1 .. 20;
 
 put('late', '');
+unlink "$dir/crash" or die "unlink: $!\n";
 signal('HUP');
 
 poll('the old workers have stopped their tasks', sub {
@@ -183,7 +184,6 @@ poll('a task that is stopped', sub {
 
 @clients = ();
 unlink "$dir/late" or die "unlink: $!\n";
-
 
 # nginx's master may be the last to know of the three deaths
 
