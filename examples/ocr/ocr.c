@@ -9,7 +9,7 @@
  * that has none yet.
  *
  *     cc -O2 -shared -fPIC -fopenmp -I../../src -o ocr.so ocr.c \
- *         -ltesseract -llept
+ *         -ltesseract -lleptonica
  *
  *     call /usr/local/lib/ocr.so ocr SPOOL [LANGUAGE];
  */
