@@ -19,7 +19,7 @@ if [ -z "${TEST_NGINX_LOAD_MODULES-}" ]; then
 fi
 
 # workers of any user come here
-files=$(mktemp -d "${TMPDIR:-/tmp}/nginx_test.XXXXXX")
+files=$(mktemp -d "${TMPDIR:-/tmp}/nginx_test_XXXXXX")
 chmod 755 "$files"
 
 export TEST_NGINX_LOAD_MODULES

@@ -13,7 +13,9 @@ use Text::ParseWords qw/ shellwords /;
 
 our @EXPORT = qw/ built compile configure load_kind /;
 
-my $dir = tempdir('kind.XXXXXX', TMPDIR => 1, CLEANUP => 1);
+# no dot, see BackgroundStatus
+
+my $dir = tempdir('kind_XXXXXX', TMPDIR => 1, CLEANUP => 1);
 chmod 0755, $dir or die "chmod: $!\n";
 
 # where those of a run of the suite are, each of which is built once

@@ -28,7 +28,9 @@ my $modules = join '', map { "load_module $_;\n" }
 my $user = $> == 0 ? 'user nobody ' . getgrgid((getpwnam 'nobody')[3]) . ';'
                    : '';
 
-my $dir = tempdir('status.XXXXXX', TMPDIR => 1, CLEANUP => 1);
+# ".S" or ".c" in a folder's name is that of a source to nginx's configure
+
+my $dir = tempdir('status_XXXXXX', TMPDIR => 1, CLEANUP => 1);
 chmod 0755, $dir or die "chmod: $!\n";
 
 my $test = $$;
