@@ -16,7 +16,7 @@ test_packages=(perl procps libtest-nginx-perl prometheus
                python3-jsonschema python3-prometheus-client
                chromium-headless-shell brotli zstd openssl php-fpm
                libnginx-mod-http-lua libnginx-mod-http-js
-               libnginx-mod-http-brotli-static
+               libnginx-mod-http-brotli-static rsync
                g++ libtesseract-dev libleptonica-dev tesseract-ocr)
 fuzz_packages=(clang libclang-rt-dev binutils)
 bench_packages=(perl python3 python3-uvloop)
