@@ -88,8 +88,10 @@ done_testing();
 sub another {
     my ($make) = @_;
 
-    rename $list, "$dir/old" if -e $list || -l $list;
-    $make->();
+    frozen(sub {
+        rename $list, "$dir/old" if -e $list || -l $list;
+        $make->();
+    });
 }
 
 sub refused {
