@@ -17,27 +17,37 @@ my $header = "# ngx_http_background_compress 1\n";
 
 mkdir $tree;
 
-# files that were made before, all of the same size and time
+# files that were made before, all of the same size and time, in a list of
+# version 1
+
+my $source = 'a source of a thousand bytes. ' x 33 . '0123456789';
+
+put('source', $source);
+
+my $made = `gzip -n < $dir/source`;
+my $size = length $made;
 
 my @names = ('a.css', 'with space.css', "new\nline.css", 'back\\slash.css',
              "\xff.css", '-.css');
 
 for my $name (@names, 'taken.css') {
-    put("tree/$name", 'a source of 25 bytes, no ');
-    put("tree/$name.gz", 'made');
+    put("tree/$name", $source);
+    put("tree/$name.gz", $made);
     utime 1e9, 1e9, "$tree/$name", "$tree/$name.gz" or die "utime: $!";
 }
 
 # and a source of which none is to be made
 
-my $poor = '- 25 1000000000.000000000 a.css.br';
+my $poor = '- 1000 1000000000.000000000 a.css.br';
 
-my $good = '+ 4 1000000000.000000000';
+my $good = "+ $size 1000000000.000000000";
+my $digest = '0123456789abcdef' x 4;
+my $v2 = "2 $size 1000000000.000000000 1000 ";
 
 my @lines = map { s/([\\\n])/$1 eq "\n" ? '\\n' : '\\\\'/ger }
             map { "$_.gz" } @names;
 
-my @bad = (
+my @bad = map { s/^([-+*]*) 4\b/$1 $size/r } (
     '', ' ', '+', '+ ', '- ', '++ 4 1000000000.000000000 taken.css.gz',
     '* 4 1000000000.000000000 taken.css.gz',
     '+4 1000000000.000000000 taken.css.gz',
@@ -55,6 +65,14 @@ my @bad = (
     "$good taken.css.gz\0x", "$good " . 'x' x 32768, "$good " . 'x' x 70_000,
     "$good " . '\\\\' x 32768, "$good " . '/' x 32768,
     "$good " . 'x/' x 30_000 . 'taken.css.gz',
+    (map { "$_$v2" . "7 1.000000000 taken.css.gz" } '+', '-', '~', ' '),
+    (map { "+$v2$_ taken.css.gz" } "7 1.000000000 " . substr($digest, 1),
+        "7 1.000000000 ${digest}0", "7 1.000000000 x" . substr($digest, 1),
+        "18446744073709551616 1.000000000 $digest", " 1.000000000 $digest",
+        "-7 1.000000000 $digest", "7 1.0 $digest", "7 $digest", "7"),
+    "+3$v2" . "7 1.000000000 $digest taken.css.gz",
+    "= $size 1000000000.000000000 taken.css.gz",
+    "=$v2" . '7 taken.css.gz', "!$v2" . '7 1.000000000',
 );
 
 # and what is well-formed, but of no file of the tree
@@ -82,9 +100,15 @@ next_cycle('c', 'completed');
 
 my ($first, @now) = split /^/, read_file($list);
 
-is($first, $header, 'the header');
-is_deeply([sort @now], [sort "$poor\n", map { "$good $_\n" } @lines], 'what is left');
-is(read_file("$tree/taken.css.gz"), 'made', 'no other file is touched')
+is($first, $header =~ s/1/2/r, 'the header');
+
+my $sha256 = (split ' ', `sha256sum $dir/source`)[0];
+my $state = qr/1000 \d+ \d+\.\d{9}/;
+
+is_deeply([sort map { s/ $state $sha256 / /r =~ s/^(=2 \d+) \S+ $state/$1/r } @now],
+          [sort "$poor\n", "=2 $size taken.css.gz\n",
+           map { s/\+/+2/r } map { "$good $_\n" } @lines], 'what is left');
+is(read_file("$tree/taken.css.gz"), $made, 'no other file is touched')
     or diag(log_text());
 
 # what is in the list belongs to the module
@@ -95,7 +119,8 @@ for my $name (@names) {
 
 next_cycle('c', 'completed');
 is_deeply([glob "$tree/*.gz"], ["$tree/taken.css.gz"], 'all of the list');
-is(read_file($list), $header, 'an empty list');
+is(join('', grep { !/^=/ } split /^/, read_file($list)), $header =~ s/1/2/r,
+   'an empty list');
 
 # a name can't write into the log
 

@@ -55,14 +55,14 @@ refused('a pipe', qr/"\Q$list\E" is no regular file/, sub {
     for_workers($list);
 });
 
-refused('too large', qr/"\Q$list\E" is larger than 128 MB/, sub {
+refused('too large', qr/"\Q$list\E" is larger than 256 MB/, sub {
     put('tree/.ngx_http_background_compress', $forged);
-    truncate $list, 128 * 1024 * 1024 + 1 or die "truncate: $!";
+    truncate $list, 256 * 1024 * 1024 + 1 or die "truncate: $!";
     for_workers($list);
 });
 
 refused('another form', qr/"\Q$list\E" is no list of this module/, sub {
-    put('tree/.ngx_http_background_compress', $forged =~ s/ 1\n/ 2\n/r);
+    put('tree/.ngx_http_background_compress', $forged =~ s/ 1\n/ 3\n/r);
     for_workers($list);
 });
 
@@ -88,8 +88,10 @@ done_testing();
 sub another {
     my ($make) = @_;
 
-    rename $list, "$dir/old" if -e $list || -l $list;
-    $make->();
+    frozen(sub {
+        rename $list, "$dir/old" if -e $list || -l $list;
+        $make->();
+    });
 }
 
 sub refused {

@@ -21,7 +21,7 @@ mkdir $tree;
 put('tree/a.css', 'text ' x 1000);
 put('tree/.ngx_http_background_compress',
     "# ngx_http_background_compress 1\n");
-truncate $list, 128 * 1024 * 1024 or die "truncate: $!";
+truncate $list, 256 * 1024 * 1024 or die "truncate: $!";
 for_workers($tree, $list, "$tree/a.css");
 
 start(<<"EOF_CONF", '', 'worker_processes 1;');
@@ -41,7 +41,7 @@ my $worker = a_worker();
 my ($peak) = read_file("/proc/$worker/status") =~ /^VmHWM:\s+(\d+) kB/m;
 
 cmp_ok($peak, '<', 64 * 1024, 'peak memory in kB');
-like(read_file($list), qr/\A# .*\n\+ .* a\.css\.gz\n\z/, 'the list is mended');
+like(read_file($list), qr/\A# .*\n\+2 .* a\.css\.gz\n\z/, 'the list is mended');
 ok(-s "$tree/a.css.gz", 'and goes on');
 
 stop();

@@ -36,6 +36,7 @@ close $file or die "close: $!";
 my $so = "$out/ngx_http_background_compress_module.so";
 
 my $said = compile(undef, "-I'$src' -fPIC -shared -o '$so'", "$out/codec.c",
+                   "$src/ngx_http_background_compress_check.c",
                    "$src/ngx_http_background_compress_list.c",
                    "$src/ngx_http_background_compress_table.c",
                    "$src/ngx_http_background_compress_module.c",

@@ -11,6 +11,7 @@
 #endif
 
 #if (NGX_HTTP_BACKGROUND_BROTLI)
+#include <brotli/decode.h>
 #include <brotli/encode.h>
 #endif
 
@@ -87,6 +88,64 @@ static void
 ngx_http_background_gzip_destroy(void *ctx)
 {
     (void) deflateEnd(ctx);
+
+    free(ctx);
+}
+
+
+static void *
+ngx_http_background_gzip_open(void)
+{
+    z_stream  *z;
+
+    z = calloc(1, sizeof(z_stream));
+
+    if (z == NULL) {
+        return NULL;
+    }
+
+    if (inflateInit2(z, 16 + MAX_WBITS) != Z_OK) {
+        free(z);
+        return NULL;
+    }
+
+    return z;
+}
+
+
+static ngx_int_t
+ngx_http_background_gzip_unpack(void *ctx, ngx_http_background_codec_io_t *io)
+{
+    z_stream *z = ctx;
+
+    int  rc;
+
+    z->next_in = io->in;
+    z->avail_in = io->in_last - io->in;
+    z->next_out = io->out;
+    z->avail_out = io->out_last - io->out;
+
+    rc = inflate(z, Z_NO_FLUSH);
+
+    io->in = z->next_in;
+    io->out = z->next_out;
+
+    if (rc == Z_STREAM_END) {
+        return NGX_DONE;
+    }
+
+    if (rc != Z_OK && rc != Z_BUF_ERROR) {
+        return NGX_ERROR;
+    }
+
+    return (z->avail_out == 0) ? NGX_AGAIN : NGX_OK;
+}
+
+
+static void
+ngx_http_background_gzip_close(void *ctx)
+{
+    (void) inflateEnd(ctx);
 
     free(ctx);
 }
@@ -199,6 +258,56 @@ ngx_http_background_brotli_destroy(void *ctx)
     free(b);
 }
 
+
+static void *
+ngx_http_background_brotli_open(void)
+{
+    return BrotliDecoderCreateInstance(NULL, NULL, NULL);
+}
+
+
+static ngx_int_t
+ngx_http_background_brotli_unpack(void *ctx,
+    ngx_http_background_codec_io_t *io)
+{
+    size_t               in_len, out_len;
+    u_char              *out;
+    const u_char        *in;
+    BrotliDecoderResult  rc;
+
+    in = io->in;
+    in_len = io->in_last - io->in;
+    out = io->out;
+    out_len = io->out_last - io->out;
+
+    rc = BrotliDecoderDecompressStream(ctx, &in_len, &in, &out_len, &out, NULL);
+
+    io->in = io->in_last - in_len;
+    io->out = out;
+
+    switch (rc) {
+
+    case BROTLI_DECODER_RESULT_SUCCESS:
+        return NGX_DONE;
+
+    case BROTLI_DECODER_RESULT_NEEDS_MORE_OUTPUT:
+        return NGX_AGAIN;
+
+    case BROTLI_DECODER_RESULT_NEEDS_MORE_INPUT:
+        return NGX_OK;
+
+    default:
+        return NGX_ERROR;
+    }
+}
+
+
+static void
+ngx_http_background_brotli_close(void *ctx)
+{
+    BrotliDecoderDestroyInstance(ctx);
+}
+
 #endif
 
 
@@ -288,6 +397,64 @@ ngx_http_background_zstd_destroy(void *ctx)
     (void) ZSTD_freeCCtx(ctx);
 }
 
+
+static void *
+ngx_http_background_zstd_open(void)
+{
+    ZSTD_DCtx  *dctx;
+
+    dctx = ZSTD_createDCtx();
+
+    if (dctx
+        && ZSTD_isError(ZSTD_DCtx_setParameter(dctx, ZSTD_d_windowLogMax,
+                                        NGX_HTTP_BACKGROUND_ZSTD_WINDOW)))
+    {
+        (void) ZSTD_freeDCtx(dctx);
+        return NULL;
+    }
+
+    return dctx;
+}
+
+
+static ngx_int_t
+ngx_http_background_zstd_unpack(void *ctx, ngx_http_background_codec_io_t *io)
+{
+    size_t          rc;
+    ZSTD_inBuffer   in;
+    ZSTD_outBuffer  out;
+
+    in.src = io->in;
+    in.size = io->in_last - io->in;
+    in.pos = 0;
+
+    out.dst = io->out;
+    out.size = io->out_last - io->out;
+    out.pos = 0;
+
+    rc = ZSTD_decompressStream(ctx, &out, &in);
+
+    if (ZSTD_isError(rc)) {
+        return NGX_ERROR;
+    }
+
+    io->in += in.pos;
+    io->out += out.pos;
+
+    if (rc == 0) {
+        return NGX_DONE;
+    }
+
+    return (out.pos == out.size || in.pos < in.size) ? NGX_AGAIN : NGX_OK;
+}
+
+
+static void
+ngx_http_background_zstd_close(void *ctx)
+{
+    (void) ZSTD_freeDCtx(ctx);
+}
+
 #endif
 
 
@@ -299,9 +466,12 @@ const ngx_http_background_codec_t
       ngx_http_background_gzip_create,
       ngx_http_background_gzip_reset,
       ngx_http_background_gzip_step,
-      ngx_http_background_gzip_destroy
+      ngx_http_background_gzip_destroy,
+      ngx_http_background_gzip_open,
+      ngx_http_background_gzip_unpack,
+      ngx_http_background_gzip_close
 #else
-      NULL, NULL, NULL, NULL
+      NULL, NULL, NULL, NULL, NULL, NULL, NULL
 #endif
     },
 
@@ -310,9 +480,12 @@ const ngx_http_background_codec_t
       ngx_http_background_brotli_create,
       ngx_http_background_brotli_reset,
       ngx_http_background_brotli_step,
-      ngx_http_background_brotli_destroy
+      ngx_http_background_brotli_destroy,
+      ngx_http_background_brotli_open,
+      ngx_http_background_brotli_unpack,
+      ngx_http_background_brotli_close
 #else
-      NULL, NULL, NULL, NULL
+      NULL, NULL, NULL, NULL, NULL, NULL, NULL
 #endif
     },
 
@@ -321,9 +494,12 @@ const ngx_http_background_codec_t
       ngx_http_background_zstd_create,
       ngx_http_background_zstd_reset,
       ngx_http_background_zstd_step,
-      ngx_http_background_zstd_destroy
+      ngx_http_background_zstd_destroy,
+      ngx_http_background_zstd_open,
+      ngx_http_background_zstd_unpack,
+      ngx_http_background_zstd_close
 #else
-      NULL, NULL, NULL, NULL
+      NULL, NULL, NULL, NULL, NULL, NULL, NULL
 #endif
     }
 };

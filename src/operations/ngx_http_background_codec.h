@@ -33,6 +33,10 @@ typedef struct {
  * reset    before each file, whose size is known
  * step     NGX_OK: all input is taken; NGX_AGAIN: there is more output;
  *          NGX_DONE: after the last input, that was all; or NGX_ERROR
+ * open     for unpacking one file; NULL: no memory
+ * unpack   NGX_OK: all input is taken; NGX_AGAIN: there is more output;
+ *          NGX_DONE: the end, behind which there may be input; NGX_ERROR: it is
+ *          of no such form
  */
 
 typedef struct {
@@ -48,6 +52,11 @@ typedef struct {
                                        ngx_http_background_codec_io_t *io,
                                        ngx_uint_t last);
     void                       (*destroy)(void *ctx);
+
+    void                      *(*open)(void);
+    ngx_int_t                  (*unpack)(void *ctx,
+                                         ngx_http_background_codec_io_t *io);
+    void                       (*close)(void *ctx);
 } ngx_http_background_codec_t;
 
 

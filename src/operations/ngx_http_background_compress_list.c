@@ -4,8 +4,8 @@
  */
 
 
+#include "ngx_http_background_compress_check.h"
 #include "ngx_http_background_compress_list.h"
-#include "ngx_http_background_compress_table.h"
 #include "ngx_http_background_writer.h"
 
 #include <sys/file.h>
@@ -34,6 +34,7 @@ struct ngx_http_background_list_s {
     ngx_http_background_table_t   table;
     ngx_uint_t                    parsed;    /* the "opened" of that file */
     off_t                         offset;    /* up to which it was parsed */
+    ngx_uint_t                    changed;   /* since it was parsed */
 
     u_char                        buffer[NGX_HTTP_BACKGROUND_TABLE_LINE];
 };
@@ -52,8 +53,15 @@ static ngx_int_t ngx_http_background_list_open(
 static void ngx_http_background_list_close(ngx_http_background_list_t *list);
 
 static ngx_int_t ngx_http_background_list_add(ngx_http_background_list_t *list,
-    ngx_http_background_run_t *run, u_char sign, ngx_file_info_t *fi,
+    ngx_http_background_run_t *run,
+    const ngx_http_background_stamp_t *stamp,
     ngx_http_background_target_t *target);
+static void ngx_http_background_list_stamp(ngx_http_background_stamp_t *stamp,
+    u_char sign, ngx_file_info_t *fi,
+    const ngx_http_background_source_t *source);
+static void ngx_http_background_list_remark_stamp(
+    ngx_http_background_stamp_t *stamp, u_char sign, ngx_file_info_t *fi,
+    ngx_file_info_t *source);
 static ngx_int_t ngx_http_background_list_write(
     ngx_http_background_list_t *list, ngx_http_background_run_t *run,
     u_char *buf, size_t len);
@@ -67,9 +75,16 @@ static ngx_int_t ngx_http_background_list_examine(
     ngx_http_background_made_t *made);
 static void ngx_http_background_list_target(ngx_http_background_list_t *list,
     ngx_str_t *path, ngx_http_background_target_t *target);
+static ngx_int_t ngx_http_background_list_source(
+    ngx_http_background_target_t *target, u_char *name, ngx_file_info_t *fi);
 static ngx_uint_t ngx_http_background_list_stale(
-    ngx_http_background_made_t *made, ngx_http_background_target_t *target,
-    ngx_file_info_t *fi);
+    ngx_http_background_list_t *list, ngx_http_background_run_t *run,
+    ngx_http_background_target_t *target, ngx_http_background_stamp_t *stamp,
+    const struct timespec *time);
+static ngx_uint_t ngx_http_background_list_other_content(
+    ngx_http_background_list_t *list, ngx_http_background_run_t *run,
+    ngx_http_background_target_t *target, u_char *name,
+    ngx_http_background_source_t *source);
 static ngx_int_t ngx_http_background_list_rewrite(
     ngx_http_background_list_t *list, ngx_http_background_run_t *run);
 static ngx_int_t ngx_http_background_list_fill(
@@ -134,43 +149,55 @@ ngx_http_background_list_create(ngx_http_background_run_t *run, int root,
 
 ngx_uint_t
 ngx_http_background_list_owns(ngx_http_background_list_t *list,
-    ngx_http_background_target_t *target, ngx_file_info_t *fi)
+    ngx_http_background_target_t *target, ngx_file_info_t *fi,
+    ngx_http_background_stamp_t *stamp)
 {
-    ngx_uint_t                   owns;
-    ngx_http_background_made_t  *made;
+    ngx_http_background_made_t   *made;
+    ngx_http_background_stamp_t  *match;
 
     (void) ngx_thread_mutex_lock(&list->mutex, list->log);
 
     made = ngx_http_background_table_find(&list->table, &target->path);
-    owns = 0;
+    match = NULL;
 
     if (made) {
         made->seen = 1;
-        owns = fi && ngx_http_background_stamp_match(made->made, fi) != NULL;
+
+        if (fi) {
+            match = ngx_http_background_stamp_match(made->made, fi);
+        }
+    }
+
+    if (match) {
+        *stamp = *match;
     }
 
     (void) ngx_thread_mutex_unlock(&list->mutex, list->log);
 
-    return owns;
+    return match != NULL;
 }
 
 
 ngx_uint_t
 ngx_http_background_list_poor(ngx_http_background_list_t *list,
-    ngx_http_background_target_t *target, ngx_file_info_t *source)
+    ngx_http_background_target_t *target, ngx_file_info_t *source,
+    ngx_http_background_stamp_t *stamp)
 {
-    ngx_uint_t                    poor;
-    ngx_http_background_made_t   *made;
-    ngx_http_background_stamp_t  *stamp;
+    ngx_uint_t                   poor;
+    ngx_http_background_made_t  *made;
 
     (void) ngx_thread_mutex_lock(&list->mutex, list->log);
 
     made = ngx_http_background_table_find(&list->table, &target->path);
-    stamp = made ? made->poor : NULL;
 
-    poor = stamp && stamp->size == source->st_size
-           && stamp->sec == source->st_mtim.tv_sec
-           && stamp->nsec == source->st_mtim.tv_nsec;
+    poor = made && made->poor
+           && made->poor->size == source->st_size
+           && made->poor->sec == source->st_mtim.tv_sec
+           && made->poor->nsec == source->st_mtim.tv_nsec;
+
+    if (poor) {
+        *stamp = *made->poor;
+    }
 
     (void) ngx_thread_mutex_unlock(&list->mutex, list->log);
 
@@ -178,15 +205,44 @@ ngx_http_background_list_poor(ngx_http_background_list_t *list,
 }
 
 
+u_char
+ngx_http_background_list_other(ngx_http_background_list_t *list,
+    ngx_http_background_target_t *target, ngx_file_info_t *fi,
+    ngx_file_info_t *source)
+{
+    u_char                        sign;
+    ngx_http_background_made_t   *made;
+    ngx_http_background_stamp_t  *other;
+
+    (void) ngx_thread_mutex_lock(&list->mutex, list->log);
+
+    made = ngx_http_background_table_find(&list->table, &target->path);
+    other = made ? made->other : NULL;
+    sign = 0;
+
+    if (other && ngx_http_background_stamp_unchanged(other, fi)
+        && ngx_http_background_source_same(&other->source, source))
+    {
+        sign = other->sign;
+    }
+
+    (void) ngx_thread_mutex_unlock(&list->mutex, list->log);
+
+    return sign;
+}
+
+
 ngx_int_t
 ngx_http_background_list_publish(ngx_http_background_list_t *list,
     ngx_http_background_run_t *run, ngx_http_background_target_t *target,
-    ngx_http_background_temp_t *temp)
+    ngx_http_background_temp_t *temp,
+    const ngx_http_background_source_t *source)
 {
-    ngx_int_t                    rc;
-    ngx_uint_t                   replace;
-    ngx_file_info_t              fi, old;
-    ngx_http_background_made_t  *made;
+    ngx_int_t                     rc;
+    ngx_uint_t                    replace;
+    ngx_file_info_t               fi, old;
+    ngx_http_background_made_t   *made;
+    ngx_http_background_stamp_t   stamp;
 
     if (ngx_fd_info(temp->fd, &fi) == NGX_FILE_ERROR) {
         ngx_http_background_list_fail(list, run, &target->path, ngx_errno,
@@ -217,8 +273,11 @@ ngx_http_background_list_publish(ngx_http_background_list_t *list,
         }
     }
 
+    /* where it is killed before it has its name, that is another source's */
+
     if (rc == NGX_OK) {
-        rc = ngx_http_background_list_add(list, run, '+', &fi, target);
+        ngx_http_background_list_stamp(&stamp, '+', &fi, NULL);
+        rc = ngx_http_background_list_add(list, run, &stamp, target);
     }
 
     if (rc == NGX_OK
@@ -233,6 +292,11 @@ ngx_http_background_list_publish(ngx_http_background_list_t *list,
                                           "rename() to %s failed");
             rc = NGX_ERROR;
         }
+    }
+
+    if (rc == NGX_OK) {
+        ngx_http_background_list_stamp(&stamp, '+', &fi, source);
+        rc = ngx_http_background_list_add(list, run, &stamp, target);
     }
 
     ngx_http_background_list_release(list);
@@ -282,16 +346,86 @@ ngx_http_background_list_remove(ngx_http_background_list_t *list,
 ngx_int_t
 ngx_http_background_list_spare(ngx_http_background_list_t *list,
     ngx_http_background_run_t *run, ngx_http_background_target_t *target,
-    ngx_file_info_t *source)
+    ngx_file_info_t *fi, const ngx_http_background_source_t *source)
+{
+    ngx_http_background_stamp_t  stamp;
+
+    ngx_http_background_list_stamp(&stamp, '-', fi, source);
+
+    return ngx_http_background_list_confirm(list, run, target, &stamp);
+}
+
+
+ngx_int_t
+ngx_http_background_list_confirm(ngx_http_background_list_t *list,
+    ngx_http_background_run_t *run, ngx_http_background_target_t *target,
+    const ngx_http_background_stamp_t *stamp)
 {
     ngx_int_t  rc;
 
     rc = ngx_http_background_list_acquire(list, run, 1);
 
     if (rc == NGX_OK) {
-        rc = ngx_http_background_list_add(list, run, '-', source, target);
+        rc = ngx_http_background_list_add(list, run, stamp, target);
         ngx_http_background_list_release(list);
     }
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_http_background_list_remark(ngx_http_background_list_t *list,
+    ngx_http_background_run_t *run, ngx_http_background_target_t *target,
+    u_char sign, ngx_file_info_t *fi, ngx_file_info_t *source)
+{
+    ngx_int_t                    rc;
+    ngx_uint_t                   create;
+    ngx_http_background_stamp_t  stamp;
+
+    /* that others' files are there is no failure where no list can be */
+
+    create = (faccessat(list->root, ".", W_OK, AT_EACCESS) == 0);
+
+    rc = ngx_http_background_list_acquire(list, run, create);
+
+    if (rc == NGX_OK) {
+        ngx_http_background_list_remark_stamp(&stamp, sign, fi, source);
+        rc = ngx_http_background_list_add(list, run, &stamp, target);
+        ngx_http_background_list_release(list);
+    }
+
+    return (rc == NGX_DECLINED) ? NGX_OK : rc;
+}
+
+
+ngx_int_t
+ngx_http_background_list_adopt(ngx_http_background_list_t *list,
+    ngx_http_background_run_t *run, ngx_http_background_target_t *target,
+    ngx_file_info_t *fi, const ngx_http_background_source_t *source)
+{
+    ngx_int_t                    rc;
+    ngx_file_info_t              now;
+    ngx_http_background_stamp_t  stamp;
+
+    rc = ngx_http_background_list_acquire(list, run, 1);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    if (fstatat(target->dirfd, (char *) target->name, &now,
+                AT_SYMLINK_NOFOLLOW) == -1
+        || ngx_http_background_file_altered(fi, &now))
+    {
+        rc = NGX_DECLINED;
+
+    } else {
+        ngx_http_background_list_stamp(&stamp, '+', fi, source);
+        rc = ngx_http_background_list_add(list, run, &stamp, target);
+    }
+
+    ngx_http_background_list_release(list);
 
     return rc;
 }
@@ -335,10 +469,12 @@ ngx_http_background_list_prune(ngx_http_background_list_t *list,
             lines++;
         }
 
-        lines += (made->poor != NULL);
+        lines += (made->poor != NULL) + (made->other != NULL);
     }
 
     if ((lines != list->table.lines
+         || list->table.version == 1
+         || list->changed
          || ngx_http_background_table_end(&list->table) != NGX_OK)
         && ngx_http_background_list_rewrite(list, run) == NGX_ERROR)
     {
@@ -374,6 +510,7 @@ ngx_http_background_list_read(ngx_http_background_list_t *list,
 
         list->parsed = list->opened;
         list->offset = 0;
+        list->changed = 0;
     }
 
     if (list->size > NGX_HTTP_BACKGROUND_TABLE_MAX) {
@@ -487,11 +624,13 @@ static ngx_int_t
 ngx_http_background_list_examine(ngx_http_background_list_t *list,
     ngx_http_background_run_t *run, ngx_http_background_made_t *made)
 {
-    u_char                         text[NGX_HTTP_BACKGROUND_TREE_TEXT];
+    u_char                         text[NGX_HTTP_BACKGROUND_TREE_TEXT],
+                                   name[NAME_MAX + 1];
     ngx_int_t                      rc;
     ngx_uint_t                     stale;
+    struct timespec                time;
     ngx_file_info_t                fi;
-    ngx_http_background_stamp_t   *stamp;
+    ngx_http_background_stamp_t   *stamp, *other;
     ngx_http_background_target_t   target;
 
     ngx_http_background_list_target(list, &made->sn.str, &target);
@@ -506,6 +645,7 @@ ngx_http_background_list_examine(ngx_http_background_list_t *list,
         {
             made->made = NULL;
             made->poor = NULL;
+            made->other = NULL;
         }
 
         return NGX_OK;
@@ -513,21 +653,38 @@ ngx_http_background_list_examine(ngx_http_background_list_t *list,
 
     rc = NGX_OK;
     stamp = NULL;
+    other = NULL;
+    ngx_memzero(&time, sizeof(struct timespec));
 
     if (fstatat(target.dirfd, (char *) target.name, &fi, AT_SYMLINK_NOFOLLOW)
         == 0)
     {
-        stamp = ngx_is_file(&fi)
-                ? ngx_http_background_stamp_match(made->made, &fi) : NULL;
+        if (ngx_is_file(&fi)) {
+            stamp = ngx_http_background_stamp_match(made->made, &fi);
+            other = made->other;
+        }
 
     } else if (ngx_errno != NGX_ENOENT && ngx_errno != NGX_ENAMETOOLONG) {
         (void) ngx_close_file(target.dirfd);
         return NGX_OK;
     }
 
+    if (stamp || (other && !ngx_http_background_stamp_unchanged(other, &fi))) {
+        other = NULL;
+    }
+
+    if (stamp) {
+        time = fi.st_mtim;
+
+    } else if (made->poor) {
+        time.tv_sec = made->poor->sec;
+        time.tv_nsec = made->poor->nsec;
+    }
+
     stale = !made->seen
-            && ngx_http_background_list_stale(made, &target,
-                                              stamp ? &fi : NULL);
+            && ngx_http_background_list_stale(list, run, &target,
+                                              stamp ? stamp : made->poor,
+                                              &time);
 
     if (stale && stamp) {
         rc = ngx_http_background_list_remove(list, run, &target);
@@ -552,51 +709,117 @@ ngx_http_background_list_examine(ngx_http_background_list_t *list,
         made->poor = NULL;
     }
 
+    if (other && !made->seen
+        && ngx_http_background_list_source(&target, name, &fi)
+           == NGX_DECLINED)
+    {
+        other = NULL;
+    }
+
+    made->other = other;
+
     (void) ngx_close_file(target.dirfd);
 
     return rc;
 }
 
 
-static ngx_uint_t
-ngx_http_background_list_stale(ngx_http_background_made_t *made,
-    ngx_http_background_target_t *target, ngx_file_info_t *fi)
+/* NGX_DECLINED: there is no such regular file; NGX_ERROR: it can't be seen */
+
+static ngx_int_t
+ngx_http_background_list_source(ngx_http_background_target_t *target,
+    u_char *name, ngx_file_info_t *fi)
 {
-    int                           rc;
-    u_char                       *dot, ch;
-    ngx_file_info_t               source;
-    ngx_http_background_stamp_t  *poor;
+    size_t   len;
+    u_char  *dot;
 
     dot = (u_char *) strrchr((char *) target->name, '.');
 
     if (dot == NULL) {
+        return NGX_DECLINED;
+    }
+
+    len = dot - target->name;
+
+    if (len > NAME_MAX) {
+        return NGX_DECLINED;
+    }
+
+    ngx_cpystrn(name, target->name, len + 1);
+
+    if (fstatat(target->dirfd, (char *) name, fi, AT_SYMLINK_NOFOLLOW) == -1) {
+        return (ngx_errno == NGX_ENOENT || ngx_errno == NGX_ENAMETOOLONG)
+               ? NGX_DECLINED
+               : NGX_ERROR;
+    }
+
+    return ngx_is_file(fi) ? NGX_OK : NGX_DECLINED;
+}
+
+
+/* "time" is that of the source as it was, which its files have */
+
+static ngx_uint_t
+ngx_http_background_list_stale(ngx_http_background_list_t *list,
+    ngx_http_background_run_t *run, ngx_http_background_target_t *target,
+    ngx_http_background_stamp_t *stamp, const struct timespec *time)
+{
+    u_char           name[NAME_MAX + 1];
+    ngx_int_t        rc;
+    ngx_file_info_t  fi;
+
+    rc = ngx_http_background_list_source(target, name, &fi);
+
+    if (rc != NGX_OK) {
+        return rc == NGX_DECLINED;
+    }
+
+    if (stamp == NULL
+        || fi.st_mtim.tv_sec != time->tv_sec
+        || fi.st_mtim.tv_nsec != time->tv_nsec)
+    {
         return 1;
     }
 
-    ch = *dot;
-    *dot = '\0';
+    return stamp->source.known
+           && !ngx_http_background_source_same(&stamp->source, &fi)
+           && ngx_http_background_list_other_content(list, run, target, name,
+                                                     &stamp->source);
+}
 
-    rc = fstatat(target->dirfd, (char *) target->name, &source,
-                 AT_SYMLINK_NOFOLLOW);
-    *dot = ch;
 
-    if (rc == -1) {
-        return ngx_errno == NGX_ENOENT || ngx_errno == NGX_ENAMETOOLONG;
+/* not where that can't be told; the state of the same content is kept */
+
+static ngx_uint_t
+ngx_http_background_list_other_content(ngx_http_background_list_t *list,
+    ngx_http_background_run_t *run, ngx_http_background_target_t *target,
+    u_char *name, ngx_http_background_source_t *source)
+{
+    ngx_fd_t         fd;
+    ngx_int_t        rc;
+    ngx_file_info_t  fi;
+
+    fd = openat(target->dirfd, (char *) name,
+                NGX_HTTP_BACKGROUND_TREE_OPEN|O_NOFOLLOW);
+
+    if (fd == -1) {
+        return 0;
     }
 
-    if (!ngx_is_file(&source)) {
-        return 1;
+    rc = NGX_ERROR;
+
+    if (ngx_fd_info(fd, &fi) != NGX_FILE_ERROR && ngx_is_file(&fi)) {
+        rc = ngx_http_background_source_compare(run, fd, &fi, source);
     }
 
-    if (fi) {
-        return source.st_mtim.tv_sec != fi->st_mtim.tv_sec
-               || source.st_mtim.tv_nsec != fi->st_mtim.tv_nsec;
+    if (rc == NGX_OK) {
+        ngx_http_background_source_set(source, &fi);
+        list->changed = 1;
     }
 
-    poor = made->poor;
+    (void) ngx_close_file(fd);
 
-    return poor == NULL || poor->sec != source.st_mtim.tv_sec
-           || poor->nsec != source.st_mtim.tv_nsec;
+    return rc == NGX_DECLINED;
 }
 
 
@@ -672,15 +895,21 @@ ngx_http_background_list_fill(ngx_http_background_list_t *list,
         }
 
         for (stamp = made->made; stamp; stamp = stamp->next) {
-            p = ngx_http_background_table_format(list->buffer, '+', stamp,
-                                                 made);
+            p = ngx_http_background_table_format(list->buffer, stamp, made);
             ngx_http_background_writer_append(writer, list->buffer,
                                               p - list->buffer);
         }
 
         if (made->poor) {
-            p = ngx_http_background_table_format(list->buffer, '-',
-                                                 made->poor, made);
+            p = ngx_http_background_table_format(list->buffer, made->poor,
+                                                 made);
+            ngx_http_background_writer_append(writer, list->buffer,
+                                              p - list->buffer);
+        }
+
+        if (made->other) {
+            p = ngx_http_background_table_format(list->buffer, made->other,
+                                                 made);
             ngx_http_background_writer_append(writer, list->buffer,
                                               p - list->buffer);
         }
@@ -925,19 +1154,13 @@ ngx_http_background_list_close(ngx_http_background_list_t *list)
 
 static ngx_int_t
 ngx_http_background_list_add(ngx_http_background_list_t *list,
-    ngx_http_background_run_t *run, u_char sign, ngx_file_info_t *fi,
+    ngx_http_background_run_t *run, const ngx_http_background_stamp_t *stamp,
     ngx_http_background_target_t *target)
 {
-    u_char                       *p;
-    ngx_http_background_made_t   *made;
-    ngx_http_background_stamp_t   stamp;
+    u_char                      *p;
+    ngx_http_background_made_t  *made;
 
-    stamp.size = fi->st_size;
-    stamp.sec = fi->st_mtim.tv_sec;
-    stamp.nsec = fi->st_mtim.tv_nsec;
-
-    switch (ngx_http_background_table_add(&list->table, sign, &stamp,
-                                          &target->path))
+    switch (ngx_http_background_table_add(&list->table, stamp, &target->path))
     {
     case NGX_ERROR:
         ngx_http_background_fail(&run->result, 0, "no memory");
@@ -952,10 +1175,45 @@ ngx_http_background_list_add(ngx_http_background_list_t *list,
     made = ngx_http_background_table_find(&list->table, &target->path);
     made->seen = 1;
 
-    p = ngx_http_background_table_format(list->buffer, sign, &stamp, made);
+    p = ngx_http_background_table_format(list->buffer, stamp, made);
 
     return ngx_http_background_list_write(list, run, list->buffer,
                                           p - list->buffer);
+}
+
+
+/* with the state of the source, or NULL */
+
+static void
+ngx_http_background_list_stamp(ngx_http_background_stamp_t *stamp,
+    u_char sign, ngx_file_info_t *fi,
+    const ngx_http_background_source_t *source)
+{
+    ngx_memzero(stamp, sizeof(ngx_http_background_stamp_t));
+
+    stamp->sign = sign;
+    stamp->size = fi->st_size;
+    stamp->sec = fi->st_mtim.tv_sec;
+    stamp->nsec = fi->st_mtim.tv_nsec;
+
+    if (source) {
+        stamp->source = *source;
+    }
+}
+
+
+static void
+ngx_http_background_list_remark_stamp(ngx_http_background_stamp_t *stamp,
+    u_char sign, ngx_file_info_t *fi, ngx_file_info_t *source)
+{
+    ngx_memzero(stamp, sizeof(ngx_http_background_stamp_t));
+
+    stamp->sign = sign;
+    stamp->size = fi->st_size;
+    stamp->sec = fi->st_ctim.tv_sec;
+    stamp->nsec = fi->st_ctim.tv_nsec;
+
+    ngx_http_background_source_set(&stamp->source, source);
 }
 
 
@@ -965,6 +1223,7 @@ static ngx_int_t
 ngx_http_background_list_write(ngx_http_background_list_t *list,
     ngx_http_background_run_t *run, u_char *buf, size_t len)
 {
+    off_t      size;
     u_char     end;
     ssize_t    n;
     ngx_err_t  err;
@@ -977,6 +1236,7 @@ ngx_http_background_list_write(ngx_http_background_list_t *list,
     }
 
     n = 0;
+    size = list->size + len;
 
     if (list->size == 0) {
         n = write(list->fd, NGX_HTTP_BACKGROUND_TABLE_HEADER,
@@ -985,6 +1245,8 @@ ngx_http_background_list_write(ngx_http_background_list_t *list,
         if (n != sizeof(NGX_HTTP_BACKGROUND_TABLE_HEADER) - 1) {
             goto failed;
         }
+
+        size += n;
 
     } else if (pread(list->fd, &end, 1, list->size - 1) != 1) {
         n = -1;
@@ -996,11 +1258,14 @@ ngx_http_background_list_write(ngx_http_background_list_t *list,
         if (n != 1) {
             goto failed;
         }
+
+        size += n;
     }
 
     n = write(list->fd, buf, len);
 
     if (n == (ssize_t) len) {
+        list->size = size;
         return NGX_OK;
     }
 

@@ -10,6 +10,7 @@
 #include <ngx_http_background.h>
 
 #include "ngx_http_background_codec.h"
+#include "ngx_http_background_compress_check.h"
 #include "ngx_http_background_compress_list.h"
 #include "ngx_http_background_temp.h"
 #include "ngx_http_background_tree.h"
@@ -32,6 +33,8 @@ typedef struct {
     ngx_int_t                     level[NGX_HTTP_BACKGROUND_CODECS];
     off_t                         min_length;
     size_t                        limit_rate;
+    ngx_uint_t                    adopt;
+    ngx_uint_t                    old;       /* as the log has it */
 } ngx_http_background_compress_conf_t;
 
 
@@ -42,6 +45,9 @@ typedef struct {
     ngx_http_background_tree_t   *tree;
     ngx_http_background_list_t   *list;
     uint64_t                      total;     /* files */
+    ngx_uint_t                    old;       /* files, atomic */
+    u_char                        first[NGX_HTTP_BACKGROUND_TREE_TEXT];
+                                             /* of them */
 } ngx_http_background_compress_t;
 
 
@@ -56,6 +62,8 @@ typedef struct {
     ngx_file_info_t               info;
     ngx_http_background_target_t  target;
     ngx_http_background_temp_t    temp;
+    ngx_http_background_source_t  source;    /* what the target is made of */
+    EVP_MD_CTX                   *digest;
 
     const ngx_http_background_codec_t  *codec;
     void                         *codecs[NGX_HTTP_BACKGROUND_CODECS];
@@ -65,6 +73,8 @@ typedef struct {
     off_t                         received;
     off_t                         written;
     uint64_t                      done;      /* files */
+    ngx_uint_t                    larger;    /* than the source: only read on */
+    ngx_uint_t                    old;       /* the target, if it stays */
 } ngx_http_background_compressor_t;
 
 
@@ -98,8 +108,21 @@ static ngx_int_t ngx_http_background_compress_file(
     ngx_http_background_compressor_t *c);
 static ngx_int_t ngx_http_background_compress_target(
     ngx_http_background_compressor_t *c, ngx_uint_t n);
-static ngx_uint_t ngx_http_background_compress_current(
+static ngx_int_t ngx_http_background_compress_current(
+    ngx_http_background_compressor_t *c, ngx_file_info_t *fi,
+    ngx_http_background_stamp_t *stamp);
+static ngx_int_t ngx_http_background_compress_poor(
+    ngx_http_background_compressor_t *c);
+static ngx_int_t ngx_http_background_compress_confirm(
+    ngx_http_background_compressor_t *c, ngx_http_background_stamp_t *stamp);
+static ngx_int_t ngx_http_background_compress_other(
     ngx_http_background_compressor_t *c, ngx_file_info_t *fi);
+static ngx_int_t ngx_http_background_compress_unpacks(
+    ngx_http_background_compressor_t *c, ngx_file_info_t *fi);
+static void ngx_http_background_compress_old(
+    ngx_http_background_compressor_t *c);
+static void ngx_http_background_compress_tell(
+    ngx_http_background_compress_t *ctx);
 static ngx_int_t ngx_http_background_compress_make(
     ngx_http_background_compressor_t *c, ngx_uint_t n);
 static ngx_int_t ngx_http_background_compress_stream(
@@ -157,6 +180,9 @@ static const ngx_http_background_param_t
 
     { ngx_string("limit_rate="), 0, ngx_http_background_conf_rate,
       offsetof(ngx_http_background_compress_conf_t, limit_rate), NULL },
+
+    { ngx_string("adopt"), 0, ngx_http_background_conf_flag,
+      offsetof(ngx_http_background_compress_conf_t, adopt), NULL },
 
     ngx_http_background_null_param
 };
@@ -553,6 +579,7 @@ ngx_http_background_compress_finish(ngx_http_background_run_t *run)
 
     if (ctx->list && !ngx_http_background_cancelled(run)) {
         (void) ngx_http_background_list_prune(ctx->list, run);
+        ngx_http_background_compress_tell(ctx);
     }
 
     ngx_http_background_compress_cleanup(ctx);
@@ -601,6 +628,7 @@ ngx_http_background_compressor_create(ngx_http_background_run_t *run)
     c->list = ctx->list;
     c->temp.fd = -1;
 
+    c->digest = ngx_http_background_sha256_create();
     c->file = ngx_http_background_tree_file(run);
     c->in = ngx_palloc(run->pool, NGX_HTTP_BACKGROUND_COMPRESS_BUFFER);
     c->out = ngx_palloc(run->pool, NGX_HTTP_BACKGROUND_COMPRESS_BUFFER);
@@ -609,7 +637,7 @@ ngx_http_background_compressor_create(ngx_http_background_run_t *run)
                                       + NGX_HTTP_BACKGROUND_CODEC_NAME);
 
     if (c->file == NULL || c->in == NULL || c->out == NULL
-        || c->target.path.data == NULL)
+        || c->digest == NULL || c->target.path.data == NULL)
     {
         return NULL;
     }
@@ -624,6 +652,8 @@ ngx_http_background_compressor_cleanup(void *data)
     ngx_http_background_compressor_t *c = data;
 
     ngx_uint_t  i;
+
+    ngx_http_background_sha256_destroy(c->digest);
 
     for (i = 0; i < NGX_HTTP_BACKGROUND_CODECS; i++) {
         if (c->codecs[i]) {
@@ -650,6 +680,8 @@ ngx_http_background_compress_file(ngx_http_background_compressor_t *c)
             continue;
         }
 
+        c->old = 0;
+
         rc = ngx_http_background_compress_target(c, i);
 
         ngx_http_background_temp_discard(&c->temp);
@@ -660,6 +692,10 @@ ngx_http_background_compress_file(ngx_http_background_compressor_t *c)
 
         if (rc == NGX_ERROR) {
             result = rc;
+
+            if (c->old) {
+                ngx_http_background_compress_old(c);
+            }
         }
     }
 
@@ -673,9 +709,11 @@ ngx_http_background_compress_target(ngx_http_background_compressor_t *c,
 {
     u_char                               *p,
                                           text[NGX_HTTP_BACKGROUND_TREE_TEXT];
+    ngx_int_t                             rc;
     ngx_uint_t                            there, owned;
     ngx_file_info_t                       fi;
     ngx_http_background_file_t           *file;
+    ngx_http_background_stamp_t           stamp;
     ngx_http_background_target_t         *target;
     ngx_http_background_compress_conf_t  *ccf;
 
@@ -737,37 +775,330 @@ ngx_http_background_compress_target(ngx_http_background_compressor_t *c,
                                                  "%s is no regular file");
     }
 
-    owned = ngx_http_background_list_owns(c->list, target, there ? &fi : NULL);
+    owned = ngx_http_background_list_owns(c->list, target,
+                                          there ? &fi : NULL, &stamp);
 
     if (there && !owned) {
-        return NGX_OK;
+        return ngx_http_background_compress_other(c, &fi);
     }
 
-    if (c->info.st_size < ccf->min_length
-        || ngx_http_background_list_poor(c->list, target, &c->info))
-    {
+    rc = NGX_OK;
+
+    if (c->info.st_size >= ccf->min_length) {
+        rc = ngx_http_background_compress_poor(c);
+    }
+
+    if (rc == NGX_OK) {
+        c->old = there;
         return there ? ngx_http_background_compress_none(c) : NGX_OK;
     }
 
-    if (there && ngx_http_background_compress_current(c, &fi)) {
-        return NGX_OK;
+    if (rc == NGX_DECLINED && there) {
+        rc = ngx_http_background_compress_current(c, &fi, &stamp);
     }
 
-    return ngx_http_background_compress_make(c, n);
+    return (rc == NGX_DECLINED) ? ngx_http_background_compress_make(c, n) : rc;
 }
 
 
-static ngx_uint_t
+/*
+ * Whether what is there is ours and is what would be made: NGX_OK, or
+ * NGX_DECLINED.  Times and sizes of sources may stay while the content changes,
+ * and the inode and change time change while it stays.
+ */
+
+static ngx_int_t
 ngx_http_background_compress_current(ngx_http_background_compressor_t *c,
+    ngx_file_info_t *fi, ngx_http_background_stamp_t *stamp)
+{
+    ngx_int_t  rc;
+
+    if (fi->st_size == 0
+        || fi->st_mtim.tv_sec != c->info.st_mtim.tv_sec
+        || fi->st_mtim.tv_nsec != c->info.st_mtim.tv_nsec)
+    {
+        c->old = 1;
+        return NGX_DECLINED;
+    }
+
+    if (ngx_http_background_source_same(&stamp->source, &c->info)) {
+        rc = NGX_OK;
+
+    } else if (stamp->source.known) {
+        rc = ngx_http_background_compress_confirm(c, stamp);
+
+    } else {
+        rc = ngx_http_background_compress_unpacks(c, fi);
+
+        if (rc == NGX_OK) {
+            stamp->source = c->source;
+            rc = ngx_http_background_list_confirm(c->list, c->run, &c->target,
+                                                  stamp);
+        } else if (rc == NGX_ERROR) {
+            rc = NGX_DECLINED;
+        }
+    }
+
+    if (rc == NGX_DECLINED) {
+        c->old = 1;
+    }
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    return ((fi->st_mode & 0777) == (c->info.st_mode & 0777)
+            && (geteuid() != 0
+                || (fi->st_uid == c->info.st_uid
+                    && fi->st_gid == c->info.st_gid)))
+           ? NGX_OK
+           : NGX_DECLINED;
+}
+
+
+/* NGX_OK: none is to be made of the source; NGX_DECLINED: one is */
+
+static ngx_int_t
+ngx_http_background_compress_poor(ngx_http_background_compressor_t *c)
+{
+    ngx_http_background_stamp_t  stamp;
+
+    if (!ngx_http_background_list_poor(c->list, &c->target, &c->info, &stamp)
+        || !stamp.source.known)
+    {
+        return NGX_DECLINED;
+    }
+
+    if (ngx_http_background_source_same(&stamp.source, &c->info)) {
+        return NGX_OK;
+    }
+
+    return ngx_http_background_compress_confirm(c, &stamp);
+}
+
+
+/* adds the line with the source's new state if its content is the same */
+
+static ngx_int_t
+ngx_http_background_compress_confirm(ngx_http_background_compressor_t *c,
+    ngx_http_background_stamp_t *stamp)
+{
+    int                                   fd;
+    ngx_int_t                             rc;
+    ngx_http_background_compress_conf_t  *ccf;
+
+    ccf = c->run->conf;
+
+    if (stamp->source.size != c->info.st_size) {
+        return NGX_DECLINED;
+    }
+
+    /* what can't be opened is told by whoever makes it anew */
+
+    fd = ngx_http_background_tree_open(c->tree, c->file, &c->info);
+
+    if (fd == -1) {
+        return NGX_DECLINED;
+    }
+
+    rc = ngx_http_background_source_compare(c->run, fd, &c->info,
+                                            &stamp->source);
+
+    ngx_http_background_close(c->run, fd, &ccf->path, &c->file->path);
+
+    if (rc == NGX_ERROR) {
+        return NGX_DECLINED;
+    }
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    ngx_http_background_source_set(&stamp->source, &c->info);
+
+    return ngx_http_background_list_confirm(c->list, c->run, &c->target,
+                                            stamp);
+}
+
+
+/* a file that is not ours stays, but clients get it instead of the source */
+
+static ngx_int_t
+ngx_http_background_compress_other(ngx_http_background_compressor_t *c,
     ngx_file_info_t *fi)
 {
-    return fi->st_size > 0
-           && fi->st_mtim.tv_sec == c->info.st_mtim.tv_sec
-           && fi->st_mtim.tv_nsec == c->info.st_mtim.tv_nsec
-           && (fi->st_mode & 0777) == (c->info.st_mode & 0777)
-           && (geteuid() != 0
-               || (fi->st_uid == c->info.st_uid
-                   && fi->st_gid == c->info.st_gid));
+    u_char                                sign,
+                                          text[NGX_HTTP_BACKGROUND_TREE_TEXT];
+    ngx_int_t                             rc;
+    ngx_http_background_compress_conf_t  *ccf;
+
+    ccf = c->run->conf;
+
+    sign = ngx_http_background_list_other(c->list, &c->target, fi, &c->info);
+
+    if (sign == '!') {
+        ngx_http_background_compress_old(c);
+        return NGX_OK;
+    }
+
+    if (sign == '=' && !ccf->adopt) {
+        return NGX_OK;
+    }
+
+    rc = ngx_http_background_compress_unpacks(c, fi);
+
+    if (rc == NGX_ABORT) {
+        return rc;
+    }
+
+    /* one of them can't be read, or changes: the next cycle looks again */
+
+    if (rc == NGX_ERROR) {
+        return NGX_OK;
+    }
+
+    ngx_http_background_path_log(text, &ccf->path, &c->target.path);
+
+    if (rc == NGX_DECLINED) {
+        ngx_log_error(NGX_LOG_INFO, c->run->log, 0,
+                      "background task \"%V\": %s is not of this module and "
+                      "does not unpack to its source", c->run->task, text);
+
+        ngx_http_background_compress_old(c);
+    }
+
+    if (rc == NGX_OK && ccf->adopt) {
+        rc = ngx_http_background_list_adopt(c->list, c->run, &c->target, fi,
+                                            &c->source);
+        if (rc == NGX_OK) {
+            ngx_log_error(NGX_LOG_INFO, c->run->log, 0,
+                          "background task \"%V\": adopted %s", c->run->task,
+                          text);
+        }
+
+        return (rc == NGX_DECLINED) ? NGX_OK : rc;
+    }
+
+    return ngx_http_background_list_remark(c->list, c->run, &c->target,
+                                           (rc == NGX_OK) ? '=' : '!', fi,
+                                           &c->info);
+}
+
+
+/*
+ * NGX_OK: what is there unpacks to the source, whose state is set; NGX_DECLINED:
+ * it does not; NGX_ERROR: it can't be told.
+ */
+
+static ngx_int_t
+ngx_http_background_compress_unpacks(ngx_http_background_compressor_t *c,
+    ngx_file_info_t *fi)
+{
+    int                                   fd, packed;
+    ngx_int_t                             rc;
+    ngx_file_info_t                       source, target;
+    ngx_http_background_compress_conf_t  *ccf;
+
+    ccf = c->run->conf;
+
+    packed = openat(c->target.dirfd, (char *) c->target.name,
+                    NGX_HTTP_BACKGROUND_TREE_OPEN|O_NOFOLLOW);
+
+    if (packed == -1) {
+        return NGX_ERROR;
+    }
+
+    fd = ngx_http_background_tree_open(c->tree, c->file, &c->info);
+
+    rc = NGX_ERROR;
+
+    if (fd != -1
+        && ngx_fd_info(packed, &target) != NGX_FILE_ERROR
+        && !ngx_http_background_file_altered(fi, &target))
+    {
+        rc = ngx_http_background_unpacks(c->run, c->codec, packed, fd,
+                                         c->source.digest);
+
+        if (rc != NGX_ABORT
+            && (ngx_fd_info(packed, &target) == NGX_FILE_ERROR
+                || ngx_http_background_file_altered(fi, &target)
+                || ngx_fd_info(fd, &source) == NGX_FILE_ERROR
+                || ngx_http_background_file_altered(&c->info, &source)))
+        {
+            rc = NGX_ERROR;
+        }
+    }
+
+    if (rc == NGX_OK) {
+        ngx_http_background_source_set(&c->source, &c->info);
+    }
+
+    if (fd != -1) {
+        ngx_http_background_close(c->run, fd, &ccf->path, &c->file->path);
+    }
+
+    ngx_http_background_close(c->run, packed, &ccf->path, &c->target.path);
+
+    return rc;
+}
+
+
+/* counts a file that is old and stays */
+
+static void
+ngx_http_background_compress_old(ngx_http_background_compressor_t *c)
+{
+    ngx_http_background_compress_t *ctx = c->run->ctx;
+
+    ngx_http_background_compress_conf_t  *ccf;
+
+    ccf = c->run->conf;
+
+    if (__atomic_fetch_add(&ctx->old, 1, __ATOMIC_RELAXED) == 0) {
+        ngx_http_background_path_text(ctx->first, &ccf->path,
+                                      &c->target.path);
+    }
+}
+
+
+/* in the log once, as long as there are as many */
+
+static void
+ngx_http_background_compress_tell(ngx_http_background_compress_t *ctx)
+{
+    u_char                               *p;
+    ngx_http_background_run_t            *run;
+    ngx_http_background_compress_conf_t  *ccf;
+
+    run = ctx->run;
+    ccf = run->conf;
+
+    if (ctx->old) {
+        ngx_http_background_message(&run->result, "old files: %ui, as %s",
+                                    ctx->old, ctx->first);
+    }
+
+    if (ctx->old == ccf->old) {
+        return;
+    }
+
+    ccf->old = ctx->old;
+
+    if (ctx->old == 0) {
+        ngx_log_error(NGX_LOG_NOTICE, run->log, 0,
+                      "background task \"%V\": there are no old compressed "
+                      "files in \"%V\" any more", run->task, &ccf->path);
+        return;
+    }
+
+    for (p = ctx->first; *p; p++) {
+        *p = (*p < 0x20 || *p == 0x7f) ? '?' : *p;
+    }
+
+    ngx_log_error(NGX_LOG_WARN, run->log, 0,
+                  "background task \"%V\": old compressed files in \"%V\" that "
+                  "are not of this module or can not be replaced: %ui, as %s",
+                  run->task, &ccf->path, ctx->old, ctx->first);
 }
 
 
@@ -815,7 +1146,7 @@ ngx_http_background_compress_make(ngx_http_background_compressor_t *c,
         }
 
         return ngx_http_background_list_spare(c->list, c->run, &c->target,
-                                              &c->info);
+                                              &c->info, &c->source);
     }
 
     if (ngx_http_background_compress_attributes(c) != NGX_OK) {
@@ -823,7 +1154,7 @@ ngx_http_background_compress_make(ngx_http_background_compressor_t *c,
     }
 
     rc = ngx_http_background_list_publish(c->list, c->run, &c->target,
-                                          &c->temp);
+                                          &c->temp, &c->source);
 
     /* what somebody has put there meanwhile stays */
 
@@ -858,12 +1189,30 @@ ngx_http_background_compress_stream(ngx_http_background_compressor_t *c,
                                    "open() of a temporary file for %s failed");
     }
 
+    if (ngx_http_background_sha256_begin(c->digest) != NGX_OK) {
+        return ngx_http_background_compress_fail(c, 0,
+                                                 "EVP_DigestInit_ex() of the "
+                                                 "source of %s failed");
+    }
+
     c->received = 0;
     c->written = 0;
+    c->larger = 0;
 
     do {
         rc = ngx_http_background_compress_read(c, fd, c->codecs[n]);
     } while (rc == NGX_AGAIN);
+
+    ngx_http_background_source_set(&c->source, &c->info);
+
+    if ((rc == NGX_OK || rc == NGX_DECLINED)
+        && ngx_http_background_sha256_end(c->digest, c->source.digest)
+           != NGX_OK)
+    {
+        return ngx_http_background_compress_fail(c, 0,
+                                                 "EVP_DigestFinal_ex() of the "
+                                                 "source of %s failed");
+    }
 
     return rc;
 }
@@ -897,7 +1246,15 @@ ngx_http_background_compress_read(ngx_http_background_compressor_t *c, int fd,
     }
 
     if (n == 0) {
-        return ngx_http_background_compress_write(c, ctx, c->in, 0, 1);
+        return c->larger ? NGX_DECLINED
+                         : ngx_http_background_compress_write(c, ctx, c->in, 0,
+                                                              1);
+    }
+
+    if (ngx_http_background_sha256_update(c->digest, c->in, n) != NGX_OK) {
+        return ngx_http_background_compress_fail(c, 0,
+                                                 "EVP_DigestUpdate() of the "
+                                                 "source of %s failed");
     }
 
     last = c->in + n;
@@ -905,11 +1262,15 @@ ngx_http_background_compress_read(ngx_http_background_compressor_t *c, int fd,
     for (p = c->in; p < last; p += size) {
         size = ngx_min(last - p, NGX_HTTP_BACKGROUND_COMPRESS_SLICE);
 
-        rc = ngx_http_background_compress_write(c, ctx, p, size, 0);
+        rc = c->larger ? NGX_DECLINED
+                       : ngx_http_background_compress_write(c, ctx, p, size,
+                                                            0);
 
-        if (rc != NGX_OK) {
+        if (rc == NGX_ERROR) {
             return rc;
         }
+
+        c->larger = (rc == NGX_DECLINED);
 
         c->run->result.bytes += size;
 

@@ -7,16 +7,32 @@
 #include "ngx_http_background_compress_table.h"
 
 
-#define NGX_HTTP_BACKGROUND_TABLE_NSEC  9
+#define NGX_HTTP_BACKGROUND_TABLE_NSEC    9
+
+/* the newest "+" lines of a path that count */
+#define NGX_HTTP_BACKGROUND_TABLE_STAMPS  16
 
 
 static ngx_int_t ngx_http_background_table_line(
     ngx_http_background_table_t *table);
-static ngx_int_t ngx_http_background_table_stamp(u_char **pos, u_char *last,
+static ngx_int_t ngx_http_background_table_header(
+    ngx_http_background_table_t *table);
+static ngx_int_t ngx_http_background_table_source(u_char **pos, u_char *last,
     ngx_http_background_stamp_t *stamp);
+static ngx_int_t ngx_http_background_table_digest(u_char **pos, u_char *last,
+    u_char *digest);
+static ngx_int_t ngx_http_background_table_size(u_char **pos, u_char *last,
+    off_t *size);
+static ngx_int_t ngx_http_background_table_inode(u_char **pos, u_char *last,
+    uint64_t *inode);
+static ngx_int_t ngx_http_background_table_time(u_char **pos, u_char *last,
+    time_t *sec, long *nsec);
 static ngx_int_t ngx_http_background_table_unescape(ngx_str_t *path);
 static ngx_http_background_made_t *ngx_http_background_table_insert(
     ngx_http_background_table_t *table, ngx_str_t *path);
+static ngx_http_background_stamp_t *ngx_http_background_table_take(
+    ngx_http_background_made_t *made,
+    const ngx_http_background_stamp_t *stamp);
 
 
 ngx_int_t
@@ -95,7 +111,7 @@ ngx_http_background_table_parse(ngx_http_background_table_t *table, u_char *p,
 ngx_int_t
 ngx_http_background_table_end(ngx_http_background_table_t *table)
 {
-    if (table->size && !table->header) {
+    if (table->size && table->version == 0) {
         table->error = "%s is no list of this module";
         return NGX_DECLINED;
     }
@@ -109,7 +125,7 @@ ngx_http_background_table_restart(ngx_http_background_table_t *table)
 {
     table->size = 0;
     table->lines = 0;
-    table->header = 0;
+    table->version = 0;
     table->too_long = 0;
     table->len = 0;
 }
@@ -118,27 +134,16 @@ ngx_http_background_table_restart(ngx_http_background_table_t *table)
 static ngx_int_t
 ngx_http_background_table_line(ngx_http_background_table_t *table)
 {
-    u_char                       *p, *last, sign;
+    u_char                       *p, *last;
     ngx_str_t                     path;
     ngx_http_background_stamp_t   stamp;
 
+    if (table->version == 0) {
+        return ngx_http_background_table_header(table);
+    }
+
     p = table->line;
     last = p + table->len;
-
-    if (!table->header) {
-
-        if (table->too_long
-            || table->len != sizeof(NGX_HTTP_BACKGROUND_TABLE_HEADER) - 2
-            || ngx_memcmp(p, NGX_HTTP_BACKGROUND_TABLE_HEADER, table->len)
-               != 0)
-        {
-            table->error = "%s is no list of this module";
-            return NGX_DECLINED;
-        }
-
-        table->header = 1;
-        return NGX_OK;
-    }
 
     if (p < last && *p == '#') {
         return NGX_OK;
@@ -146,16 +151,40 @@ ngx_http_background_table_line(ngx_http_background_table_t *table)
 
     table->lines++;
 
-    if (table->too_long || last - p < 2 || (*p != '+' && *p != '-')
-        || p[1] != ' ')
-    {
+    if (table->too_long || last - p < 3) {
         return NGX_OK;
     }
 
-    sign = *p;
-    p += 2;
+    ngx_memzero(&stamp, sizeof(ngx_http_background_stamp_t));
 
-    if (ngx_http_background_table_stamp(&p, last, &stamp) != NGX_OK) {
+    stamp.sign = *p++;
+    stamp.source.known = (*p == '2');
+    p += stamp.source.known;
+
+    switch (stamp.sign) {
+
+    case '+':
+    case '-':
+        break;
+
+    case '=':
+    case '!':
+        if (stamp.source.known) {
+            break;
+        }
+
+        /* fall through */
+
+    default:
+        return NGX_OK;
+    }
+
+    if (*p++ != ' '
+        || ngx_http_background_table_size(&p, last, &stamp.size) != NGX_OK
+        || ngx_http_background_table_time(&p, last, &stamp.sec, &stamp.nsec)
+           != NGX_OK
+        || ngx_http_background_table_source(&p, last, &stamp) != NGX_OK)
+    {
         return NGX_OK;
     }
 
@@ -166,36 +195,166 @@ ngx_http_background_table_line(ngx_http_background_table_t *table)
         return NGX_OK;
     }
 
-    return (ngx_http_background_table_add(table, sign, &stamp, &path)
-            == NGX_ERROR)
+    return (ngx_http_background_table_add(table, &stamp, &path) == NGX_ERROR)
            ? NGX_ERROR
            : NGX_OK;
 }
 
 
-/* "SIZE SECONDS.NANOSECONDS " */
+static ngx_int_t
+ngx_http_background_table_header(ngx_http_background_table_t *table)
+{
+    size_t  len;
+
+    len = sizeof(NGX_HTTP_BACKGROUND_TABLE_HEADER) - 2;
+
+    if (!table->too_long && table->len == len) {
+
+        if (ngx_memcmp(table->line, NGX_HTTP_BACKGROUND_TABLE_HEADER, len)
+            == 0)
+        {
+            table->version = 2;
+            return NGX_OK;
+        }
+
+        if (ngx_memcmp(table->line, NGX_HTTP_BACKGROUND_TABLE_HEADER_1, len)
+            == 0)
+        {
+            table->version = 1;
+            return NGX_OK;
+        }
+    }
+
+    table->error = "%s is no list of this module";
+
+    return NGX_DECLINED;
+}
+
+
+/* "SIZE INODE SECONDS.NANOSECONDS " and, of what is ours, "DIGEST " */
 
 static ngx_int_t
-ngx_http_background_table_stamp(u_char **pos, u_char *last,
+ngx_http_background_table_source(u_char **pos, u_char *last,
     ngx_http_background_stamp_t *stamp)
+{
+    ngx_http_background_source_t  *source;
+
+    source = &stamp->source;
+
+    if (!source->known) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_background_table_size(pos, last, &source->size) != NGX_OK
+        || ngx_http_background_table_inode(pos, last, &source->inode) != NGX_OK
+        || ngx_http_background_table_time(pos, last, &source->sec,
+                                          &source->nsec) != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    if (stamp->sign == '=' || stamp->sign == '!') {
+        return NGX_OK;
+    }
+
+    return ngx_http_background_table_digest(pos, last, source->digest);
+}
+
+
+static ngx_int_t
+ngx_http_background_table_digest(u_char **pos, u_char *last, u_char *digest)
+{
+    u_char     *p;
+    ngx_int_t   n;
+    ngx_uint_t  i;
+
+    p = *pos;
+
+    if (last - p <= 2 * NGX_HTTP_BACKGROUND_TABLE_DIGEST
+        || p[2 * NGX_HTTP_BACKGROUND_TABLE_DIGEST] != ' ')
+    {
+        return NGX_DECLINED;
+    }
+
+    for (i = 0; i < NGX_HTTP_BACKGROUND_TABLE_DIGEST; i++) {
+        n = ngx_hextoi(p, 2);
+
+        if (n == NGX_ERROR) {
+            return NGX_DECLINED;
+        }
+
+        digest[i] = n;
+        p += 2;
+    }
+
+    *pos = p + 1;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_table_size(u_char **pos, u_char *last, off_t *size)
+{
+    u_char  *p;
+
+    p = ngx_strlchr(*pos, last, ' ');
+
+    if (p == NULL) {
+        return NGX_DECLINED;
+    }
+
+    *size = ngx_atoof(*pos, p - *pos);
+
+    if (*size == NGX_ERROR) {
+        return NGX_DECLINED;
+    }
+
+    *pos = p + 1;
+
+    return NGX_OK;
+}
+
+
+/* some file systems use all 64 bits */
+
+static ngx_int_t
+ngx_http_background_table_inode(u_char **pos, u_char *last, uint64_t *inode)
+{
+    u_char    *p;
+    uint64_t   n, digit;
+
+    n = 0;
+
+    for (p = *pos; p < last && *p >= '0' && *p <= '9'; p++) {
+        digit = *p - '0';
+
+        if (n > (UINT64_MAX - digit) / 10) {
+            return NGX_DECLINED;
+        }
+
+        n = n * 10 + digit;
+    }
+
+    if (p == *pos || p == last || *p != ' ') {
+        return NGX_DECLINED;
+    }
+
+    *inode = n;
+    *pos = p + 1;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_table_time(u_char **pos, u_char *last, time_t *sec,
+    long *nsec)
 {
     u_char      *p, *q;
     ngx_uint_t   negative;
 
     p = *pos;
-    q = ngx_strlchr(p, last, ' ');
-
-    if (q == NULL) {
-        return NGX_DECLINED;
-    }
-
-    stamp->size = ngx_atoof(p, q - p);
-
-    if (stamp->size == NGX_ERROR) {
-        return NGX_DECLINED;
-    }
-
-    p = q + 1;
     negative = (p < last && *p == '-');
     p += negative;
     q = ngx_strlchr(p, last, '.');
@@ -204,15 +363,15 @@ ngx_http_background_table_stamp(u_char **pos, u_char *last,
         return NGX_DECLINED;
     }
 
-    stamp->sec = ngx_atotm(p, q - p);
-    stamp->nsec = ngx_atoi(q + 1, NGX_HTTP_BACKGROUND_TABLE_NSEC);
+    *sec = ngx_atotm(p, q - p);
+    *nsec = ngx_atoi(q + 1, NGX_HTTP_BACKGROUND_TABLE_NSEC);
 
-    if (stamp->sec == NGX_ERROR || stamp->nsec == NGX_ERROR) {
+    if (*sec == NGX_ERROR || *nsec == NGX_ERROR) {
         return NGX_DECLINED;
     }
 
     if (negative) {
-        stamp->sec = -stamp->sec;
+        *sec = -*sec;
     }
 
     p = q + 1 + NGX_HTTP_BACKGROUND_TABLE_NSEC;
@@ -256,7 +415,7 @@ ngx_http_background_table_unescape(ngx_str_t *path)
 
 
 ngx_int_t
-ngx_http_background_table_add(ngx_http_background_table_t *table, u_char sign,
+ngx_http_background_table_add(ngx_http_background_table_t *table,
     const ngx_http_background_stamp_t *stamp, ngx_str_t *path)
 {
     ngx_http_background_made_t   *made;
@@ -277,33 +436,78 @@ ngx_http_background_table_add(ngx_http_background_table_t *table, u_char sign,
         }
     }
 
-    s = (sign == '+') ? made->made : made->poor;
+    s = ngx_http_background_table_take(made, stamp);
 
-    /* the same line again */
-
-    if (s && s->size == stamp->size && s->sec == stamp->sec
-        && s->nsec == stamp->nsec)
-    {
-        return NGX_OK;
-    }
-
-    s = ngx_palloc(table->pool, sizeof(ngx_http_background_stamp_t));
     if (s == NULL) {
-        return NGX_ERROR;
+        s = ngx_palloc(table->pool, sizeof(ngx_http_background_stamp_t));
+        if (s == NULL) {
+            return NGX_ERROR;
+        }
     }
 
     *s = *stamp;
+    s->next = NULL;
 
-    if (sign == '+') {
+    switch (stamp->sign) {
+
+    case '+':
         s->next = made->made;
         made->made = s;
 
-    } else {
-        s->next = NULL;
+        /* one was made of that source */
+
+        if (s->source.known) {
+            made->poor = NULL;
+        }
+
+        break;
+
+    case '-':
         made->poor = s;
+        break;
+
+    default:
+        made->other = s;
     }
 
     return NGX_OK;
+}
+
+
+/* the stamp that another one takes the place of, or NULL */
+
+static ngx_http_background_stamp_t *
+ngx_http_background_table_take(ngx_http_background_made_t *made,
+    const ngx_http_background_stamp_t *stamp)
+{
+    ngx_uint_t                    n;
+    ngx_http_background_stamp_t  *s, **next;
+
+    switch (stamp->sign) {
+
+    case '-':
+        return made->poor;
+
+    case '=':
+    case '!':
+        return made->other;
+    }
+
+    n = 0;
+
+    for (next = &made->made; *next; next = &(*next)->next) {
+        s = *next;
+
+        if ((s->size == stamp->size && s->sec == stamp->sec
+             && s->nsec == stamp->nsec)
+            || ++n == NGX_HTTP_BACKGROUND_TABLE_STAMPS)
+        {
+            *next = s->next;
+            return s;
+        }
+    }
+
+    return NULL;
 }
 
 
@@ -365,14 +569,29 @@ ngx_http_background_table_next(ngx_http_background_table_t *table,
 
 
 u_char *
-ngx_http_background_table_format(u_char *buf, u_char sign,
+ngx_http_background_table_format(u_char *buf,
     const ngx_http_background_stamp_t *stamp, ngx_http_background_made_t *made)
 {
-    size_t   i;
-    u_char  *p, ch;
+    size_t                               i;
+    u_char                              *p, ch;
+    const ngx_http_background_source_t  *source;
 
-    p = ngx_sprintf(buf, "%c %O %T.%09L ", sign, stamp->size, stamp->sec,
+    source = &stamp->source;
+
+    p = ngx_sprintf(buf, "%c%s %O %T.%09L ", stamp->sign,
+                    source->known ? "2" : "", stamp->size, stamp->sec,
                     (int64_t) stamp->nsec);
+
+    if (source->known) {
+        p = ngx_sprintf(p, "%O %uL %T.%09L ", source->size, source->inode,
+                        source->sec, (int64_t) source->nsec);
+
+        if (stamp->sign == '+' || stamp->sign == '-') {
+            p = ngx_hex_dump(p, (u_char *) source->digest,
+                             NGX_HTTP_BACKGROUND_TABLE_DIGEST);
+            *p++ = ' ';
+        }
+    }
 
     for (i = 0; i < made->sn.str.len; i++) {
         ch = made->sn.str.data[i];
@@ -407,4 +626,38 @@ ngx_http_background_stamp_match(ngx_http_background_stamp_t *stamp,
     }
 
     return NULL;
+}
+
+
+ngx_uint_t
+ngx_http_background_stamp_unchanged(const ngx_http_background_stamp_t *stamp,
+    ngx_file_info_t *fi)
+{
+    return stamp->size == fi->st_size
+           && stamp->sec == fi->st_ctim.tv_sec
+           && stamp->nsec == fi->st_ctim.tv_nsec;
+}
+
+
+void
+ngx_http_background_source_set(ngx_http_background_source_t *source,
+    ngx_file_info_t *fi)
+{
+    source->known = 1;
+    source->size = fi->st_size;
+    source->inode = fi->st_ino;
+    source->sec = fi->st_ctim.tv_sec;
+    source->nsec = fi->st_ctim.tv_nsec;
+}
+
+
+ngx_uint_t
+ngx_http_background_source_same(const ngx_http_background_source_t *source,
+    ngx_file_info_t *fi)
+{
+    return source->known
+           && source->size == fi->st_size
+           && source->inode == fi->st_ino
+           && source->sec == fi->st_ctim.tv_sec
+           && source->nsec == fi->st_ctim.tv_nsec;
 }

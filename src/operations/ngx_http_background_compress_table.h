@@ -6,15 +6,29 @@
 
 /*
  * The lines of the list that "compress" keeps, in memory: a pure table, without
- * files.  A list begins with a line "# ngx_http_background_compress 1"; other
+ * files.  A list begins with a line "# ngx_http_background_compress 2"; other
  * lines that begin with "#" are comments.  The others are
  *
- *     + SIZE SECONDS.NANOSECONDS PATH      a file that was made
- *     - SIZE SECONDS.NANOSECONDS PATH      none is to be made of a source of
- *                                          that size and time
+ *     +2 SIZE TIME SOURCE DIGEST PATH      a file that was made
+ *     -2 SIZE TIME SOURCE DIGEST PATH      none is to be made of a source of
+ *                                          that size and time, unless there
+ *                                          is a "+2" line behind it
+ *     =2 SIZE CHANGED SOURCE PATH          another's file of that size and
+ *                                          change time that unpacks to its
+ *                                          source
+ *     !2 SIZE CHANGED SOURCE PATH          one that does not
  *
- * NANOSECONDS has nine digits.  In PATH a backslash is written as "\\", a
+ * SOURCE is "SIZE INODE CHANGED", the state of the source; CHANGED is the change
+ * time.  Times are SECONDS.NANOSECONDS with nine digits.  DIGEST is the SHA-256
+ * of the source in hexadecimal.  In PATH a backslash is written as "\\", a
  * newline as "\n".  What is no such line is counted and dropped.
+ *
+ * Lines of version 1, whose list begins with "... 1", are taken in either list:
+ *
+ *     + SIZE TIME PATH
+ *     - SIZE TIME PATH
+ *
+ * "+" is also written for a file that is about to be renamed to its name.
  */
 
 
@@ -26,30 +40,50 @@
 #include <ngx_core.h>
 
 
-#define NGX_HTTP_BACKGROUND_TABLE_HEADER  "# ngx_http_background_compress 1\n"
+#define NGX_HTTP_BACKGROUND_TABLE_HEADER  "# ngx_http_background_compress 2\n"
+#define NGX_HTTP_BACKGROUND_TABLE_HEADER_1                                  \
+    "# ngx_http_background_compress 1\n"
 
 /*
  * The largest list, in bytes: a million lines with paths of 90 bytes.  As no
  * line has less than 18 bytes, this limits their number and the memory, too.
  */
-#define NGX_HTTP_BACKGROUND_TABLE_MAX     (128 * 1024 * 1024)
-#define NGX_HTTP_BACKGROUND_TABLE_LARGE   "%s is larger than 128 MB"
+#define NGX_HTTP_BACKGROUND_TABLE_MAX     (256 * 1024 * 1024)
+#define NGX_HTTP_BACKGROUND_TABLE_LARGE   "%s is larger than 256 MB"
+
+/* of SHA-256 */
+#define NGX_HTTP_BACKGROUND_TABLE_DIGEST  32
 
 /* the longest path, with a final zero: that of a file in a tree */
 #define NGX_HTTP_BACKGROUND_TABLE_PATH    (128 * (NAME_MAX + 1))
 
 /* the longest line, with a path in which all is escaped */
 #define NGX_HTTP_BACKGROUND_TABLE_LINE                                       \
-    (sizeof("+ -.- \n") + 3 * NGX_INT64_LEN                                  \
+    (sizeof("+2  .   .  \n") + 7 * NGX_INT64_LEN                              \
+     + 2 * NGX_HTTP_BACKGROUND_TABLE_DIGEST                                  \
      + 2 * NGX_HTTP_BACKGROUND_TABLE_PATH)
+
+
+/* the state of a source */
+
+typedef struct {
+    off_t                         size;
+    uint64_t                      inode;
+    time_t                        sec;       /* of the change time */
+    long                          nsec;
+    u_char                        digest[NGX_HTTP_BACKGROUND_TABLE_DIGEST];
+    unsigned                      known:1;   /* 0: the line had none of these */
+} ngx_http_background_source_t;
 
 
 typedef struct ngx_http_background_stamp_s  ngx_http_background_stamp_t;
 
 struct ngx_http_background_stamp_s {
+    u_char                        sign;
     off_t                         size;
     time_t                        sec;
     long                          nsec;
+    ngx_http_background_source_t  source;
     ngx_http_background_stamp_t  *next;
 };
 
@@ -60,6 +94,7 @@ typedef struct {
     ngx_str_node_t                sn;
     ngx_http_background_stamp_t  *made;      /* "+", the newest first */
     ngx_http_background_stamp_t  *poor;      /* "-", the newest */
+    ngx_http_background_stamp_t  *other;     /* "=" or "!", the newest */
     ngx_uint_t                    seen;      /* the caller's */
 } ngx_http_background_made_t;
 
@@ -74,7 +109,8 @@ typedef struct {
     ngx_uint_t                    lines;     /* without comments */
     const char                   *error;     /* with a "%s" for a name */
 
-    unsigned                      header:1;
+    ngx_uint_t                    version;   /* 0: no header yet */
+
     unsigned                      too_long:1;    /* this line */
     size_t                        len;
     u_char                        line[NGX_HTTP_BACKGROUND_TABLE_LINE];
@@ -94,6 +130,10 @@ typedef struct {
  * format   a line; "made" is one of the table, the buffer has
  *          NGX_HTTP_BACKGROUND_TABLE_LINE bytes.  Returns the end
  * match    the stamp that a file has, or NULL
+ * unchanged
+ *          whether a file has the size and change time of "=" or "!"
+ * source   sets the state of a source, without the digest
+ * same     whether that state is the source's
  */
 ngx_int_t ngx_http_background_table_init(ngx_http_background_table_t *table,
     ngx_log_t *log);
@@ -103,15 +143,21 @@ ngx_int_t ngx_http_background_table_parse(ngx_http_background_table_t *table,
 ngx_int_t ngx_http_background_table_end(ngx_http_background_table_t *table);
 void ngx_http_background_table_restart(ngx_http_background_table_t *table);
 ngx_int_t ngx_http_background_table_add(ngx_http_background_table_t *table,
-    u_char sign, const ngx_http_background_stamp_t *stamp, ngx_str_t *path);
+    const ngx_http_background_stamp_t *stamp, ngx_str_t *path);
 ngx_http_background_made_t *ngx_http_background_table_find(
     ngx_http_background_table_t *table, ngx_str_t *path);
 ngx_http_background_made_t *ngx_http_background_table_next(
     ngx_http_background_table_t *table, ngx_http_background_made_t *made);
-u_char *ngx_http_background_table_format(u_char *buf, u_char sign,
+u_char *ngx_http_background_table_format(u_char *buf,
     const ngx_http_background_stamp_t *stamp, ngx_http_background_made_t *made);
 ngx_http_background_stamp_t *ngx_http_background_stamp_match(
     ngx_http_background_stamp_t *stamp, ngx_file_info_t *fi);
+ngx_uint_t ngx_http_background_stamp_unchanged(
+    const ngx_http_background_stamp_t *stamp, ngx_file_info_t *fi);
+void ngx_http_background_source_set(ngx_http_background_source_t *source,
+    ngx_file_info_t *fi);
+ngx_uint_t ngx_http_background_source_same(
+    const ngx_http_background_source_t *source, ngx_file_info_t *fi);
 
 
 #endif /* _NGX_HTTP_BACKGROUND_COMPRESS_TABLE_H_INCLUDED_ */

@@ -28,7 +28,7 @@
 static uint8_t *fuzz_expand(fuzz_input_t *in, size_t *len);
 static ngx_uint_t fuzz_count(const uint8_t *p, const uint8_t *last);
 static void fuzz_made(ngx_http_background_made_t *made);
-static void fuzz_again(ngx_http_background_made_t *made, u_char sign,
+static void fuzz_again(ngx_http_background_made_t *made,
     ngx_http_background_stamp_t *stamp);
 static ngx_uint_t fuzz_same(ngx_http_background_stamp_t *a,
     ngx_http_background_stamp_t *b);
@@ -168,25 +168,28 @@ fuzz_made(ngx_http_background_made_t *made)
 
     fuzz_check(path->len > 0 && path->len < NGX_HTTP_BACKGROUND_TABLE_PATH);
     fuzz_check(strlen((char *) path->data) == path->len);
-    fuzz_check(made->made != NULL || made->poor != NULL);
+    fuzz_check(made->made != NULL || made->poor != NULL
+               || made->other != NULL);
     fuzz_check(ngx_http_background_table_find(&fuzz_table, path) == made);
     fuzz_check(ngx_http_background_table_find(&fuzz_copy, path) == NULL);
 
-    fuzz_again(made, '+', made->made);
-    fuzz_again(made, '-', made->poor);
+    fuzz_again(made, made->made);
+    fuzz_again(made, made->poor);
+    fuzz_again(made, made->other);
 
     copy = ngx_http_background_table_find(&fuzz_copy, path);
 
     fuzz_check(copy != NULL);
     fuzz_check(fuzz_same(made->made, copy->made));
     fuzz_check(fuzz_same(made->poor, copy->poor));
+    fuzz_check(fuzz_same(made->other, copy->other));
 }
 
 
 /* the oldest first */
 
 static void
-fuzz_again(ngx_http_background_made_t *made, u_char sign,
+fuzz_again(ngx_http_background_made_t *made,
     ngx_http_background_stamp_t *stamp)
 {
     u_char  *last;
@@ -197,9 +200,9 @@ fuzz_again(ngx_http_background_made_t *made, u_char sign,
         return;
     }
 
-    fuzz_again(made, sign, stamp->next);
+    fuzz_again(made, stamp->next);
 
-    last = ngx_http_background_table_format(line, sign, stamp, made);
+    last = ngx_http_background_table_format(line, stamp, made);
 
     fuzz_check(last <= line + sizeof(line));
     fuzz_check(memchr(line, '\n', last - line) == last - 1);
@@ -211,8 +214,15 @@ fuzz_again(ngx_http_background_made_t *made, u_char sign,
 static ngx_uint_t
 fuzz_same(ngx_http_background_stamp_t *a, ngx_http_background_stamp_t *b)
 {
-    while (a && b && a->size == b->size && a->sec == b->sec
-           && a->nsec == b->nsec)
+    while (a && b && a->sign == b->sign && a->size == b->size
+           && a->sec == b->sec && a->nsec == b->nsec
+           && a->source.known == b->source.known
+           && a->source.size == b->source.size
+           && a->source.inode == b->source.inode
+           && a->source.sec == b->source.sec
+           && a->source.nsec == b->source.nsec
+           && memcmp(a->source.digest, b->source.digest,
+                     sizeof(a->source.digest)) == 0)
     {
         a = a->next;
         b = b->next;
