@@ -145,7 +145,8 @@ C_EOF
 
     my $said = compile(undef, "-fPIC -shared -o '$dir/other.so' $flags",
                        (map { "$root/src/operations/ngx_http_background_$_.c" }
-                        qw/ compress_module compress_list compress_table
+                        qw/ compress_module compress_check compress_list
+                            compress_table
                             codec /),
                        "$dir/modules.c");
 
