@@ -84,6 +84,10 @@ typedef struct {
                                           /* CPU kinds: the job may hold a lock
                                              when it asks whether to stop, and
                                              never waits for others then */
+    ngx_uint_t                     restore_fs;
+                                          /* CPU kinds: the work may change the
+                                             thread's folder or umask, which
+                                             are set back when it is over */
     ngx_http_background_result_t   result;
 } ngx_http_background_run_t;
 

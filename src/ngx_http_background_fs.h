@@ -24,8 +24,8 @@
  *          worker's, but that files are writable by their owner only.  Where
  *          the kernel refuses, that is logged once in a worker, and both stay
  *          the worker's
- * restore  on a pool thread, after each job: sets both back; does nothing
- *          where the kernel has refused
+ * restore  on a pool thread, after a job that may have changed them: sets both
+ *          back; does nothing where the kernel has refused
  * close    on the main thread, when there are no pool threads any more
  */
 void ngx_http_background_fs_open(ngx_log_t *log);

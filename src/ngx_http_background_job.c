@@ -63,7 +63,9 @@ ngx_http_background_job_run(ngx_http_background_job_t *job,
 
     ngx_http_background_job_set_current(NULL);
 
-    ngx_http_background_fs_restore(job->run.log);
+    if (job->run.restore_fs) {
+        ngx_http_background_fs_restore(job->run.log);
+    }
 
     *cpu = ngx_http_background_usec(CLOCK_THREAD_CPUTIME_ID);
 
