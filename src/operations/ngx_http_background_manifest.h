@@ -36,7 +36,7 @@ typedef struct {
  *          for a line that another thread has yet to add; this one should stop,
  *          the other will go on
  * commit   puts it in its place if it differs from what is there; to be called
- *          once all lines are there.  NGX_ERROR if that failed and was counted
+ *          once all lines are there.  A failure is counted in the run's result
  * destroy  what was not committed is gone then
  */
 ngx_http_background_manifest_t *ngx_http_background_manifest_create(
