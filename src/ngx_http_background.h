@@ -10,8 +10,8 @@
  * A kind is an nginx HTTP module with one command of the context
  * NGX_HTTP_BACKGROUND_TASK_CONF.  The command's handler parses its arguments,
  * then hands a description of the kind and its own configuration to
- * ngx_http_background_add_operation().  The built-in kinds, in operations/,
- * use nothing else.
+ * ngx_http_background_add_operation().  The built-in kinds, in requests/,
+ * files/ and jobs/, use nothing else.
  */
 
 
@@ -296,8 +296,8 @@ void ngx_cdecl ngx_http_background_message(
 /*
  * On the run's pool thread: whether to stop.  Also keeps the thread's share of
  * a CPU ("quota=") and run->limit_rate, by sleeping here.  While other jobs
- * wait for a thread, a job that has run for 100 milliseconds, that has to sleep,
- * or that shares the work of another one gives its turn to them here and
+ * wait for a thread, a job that has run for 100 milliseconds, that has to
+ * sleep, or that shares the work of another one gives its turn to them here and
  * returns when it has one again, unless run->keep_slot is set.  So it is called
  * often, and without a lock held that others need.
  */

@@ -73,8 +73,8 @@ typedef struct ngx_http_background_call_s  ngx_http_background_call_t;
  *                counts as one when it succeeds
  * fail           counts an item that failed; the text of the first one is the
  *                cycle's error.  The function may go on.
- * message        a line in nginx's error log, at level "info"; /status shows the
- *                cycle's last one, its first 128 bytes
+ * message        a line in nginx's error log, at level "info"; /status shows
+ *                the first 128 bytes of the cycle's last one
  *
  * The texts are in UTF-8, without a newline, formatted as by printf().
  *

@@ -16,7 +16,7 @@ my ($built) = grep { /ngx_http_background_compress_module\.so$/ }
 plan skip_all => 'no compress module' unless $built;
 
 my $objs = (built())[1];
-my $src = "$FindBin::Bin/../src/operations";
+my $src = "$FindBin::Bin/../src/files";
 my $out = tempdir('without.XXXXXX', TMPDIR => 1, CLEANUP => 1);
 
 # the same sources, as if configure had not found them

@@ -93,7 +93,7 @@ sub headers {
     for (<$source>) {
         my ($name) = /^#include [<"](ngx_http_background\S*\.h)[>"]/ or next;
         my ($path) = grep { -e } map { "$root/src/$_$name" }
-                                     '', 'operations/', 'status/'
+                                     '', 'core/', 'requests/', 'files/', 'jobs/', 'status/'
             or next;
 
         headers($path, $seen) unless $seen->{$path}++;

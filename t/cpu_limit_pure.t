@@ -20,9 +20,9 @@ my $flags = '-g -Wall -Wextra -Werror';
 $flags .= ' -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined'
     if $ENV{BACKGROUND_ASAN};
 
-my $out = `$cc $flags -I'$t/../src' -o '$dir/cpu_limit' '$t/cpu_limit.c' \\
-    '$t/../src/ngx_http_background_cpu_limit.c' \\
-    '$t/../src/ngx_http_background_cgroup.c' 2>&1`;
+my $out = `$cc $flags -I'$t/../src/core' -o '$dir/cpu_limit' '$t/cpu_limit.c' \\
+    '$t/../src/core/ngx_http_background_cpu_limit.c' \\
+    '$t/../src/core/ngx_http_background_cgroup.c' 2>&1`;
 
 if ($? != 0) {
     $out = "can't run $cc" unless length $out;

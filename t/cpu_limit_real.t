@@ -31,9 +31,9 @@ my $flags = '-g -Wall -Wextra -Werror';
 $flags .= ' -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined'
     if $ENV{BACKGROUND_ASAN};
 
-my $out = `$cc $flags -I'$t/../src' -o '$program' '$t/cpu_limit.c' \\
-    '$t/../src/ngx_http_background_cpu_limit.c' \\
-    '$t/../src/ngx_http_background_cgroup.c' 2>&1`;
+my $out = `$cc $flags -I'$t/../src/core' -o '$program' '$t/cpu_limit.c' \\
+    '$t/../src/core/ngx_http_background_cpu_limit.c' \\
+    '$t/../src/core/ngx_http_background_cgroup.c' 2>&1`;
 
 if ($? != 0) {
     fail('cpu_limit compiles');

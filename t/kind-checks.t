@@ -139,12 +139,12 @@ char *ngx_module_names[] = { "$name", NULL };
 char *ngx_module_order[] = { NULL };
 C_EOF
 
-    my $flags = other("$root/src/operations/ngx_http_background_tree.h",
+    my $flags = other("$root/src/files/ngx_http_background_tree.h",
                       'NGX_HTTP_BACKGROUND_TREE_ABI',
                       map { "NGX_HTTP_BACKGROUND_$_" } qw/ GZIP BROTLI ZSTD /);
 
     my $said = compile(undef, "-fPIC -shared -o '$dir/other.so' $flags",
-                       (map { "$root/src/operations/ngx_http_background_$_.c" }
+                       (map { "$root/src/files/ngx_http_background_$_.c" }
                         qw/ compress_module compress_check compress_list
                             compress_table
                             codec /),

@@ -43,7 +43,7 @@ sub layout {
     my ($changed, $before, $more) = @_;
 
     for my $file ('zone.h', 'zone.c') {
-        my $text = slurp("$root/src/ngx_http_background_$file");
+        my $text = slurp("$root/src/core/ngx_http_background_$file");
 
         if ($changed && $file eq $changed) {
             $text =~ s/\Q$before\E/$more $before/ or die "no \"$before\"\n";

@@ -13,7 +13,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
-#include <operations/ngx_http_background_compress_table.h>
+#include <files/ngx_http_background_compress_table.h>
 
 #include "fuzz.h"
 

@@ -38,8 +38,8 @@ static ssize_t fuzz_read(int fd, void *buf, size_t size);
 static int fuzz_close(int fd);
 
 
-#include <ngx_http_background_cgroup.c>
-#include <ngx_http_background_cpu_limit.c>
+#include <core/ngx_http_background_cgroup.c>
+#include <core/ngx_http_background_cpu_limit.c>
 
 
 #undef fopen

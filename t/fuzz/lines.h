@@ -14,7 +14,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
-#include <operations/ngx_http_background_linebuf.h>
+#include <core/ngx_http_background_linebuf.h>
 
 #include "fuzz.h"
 

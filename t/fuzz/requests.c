@@ -9,7 +9,7 @@
 
 #include "lines.h"
 
-#include <operations/ngx_http_background_reader.h>
+#include <requests/ngx_http_background_reader.h>
 
 
 static ngx_int_t fuzz_expect(fuzz_lines_t *fl, ngx_str_t *uri);

@@ -10,7 +10,7 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 
-#include <operations/ngx_http_background_tree.h>
+#include <files/ngx_http_background_tree.h>
 
 #include "fuzz.h"
 

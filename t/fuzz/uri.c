@@ -11,7 +11,7 @@
 #include <ngx_core.h>
 #include <ngx_http.h>
 
-#include <operations/ngx_http_background_request.h>
+#include <requests/ngx_http_background_fetch.h>
 
 #include "fuzz.h"
 
@@ -52,7 +52,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     r.connection = &c;
     r.pool = pool;
 
-    if (ngx_http_background_request_parse_uri(&r, &uri, merge_slashes)
+    if (ngx_http_background_fetch_parse_uri(&r, &uri, merge_slashes)
         == NGX_OK)
     {
         /* nginx's parser, which no sanitizer may see, has looked at that */

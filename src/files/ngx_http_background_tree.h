@@ -148,8 +148,8 @@ void ngx_http_background_close(ngx_http_background_run_t *run, int fd,
     ngx_str_t *root, ngx_str_t *path);
 
 /*
- * A path beneath a root, in a buffer of NGX_..._TREE_TEXT bytes: for a failure's
- * text or, without control characters, for the log
+ * A path beneath a root, in a buffer of NGX_..._TREE_TEXT bytes: for the text
+ * of a failure or, without control characters, for the log
  */
 u_char *ngx_http_background_path_text(u_char *text, ngx_str_t *root,
     ngx_str_t *path);

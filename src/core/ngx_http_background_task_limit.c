@@ -30,7 +30,7 @@ typedef struct {
     uint64_t     euid;
     uint64_t     threads;
     uint64_t     capabilities;    /* the effective ones */
-} ngx_http_background_process_t;
+} ngx_http_background_proc_status_t;
 
 
 typedef struct {
@@ -62,7 +62,7 @@ static void ngx_http_background_task_limit_least(
     ngx_http_background_task_limit_t *limit, uint64_t max, uint64_t used,
     const char *name);
 static int ngx_http_background_process(const char *root, const char *pid,
-    ngx_http_background_process_t *process);
+    ngx_http_background_proc_status_t *process);
 static char *ngx_http_background_process_value(char *line, const char *name);
 static const char *ngx_http_background_blanks(const char *p);
 
@@ -98,8 +98,8 @@ ngx_http_background_task_limit(const char *root, unsigned uid,
 uint64_t
 ngx_http_background_task_threads(const char *root, unsigned pid)
 {
-    char                           name[sizeof("4294967295")];
-    ngx_http_background_process_t  process;
+    char                               name[sizeof("4294967295")];
+    ngx_http_background_proc_status_t  process;
 
     (void) snprintf(name, sizeof(name), "%u", pid);
 
@@ -173,8 +173,8 @@ ngx_http_background_task_limit_user(const char *root, unsigned uid,
 static int
 ngx_http_background_task_limit_exempt(const char *root, unsigned uid)
 {
-    uint64_t                       capabilities;
-    ngx_http_background_process_t  self;
+    uint64_t                           capabilities;
+    ngx_http_background_proc_status_t  self;
 
     if (!ngx_http_background_task_limit_initial(root)) {
         return 0;
@@ -269,11 +269,11 @@ ngx_http_background_task_limit_nproc(const char *root, uint64_t *max)
 static uint64_t
 ngx_http_background_task_limit_used(const char *root, unsigned uid)
 {
-    DIR                            *dir;
-    char                           *path;
-    uint64_t                        used;
-    struct dirent                  *de;
-    ngx_http_background_process_t   process;
+    DIR                                *dir;
+    char                               *path;
+    uint64_t                            used;
+    struct dirent                      *de;
+    ngx_http_background_proc_status_t   process;
 
     path = malloc(strlen(root) + sizeof("/proc"));
     if (path == NULL) {
@@ -421,7 +421,7 @@ ngx_http_background_task_limit_least(ngx_http_background_task_limit_t *limit,
 
 static int
 ngx_http_background_process(const char *root, const char *pid,
-    ngx_http_background_process_t *process)
+    ngx_http_background_proc_status_t *process)
 {
     char        *line, *value;
     FILE        *f;
@@ -440,7 +440,7 @@ ngx_http_background_process(const char *root, const char *pid,
         return 0;
     }
 
-    memset(process, 0, sizeof(ngx_http_background_process_t));
+    memset(process, 0, sizeof(ngx_http_background_proc_status_t));
 
     p = NULL;
     line = NULL;

@@ -986,8 +986,8 @@ ngx_http_background_compress_other(ngx_http_background_compressor_t *c,
 
 
 /*
- * NGX_OK: what is there unpacks to the source, whose state is set; NGX_DECLINED:
- * it does not; NGX_ERROR: it can't be told.
+ * NGX_OK: what is there unpacks to the source, whose state is set;
+ * NGX_DECLINED: it does not; NGX_ERROR: it can't be told.
  */
 
 static ngx_int_t

@@ -4,13 +4,13 @@
  */
 
 
-#include "ngx_http_background_request.h"
+#include "ngx_http_background_fetch.h"
 
 
 /* as nginx does it with what a client sent */
 
 ngx_int_t
-ngx_http_background_request_parse_uri(ngx_http_request_t *r, ngx_str_t *uri,
+ngx_http_background_fetch_parse_uri(ngx_http_request_t *r, ngx_str_t *uri,
     ngx_uint_t merge_slashes)
 {
     u_char  *p, *last;

@@ -7,7 +7,7 @@
 /* The parameters that "request" and "requests" have in common. */
 
 
-#include "ngx_http_background_request.h"
+#include "ngx_http_background_fetch.h"
 
 
 typedef struct {
@@ -16,10 +16,10 @@ typedef struct {
 } ngx_http_background_status_range_t;
 
 
-static ngx_int_t ngx_http_background_request_header_name(ngx_str_t *name);
-static ngx_int_t ngx_http_background_request_range(ngx_str_t *s,
+static ngx_int_t ngx_http_background_fetch_header_name(ngx_str_t *name);
+static ngx_int_t ngx_http_background_fetch_range(ngx_str_t *s,
     ngx_http_background_status_range_t *range);
-static ngx_int_t ngx_http_background_request_compile(ngx_conf_t *cf,
+static ngx_int_t ngx_http_background_fetch_compile(ngx_conf_t *cf,
     ngx_str_t *value, ngx_http_complex_value_t *cv);
 
 
@@ -41,12 +41,12 @@ static ngx_uint_t  ngx_http_background_method_bits[] = {
 };
 
 
-ngx_http_background_request_conf_t *
-ngx_http_background_request_create_conf(ngx_conf_t *cf)
+ngx_http_background_fetch_conf_t *
+ngx_http_background_fetch_create_conf(ngx_conf_t *cf)
 {
-    ngx_str_t                                *value;
-    ngx_http_background_request_conf_t       *rcf, **rcfp;
-    ngx_http_background_request_main_conf_t  *rmcf;
+    ngx_str_t                              *value;
+    ngx_http_background_fetch_conf_t       *rcf, **rcfp;
+    ngx_http_background_fetch_main_conf_t  *rmcf;
 
     value = cf->args->elts;
 
@@ -58,7 +58,7 @@ ngx_http_background_request_create_conf(ngx_conf_t *cf)
         return NULL;
     }
 
-    rcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_background_request_conf_t));
+    rcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_background_fetch_conf_t));
     if (rcf == NULL) {
         return NULL;
     }
@@ -94,10 +94,10 @@ ngx_http_background_request_create_conf(ngx_conf_t *cf)
 
 
 ngx_int_t
-ngx_http_background_request_method(ngx_conf_t *cf,
+ngx_http_background_fetch_method(ngx_conf_t *cf,
     ngx_http_background_arg_t *arg, void *p)
 {
-    ngx_http_background_request_conf_t **rcf = p;
+    ngx_http_background_fetch_conf_t **rcf = p;
 
     ngx_str_t   *name, *method;
     ngx_uint_t   i;
@@ -139,15 +139,15 @@ ngx_http_background_request_method(ngx_conf_t *cf,
 
 
 ngx_int_t
-ngx_http_background_request_header(ngx_conf_t *cf,
+ngx_http_background_fetch_header(ngx_conf_t *cf,
     ngx_http_background_arg_t *arg, void *p)
 {
-    ngx_http_background_request_conf_t **rcfp = p;
+    ngx_http_background_fetch_conf_t **rcfp = p;
 
     u_char                              *colon, *last;
     ngx_str_t                           *value, name, text;
     ngx_http_background_header_t        *h;
-    ngx_http_background_request_conf_t  *rcf;
+    ngx_http_background_fetch_conf_t    *rcf;
 
     rcf = *rcfp;
     value = cf->args->elts;
@@ -158,7 +158,7 @@ ngx_http_background_request_header(ngx_conf_t *cf,
     name.data = arg->value.data;
     name.len = colon ? (size_t) (colon - name.data) : 0;
 
-    if (ngx_http_background_request_header_name(&name) != NGX_OK) {
+    if (ngx_http_background_fetch_header_name(&name) != NGX_OK) {
         return ngx_http_background_conf_invalid(cf, arg, "header",
                                                 "\"header=NAME:VALUE\"");
     }
@@ -214,12 +214,12 @@ ngx_http_background_request_header(ngx_conf_t *cf,
 
     text.len = last - text.data;
 
-    return ngx_http_background_request_compile(cf, &text, &h->value);
+    return ngx_http_background_fetch_compile(cf, &text, &h->value);
 }
 
 
 static ngx_int_t
-ngx_http_background_request_header_name(ngx_str_t *name)
+ngx_http_background_fetch_header_name(ngx_str_t *name)
 {
     u_char      c;
     ngx_uint_t  i;
@@ -240,10 +240,10 @@ ngx_http_background_request_header_name(ngx_str_t *name)
 
 
 ngx_int_t
-ngx_http_background_request_body(ngx_conf_t *cf,
+ngx_http_background_fetch_body(ngx_conf_t *cf,
     ngx_http_background_arg_t *arg, void *p)
 {
-    ngx_http_background_request_conf_t **rcf = p;
+    ngx_http_background_fetch_conf_t **rcf = p;
 
     ngx_http_complex_value_t  *body;
 
@@ -254,15 +254,15 @@ ngx_http_background_request_body(ngx_conf_t *cf,
 
     (*rcf)->body = body;
 
-    return ngx_http_background_request_compile(cf, &arg->value, body);
+    return ngx_http_background_fetch_compile(cf, &arg->value, body);
 }
 
 
 ngx_int_t
-ngx_http_background_request_status(ngx_conf_t *cf,
+ngx_http_background_fetch_status(ngx_conf_t *cf,
     ngx_http_background_arg_t *arg, void *p)
 {
-    ngx_http_background_request_conf_t **rcf = p;
+    ngx_http_background_fetch_conf_t **rcf = p;
 
     u_char                              *pos, *last;
     ngx_str_t                            s;
@@ -285,7 +285,7 @@ ngx_http_background_request_status(ngx_conf_t *cf,
             return NGX_ERROR;
         }
 
-        if (ngx_http_background_request_range(&s, range) != NGX_OK) {
+        if (ngx_http_background_fetch_range(&s, range) != NGX_OK) {
             return ngx_http_background_conf_invalid(cf, arg, "status",
                                       "codes or ranges from 200 to 599, as in "
                                       "\"status=200-299,404\"");
@@ -298,7 +298,7 @@ ngx_http_background_request_status(ngx_conf_t *cf,
 
 
 static ngx_int_t
-ngx_http_background_request_range(ngx_str_t *s,
+ngx_http_background_fetch_range(ngx_str_t *s,
     ngx_http_background_status_range_t *range)
 {
     ngx_int_t  min, max;
@@ -322,7 +322,7 @@ ngx_http_background_request_range(ngx_str_t *s,
 
 
 static ngx_int_t
-ngx_http_background_request_compile(ngx_conf_t *cf, ngx_str_t *value,
+ngx_http_background_fetch_compile(ngx_conf_t *cf, ngx_str_t *value,
     ngx_http_complex_value_t *cv)
 {
     ngx_http_compile_complex_value_t  ccv;
@@ -338,14 +338,14 @@ ngx_http_background_request_compile(ngx_conf_t *cf, ngx_str_t *value,
 
 
 ngx_int_t
-ngx_http_background_request_uri(ngx_conf_t *cf, ngx_str_t *uri,
+ngx_http_background_fetch_uri(ngx_conf_t *cf, ngx_str_t *uri,
     ngx_http_complex_value_t *cv)
 {
     ngx_str_t           *value;
     ngx_connection_t     c;
     ngx_http_request_t   r;
 
-    if (ngx_http_background_request_compile(cf, uri, cv) != NGX_OK) {
+    if (ngx_http_background_fetch_compile(cf, uri, cv) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -362,7 +362,7 @@ ngx_http_background_request_uri(ngx_conf_t *cf, ngx_str_t *uri,
     r.connection = &c;
     r.pool = cf->pool;
 
-    if (ngx_http_background_request_parse_uri(&r, uri, 1) != NGX_OK) {
+    if (ngx_http_background_fetch_parse_uri(&r, uri, 1) != NGX_OK) {
         value = cf->args->elts;
 
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -382,8 +382,8 @@ ngx_http_background_request_uri(ngx_conf_t *cf, ngx_str_t *uri,
  */
 
 void
-ngx_http_background_request_default_host(
-    ngx_http_background_request_conf_t *rcf)
+ngx_http_background_fetch_default_host(
+    ngx_http_background_fetch_conf_t *rcf)
 {
     ngx_str_t                 *name;
     ngx_uint_t                 i;
@@ -424,7 +424,7 @@ ngx_http_background_request_default_host(
 
 
 ngx_uint_t
-ngx_http_background_request_expected(ngx_http_background_request_conf_t *rcf,
+ngx_http_background_fetch_expected(ngx_http_background_fetch_conf_t *rcf,
     ngx_uint_t status)
 {
     ngx_uint_t                           i;

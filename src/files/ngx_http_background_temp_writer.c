@@ -4,11 +4,11 @@
  */
 
 
-#include "ngx_http_background_writer.h"
+#include "ngx_http_background_temp_writer.h"
 
 
 ngx_int_t
-ngx_http_background_writer_open(ngx_http_background_writer_t *writer,
+ngx_http_background_temp_writer_open(ngx_http_background_temp_writer_t *writer,
     int dirfd)
 {
     writer->err = 0;
@@ -19,16 +19,16 @@ ngx_http_background_writer_open(ngx_http_background_writer_t *writer,
 
 
 void
-ngx_http_background_writer_append(ngx_http_background_writer_t *writer,
-    const u_char *text, size_t len)
+ngx_http_background_temp_writer_append(
+    ngx_http_background_temp_writer_t *writer, const u_char *text, size_t len)
 {
     size_t  n;
 
     while (len) {
-        n = writer->buffer + NGX_HTTP_BACKGROUND_WRITER_BUFFER - writer->last;
+        n = writer->buffer + sizeof(writer->buffer) - writer->last;
 
         if (n == 0) {
-            (void) ngx_http_background_writer_flush(writer);
+            (void) ngx_http_background_temp_writer_flush(writer);
             continue;
         }
 
@@ -42,7 +42,7 @@ ngx_http_background_writer_append(ngx_http_background_writer_t *writer,
 
 
 ngx_int_t
-ngx_http_background_writer_flush(ngx_http_background_writer_t *writer)
+ngx_http_background_temp_writer_flush(ngx_http_background_temp_writer_t *writer)
 {
     if (writer->err == 0
         && ngx_http_background_temp_write(&writer->temp, writer->buffer,

@@ -6,7 +6,7 @@
 
 #include "ngx_http_background_manifest.h"
 #include "ngx_http_background_tree.h"
-#include "ngx_http_background_writer.h"
+#include "ngx_http_background_temp_writer.h"
 
 
 #define NGX_HTTP_BACKGROUND_MANIFEST_MODE  0644
@@ -39,7 +39,7 @@ struct ngx_http_background_manifest_s {
     uint64_t                     next;
     ngx_uint_t                   no_memory;
 
-    ngx_http_background_writer_t writer;
+    ngx_http_background_temp_writer_t writer;
 };
 
 
@@ -134,7 +134,7 @@ ngx_http_background_manifest_open(ngx_http_background_manifest_t *manifest,
 
     ngx_http_background_temp_sweep_all(run, manifest->dirfd);
 
-    if (ngx_http_background_writer_open(&manifest->writer, manifest->dirfd)
+    if (ngx_http_background_temp_writer_open(&manifest->writer, manifest->dirfd)
         != NGX_OK)
     {
         ngx_http_background_manifest_fail(manifest, run, ngx_errno,
@@ -205,7 +205,7 @@ ngx_http_background_manifest_line(ngx_http_background_manifest_t *manifest,
 
         manifest->next++;
 
-        ngx_http_background_writer_append(&manifest->writer, line->text,
+        ngx_http_background_temp_writer_append(&manifest->writer, line->text,
                                           line->len);
 
         manifest->waiting -= sizeof(ngx_http_background_line_t) + line->len;
@@ -262,7 +262,7 @@ ngx_http_background_manifest_commit(ngx_http_background_manifest_t *manifest,
         return;
     }
 
-    if (ngx_http_background_writer_flush(&manifest->writer) != NGX_OK) {
+    if (ngx_http_background_temp_writer_flush(&manifest->writer) != NGX_OK) {
         ngx_http_background_manifest_fail(manifest, run, ngx_errno,
                                           "write() of a temporary file for "
                                           "%s failed");
@@ -363,7 +363,7 @@ ngx_http_background_manifest_same(ngx_http_background_manifest_t *manifest,
     u_char  *buf;
     ssize_t  n, m;
 
-    half = NGX_HTTP_BACKGROUND_WRITER_BUFFER / 2;
+    half = NGX_HTTP_BACKGROUND_TEMP_WRITER_BUFFER / 2;
     buf = manifest->writer.buffer;
 
     for (offset = 0; /* void */; offset += n) {

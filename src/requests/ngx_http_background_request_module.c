@@ -10,14 +10,14 @@
  */
 
 
-#include "ngx_http_background_request.h"
+#include "ngx_http_background_fetch.h"
 
 
 #define NGX_HTTP_BACKGROUND_REQUEST_COUNT_MAX  1000000
 
 
 typedef struct {
-    ngx_http_background_request_conf_t   *conf;
+    ngx_http_background_fetch_conf_t     *conf;
     ngx_http_complex_value_t              uri;
     ngx_uint_t                            count;
 
@@ -30,7 +30,7 @@ typedef struct {
 
 typedef struct {
     /* must be first */
-    ngx_http_background_requests_t        requests;
+    ngx_http_background_fetches_t         requests;
 
     ngx_http_background_request_op_t     *op;
     ngx_uint_t                            started;
@@ -48,7 +48,7 @@ static ngx_uint_t ngx_http_background_request_find_location(
 static char *ngx_http_background_request(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static ngx_int_t ngx_http_background_request_named(ngx_conf_t *cf,
-    ngx_http_background_request_main_conf_t *rmcf,
+    ngx_http_background_fetch_main_conf_t *rmcf,
     ngx_http_background_request_op_t *op);
 
 static void ngx_http_background_request_run_start(
@@ -77,7 +77,7 @@ static const ngx_http_background_bounds_t  ngx_http_background_request_counts =
 
 static const ngx_http_background_param_t  ngx_http_background_request_params[] =
 {
-    NGX_HTTP_BACKGROUND_REQUEST_PARAMS(ngx_http_background_request_op_t),
+    NGX_HTTP_BACKGROUND_FETCH_PARAMS(ngx_http_background_request_op_t),
 
     { ngx_string("count="), 0, ngx_http_background_conf_number,
       offsetof(ngx_http_background_request_op_t, count),
@@ -155,7 +155,7 @@ ngx_http_background_request_variable(ngx_http_request_t *r,
 {
     ngx_str_t  *task;
 
-    task = ngx_http_background_request_task(r);
+    task = ngx_http_background_fetch_task(r);
 
     if (task) {
         v->data = task->data;
@@ -177,16 +177,16 @@ ngx_http_background_request_variable(ngx_http_request_t *r,
 static void *
 ngx_http_background_request_create_main_conf(ngx_conf_t *cf)
 {
-    ngx_http_background_request_main_conf_t  *rmcf;
+    ngx_http_background_fetch_main_conf_t  *rmcf;
 
     rmcf = ngx_palloc(cf->pool,
-                      sizeof(ngx_http_background_request_main_conf_t));
+                      sizeof(ngx_http_background_fetch_main_conf_t));
     if (rmcf == NULL) {
         return NULL;
     }
 
     if (ngx_array_init(&rmcf->requests, cf->pool, 2,
-                       sizeof(ngx_http_background_request_conf_t *))
+                       sizeof(ngx_http_background_fetch_conf_t *))
         != NGX_OK)
     {
         return NULL;
@@ -208,19 +208,19 @@ ngx_http_background_request_create_main_conf(ngx_conf_t *cf)
 static ngx_int_t
 ngx_http_background_request_postconf(ngx_conf_t *cf)
 {
-    ngx_uint_t                                 i;
-    ngx_http_handler_pt                       *h;
-    ngx_http_core_main_conf_t                 *cmcf;
-    ngx_http_background_request_op_t         **op;
-    ngx_http_background_request_conf_t       **rcf;
-    ngx_http_background_request_main_conf_t   *rmcf;
+    ngx_uint_t                              i;
+    ngx_http_handler_pt                    *h;
+    ngx_http_core_main_conf_t              *cmcf;
+    ngx_http_background_request_op_t      **op;
+    ngx_http_background_fetch_conf_t      **rcf;
+    ngx_http_background_fetch_main_conf_t  *rmcf;
 
     rmcf = ngx_http_conf_get_module_main_conf(cf,
                                            ngx_http_background_request_module);
     rcf = rmcf->requests.elts;
 
     for (i = 0; i < rmcf->requests.nelts; i++) {
-        ngx_http_background_request_default_host(rcf[i]);
+        ngx_http_background_fetch_default_host(rcf[i]);
     }
 
     op = rmcf->named.elts;
@@ -246,7 +246,7 @@ ngx_http_background_request_postconf(ngx_conf_t *cf)
         return NGX_ERROR;
     }
 
-    *h = ngx_http_background_request_quiet;
+    *h = ngx_http_background_fetch_quiet;
 
     return NGX_OK;
 }
@@ -278,7 +278,7 @@ ngx_http_background_request_find_location(ngx_http_background_request_op_t *op)
 static char *
 ngx_http_background_request(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
-    ngx_http_background_request_main_conf_t *rmcf = conf;
+    ngx_http_background_fetch_main_conf_t *rmcf = conf;
 
     ngx_str_t                         *value;
     ngx_http_background_request_op_t  *op;
@@ -288,14 +288,14 @@ ngx_http_background_request(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    op->conf = ngx_http_background_request_create_conf(cf);
+    op->conf = ngx_http_background_fetch_create_conf(cf);
     if (op->conf == NULL) {
         return NGX_CONF_ERROR;
     }
 
     value = cf->args->elts;
 
-    if (ngx_http_background_request_uri(cf, &value[1], &op->uri) != NGX_OK) {
+    if (ngx_http_background_fetch_uri(cf, &value[1], &op->uri) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -319,7 +319,7 @@ ngx_http_background_request(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 static ngx_int_t
 ngx_http_background_request_named(ngx_conf_t *cf,
-    ngx_http_background_request_main_conf_t *rmcf,
+    ngx_http_background_fetch_main_conf_t *rmcf,
     ngx_http_background_request_op_t *op)
 {
     ngx_str_t                          *value;
@@ -367,8 +367,8 @@ ngx_http_background_request_run_start(ngx_http_background_run_t *run)
     run->ctx = ctx;
     run->result.active = op->count;
 
-    ngx_http_background_requests_init(&ctx->requests, run, op->conf,
-                                      ngx_http_background_request_slice);
+    ngx_http_background_fetches_init(&ctx->requests, run, op->conf,
+                                     ngx_http_background_request_slice);
 
     ngx_http_background_request_slice(&ctx->requests.event);
 }
@@ -377,7 +377,7 @@ ngx_http_background_request_run_start(ngx_http_background_run_t *run)
 static void
 ngx_http_background_request_run_cancel(ngx_http_background_run_t *run)
 {
-    ngx_http_background_requests_cancel(run->ctx);
+    ngx_http_background_fetches_cancel(run->ctx);
 }
 
 
@@ -395,12 +395,12 @@ ngx_http_background_request_slice(ngx_event_t *ev)
 
     for (n = 0; ctx->started < op->count; n++) {
 
-        if (n == NGX_HTTP_BACKGROUND_REQUEST_SLICE) {
+        if (n == NGX_HTTP_BACKGROUND_FETCH_SLICE) {
             ngx_post_event(ev, &ngx_posted_next_events);
             break;
         }
 
-        if (ngx_http_background_request_start(&ctx->requests, &op->uri)
+        if (ngx_http_background_fetch_start(&ctx->requests, &op->uri)
             != NGX_OK)
         {
             /* the others would have no better luck */
@@ -430,5 +430,5 @@ ngx_http_background_request_slice(ngx_event_t *ev)
 static void
 ngx_http_background_request_exit_process(ngx_cycle_t *cycle)
 {
-    ngx_http_background_requests_exit();
+    ngx_http_background_fetches_exit();
 }

@@ -8,7 +8,7 @@
 
 
 #include "ngx_http_background_reader.h"
-#include "ngx_http_background_request.h"
+#include "ngx_http_background_fetch.h"
 
 
 #define NGX_HTTP_BACKGROUND_REQUESTS_CONCURRENCY  8
@@ -19,7 +19,7 @@
 
 
 typedef struct {
-    ngx_http_background_request_conf_t   *conf;
+    ngx_http_background_fetch_conf_t     *conf;
     ngx_str_t                             file;
     ngx_uint_t                            concurrency;
     uint64_t                              pause;    /* of "rate=", in usec */
@@ -28,7 +28,7 @@ typedef struct {
 
 typedef struct {
     /* must be first */
-    ngx_http_background_requests_t        requests;
+    ngx_http_background_fetches_t         requests;
 
     ngx_http_background_requests_op_t    *op;
     ngx_http_background_reader_t         *reader;
@@ -76,7 +76,7 @@ static const ngx_http_background_bounds_t
 static const ngx_http_background_param_t
     ngx_http_background_requests_params[] =
 {
-    NGX_HTTP_BACKGROUND_REQUEST_PARAMS(ngx_http_background_requests_op_t),
+    NGX_HTTP_BACKGROUND_FETCH_PARAMS(ngx_http_background_requests_op_t),
 
     { ngx_string("concurrency="), 0, ngx_http_background_conf_number,
       offsetof(ngx_http_background_requests_op_t, concurrency),
@@ -144,7 +144,7 @@ ngx_http_background_requests(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    op->conf = ngx_http_background_request_create_conf(cf);
+    op->conf = ngx_http_background_fetch_create_conf(cf);
     if (op->conf == NULL) {
         return NGX_CONF_ERROR;
     }
@@ -252,8 +252,8 @@ ngx_http_background_requests_run_start(ngx_http_background_run_t *run)
 
     run->ctx = ctx;
 
-    ngx_http_background_requests_init(&ctx->requests, run, op->conf,
-                                      ngx_http_background_requests_slice);
+    ngx_http_background_fetches_init(&ctx->requests, run, op->conf,
+                                     ngx_http_background_requests_slice);
     ctx->requests.list = 1;
 
     ngx_http_background_requests_slice(&ctx->requests.event);
@@ -274,7 +274,7 @@ ngx_http_background_requests_run_cancel(ngx_http_background_run_t *run)
 
     ctx = run->ctx;
 
-    ngx_http_background_requests_cancel(&ctx->requests);
+    ngx_http_background_fetches_cancel(&ctx->requests);
     ngx_http_background_reader_free(ctx->reader);
 }
 
@@ -300,7 +300,7 @@ ngx_http_background_requests_slice(ngx_event_t *ev)
          !ctx->over && ctx->requests.nactive < ctx->op->concurrency;
          n++)
     {
-        if (n == NGX_HTTP_BACKGROUND_REQUEST_SLICE) {
+        if (n == NGX_HTTP_BACKGROUND_FETCH_SLICE) {
             ngx_post_event(ev, &ngx_posted_next_events);
             break;
         }
@@ -325,7 +325,7 @@ ngx_http_background_requests_slice(ngx_event_t *ev)
 
         ctx->due += ctx->op->pause;
 
-        if (ngx_http_background_request_start(&ctx->requests, &uri) != NGX_OK)
+        if (ngx_http_background_fetch_start(&ctx->requests, &uri) != NGX_OK)
         {
             ctx->over = 1;
         }
@@ -339,7 +339,7 @@ ngx_http_background_requests_slice(ngx_event_t *ev)
                                  reader->size);
 
     if (ctx->over && ctx->requests.nactive == 0) {
-        ngx_http_background_requests_cancel(&ctx->requests);
+        ngx_http_background_fetches_cancel(&ctx->requests);
         ngx_http_background_reader_free(reader);
         ngx_http_background_done(run);
     }
@@ -385,19 +385,19 @@ ngx_http_background_requests_next(ngx_http_background_requests_ctx_t *ctx,
         rc = ngx_http_background_reader_next(reader, uri);
 
         if (rc == NGX_DECLINED) {
-            ngx_http_background_request_fail(&ctx->requests, NULL, 0,
-                                             "line %ui is longer than %d bytes",
-                                             reader->lines.number,
-                                             NGX_HTTP_BACKGROUND_READER_LINE);
+            ngx_http_background_fetch_fail(&ctx->requests, NULL, 0,
+                                           "line %ui is longer than %d bytes",
+                                           reader->lines.number,
+                                           NGX_HTTP_BACKGROUND_READER_LINE);
             continue;
         }
 
         if (rc == NGX_ERROR) {
             rd = &reader->read;
-            ngx_http_background_request_fail(&ctx->requests, NULL, rd->err,
-                                             rd->err ? "%s \"%s\" failed"
+            ngx_http_background_fetch_fail(&ctx->requests, NULL, rd->err,
+                                           rd->err ? "%s \"%s\" failed"
                                                      : "%s \"%s\"",
-                                             rd->failed, rd->name);
+                                           rd->failed, rd->name);
             continue;
         }
 

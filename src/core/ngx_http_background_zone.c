@@ -113,7 +113,7 @@ typedef struct {
     uint64_t                        finished;     /* ms << 16 | number */
     uint64_t                        outcome;      /* ms << 32 | failed << 16
                                                      | number */
-} ngx_http_background_entry_t;
+} ngx_http_background_stored_t;
 
 
 struct ngx_http_background_record_s {
@@ -125,7 +125,7 @@ struct ngx_http_background_record_s {
     uint32_t                        name_len;
     u_char                          name[NGX_HTTP_BACKGROUND_NAME_LEN];
     uint64_t                        number;       /* of the last cycle */
-    ngx_http_background_entry_t     history[NGX_HTTP_BACKGROUND_HISTORY];
+    ngx_http_background_stored_t    history[NGX_HTTP_BACKGROUND_HISTORY];
 };
 
 
@@ -1448,8 +1448,8 @@ void
 ngx_http_background_record_history(ngx_http_background_record_t *record,
     const ngx_http_background_history_t *history)
 {
-    uint64_t                      number, wall, failed;
-    ngx_http_background_entry_t  *entry;
+    uint64_t                       number, wall, failed;
+    ngx_http_background_stored_t  *entry;
 
     number = ngx_http_background_add(&record->number, 1);
     entry = &record->history[number % NGX_HTTP_BACKGROUND_HISTORY];
@@ -1505,9 +1505,9 @@ ngx_uint_t
 ngx_http_background_history_read(ngx_http_background_record_t *record,
     ngx_http_background_history_t history[NGX_HTTP_BACKGROUND_HISTORY])
 {
-    uint64_t                      number, last, finished, outcome;
-    ngx_uint_t                    n;
-    ngx_http_background_entry_t  *entry;
+    uint64_t                       number, last, finished, outcome;
+    ngx_uint_t                     n;
+    ngx_http_background_stored_t  *entry;
 
     n = 0;
     last = ngx_http_background_load(&record->number);

@@ -4,7 +4,7 @@
  */
 
 
-#include "ngx_http_background_request.h"
+#include "ngx_http_background_fetch.h"
 
 
 /* while a thread still reads a file for a cancelled request, in milliseconds */
@@ -25,7 +25,7 @@ typedef struct {
     ngx_log_t                             log;
     ngx_buf_t                             buffer;
 
-    ngx_http_background_requests_t       *requests;  /* NULL: cancelled */
+    ngx_http_background_fetches_t        *requests;  /* NULL: cancelled */
     ngx_queue_t                           queue;
     ngx_str_t                            *task;
     ngx_connection_t                     *connection;
@@ -38,91 +38,91 @@ typedef struct {
     unsigned                              complete:1;
     unsigned                              error:1;
     unsigned                              failed:1;  /* and counted */
-} ngx_http_background_request_t;
+} ngx_http_background_fetch_t;
 
 
-static ngx_http_background_request_t *ngx_http_background_request_connect(
-    ngx_http_background_requests_t *rs);
-static void ngx_http_background_request_init(
-    ngx_http_background_request_t *req, ngx_connection_t *c, ngx_pool_t *pool,
-    ngx_http_background_requests_t *rs);
-static ngx_int_t ngx_http_background_request_create(
-    ngx_http_background_request_t *req);
-static ngx_int_t ngx_http_background_request_set_uri(
-    ngx_http_background_request_t *req, ngx_http_complex_value_t *uri);
-static ngx_int_t ngx_http_background_request_set_line(
-    ngx_http_background_request_t *req);
-static ngx_int_t ngx_http_background_request_set_host(
-    ngx_http_background_request_t *req);
-static ngx_int_t ngx_http_background_request_set_headers(
-    ngx_http_background_request_t *req);
-static ngx_int_t ngx_http_background_request_eval_header(
-    ngx_http_background_request_t *req, ngx_http_background_header_t *header);
-static ngx_int_t ngx_http_background_request_add_header(
-    ngx_http_background_request_t *req, ngx_str_t *key, u_char *lowcase_key,
+static ngx_http_background_fetch_t *ngx_http_background_fetch_connect(
+    ngx_http_background_fetches_t *rs);
+static void ngx_http_background_fetch_init(
+    ngx_http_background_fetch_t *req, ngx_connection_t *c, ngx_pool_t *pool,
+    ngx_http_background_fetches_t *rs);
+static ngx_int_t ngx_http_background_fetch_create(
+    ngx_http_background_fetch_t *req);
+static ngx_int_t ngx_http_background_fetch_set_uri(
+    ngx_http_background_fetch_t *req, ngx_http_complex_value_t *uri);
+static ngx_int_t ngx_http_background_fetch_set_line(
+    ngx_http_background_fetch_t *req);
+static ngx_int_t ngx_http_background_fetch_set_host(
+    ngx_http_background_fetch_t *req);
+static ngx_int_t ngx_http_background_fetch_set_headers(
+    ngx_http_background_fetch_t *req);
+static ngx_int_t ngx_http_background_fetch_eval_header(
+    ngx_http_background_fetch_t *req, ngx_http_background_header_t *header);
+static ngx_int_t ngx_http_background_fetch_add_header(
+    ngx_http_background_fetch_t *req, ngx_str_t *key, u_char *lowcase_key,
     ngx_str_t *value);
-static ngx_int_t ngx_http_background_request_set_body(
-    ngx_http_background_request_t *req);
-static void ngx_http_background_request_abort(
-    ngx_http_background_request_t *req);
+static ngx_int_t ngx_http_background_fetch_set_body(
+    ngx_http_background_fetch_t *req);
+static void ngx_http_background_fetch_abort(
+    ngx_http_background_fetch_t *req);
 
-static ssize_t ngx_http_background_request_recv(ngx_connection_t *c,
+static ssize_t ngx_http_background_fetch_recv(ngx_connection_t *c,
     u_char *buf, size_t size);
-static ssize_t ngx_http_background_request_recv_chain(ngx_connection_t *c,
+static ssize_t ngx_http_background_fetch_recv_chain(ngx_connection_t *c,
     ngx_chain_t *in, off_t limit);
-static ssize_t ngx_http_background_request_send(ngx_connection_t *c,
+static ssize_t ngx_http_background_fetch_send(ngx_connection_t *c,
     u_char *buf, size_t size);
-static ngx_chain_t *ngx_http_background_request_send_chain(
+static ngx_chain_t *ngx_http_background_fetch_send_chain(
     ngx_connection_t *c, ngx_chain_t *in, off_t limit);
-static void ngx_http_background_request_handler(ngx_event_t *ev);
-static u_char *ngx_http_background_request_log(ngx_log_t *log, u_char *buf,
+static void ngx_http_background_fetch_handler(ngx_event_t *ev);
+static u_char *ngx_http_background_fetch_log(ngx_log_t *log, u_char *buf,
     size_t len);
 
-static void ngx_http_background_request_cleanup(void *data);
-static void ngx_http_background_request_end(void *data);
-static void ngx_http_background_request_cancel_slice(ngx_event_t *ev);
-static void ngx_http_background_request_cancel(
-    ngx_http_background_request_t *req);
+static void ngx_http_background_fetch_cleanup(void *data);
+static void ngx_http_background_fetch_end(void *data);
+static void ngx_http_background_fetch_cancel_slice(ngx_event_t *ev);
+static void ngx_http_background_fetch_cancel(
+    ngx_http_background_fetch_t *req);
 
 
 /* no port, no address: an unnamed peer of a unix socket */
 
-static struct sockaddr_un  ngx_http_background_request_addr = {
+static struct sockaddr_un  ngx_http_background_fetch_addr = {
     AF_UNIX, ""
 };
 
 
 /* without names, so that Host does not lead to another server */
 
-static ngx_http_addr_conf_t  ngx_http_background_request_addr_conf;
+static ngx_http_addr_conf_t  ngx_http_background_fetch_addr_conf;
 
 
-static ngx_listening_t  ngx_http_background_request_listening;
+static ngx_listening_t  ngx_http_background_fetch_listening;
 
 
 /* requests that were cancelled: to be torn down; waiting for a thread */
 
-static ngx_queue_t  ngx_http_background_request_cancelled = {
-    &ngx_http_background_request_cancelled,
-    &ngx_http_background_request_cancelled
+static ngx_queue_t  ngx_http_background_fetch_cancelled = {
+    &ngx_http_background_fetch_cancelled,
+    &ngx_http_background_fetch_cancelled
 };
 
 
-static ngx_queue_t  ngx_http_background_request_blocked = {
-    &ngx_http_background_request_blocked,
-    &ngx_http_background_request_blocked
+static ngx_queue_t  ngx_http_background_fetch_blocked = {
+    &ngx_http_background_fetch_blocked,
+    &ngx_http_background_fetch_blocked
 };
 
 
-static ngx_event_t  ngx_http_background_request_cancel_event;
+static ngx_event_t  ngx_http_background_fetch_cancel_event;
 
 
 void
-ngx_http_background_requests_init(ngx_http_background_requests_t *rs,
-    ngx_http_background_run_t *run, ngx_http_background_request_conf_t *rcf,
+ngx_http_background_fetches_init(ngx_http_background_fetches_t *rs,
+    ngx_http_background_run_t *run, ngx_http_background_fetch_conf_t *rcf,
     ngx_event_handler_pt handler)
 {
-    ngx_memzero(rs, sizeof(ngx_http_background_requests_t));
+    ngx_memzero(rs, sizeof(ngx_http_background_fetches_t));
 
     rs->run = run;
     rs->conf = rcf;
@@ -137,23 +137,23 @@ ngx_http_background_requests_init(ngx_http_background_requests_t *rs,
 
 
 ngx_int_t
-ngx_http_background_request_start(ngx_http_background_requests_t *rs,
+ngx_http_background_fetch_start(ngx_http_background_fetches_t *rs,
     ngx_http_complex_value_t *uri)
 {
-    ngx_int_t                       rc;
-    ngx_connection_t               *c;
-    ngx_http_request_t             *r;
-    ngx_http_background_request_t  *req;
+    ngx_int_t                     rc;
+    ngx_connection_t             *c;
+    ngx_http_request_t           *r;
+    ngx_http_background_fetch_t  *req;
 
-    req = ngx_http_background_request_connect(rs);
+    req = ngx_http_background_fetch_connect(rs);
     if (req == NULL) {
         return NGX_ERROR;
     }
 
     c = req->connection;
 
-    if (ngx_http_background_request_create(req) != NGX_OK) {
-        ngx_http_background_request_fail(rs, NULL, 0, "no memory");
+    if (ngx_http_background_fetch_create(req) != NGX_OK) {
+        ngx_http_background_fetch_fail(rs, NULL, 0, "no memory");
         req->failed = 1;
         ngx_http_close_connection(c);
         return NGX_ERROR;
@@ -161,22 +161,22 @@ ngx_http_background_request_start(ngx_http_background_requests_t *rs,
 
     /* what comes first may be in variables of the next one */
 
-    rc = ngx_http_background_request_set_uri(req, uri);
+    rc = ngx_http_background_fetch_set_uri(req, uri);
 
     if (rc == NGX_OK) {
-        rc = ngx_http_background_request_set_line(req);
+        rc = ngx_http_background_fetch_set_line(req);
     }
 
     if (rc == NGX_OK) {
-        rc = ngx_http_background_request_set_host(req);
+        rc = ngx_http_background_fetch_set_host(req);
     }
 
     if (rc == NGX_OK) {
-        rc = ngx_http_background_request_set_headers(req);
+        rc = ngx_http_background_fetch_set_headers(req);
     }
 
     if (rc == NGX_OK) {
-        rc = ngx_http_background_request_set_body(req);
+        rc = ngx_http_background_fetch_set_body(req);
     }
 
     if (rc == NGX_DONE) {
@@ -188,7 +188,7 @@ ngx_http_background_request_start(ngx_http_background_requests_t *rs,
     }
 
     if (rc != NGX_OK) {
-        ngx_http_background_request_abort(req);
+        ngx_http_background_fetch_abort(req);
         return NGX_OK;
     }
 
@@ -208,27 +208,27 @@ ngx_http_background_request_start(ngx_http_background_requests_t *rs,
 }
 
 
-static ngx_http_background_request_t *
-ngx_http_background_request_connect(ngx_http_background_requests_t *rs)
+static ngx_http_background_fetch_t *
+ngx_http_background_fetch_connect(ngx_http_background_fetches_t *rs)
 {
-    int                             fd;
-    u_char                          text[NGX_HTTP_BACKGROUND_ERROR_LEN];
-    ngx_pool_t                     *pool;
-    ngx_connection_t               *c;
-    ngx_pool_cleanup_t             *cln;
-    ngx_http_core_srv_conf_t       *cscf;
-    ngx_http_background_request_t  *req;
+    int                           fd;
+    u_char                        text[NGX_HTTP_BACKGROUND_ERROR_LEN];
+    ngx_pool_t                   *pool;
+    ngx_connection_t             *c;
+    ngx_pool_cleanup_t           *cln;
+    ngx_http_core_srv_conf_t     *cscf;
+    ngx_http_background_fetch_t  *req;
 
     if (ngx_http_background_few_connections(text)) {
-        ngx_http_background_request_fail(rs, NULL, 0, "%s", text);
+        ngx_http_background_fetch_fail(rs, NULL, 0, "%s", text);
         return NULL;
     }
 
     fd = socket(AF_UNIX, SOCK_DGRAM|SOCK_NONBLOCK|SOCK_CLOEXEC, 0);
 
     if (fd == -1) {
-        ngx_http_background_request_fail(rs, NULL, ngx_errno,
-                                         "socket() failed");
+        ngx_http_background_fetch_fail(rs, NULL, ngx_errno,
+                                       "socket() failed");
         return NULL;
     }
 
@@ -241,7 +241,7 @@ ngx_http_background_request_connect(ngx_http_background_requests_t *rs)
                           " failed", rs->run->task);
         }
 
-        ngx_http_background_request_fail(rs, NULL, 0, "no free connection");
+        ngx_http_background_fetch_fail(rs, NULL, 0, "no free connection");
         return NULL;
     }
 
@@ -250,14 +250,14 @@ ngx_http_background_request_connect(ngx_http_background_requests_t *rs)
     pool = ngx_create_pool(cscf->connection_pool_size, rs->run->log);
 
     if (pool) {
-        req = ngx_pcalloc(pool, sizeof(ngx_http_background_request_t));
+        req = ngx_pcalloc(pool, sizeof(ngx_http_background_fetch_t));
         cln = ngx_pool_cleanup_add(pool, 0);
 
         if (req && cln) {
-            cln->handler = ngx_http_background_request_end;
+            cln->handler = ngx_http_background_fetch_end;
             cln->data = req;
 
-            ngx_http_background_request_init(req, c, pool, rs);
+            ngx_http_background_fetch_init(req, c, pool, rs);
             return req;
         }
 
@@ -266,15 +266,15 @@ ngx_http_background_request_connect(ngx_http_background_requests_t *rs)
 
     ngx_close_connection(c);
 
-    ngx_http_background_request_fail(rs, NULL, 0, "no memory");
+    ngx_http_background_fetch_fail(rs, NULL, 0, "no memory");
 
     return NULL;
 }
 
 
 static void
-ngx_http_background_request_init(ngx_http_background_request_t *req,
-    ngx_connection_t *c, ngx_pool_t *pool, ngx_http_background_requests_t *rs)
+ngx_http_background_fetch_init(ngx_http_background_fetch_t *req,
+    ngx_connection_t *c, ngx_pool_t *pool, ngx_http_background_fetches_t *rs)
 {
     ngx_listening_t  *ls;
 
@@ -286,12 +286,12 @@ ngx_http_background_request_init(ngx_http_background_request_t *req,
     ngx_queue_insert_tail(&rs->active, &req->queue);
     rs->nactive++;
 
-    ls = &ngx_http_background_request_listening;
+    ls = &ngx_http_background_fetch_listening;
 
     ngx_str_set(&ls->addr_text, "unix:");
 
     req->hc.conf_ctx = rs->conf->ctx;
-    req->hc.addr_conf = &ngx_http_background_request_addr_conf;
+    req->hc.addr_conf = &ngx_http_background_fetch_addr_conf;
 
     req->log_ctx.connection = c;
 
@@ -299,7 +299,7 @@ ngx_http_background_request_init(ngx_http_background_request_t *req,
 
     req->log = *rs->run->log;
     req->log.connection = c->number;
-    req->log.handler = ngx_http_background_request_log;
+    req->log.handler = ngx_http_background_fetch_log;
     req->log.data = &req->log_ctx;
     req->log.action = "creating request";
 
@@ -314,19 +314,19 @@ ngx_http_background_request_init(ngx_http_background_request_t *req,
     c->log = &req->log;
     c->log_error = NGX_ERROR_INFO;
 
-    c->sockaddr = (struct sockaddr *) &ngx_http_background_request_addr;
+    c->sockaddr = (struct sockaddr *) &ngx_http_background_fetch_addr;
     c->socklen = offsetof(struct sockaddr_un, sun_path);
     c->local_sockaddr = c->sockaddr;
     c->local_socklen = c->socklen;
     c->addr_text = ls->addr_text;
 
-    c->recv = ngx_http_background_request_recv;
-    c->recv_chain = ngx_http_background_request_recv_chain;
-    c->send = ngx_http_background_request_send;
-    c->send_chain = ngx_http_background_request_send_chain;
+    c->recv = ngx_http_background_fetch_recv;
+    c->recv_chain = ngx_http_background_fetch_recv_chain;
+    c->send = ngx_http_background_fetch_send;
+    c->send_chain = ngx_http_background_fetch_send_chain;
 
-    c->read->handler = ngx_http_background_request_handler;
-    c->write->handler = ngx_http_background_request_handler;
+    c->read->handler = ngx_http_background_fetch_handler;
+    c->write->handler = ngx_http_background_fetch_handler;
     c->read->log = c->log;
     c->write->log = c->log;
     c->write->ready = 1;
@@ -345,7 +345,7 @@ ngx_http_background_request_init(ngx_http_background_request_t *req,
 
 
 static ngx_int_t
-ngx_http_background_request_create(ngx_http_background_request_t *req)
+ngx_http_background_fetch_create(ngx_http_background_fetch_t *req)
 {
     ngx_http_cleanup_t  *cln;
     ngx_http_request_t  *r;
@@ -371,7 +371,7 @@ ngx_http_background_request_create(ngx_http_background_request_t *req)
         return NGX_ERROR;
     }
 
-    cln->handler = ngx_http_background_request_cleanup;
+    cln->handler = ngx_http_background_fetch_cleanup;
     cln->data = req;
 
 #if (NGX_STAT_STUB)
@@ -394,7 +394,7 @@ ngx_http_background_request_create(ngx_http_background_request_t *req)
 
 
 static ngx_int_t
-ngx_http_background_request_set_uri(ngx_http_background_request_t *req,
+ngx_http_background_fetch_set_uri(ngx_http_background_fetch_t *req,
     ngx_http_complex_value_t *uri)
 {
     ngx_str_t                   value;
@@ -411,7 +411,7 @@ ngx_http_background_request_set_uri(ngx_http_background_request_t *req,
     r->uri = root;
 
     if (ngx_http_complex_value(r, uri, &value) != NGX_OK) {
-        ngx_http_background_request_fail(req->requests, NULL, 0, "no memory");
+        ngx_http_background_fetch_fail(req->requests, NULL, 0, "no memory");
         return NGX_ERROR;
     }
 
@@ -430,7 +430,7 @@ ngx_http_background_request_set_uri(ngx_http_background_request_t *req,
 
     if (req->uri.data == NULL) {
         req->uri.len = 0;
-        ngx_http_background_request_fail(req->requests, NULL, 0, "no memory");
+        ngx_http_background_fetch_fail(req->requests, NULL, 0, "no memory");
         return NGX_ERROR;
     }
 
@@ -438,11 +438,11 @@ ngx_http_background_request_set_uri(ngx_http_background_request_t *req,
         value = root;
     }
 
-    if (ngx_http_background_request_parse_uri(r, &value, cscf->merge_slashes)
+    if (ngx_http_background_fetch_parse_uri(r, &value, cscf->merge_slashes)
         != NGX_OK)
     {
-        ngx_http_background_request_fail(req->requests, &req->uri, 0,
-                                         "invalid URI");
+        ngx_http_background_fetch_fail(req->requests, &req->uri, 0,
+                                       "invalid URI");
         return NGX_ERROR;
     }
 
@@ -451,11 +451,11 @@ ngx_http_background_request_set_uri(ngx_http_background_request_t *req,
 
 
 static ngx_int_t
-ngx_http_background_request_set_line(ngx_http_background_request_t *req)
+ngx_http_background_fetch_set_line(ngx_http_background_fetch_t *req)
 {
-    u_char                              *p;
-    ngx_http_request_t                  *r;
-    ngx_http_background_request_conf_t  *rcf;
+    u_char                            *p;
+    ngx_http_request_t                *r;
+    ngx_http_background_fetch_conf_t  *rcf;
 
     r = req->request;
     rcf = req->requests->conf;
@@ -478,7 +478,7 @@ ngx_http_background_request_set_line(ngx_http_background_request_t *req)
 
     p = ngx_pnalloc(r->pool, r->request_line.len + 1);
     if (p == NULL) {
-        ngx_http_background_request_fail(req->requests, NULL, 0, "no memory");
+        ngx_http_background_fetch_fail(req->requests, NULL, 0, "no memory");
         return NGX_ERROR;
     }
 
@@ -493,42 +493,42 @@ ngx_http_background_request_set_line(ngx_http_background_request_t *req)
 
 
 static ngx_int_t
-ngx_http_background_request_set_host(ngx_http_background_request_t *req)
+ngx_http_background_fetch_set_host(ngx_http_background_fetch_t *req)
 {
-    ngx_int_t                            rc;
-    ngx_http_background_request_conf_t  *rcf;
+    ngx_int_t                          rc;
+    ngx_http_background_fetch_conf_t  *rcf;
 
     static ngx_str_t  key = ngx_string("Host");
 
     rcf = req->requests->conf;
 
     if (rcf->host) {
-        rc = ngx_http_background_request_eval_header(req, rcf->host);
+        rc = ngx_http_background_fetch_eval_header(req, rcf->host);
 
         if (rc != NGX_OK || req->request->headers_in.host) {
             return rc;
         }
     }
 
-    return ngx_http_background_request_add_header(req, &key, (u_char *) "host",
-                                                  &rcf->default_host);
+    return ngx_http_background_fetch_add_header(req, &key, (u_char *) "host",
+                                                &rcf->default_host);
 }
 
 
 static ngx_int_t
-ngx_http_background_request_set_headers(ngx_http_background_request_t *req)
+ngx_http_background_fetch_set_headers(ngx_http_background_fetch_t *req)
 {
-    ngx_int_t                            rc;
-    ngx_uint_t                           i;
-    ngx_http_background_header_t        *h;
-    ngx_http_background_request_conf_t  *rcf;
+    ngx_int_t                          rc;
+    ngx_uint_t                         i;
+    ngx_http_background_header_t      *h;
+    ngx_http_background_fetch_conf_t  *rcf;
 
     rcf = req->requests->conf;
 
     h = rcf->headers.elts;
 
     for (i = 0; i < rcf->headers.nelts; i++) {
-        rc = ngx_http_background_request_eval_header(req, &h[i]);
+        rc = ngx_http_background_fetch_eval_header(req, &h[i]);
 
         if (rc != NGX_OK) {
             return rc;
@@ -540,7 +540,7 @@ ngx_http_background_request_set_headers(ngx_http_background_request_t *req)
 
 
 static ngx_int_t
-ngx_http_background_request_eval_header(ngx_http_background_request_t *req,
+ngx_http_background_fetch_eval_header(ngx_http_background_fetch_t *req,
     ngx_http_background_header_t *header)
 {
     size_t     i;
@@ -548,7 +548,7 @@ ngx_http_background_request_eval_header(ngx_http_background_request_t *req,
 
     if (ngx_http_complex_value(req->request, &header->value, &value) != NGX_OK)
     {
-        ngx_http_background_request_fail(req->requests, NULL, 0, "no memory");
+        ngx_http_background_fetch_fail(req->requests, NULL, 0, "no memory");
         return NGX_ERROR;
     }
 
@@ -562,22 +562,22 @@ ngx_http_background_request_eval_header(ngx_http_background_request_t *req,
         if (value.data[i] == CR || value.data[i] == LF
             || value.data[i] == '\0')
         {
-            ngx_http_background_request_fail(req->requests, &req->uri, 0,
+            ngx_http_background_fetch_fail(req->requests, &req->uri, 0,
                                   "line break or null in the value of header "
                                   "\"%V\"", &header->key);
             return NGX_ERROR;
         }
     }
 
-    return ngx_http_background_request_add_header(req, &header->key,
-                                                  header->lowcase_key, &value);
+    return ngx_http_background_fetch_add_header(req, &header->key,
+                                                header->lowcase_key, &value);
 }
 
 
 /* NGX_DONE: nginx did not like the value, and has finalized the request */
 
 static ngx_int_t
-ngx_http_background_request_add_header(ngx_http_background_request_t *req,
+ngx_http_background_fetch_add_header(ngx_http_background_fetch_t *req,
     ngx_str_t *key, u_char *lowcase_key, ngx_str_t *value)
 {
     ngx_table_elt_t            *h;
@@ -590,7 +590,7 @@ ngx_http_background_request_add_header(ngx_http_background_request_t *req,
     h = ngx_list_push(&r->headers_in.headers);
 
     if (h == NULL) {
-        ngx_http_background_request_fail(req->requests, NULL, 0, "no memory");
+        ngx_http_background_fetch_fail(req->requests, NULL, 0, "no memory");
         return NGX_ERROR;
     }
 
@@ -610,7 +610,7 @@ ngx_http_background_request_add_header(ngx_http_background_request_t *req,
     if (h->value.data == NULL) {
         h->hash = 0;
         h->value.len = 0;
-        ngx_http_background_request_fail(req->requests, NULL, 0, "no memory");
+        ngx_http_background_fetch_fail(req->requests, NULL, 0, "no memory");
         return NGX_ERROR;
     }
 
@@ -636,15 +636,15 @@ ngx_http_background_request_add_header(ngx_http_background_request_t *req,
 
 
 static ngx_int_t
-ngx_http_background_request_set_body(ngx_http_background_request_t *req)
+ngx_http_background_fetch_set_body(ngx_http_background_fetch_t *req)
 {
-    u_char                              *p;
-    ngx_buf_t                           *b;
-    ngx_str_t                            body, length;
-    ngx_chain_t                         *cl;
-    ngx_http_request_t                  *r;
-    ngx_http_request_body_t             *rb;
-    ngx_http_background_request_conf_t  *rcf;
+    u_char                            *p;
+    ngx_buf_t                         *b;
+    ngx_str_t                          body, length;
+    ngx_chain_t                       *cl;
+    ngx_http_request_t                *r;
+    ngx_http_request_body_t           *rb;
+    ngx_http_background_fetch_conf_t  *rcf;
 
     static ngx_str_t  key = ngx_string("Content-Length");
 
@@ -691,13 +691,13 @@ ngx_http_background_request_set_body(ngx_http_background_request_t *req)
     length.data = p;
     length.len = ngx_sprintf(p, "%uz", body.len) - p;
 
-    return ngx_http_background_request_add_header(req, &key,
-                                                  (u_char *) "content-length",
-                                                  &length);
+    return ngx_http_background_fetch_add_header(req, &key,
+                                                (u_char *) "content-length",
+                                                &length);
 
 failed:
 
-    ngx_http_background_request_fail(req->requests, NULL, 0, "no memory");
+    ngx_http_background_fetch_fail(req->requests, NULL, 0, "no memory");
 
     return NGX_ERROR;
 }
@@ -706,7 +706,7 @@ failed:
 /* before nginx has it; the failure has been counted */
 
 static void
-ngx_http_background_request_abort(ngx_http_background_request_t *req)
+ngx_http_background_fetch_abort(ngx_http_background_fetch_t *req)
 {
     ngx_connection_t  *c;
 
@@ -719,14 +719,14 @@ ngx_http_background_request_abort(ngx_http_background_request_t *req)
 
 
 static ssize_t
-ngx_http_background_request_recv(ngx_connection_t *c, u_char *buf, size_t size)
+ngx_http_background_fetch_recv(ngx_connection_t *c, u_char *buf, size_t size)
 {
     return NGX_AGAIN;
 }
 
 
 static ssize_t
-ngx_http_background_request_recv_chain(ngx_connection_t *c, ngx_chain_t *in,
+ngx_http_background_fetch_recv_chain(ngx_connection_t *c, ngx_chain_t *in,
     off_t limit)
 {
     return NGX_AGAIN;
@@ -734,7 +734,7 @@ ngx_http_background_request_recv_chain(ngx_connection_t *c, ngx_chain_t *in,
 
 
 static ssize_t
-ngx_http_background_request_send(ngx_connection_t *c, u_char *buf, size_t size)
+ngx_http_background_fetch_send(ngx_connection_t *c, u_char *buf, size_t size)
 {
     c->sent += size;
 
@@ -743,16 +743,16 @@ ngx_http_background_request_send(ngx_connection_t *c, u_char *buf, size_t size)
 
 
 static ngx_chain_t *
-ngx_http_background_request_send_chain(ngx_connection_t *c, ngx_chain_t *in,
+ngx_http_background_fetch_send_chain(ngx_connection_t *c, ngx_chain_t *in,
     off_t limit)
 {
-    off_t                           size, sent;
-    ngx_chain_t                    *cl;
-    ngx_http_request_t             *r;
-    ngx_http_background_request_t  *req;
+    off_t                         size, sent;
+    ngx_chain_t                  *cl;
+    ngx_http_request_t           *r;
+    ngx_http_background_fetch_t  *req;
 
     r = c->data;
-    req = (ngx_http_background_request_t *) r->main->http_connection;
+    req = (ngx_http_background_fetch_t *) r->main->http_connection;
 
     sent = 0;
 
@@ -781,7 +781,7 @@ ngx_http_background_request_send_chain(ngx_connection_t *c, ngx_chain_t *in,
 /* nginx's own such handler is not for modules */
 
 static void
-ngx_http_background_request_handler(ngx_event_t *ev)
+ngx_http_background_fetch_handler(ngx_event_t *ev)
 {
     ngx_connection_t    *c;
     ngx_http_request_t  *r;
@@ -792,8 +792,8 @@ ngx_http_background_request_handler(ngx_event_t *ev)
     ngx_http_set_log_request(c->log, r);
 
     if (c->close) {
-        ngx_http_background_request_cancel(
-                   (ngx_http_background_request_t *) r->main->http_connection);
+        ngx_http_background_fetch_cancel(
+                   (ngx_http_background_fetch_t *) r->main->http_connection);
         return;
     }
 
@@ -814,17 +814,17 @@ ngx_http_background_request_handler(ngx_event_t *ev)
 
 
 static u_char *
-ngx_http_background_request_log(ngx_log_t *log, u_char *buf, size_t len)
+ngx_http_background_fetch_log(ngx_log_t *log, u_char *buf, size_t len)
 {
-    u_char                         *p;
-    ngx_http_request_t             *r;
-    ngx_http_log_ctx_t             *ctx;
-    ngx_http_background_request_t  *req;
+    u_char                       *p;
+    ngx_http_request_t           *r;
+    ngx_http_log_ctx_t           *ctx;
+    ngx_http_background_fetch_t  *req;
 
     ctx = log->data;
-    req = (ngx_http_background_request_t *)
+    req = (ngx_http_background_fetch_t *)
               ((u_char *) ctx
-               - offsetof(ngx_http_background_request_t, log_ctx));
+               - offsetof(ngx_http_background_fetch_t, log_ctx));
 
     p = buf;
 
@@ -850,9 +850,9 @@ ngx_http_background_request_log(ngx_log_t *log, u_char *buf, size_t len)
 /* the location that has answered is still known here, soon after no more */
 
 static void
-ngx_http_background_request_cleanup(void *data)
+ngx_http_background_fetch_cleanup(void *data)
 {
-    ngx_http_background_request_t *req = data;
+    ngx_http_background_fetch_t *req = data;
 
     ngx_http_request_t        *r;
     ngx_http_core_loc_conf_t  *clcf;
@@ -881,13 +881,13 @@ ngx_http_background_request_cleanup(void *data)
  */
 
 static void
-ngx_http_background_request_end(void *data)
+ngx_http_background_fetch_end(void *data)
 {
-    ngx_http_background_request_t *req = data;
+    ngx_http_background_fetch_t *req = data;
 
     off_t                            sent;
     ngx_http_background_result_t    *result;
-    ngx_http_background_requests_t  *rs;
+    ngx_http_background_fetches_t   *rs;
 
     ngx_queue_remove(&req->queue);
 
@@ -912,19 +912,19 @@ ngx_http_background_request_end(void *data)
     }
 
     if (req->refused) {
-        ngx_http_background_request_fail(rs, &req->uri, 0,
-                                         "invalid header \"%V\"",
-                                         req->refused);
+        ngx_http_background_fetch_fail(rs, &req->uri, 0,
+                                       "invalid header \"%V\"",
+                                       req->refused);
 
     } else if (!req->complete && sent == 0) {
-        ngx_http_background_request_fail(rs, &req->uri, 0, "no response");
+        ngx_http_background_fetch_fail(rs, &req->uri, 0, "no response");
 
-    } else if (!ngx_http_background_request_expected(rs->conf, req->status)) {
-        ngx_http_background_request_fail(rs, &req->uri, 0,
-                                         "unexpected status %ui", req->status);
+    } else if (!ngx_http_background_fetch_expected(rs->conf, req->status)) {
+        ngx_http_background_fetch_fail(rs, &req->uri, 0,
+                                       "unexpected status %ui", req->status);
 
     } else if (!req->complete || req->error) {
-        ngx_http_background_request_fail(rs, &req->uri, 0,
+        ngx_http_background_fetch_fail(rs, &req->uri, 0,
                                   "response is incomplete, it ended after %O "
                                   "bytes", sent);
 
@@ -935,7 +935,7 @@ ngx_http_background_request_end(void *data)
 
 
 void ngx_cdecl
-ngx_http_background_request_fail(ngx_http_background_requests_t *rs,
+ngx_http_background_fetch_fail(ngx_http_background_fetches_t *rs,
     ngx_str_t *uri, ngx_err_t err, const char *fmt, ...)
 {
     size_t                         len;
@@ -989,10 +989,10 @@ ngx_http_background_request_fail(ngx_http_background_requests_t *rs,
  */
 
 void
-ngx_http_background_requests_cancel(ngx_http_background_requests_t *rs)
+ngx_http_background_fetches_cancel(ngx_http_background_fetches_t *rs)
 {
-    ngx_queue_t                    *q;
-    ngx_http_background_request_t  *req;
+    ngx_queue_t                  *q;
+    ngx_http_background_fetch_t  *req;
 
     if (rs->event.posted) {
         ngx_delete_posted_event(&rs->event);
@@ -1006,35 +1006,35 @@ ngx_http_background_requests_cancel(ngx_http_background_requests_t *rs)
          q != ngx_queue_sentinel(&rs->active);
          q = ngx_queue_next(q))
     {
-        req = ngx_queue_data(q, ngx_http_background_request_t, queue);
+        req = ngx_queue_data(q, ngx_http_background_fetch_t, queue);
         req->requests = NULL;
     }
 
     if (!ngx_queue_empty(&rs->active)) {
-        ngx_queue_add(&ngx_http_background_request_cancelled, &rs->active);
+        ngx_queue_add(&ngx_http_background_fetch_cancelled, &rs->active);
         ngx_queue_init(&rs->active);
     }
 
-    ngx_http_background_request_cancel_slice(
-                                    &ngx_http_background_request_cancel_event);
+    ngx_http_background_fetch_cancel_slice(
+                                    &ngx_http_background_fetch_cancel_event);
 }
 
 
 static void
-ngx_http_background_request_cancel_slice(ngx_event_t *ev)
+ngx_http_background_fetch_cancel_slice(ngx_event_t *ev)
 {
-    ngx_uint_t                      n;
-    ngx_queue_t                    *q, *cancelled;
-    ngx_http_background_request_t  *req;
+    ngx_uint_t                    n;
+    ngx_queue_t                  *q, *cancelled;
+    ngx_http_background_fetch_t  *req;
 
-    cancelled = &ngx_http_background_request_cancelled;
+    cancelled = &ngx_http_background_fetch_cancelled;
 
     for (n = 0; !ngx_queue_empty(cancelled); n++) {
 
-        if (n == NGX_HTTP_BACKGROUND_REQUEST_SLICE
+        if (n == NGX_HTTP_BACKGROUND_FETCH_SLICE
             && !ngx_exiting && !ngx_quit && !ngx_terminate)
         {
-            ev->handler = ngx_http_background_request_cancel_slice;
+            ev->handler = ngx_http_background_fetch_cancel_slice;
             ev->log = ngx_cycle->log;
 
             ngx_post_event(ev, &ngx_posted_next_events);
@@ -1042,15 +1042,15 @@ ngx_http_background_request_cancel_slice(ngx_event_t *ev)
         }
 
         q = ngx_queue_head(cancelled);
-        req = ngx_queue_data(q, ngx_http_background_request_t, queue);
+        req = ngx_queue_data(q, ngx_http_background_fetch_t, queue);
 
-        ngx_http_background_request_cancel(req);
+        ngx_http_background_fetch_cancel(req);
     }
 }
 
 
 static void
-ngx_http_background_request_cancel(ngx_http_background_request_t *req)
+ngx_http_background_fetch_cancel(ngx_http_background_fetch_t *req)
 {
     ngx_connection_t    *c;
     ngx_http_request_t  *r;
@@ -1060,7 +1060,7 @@ ngx_http_background_request_cancel(ngx_http_background_request_t *req)
 
     if (req->requests == NULL) {
         ngx_queue_remove(&req->queue);
-        ngx_queue_insert_tail(&ngx_http_background_request_blocked,
+        ngx_queue_insert_tail(&ngx_http_background_fetch_blocked,
                               &req->queue);
     }
 
@@ -1086,32 +1086,32 @@ ngx_http_background_request_cancel(ngx_http_background_request_t *req)
 
 
 void
-ngx_http_background_requests_exit(void)
+ngx_http_background_fetches_exit(void)
 {
-    ngx_queue_t                    *q, blocked;
-    ngx_http_background_request_t  *req;
+    ngx_queue_t                  *q, blocked;
+    ngx_http_background_fetch_t  *req;
 
     ngx_queue_init(&blocked);
 
-    ngx_queue_add(&blocked, &ngx_http_background_request_cancelled);
-    ngx_queue_init(&ngx_http_background_request_cancelled);
+    ngx_queue_add(&blocked, &ngx_http_background_fetch_cancelled);
+    ngx_queue_init(&ngx_http_background_fetch_cancelled);
 
-    ngx_queue_add(&blocked, &ngx_http_background_request_blocked);
-    ngx_queue_init(&ngx_http_background_request_blocked);
+    ngx_queue_add(&blocked, &ngx_http_background_fetch_blocked);
+    ngx_queue_init(&ngx_http_background_fetch_blocked);
 
     while (!ngx_queue_empty(&blocked)) {
         q = ngx_queue_head(&blocked);
-        req = ngx_queue_data(q, ngx_http_background_request_t, queue);
+        req = ngx_queue_data(q, ngx_http_background_fetch_t, queue);
 
         req->request->blocked = 0;
 
-        ngx_http_background_request_cancel(req);
+        ngx_http_background_fetch_cancel(req);
     }
 }
 
 
 ngx_str_t *
-ngx_http_background_request_task(ngx_http_request_t *r)
+ngx_http_background_fetch_task(ngx_http_request_t *r)
 {
     ngx_http_connection_t  *hc;
 
@@ -1119,26 +1119,26 @@ ngx_http_background_request_task(ngx_http_request_t *r)
 
     hc = r->main->http_connection;
 
-    if (hc == NULL || hc->addr_conf != &ngx_http_background_request_addr_conf)
+    if (hc == NULL || hc->addr_conf != &ngx_http_background_fetch_addr_conf)
     {
         return NULL;
     }
 
-    return ((ngx_http_background_request_t *) hc)->task;
+    return ((ngx_http_background_fetch_t *) hc)->task;
 }
 
 
 ngx_int_t
-ngx_http_background_request_quiet(ngx_http_request_t *r)
+ngx_http_background_fetch_quiet(ngx_http_request_t *r)
 {
-    ngx_log_t                      *log;
-    ngx_http_background_request_t  *req;
+    ngx_log_t                    *log;
+    ngx_http_background_fetch_t  *req;
 
-    if (ngx_http_background_request_task(r) == NULL) {
+    if (ngx_http_background_fetch_task(r) == NULL) {
         return NGX_DECLINED;
     }
 
-    req = (ngx_http_background_request_t *) r->main->http_connection;
+    req = (ngx_http_background_fetch_t *) r->main->http_connection;
     log = r->connection->log;
 
     /* each location has set the level anew; "debug" shows all */

@@ -7,14 +7,14 @@
 /* A buffer in front of a temporary file. */
 
 
-#ifndef _NGX_HTTP_BACKGROUND_WRITER_H_INCLUDED_
-#define _NGX_HTTP_BACKGROUND_WRITER_H_INCLUDED_
+#ifndef _NGX_HTTP_BACKGROUND_TEMP_WRITER_H_INCLUDED_
+#define _NGX_HTTP_BACKGROUND_TEMP_WRITER_H_INCLUDED_
 
 
 #include "ngx_http_background_temp.h"
 
 
-#define NGX_HTTP_BACKGROUND_WRITER_BUFFER  65536
+#define NGX_HTTP_BACKGROUND_TEMP_WRITER_BUFFER  65536
 
 
 typedef struct {
@@ -22,8 +22,8 @@ typedef struct {
     ngx_err_t                    err;        /* of the first write() that
                                                 failed: none comes after it */
     u_char                      *last;
-    u_char                       buffer[NGX_HTTP_BACKGROUND_WRITER_BUFFER];
-} ngx_http_background_writer_t;
+    u_char                       buffer[NGX_HTTP_BACKGROUND_TEMP_WRITER_BUFFER];
+} ngx_http_background_temp_writer_t;
 
 
 /*
@@ -32,12 +32,12 @@ typedef struct {
  * append  any length
  * flush   NGX_ERROR: it or an earlier write() failed; the error is in ngx_errno
  */
-ngx_int_t ngx_http_background_writer_open(ngx_http_background_writer_t *writer,
-    int dirfd);
-void ngx_http_background_writer_append(ngx_http_background_writer_t *writer,
-    const u_char *text, size_t len);
-ngx_int_t ngx_http_background_writer_flush(
-    ngx_http_background_writer_t *writer);
+ngx_int_t ngx_http_background_temp_writer_open(
+    ngx_http_background_temp_writer_t *writer, int dirfd);
+void ngx_http_background_temp_writer_append(
+    ngx_http_background_temp_writer_t *writer, const u_char *text, size_t len);
+ngx_int_t ngx_http_background_temp_writer_flush(
+    ngx_http_background_temp_writer_t *writer);
 
 
-#endif /* _NGX_HTTP_BACKGROUND_WRITER_H_INCLUDED_ */
+#endif /* _NGX_HTTP_BACKGROUND_TEMP_WRITER_H_INCLUDED_ */

@@ -14,8 +14,8 @@
  */
 
 
-#ifndef _NGX_HTTP_BACKGROUND_REQUEST_H_INCLUDED_
-#define _NGX_HTTP_BACKGROUND_REQUEST_H_INCLUDED_
+#ifndef _NGX_HTTP_BACKGROUND_FETCH_H_INCLUDED_
+#define _NGX_HTTP_BACKGROUND_FETCH_H_INCLUDED_
 
 
 #include <ngx_http_background.h>
@@ -24,7 +24,7 @@
 
 
 /* requests that start in one pass of the event loop */
-#define NGX_HTTP_BACKGROUND_REQUEST_SLICE  32
+#define NGX_HTTP_BACKGROUND_FETCH_SLICE    32
 
 
 typedef struct {
@@ -45,7 +45,7 @@ typedef struct {
     ngx_array_t                           headers;
     ngx_array_t                           statuses;
     ngx_http_complex_value_t             *body;
-} ngx_http_background_request_conf_t;
+} ngx_http_background_fetch_conf_t;
 
 
 /* of all operations */
@@ -53,19 +53,19 @@ typedef struct {
 typedef struct {
     ngx_array_t                           requests;  /* _request_conf_t * */
     ngx_array_t                           named;     /* of "request" alone */
-} ngx_http_background_request_main_conf_t;
+} ngx_http_background_fetch_main_conf_t;
 
 
 /* the requests of one run; all but "event" is for requests_init() to fill in */
 
 typedef struct {
     ngx_http_background_run_t            *run;
-    ngx_http_background_request_conf_t   *conf;
+    ngx_http_background_fetch_conf_t     *conf;
     ngx_uint_t                            list;     /* failures name the URI */
     ngx_uint_t                            nactive;
     ngx_queue_t                           active;
     ngx_event_t                           event;
-} ngx_http_background_requests_t;
+} ngx_http_background_fetches_t;
 
 
 /*
@@ -86,37 +86,37 @@ typedef struct {
  * parse_uri  sets all that a request has of its URI
  * expected   whether a status is one of those that succeed
  */
-ngx_http_background_request_conf_t *ngx_http_background_request_create_conf(
+ngx_http_background_fetch_conf_t *ngx_http_background_fetch_create_conf(
     ngx_conf_t *cf);
-#define NGX_HTTP_BACKGROUND_REQUEST_PARAMS(type)                              \
-    { ngx_string("method="), 0, ngx_http_background_request_method,           \
+#define NGX_HTTP_BACKGROUND_FETCH_PARAMS(type)                              \
+    { ngx_string("method="), 0, ngx_http_background_fetch_method,           \
       offsetof(type, conf), NULL },                                           \
                                                                               \
-    { ngx_string("header="), 1, ngx_http_background_request_header,           \
+    { ngx_string("header="), 1, ngx_http_background_fetch_header,           \
       offsetof(type, conf), NULL },                                           \
                                                                               \
-    { ngx_string("body="), 0, ngx_http_background_request_body,               \
+    { ngx_string("body="), 0, ngx_http_background_fetch_body,               \
       offsetof(type, conf), NULL },                                           \
                                                                               \
-    { ngx_string("status="), 0, ngx_http_background_request_status,           \
+    { ngx_string("status="), 0, ngx_http_background_fetch_status,           \
       offsetof(type, conf), NULL }
 
-ngx_int_t ngx_http_background_request_method(ngx_conf_t *cf,
+ngx_int_t ngx_http_background_fetch_method(ngx_conf_t *cf,
     ngx_http_background_arg_t *arg, void *p);
-ngx_int_t ngx_http_background_request_header(ngx_conf_t *cf,
+ngx_int_t ngx_http_background_fetch_header(ngx_conf_t *cf,
     ngx_http_background_arg_t *arg, void *p);
-ngx_int_t ngx_http_background_request_body(ngx_conf_t *cf,
+ngx_int_t ngx_http_background_fetch_body(ngx_conf_t *cf,
     ngx_http_background_arg_t *arg, void *p);
-ngx_int_t ngx_http_background_request_status(ngx_conf_t *cf,
+ngx_int_t ngx_http_background_fetch_status(ngx_conf_t *cf,
     ngx_http_background_arg_t *arg, void *p);
-ngx_int_t ngx_http_background_request_uri(ngx_conf_t *cf, ngx_str_t *uri,
+ngx_int_t ngx_http_background_fetch_uri(ngx_conf_t *cf, ngx_str_t *uri,
     ngx_http_complex_value_t *cv);
-void ngx_http_background_request_default_host(
-    ngx_http_background_request_conf_t *rcf);
-ngx_int_t ngx_http_background_request_parse_uri(ngx_http_request_t *r,
+void ngx_http_background_fetch_default_host(
+    ngx_http_background_fetch_conf_t *rcf);
+ngx_int_t ngx_http_background_fetch_parse_uri(ngx_http_request_t *r,
     ngx_str_t *uri, ngx_uint_t merge_slashes);
-ngx_uint_t ngx_http_background_request_expected(
-    ngx_http_background_request_conf_t *rcf, ngx_uint_t status);
+ngx_uint_t ngx_http_background_fetch_expected(
+    ngx_http_background_fetch_conf_t *rcf, ngx_uint_t status);
 
 
 /*
@@ -130,32 +130,32 @@ ngx_uint_t ngx_http_background_request_expected(
  * exit    in exit_process, when threads are gone: ends those that were
  *         cancelled while a thread read a file for them
  */
-void ngx_http_background_requests_init(ngx_http_background_requests_t *rs,
-    ngx_http_background_run_t *run, ngx_http_background_request_conf_t *rcf,
+void ngx_http_background_fetches_init(ngx_http_background_fetches_t *rs,
+    ngx_http_background_run_t *run, ngx_http_background_fetch_conf_t *rcf,
     ngx_event_handler_pt handler);
-ngx_int_t ngx_http_background_request_start(ngx_http_background_requests_t *rs,
+ngx_int_t ngx_http_background_fetch_start(ngx_http_background_fetches_t *rs,
     ngx_http_complex_value_t *uri);
-void ngx_http_background_requests_cancel(ngx_http_background_requests_t *rs);
-void ngx_http_background_requests_exit(void);
+void ngx_http_background_fetches_cancel(ngx_http_background_fetches_t *rs);
+void ngx_http_background_fetches_exit(void);
 
 
 /* counts a failure, and names the URI where a list has many of them */
-void ngx_cdecl ngx_http_background_request_fail(
-    ngx_http_background_requests_t *rs, ngx_str_t *uri, ngx_err_t err,
+void ngx_cdecl ngx_http_background_fetch_fail(
+    ngx_http_background_fetches_t *rs, ngx_str_t *uri, ngx_err_t err,
     const char *fmt, ...);
 
 
 /* the task of such a request, or of what it started; NULL for all others */
-ngx_str_t *ngx_http_background_request_task(ngx_http_request_t *r);
+ngx_str_t *ngx_http_background_fetch_task(ngx_http_request_t *r);
 
 /*
  * A phase handler: nginx's own lines on such a request are not for the log
  * when the task fails again and again.
  */
-ngx_int_t ngx_http_background_request_quiet(ngx_http_request_t *r);
+ngx_int_t ngx_http_background_fetch_quiet(ngx_http_request_t *r);
 
 
 extern ngx_module_t  ngx_http_background_request_module;
 
 
-#endif /* _NGX_HTTP_BACKGROUND_REQUEST_H_INCLUDED_ */
+#endif /* _NGX_HTTP_BACKGROUND_FETCH_H_INCLUDED_ */

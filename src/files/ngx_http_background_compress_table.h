@@ -18,10 +18,10 @@
  *                                          source
  *     !2 SIZE CHANGED SOURCE PATH          one that does not
  *
- * SOURCE is "SIZE INODE CHANGED", the state of the source; CHANGED is the change
- * time.  Times are SECONDS.NANOSECONDS with nine digits.  DIGEST is the SHA-256
- * of the source in hexadecimal.  In PATH a backslash is written as "\\", a
- * newline as "\n".  What is no such line is counted and dropped.
+ * SOURCE is "SIZE INODE CHANGED", the state of the source; CHANGED is the
+ * change time.  Times are SECONDS.NANOSECONDS with nine digits.  DIGEST is the
+ * SHA-256 of the source in hexadecimal.  In PATH a backslash is written as
+ * "\\", a newline as "\n".  What is no such line is counted and dropped.
  *
  * Lines of version 1, whose list begins with "... 1", are taken in either list:
  *

@@ -6,7 +6,7 @@
 
 #include "ngx_http_background_compress_check.h"
 #include "ngx_http_background_compress_list.h"
-#include "ngx_http_background_writer.h"
+#include "ngx_http_background_temp_writer.h"
 
 #include <sys/file.h>
 
@@ -89,13 +89,15 @@ static ngx_int_t ngx_http_background_list_rewrite(
     ngx_http_background_list_t *list, ngx_http_background_run_t *run);
 static ngx_int_t ngx_http_background_list_fill(
     ngx_http_background_list_t *list, ngx_http_background_run_t *run,
-    ngx_http_background_writer_t *writer);
+    ngx_http_background_temp_writer_t *writer);
 static ngx_int_t ngx_http_background_list_replace(
-    ngx_http_background_list_t *list, ngx_http_background_writer_t *writer);
+    ngx_http_background_list_t *list,
+    ngx_http_background_temp_writer_t *writer);
 static ngx_int_t ngx_http_background_list_copy(
-    ngx_http_background_list_t *list, ngx_http_background_writer_t *writer);
+    ngx_http_background_list_t *list,
+    ngx_http_background_temp_writer_t *writer);
 static ngx_int_t ngx_http_background_list_sync(
-    ngx_http_background_writer_t *writer);
+    ngx_http_background_temp_writer_t *writer);
 
 static void ngx_http_background_list_fail(ngx_http_background_list_t *list,
     ngx_http_background_run_t *run, ngx_str_t *path, ngx_err_t err,
@@ -486,9 +488,9 @@ ngx_http_background_list_prune(ngx_http_background_list_t *list,
 
 
 /*
- * Parses what is new, or the whole list if it is another file now.  NGX_DECLINED
- * if there is none.  The size is that under the lock: then each line belongs to
- * a file that has its name already.
+ * Parses what is new, or the whole list if it is another file now.
+ * NGX_DECLINED if there is none.  The size is that under the lock: then each
+ * line belongs to a file that has its name already.
  */
 
 static ngx_int_t
@@ -829,9 +831,9 @@ ngx_http_background_list_rewrite(ngx_http_background_list_t *list,
 {
     ngx_int_t                      rc;
     ngx_err_t                      err;
-    ngx_http_background_writer_t  *writer;
+    ngx_http_background_temp_writer_t  *writer;
 
-    writer = ngx_alloc(sizeof(ngx_http_background_writer_t), run->log);
+    writer = ngx_alloc(sizeof(ngx_http_background_temp_writer_t), run->log);
     if (writer == NULL) {
         ngx_http_background_fail(&run->result, 0, "no memory");
         return NGX_ERROR;
@@ -872,17 +874,17 @@ done:
 
 static ngx_int_t
 ngx_http_background_list_fill(ngx_http_background_list_t *list,
-    ngx_http_background_run_t *run, ngx_http_background_writer_t *writer)
+    ngx_http_background_run_t *run, ngx_http_background_temp_writer_t *writer)
 {
     u_char                       *p;
     ngx_http_background_made_t   *made;
     ngx_http_background_stamp_t  *stamp;
 
-    if (ngx_http_background_writer_open(writer, list->root) != NGX_OK) {
+    if (ngx_http_background_temp_writer_open(writer, list->root) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    ngx_http_background_writer_append(writer,
+    ngx_http_background_temp_writer_append(writer,
                                (u_char *) NGX_HTTP_BACKGROUND_TABLE_HEADER,
                                sizeof(NGX_HTTP_BACKGROUND_TABLE_HEADER) - 1);
 
@@ -896,21 +898,21 @@ ngx_http_background_list_fill(ngx_http_background_list_t *list,
 
         for (stamp = made->made; stamp; stamp = stamp->next) {
             p = ngx_http_background_table_format(list->buffer, stamp, made);
-            ngx_http_background_writer_append(writer, list->buffer,
+            ngx_http_background_temp_writer_append(writer, list->buffer,
                                               p - list->buffer);
         }
 
         if (made->poor) {
             p = ngx_http_background_table_format(list->buffer, made->poor,
                                                  made);
-            ngx_http_background_writer_append(writer, list->buffer,
+            ngx_http_background_temp_writer_append(writer, list->buffer,
                                               p - list->buffer);
         }
 
         if (made->other) {
             p = ngx_http_background_table_format(list->buffer, made->other,
                                                  made);
-            ngx_http_background_writer_append(writer, list->buffer,
+            ngx_http_background_temp_writer_append(writer, list->buffer,
                                               p - list->buffer);
         }
     }
@@ -926,7 +928,7 @@ ngx_http_background_list_fill(ngx_http_background_list_t *list,
 
 static ngx_int_t
 ngx_http_background_list_replace(ngx_http_background_list_t *list,
-    ngx_http_background_writer_t *writer)
+    ngx_http_background_temp_writer_t *writer)
 {
     if (list->opened != list->parsed) {
         return NGX_DECLINED;
@@ -948,7 +950,7 @@ ngx_http_background_list_replace(ngx_http_background_list_t *list,
 
 static ngx_int_t
 ngx_http_background_list_copy(ngx_http_background_list_t *list,
-    ngx_http_background_writer_t *writer)
+    ngx_http_background_temp_writer_t *writer)
 {
     size_t   size;
     ssize_t  n;
@@ -967,7 +969,7 @@ ngx_http_background_list_copy(ngx_http_background_list_t *list,
             break;
         }
 
-        ngx_http_background_writer_append(writer, list->buffer, n);
+        ngx_http_background_temp_writer_append(writer, list->buffer, n);
         list->offset += n;
     }
 
@@ -976,9 +978,9 @@ ngx_http_background_list_copy(ngx_http_background_list_t *list,
 
 
 static ngx_int_t
-ngx_http_background_list_sync(ngx_http_background_writer_t *writer)
+ngx_http_background_list_sync(ngx_http_background_temp_writer_t *writer)
 {
-    if (ngx_http_background_writer_flush(writer) != NGX_OK
+    if (ngx_http_background_temp_writer_flush(writer) != NGX_OK
         || fsync(writer->temp.fd) == -1)
     {
         return NGX_ERROR;
