@@ -26,10 +26,6 @@
 #include <sched.h>
 
 
-/* threads for blocking steps: one that hangs does not stop the others */
-#define NGX_HTTP_BACKGROUND_BLOCKING  2
-
-
 typedef struct ngx_http_background_job_s    ngx_http_background_job_t;
 typedef struct ngx_http_background_share_s  ngx_http_background_share_t;
 
@@ -42,8 +38,9 @@ typedef struct {
     ngx_uint_t                        quota;       /* percent of a CPU for each
                                                       thread, 0: by default */
     ngx_uint_t                        used;        /* some task has a job */
-    ngx_uint_t                        blocking;    /* some kind needs threads
-                                                      for blocking steps */
+    ngx_uint_t                        steps;       /* some task has an I/O
+                                                      kind, which may make
+                                                      threads for steps */
 
     /* set by init() */
     ngx_http_background_cpu_limit_t   cpu_limit;

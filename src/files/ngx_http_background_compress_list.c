@@ -626,7 +626,7 @@ static ngx_int_t
 ngx_http_background_list_examine(ngx_http_background_list_t *list,
     ngx_http_background_run_t *run, ngx_http_background_made_t *made)
 {
-    u_char                         text[NGX_HTTP_BACKGROUND_TREE_TEXT],
+    u_char                         text[NGX_HTTP_BACKGROUND_PATH_TEXT],
                                    name[NAME_MAX + 1];
     ngx_int_t                      rc;
     ngx_uint_t                     stale;
@@ -1293,8 +1293,5 @@ ngx_http_background_list_fail(ngx_http_background_list_t *list,
     ngx_http_background_run_t *run, ngx_str_t *path, ngx_err_t err,
     const char *fmt)
 {
-    u_char  text[NGX_HTTP_BACKGROUND_TREE_TEXT];
-
-    ngx_http_background_path_text(text, &list->path, path);
-    ngx_http_background_fail(&run->result, err, fmt, text);
+    ngx_http_background_fail_path(&run->result, &list->path, path, err, fmt);
 }

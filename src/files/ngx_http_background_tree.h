@@ -20,6 +20,7 @@
 
 #include <ngx_http_background.h>
 
+#include "ngx_http_background_path.h"
 #include "ngx_http_background_temp.h"
 
 
@@ -29,9 +30,6 @@
 /* of a file or directory, relative to the root, with the final zero */
 #define NGX_HTTP_BACKGROUND_TREE_PATH                                        \
     (NGX_HTTP_BACKGROUND_TREE_DEPTH * (NAME_MAX + 1))
-
-/* a path in texts, quoted and zero-terminated */
-#define NGX_HTTP_BACKGROUND_TREE_TEXT   320
 
 #define NGX_HTTP_BACKGROUND_TREE_OPEN                                        \
     (O_RDONLY|O_CLOEXEC|O_NONBLOCK|O_NOCTTY)
@@ -146,15 +144,6 @@ int ngx_http_background_open_beneath(int dirfd, u_char *path, int flags);
 /* closes it; if that fails, the log has the path as a text would */
 void ngx_http_background_close(ngx_http_background_run_t *run, int fd,
     ngx_str_t *root, ngx_str_t *path);
-
-/*
- * A path beneath a root, in a buffer of NGX_..._TREE_TEXT bytes: for the text
- * of a failure or, without control characters, for the log
- */
-u_char *ngx_http_background_path_text(u_char *text, ngx_str_t *root,
-    ngx_str_t *path);
-u_char *ngx_http_background_path_log(u_char *text, ngx_str_t *root,
-    ngx_str_t *path);
 
 /*
  * Makes an absolute path beneath the root, by their parts, one that is relative

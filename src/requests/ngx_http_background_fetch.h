@@ -84,6 +84,8 @@ typedef struct {
  * For each request:
  *
  * parse_uri  sets all that a request has of its URI
+ * line       the URI in a line of a list; NGX_DECLINED: it is blank, or a
+ *            comment
  * expected   whether a status is one of those that succeed
  */
 ngx_http_background_fetch_conf_t *ngx_http_background_fetch_create_conf(
@@ -115,6 +117,7 @@ void ngx_http_background_fetch_default_host(
     ngx_http_background_fetch_conf_t *rcf);
 ngx_int_t ngx_http_background_fetch_parse_uri(ngx_http_request_t *r,
     ngx_str_t *uri, ngx_uint_t merge_slashes);
+ngx_int_t ngx_http_background_fetch_line(ngx_str_t *line, ngx_str_t *uri);
 ngx_uint_t ngx_http_background_fetch_expected(
     ngx_http_background_fetch_conf_t *rcf, ngx_uint_t status);
 

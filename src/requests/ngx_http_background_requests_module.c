@@ -7,12 +7,13 @@
 /* "requests": requests the URIs of a list. */
 
 
-#include "ngx_http_background_reader.h"
 #include "ngx_http_background_fetch.h"
 
 
 #define NGX_HTTP_BACKGROUND_REQUESTS_CONCURRENCY  8
 #define NGX_HTTP_BACKGROUND_REQUESTS_MAX          100000
+
+#define NGX_HTTP_BACKGROUND_REQUESTS_LINE         8192
 
 /* what may be made up for after a late timer, in microseconds */
 #define NGX_HTTP_BACKGROUND_REQUESTS_LATE         10000
@@ -62,7 +63,8 @@ static ngx_http_background_kind_t  ngx_http_background_requests_kind = {
     ngx_http_background_requests_run_cancel, /* cancel */
     NULL,                                    /* begin */
     NULL,                                    /* work */
-    NULL                                     /* finish */
+    NULL,                                    /* finish */
+    NULL                                     /* check */
 };
 
 
@@ -174,8 +176,6 @@ ngx_http_background_requests(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     ngx_http_background_conf_path(cf, &op->file);
 
-    ngx_http_background_use_blocking(cf);
-
     return ngx_http_background_add_operation(cf,
                                       &ngx_http_background_requests_kind, op);
 }
@@ -245,12 +245,14 @@ ngx_http_background_requests_run_start(ngx_http_background_run_t *run)
     ctx->op = op;
 
     ctx->reader = ngx_http_background_reader_create(run, &op->file,
-                                                    &ctx->requests.event);
+                                            NGX_HTTP_BACKGROUND_REQUESTS_LINE,
+                                            &ctx->requests.event);
     if (ctx->reader == NULL) {
         goto failed;
     }
 
     run->ctx = ctx;
+    run->result.allow_empty = 1;
 
     ngx_http_background_fetches_init(&ctx->requests, run, op->conf,
                                      ngx_http_background_requests_slice);
@@ -275,7 +277,6 @@ ngx_http_background_requests_run_cancel(ngx_http_background_run_t *run)
     ctx = run->ctx;
 
     ngx_http_background_fetches_cancel(&ctx->requests);
-    ngx_http_background_reader_free(ctx->reader);
 }
 
 
@@ -284,15 +285,13 @@ ngx_http_background_requests_slice(ngx_event_t *ev)
 {
     ngx_http_background_requests_ctx_t *ctx = ev->data;
 
-    ngx_int_t                      rc;
-    ngx_uint_t                     n;
-    ngx_msec_t                     delay;
-    ngx_http_background_run_t     *run;
-    ngx_http_complex_value_t       uri;
-    ngx_http_background_reader_t  *reader;
+    ngx_int_t                   rc;
+    ngx_uint_t                  n;
+    ngx_msec_t                  delay;
+    ngx_http_background_run_t  *run;
+    ngx_http_complex_value_t    uri;
 
     run = ctx->requests.run;
-    reader = ctx->reader;
 
     ngx_memzero(&uri, sizeof(ngx_http_complex_value_t));
 
@@ -333,14 +332,10 @@ ngx_http_background_requests_slice(ngx_event_t *ev)
 
     run->result.active = ctx->requests.nactive;
 
-    ngx_http_background_progress(run,
-                                 reader->offset
-                                 - (reader->lines.last - reader->lines.pos),
-                                 reader->size);
+    ngx_http_background_reader_progress(ctx->reader);
 
     if (ctx->over && ctx->requests.nactive == 0) {
         ngx_http_background_fetches_cancel(&ctx->requests);
-        ngx_http_background_reader_free(reader);
         ngx_http_background_done(run);
     }
 }
@@ -375,32 +370,27 @@ static ngx_int_t
 ngx_http_background_requests_next(ngx_http_background_requests_ctx_t *ctx,
     ngx_str_t *uri)
 {
-    ngx_int_t                      rc;
-    ngx_http_background_read_t    *rd;
-    ngx_http_background_reader_t  *reader;
-
-    reader = ctx->reader;
+    ngx_int_t  rc;
+    ngx_str_t  line;
 
     for ( ;; ) {
-        rc = ngx_http_background_reader_next(reader, uri);
+        rc = ngx_http_background_reader_next(ctx->reader, &line);
+
+        if (rc == NGX_AGAIN || rc == NGX_DONE) {
+            return rc;
+        }
 
         if (rc == NGX_DECLINED) {
             ngx_http_background_fetch_fail(&ctx->requests, NULL, 0,
-                                           "line %ui is longer than %d bytes",
-                                           reader->lines.number,
-                                           NGX_HTTP_BACKGROUND_READER_LINE);
-            continue;
+                              "line %ui is longer than %d bytes",
+                              ngx_http_background_reader_line(ctx->reader),
+                              NGX_HTTP_BACKGROUND_REQUESTS_LINE);
         }
 
-        if (rc == NGX_ERROR) {
-            rd = &reader->read;
-            ngx_http_background_fetch_fail(&ctx->requests, NULL, rd->err,
-                                           rd->err ? "%s \"%s\" failed"
-                                                     : "%s \"%s\"",
-                                           rd->failed, rd->name);
-            continue;
+        if (rc == NGX_OK
+            && ngx_http_background_fetch_line(&line, uri) == NGX_OK)
+        {
+            return NGX_OK;
         }
-
-        return rc;
     }
 }
