@@ -405,12 +405,12 @@ void ngx_cdecl ngx_http_background_message(
 
 
 /*
- * On the run's pool thread: whether to stop; 0 in an I/O kind.  Also keeps the thread's share of
- * a CPU ("quota=") and run->limit_rate, by sleeping here.  While other jobs
- * wait for a thread, a job that has run for 100 milliseconds, that has to
- * sleep, or that shares the work of another one gives its turn to them here and
- * returns when it has one again, unless run->keep_slot is set.  So it is called
- * often, and without a lock held that others need.
+ * On the run's pool thread: whether to stop; 0 in an I/O kind.  Also keeps the
+ * thread's share of a CPU ("quota=") and run->limit_rate, by sleeping here.
+ * While other jobs wait for a thread, a job that has run for 100 milliseconds,
+ * that has to sleep, or that shares the work of another one gives its turn to
+ * them here and returns when it has one again, unless run->keep_slot is set.
+ * So it is called often, and without a lock held that others need.
  */
 ngx_uint_t ngx_http_background_cancelled(ngx_http_background_run_t *run);
 

@@ -35,6 +35,7 @@ start(<<'EOF', '', $kind);
     background_task message { interval 1h; misuse message; }
     background_task asks { interval 1h; misuse asks; }
     background_task sleeps { interval 1h; misuse sleeps; }
+    background_task process { retry 1h; misuse work-process; }
 EOF
 
 my %task;
@@ -107,7 +108,29 @@ good('sleeps', '"start" that blocks');
 like(log_text(), qr/\[warn\].*background task "sleeps": misuse "sleeps": "start" took \d+ ms, for which the worker served nothing/,
      'is named');
 
+failed('process', 'misuse "work-process": waitpid() failed (10: No child '
+       . 'processes)', 'a process in "work": nginx has taken its status');
+
 quiet();
+stop();
+
+# "work" that does not return
+
+start('background_task exits { retry 1h; misuse work-exits; }', '',
+      "$kind\nworker_processes 1;");
+
+poll('it runs', sub {
+    %task = by_name(status());
+    return $task{exits}{running};
+});
+
+signal('QUIT');
+
+poll('it is named', sub {
+    return logged(qr/\[warn\].*background task "exits": does not stop, the worker waits for it/);
+});
+pass('"work" that does not return: is named');
+
 stop();
 
 # a crash is one task's

@@ -141,6 +141,32 @@ for (['worker_shutdown_timeout 200ms;', 'QUIT'],
     stop();
 }
 
+# cycles that arrive: those of one task do not take all threads
+
+my $arrive = load_kind('arrive');
+
+start(<<"EOF", 'location /run { arrive many; }', "$kind\n$arrive\nworker_processes 1;");
+    background_task many { interval off; timeout 1h; step fifo1; }
+    background_task again { interval 1ms; step file; }
+EOF
+
+my @open = map {
+    my $socket = BackgroundStatus::connection() or die "connect: $!\n";
+
+    print $socket "GET /run HTTP/1.0\r\n\r\n";
+    $socket->flush;
+    $socket;
+} 1 .. 70;
+
+poll('all have arrived', sub {
+    %task = by_name(status());
+    return $task{many}{cycles}{started} == @open;
+});
+
+next_cycle('again', 'completed');
+pass('many that hang keep no other operation from its threads');
+
+stop();
 done_testing();
 
 # lets all go on that wait for somebody to write

@@ -87,6 +87,8 @@ ngx_http_background_add_kind(ngx_conf_t *cf,
         return NGX_CONF_ERROR;
     }
 
+    ngx_memzero(operation, sizeof(ngx_http_background_operation_t));
+
     operation->kind = *kind;
     operation->conf = conf;
 

@@ -26,8 +26,6 @@ static void ngx_http_background_run_start(
 static void ngx_http_background_run_timer_handler(ngx_event_t *ev);
 static void ngx_http_background_run_cancel(
     ngx_http_background_run_ctx_t *ctx);
-static ngx_http_background_run_ctx_t *ngx_http_background_run_done(
-    ngx_http_background_run_t *run);
 static ngx_http_background_run_ctx_t *ngx_http_background_run_find(
     ngx_http_background_run_t *run);
 static void ngx_http_background_job_handler(ngx_http_background_job_t *job);
@@ -264,7 +262,13 @@ void
 ngx_http_background_timer(ngx_http_background_run_t *run, ngx_msec_t time,
     void (*handler)(ngx_http_background_run_t *run))
 {
-    ngx_http_background_run_ctx_t *ctx = (ngx_http_background_run_ctx_t *) run;
+    ngx_http_background_run_ctx_t  *ctx;
+
+    ctx = ngx_http_background_run_active(run, "ngx_http_background_timer");
+
+    if (ctx == NULL) {
+        return;
+    }
 
     ctx->timer_handler = handler;
 
@@ -291,7 +295,7 @@ ngx_http_background_done(ngx_http_background_run_t *run)
 {
     ngx_http_background_run_ctx_t  *ctx;
 
-    ctx = ngx_http_background_run_done(run);
+    ctx = ngx_http_background_run_active(run, "ngx_http_background_done");
 
     if (ctx) {
         ngx_http_background_run_over(ctx);
@@ -304,7 +308,7 @@ ngx_http_background_complete(ngx_http_background_run_t *run)
 {
     ngx_http_background_run_ctx_t  *ctx;
 
-    ctx = ngx_http_background_run_done(run);
+    ctx = ngx_http_background_run_active(run, "ngx_http_background_done");
 
     if (ctx) {
         run->result.completed++;
@@ -314,20 +318,18 @@ ngx_http_background_complete(ngx_http_background_run_t *run)
 }
 
 
-/*
- * NULL: the call is a mistake of the kind's.  The run may have been freed: it
- * is not used before it is found.
- */
+/* the run may have been freed: it is not used before it is found */
 
-static ngx_http_background_run_ctx_t *
-ngx_http_background_run_done(ngx_http_background_run_t *run)
+ngx_http_background_run_ctx_t *
+ngx_http_background_run_active(ngx_http_background_run_t *run,
+    const char *name)
 {
     ngx_http_background_run_ctx_t  *ctx;
 
     if (ngx_thread_tid() != ngx_pid) {
         ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
-                      "background: ngx_http_background_done() was called on "
-                      "a thread, it is ignored");
+                      "background: %s() was called on a thread, it is ignored",
+                      name);
         return NULL;
     }
 
@@ -335,18 +337,16 @@ ngx_http_background_run_done(ngx_http_background_run_t *run)
 
     if (ctx == NULL) {
         ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
-                      "background: ngx_http_background_done() was called for "
-                      "no run of an I/O kind, or for one whose cycle is over, "
-                      "it is ignored");
+                      "background: %s() was called for no run of an I/O kind, "
+                      "or for one whose cycle is over, it is ignored", name);
         return NULL;
     }
 
     if (!ctx->active) {
         ngx_log_error(NGX_LOG_ALERT, run->log, 0,
-                      "background task \"%V\": %V: "
-                      "ngx_http_background_done() was called for a run that "
-                      "is over or cancelled, it is ignored",
-                      run->task, &ctx->operation->title);
+                      "background task \"%V\": %V: %s() was called for a run "
+                      "that is over or cancelled, it is ignored",
+                      run->task, &ctx->operation->title, name);
         return NULL;
     }
 

@@ -34,6 +34,9 @@ typedef struct {
     ngx_uint_t                        line;
     ngx_array_t                       args;       /* of ngx_str_t */
     void                             *conf_ctx;
+
+    ngx_uint_t                        steps;      /* on threads of the worker's;
+                                                     under the steps' mutex */
 } ngx_http_background_operation_t;
 
 
@@ -112,6 +115,13 @@ void ngx_http_background_cycle_run(ngx_http_background_cycle_t *cycle,
     ngx_msec_t timeout, ngx_uint_t repeats);
 void ngx_http_background_cycle_cancel(ngx_http_background_cycle_t *cycle);
 
+
+/*
+ * The run of an I/O kind that is under way; NULL: the kind should not have
+ * called the function of that name, which was logged.
+ */
+ngx_http_background_run_ctx_t *ngx_http_background_run_active(
+    ngx_http_background_run_t *run, const char *name);
 
 /* the wall clock, in milliseconds since the epoch */
 uint64_t ngx_http_background_wall_clock(void);

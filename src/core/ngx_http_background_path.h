@@ -20,8 +20,8 @@
 
 
 /*
- * A path beneath a root, in a buffer of NGX_HTTP_BACKGROUND_PATH_TEXT bytes: for
- * the text of a failure or, without control characters, for the log
+ * A path beneath a root, in a buffer of NGX_HTTP_BACKGROUND_PATH_TEXT bytes:
+ * for the text of a failure or, without control characters, for the log
  */
 u_char *ngx_http_background_path_text(u_char *text, const ngx_str_t *root,
     const ngx_str_t *path);

@@ -72,6 +72,7 @@ static ngx_int_t ngx_http_background_step_post(
 static ngx_int_t ngx_http_background_steps_start(ngx_log_t *log);
 static ngx_int_t ngx_http_background_steps_thread(ngx_log_t *log);
 static void *ngx_http_background_steps_cycle(void *data);
+static ngx_http_background_step_t *ngx_http_background_steps_next(void);
 static void ngx_http_background_steps_notify(void);
 static void ngx_http_background_steps_handler(ngx_event_t *ev);
 static void ngx_http_background_steps_complete(void);
@@ -99,9 +100,14 @@ ngx_http_background_step(ngx_http_background_run_t *run, const void *data,
     size_t size, ngx_http_background_step_pt step,
     ngx_http_background_then_pt then)
 {
-    ngx_http_background_run_ctx_t *ctx = (ngx_http_background_run_ctx_t *) run;
+    ngx_http_background_step_t     *st;
+    ngx_http_background_run_ctx_t  *ctx;
 
-    ngx_http_background_step_t  *st;
+    ctx = ngx_http_background_run_active(run, "ngx_http_background_step");
+
+    if (ctx == NULL) {
+        return NGX_ERROR;
+    }
 
     if (ctx->step) {
         ngx_http_background_fail(&run->result, 0,
@@ -128,7 +134,10 @@ ngx_http_background_step(ngx_http_background_run_t *run, const void *data,
     }
 
     ngx_memzero(st, sizeof(ngx_http_background_step_t));
-    ngx_memcpy(ngx_http_background_step_data(st), data, size);
+
+    if (size) {
+        ngx_memcpy(ngx_http_background_step_data(st), data, size);
+    }
 
     st->step = step;
     st->then = then;
@@ -200,6 +209,7 @@ ngx_http_background_step_post(ngx_http_background_step_t *st)
     (void) pthread_mutex_lock(&ngx_http_background_steps_mutex);
 
     if (steps->nwaiting >= steps->idle
+        && st->operation->steps < NGX_HTTP_BACKGROUND_STEP_SHARE
         && steps->threads < NGX_HTTP_BACKGROUND_STEP_THREADS
         && ngx_http_background_steps_thread(ngx_cycle->log) != NGX_OK
         && steps->threads == 0)
@@ -315,7 +325,6 @@ ngx_http_background_steps_thread(ngx_log_t *log)
 static void *
 ngx_http_background_steps_cycle(void *data)
 {
-    ngx_queue_t                  *q;
     ngx_http_background_step_t   *st;
     ngx_http_background_steps_t  *steps;
 
@@ -325,13 +334,12 @@ ngx_http_background_steps_cycle(void *data)
 
     for ( ;; ) {
 
-        while (!ngx_queue_empty(&steps->waiting)) {
-            q = ngx_queue_head(&steps->waiting);
-            ngx_queue_remove(q);
-            steps->nwaiting--;
+        for ( ;; ) {
+            st = ngx_http_background_steps_next();
 
-            st = ngx_queue_data(q, ngx_http_background_step_t, queue);
-            st->state = ngx_http_background_step_running;
+            if (st == NULL) {
+                break;
+            }
 
             (void) pthread_mutex_unlock(&ngx_http_background_steps_mutex);
 
@@ -339,6 +347,7 @@ ngx_http_background_steps_cycle(void *data)
 
             (void) pthread_mutex_lock(&ngx_http_background_steps_mutex);
 
+            st->operation->steps--;
             st->state = ngx_http_background_step_done;
             ngx_queue_insert_tail(&steps->done, &st->queue);
 
@@ -360,6 +369,38 @@ ngx_http_background_steps_cycle(void *data)
     steps->threads--;
 
     (void) pthread_mutex_unlock(&ngx_http_background_steps_mutex);
+
+    return NULL;
+}
+
+
+/* the first one that waits, of an operation that has not its share; locked */
+
+static ngx_http_background_step_t *
+ngx_http_background_steps_next(void)
+{
+    ngx_queue_t                  *q;
+    ngx_http_background_step_t   *st;
+    ngx_http_background_steps_t  *steps;
+
+    steps = &ngx_http_background_steps;
+
+    for (q = ngx_queue_head(&steps->waiting);
+         q != ngx_queue_sentinel(&steps->waiting);
+         q = ngx_queue_next(q))
+    {
+        st = ngx_queue_data(q, ngx_http_background_step_t, queue);
+
+        if (st->operation->steps < NGX_HTTP_BACKGROUND_STEP_SHARE) {
+            ngx_queue_remove(q);
+            steps->nwaiting--;
+
+            st->operation->steps++;
+            st->state = ngx_http_background_step_running;
+
+            return st;
+        }
+    }
 
     return NULL;
 }
@@ -519,6 +560,10 @@ ngx_http_background_steps_stop(ngx_cycle_t *cycle, ngx_msec_t begun)
         return;
     }
 
+    /* a thread may not have returned when it is not counted any more */
+
+    ngx_http_background_pin((void *) ngx_http_background_steps_cycle);
+
     (void) pthread_mutex_lock(&ngx_http_background_steps_mutex);
 
     steps->stop = 1;
@@ -614,10 +659,7 @@ ngx_http_background_steps_name(ngx_log_t *log, const char *text)
 }
 
 
-/*
- * nginx unloads modules before the process is gone: the code that the threads
- * go on with stays in memory.
- */
+/* modules whose code the threads will go on with */
 
 static void
 ngx_http_background_steps_pin(void)
@@ -627,8 +669,6 @@ ngx_http_background_steps_pin(void)
     ngx_http_background_steps_t  *steps;
 
     steps = &ngx_http_background_steps;
-
-    ngx_http_background_pin((void *) ngx_http_background_steps_cycle);
 
     for (q = ngx_queue_head(&steps->all);
          q != ngx_queue_sentinel(&steps->all);
@@ -640,6 +680,8 @@ ngx_http_background_steps_pin(void)
     }
 }
 
+
+/* nginx unloads modules before the process is gone: this one stays */
 
 static void
 ngx_http_background_pin(void *address)

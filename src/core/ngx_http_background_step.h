@@ -20,10 +20,11 @@
 
 
 /*
- * Threads of a worker: those that are kept when they have nothing to do, and
- * all of them; further steps wait.
+ * Threads of a worker: those that are kept when they have nothing to do, those
+ * that an operation may have, and all of them; further steps wait.
  */
 #define NGX_HTTP_BACKGROUND_STEP_IDLE     2
+#define NGX_HTTP_BACKGROUND_STEP_SHARE    8
 #define NGX_HTTP_BACKGROUND_STEP_THREADS  64
 
 

@@ -12,6 +12,7 @@
 
 #include <ngx_http_background.h>
 #include <ngx_event.h>
+#include <sys/wait.h>
 
 
 typedef void (*misuse_pt)(ngx_http_background_run_t *run);
@@ -44,6 +45,8 @@ static void misuse_sleeps(ngx_http_background_run_t *run);
 static void misuse_null(ngx_http_background_run_t *run);
 static void misuse_work_done(ngx_http_background_run_t *run);
 static void misuse_work_nothing(ngx_http_background_run_t *run);
+static void misuse_work_exits(ngx_http_background_run_t *run);
+static void misuse_work_process(ngx_http_background_run_t *run);
 static char *misuse(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 
@@ -65,6 +68,8 @@ static misuse_t  misuses[] = {
     { ngx_string("null"), misuse_null, misuse_never, NULL },
     { ngx_string("work-done"), NULL, NULL, misuse_work_done },
     { ngx_string("work-nothing"), NULL, NULL, misuse_work_nothing },
+    { ngx_string("work-exits"), NULL, NULL, misuse_work_exits },
+    { ngx_string("work-process"), NULL, NULL, misuse_work_process },
     { ngx_null_string, NULL, NULL, NULL }
 };
 
@@ -259,6 +264,44 @@ static void
 misuse_work_nothing(ngx_http_background_run_t *run)
 {
     /* void */
+}
+
+
+static void
+misuse_work_exits(ngx_http_background_run_t *run)
+{
+    pthread_exit(NULL);
+}
+
+
+/* as system() does, which may be quicker than the event loop */
+
+static void
+misuse_work_process(ngx_http_background_run_t *run)
+{
+    pid_t  pid;
+
+    pid = fork();
+
+    if (pid == 0) {
+        _exit(0);
+    }
+
+    while (pid != -1 && kill(pid, 0) == 0) {
+
+        if (ngx_http_background_cancelled(run)) {
+            return;
+        }
+
+        ngx_msleep(1);
+    }
+
+    if (waitpid(pid, NULL, 0) == -1) {
+        ngx_http_background_fail(&run->result, ngx_errno, "waitpid() failed");
+        return;
+    }
+
+    run->result.completed = 1;
 }
 
 
