@@ -5,6 +5,10 @@
 
 
 /*
+ * Internal: the public interface is ngx_http_background.h.  Of the modules of
+ * their own only "compress", which is built with this one, uses it, and checks
+ * that both are of the same version.
+ *
  * A tree's regular files, handed out one by one to the threads that share a
  * run.  For pool threads only, but for what reads the configuration.
  *
@@ -21,7 +25,7 @@
 #include <ngx_http_background.h>
 
 #include "ngx_http_background_path.h"
-#include "ngx_http_background_temp.h"
+#include "ngx_http_background_temp_writer.h"
 
 
 /* each level keeps a descriptor open */
@@ -75,15 +79,15 @@ typedef uint64_t (*ngx_http_background_weigh_pt)(
 
 
 /*
- * What a module of its own, which uses trees and temporary files, was built
- * for: the number, which changes when these headers change otherwise, and the
- * sizes of what both modules know.
+ * What "compress" was built for: the number, which changes when this header,
+ * path.h, temp.h or temp_writer.h change otherwise, and the sizes of what both
+ * modules know.
  */
 #define NGX_HTTP_BACKGROUND_TREE_ABI                                         \
     ((uint64_t) 1 << 48                                                      \
-     | (uint64_t) sizeof(ngx_http_background_dir_t) << 32                    \
-     | (uint64_t) sizeof(ngx_http_background_file_t) << 16                   \
-     | (uint64_t) sizeof(ngx_http_background_temp_t))
+     | (uint64_t) sizeof(ngx_http_background_dir_t) << 36                    \
+     | (uint64_t) sizeof(ngx_http_background_file_t) << 24                   \
+     | (uint64_t) sizeof(ngx_http_background_temp_writer_t))
 
 
 /*
