@@ -101,6 +101,16 @@ test('last', "use Test::More tests => 1; pass('the last one');\n");
 $said = run('-j', 2, map { "$dir/$_.t" } qw/ waits some last /);
 like($said, qr{last\.t \.+ ok\n.*waits\.t \.+ ok\n}s, 'lines as they end');
 
+# a file that is not there
+
+mkdir "$dir/empty" or die "mkdir: $!\n";
+
+$said = qx{TMPDIR=$dir/empty '$FindBin::Bin/../util/test.sh' -j 2 t/suite.t t/x.t 2>&1};
+
+is($said, qq/no test file "t\/x.t"\n/, 'no such file');
+is($? >> 8, 2, 'its exit code');
+is_deeply([glob "$dir/empty/*"], [], 'nothing is left');
+
 done_testing();
 
 sub test {
