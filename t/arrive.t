@@ -40,7 +40,7 @@ sub rest {
     my ($socket) = @_;
 
     local $SIG{ALRM} = sub { die "no answer\n" };
-    alarm 30;
+    alarm $BackgroundStatus::deadline;
 
     local $/;
     my $answer = <$socket> // '';

@@ -93,7 +93,7 @@ sub request {
 
     my $answer = '';
 
-    alarm 30;
+    alarm $BackgroundStatus::deadline;
 
     my $socket = IO::Socket::UNIX->new(Peer => dir() . '/socket')
         or return "connect: $!";
