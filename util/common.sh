@@ -143,7 +143,7 @@ test_sanitized() {
     modules=$(modules "$objs" | paste -sd ' ')
     ! setarch -R true 2> /dev/null || fixed=(setarch -R)
 
-    BACKGROUND_ASAN=1 TEST_NGINX_TIMEOUT=${TEST_NGINX_TIMEOUT:-10} \
+    BACKGROUND_ASAN=1 \
         TEST_NGINX_BINARY=$objs/nginx TEST_NGINX_LOAD_MODULES=$modules \
         "${fixed[@]}" "$root/util/test.sh" "$@"
 }
