@@ -201,7 +201,7 @@ for ([well => 'good', 'All 5 tasks are well'],
 
     visit("/$name");
     is(text('verdict'), $verdict, "$name: verdict");
-    is(js('document.getElementById("top").dataset.verdict'), $sign,
+    is(seen('document.getElementById("top").dataset.verdict'), $sign,
         "$name: sign");
 }
 
