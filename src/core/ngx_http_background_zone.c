@@ -17,7 +17,7 @@
  * with their sizes.
  */
 #define NGX_HTTP_BACKGROUND_LAYOUT                                           \
-    ((uint64_t) 5 << 60                                                      \
+    ((uint64_t) 6 << 60                                                      \
      | (uint64_t) sizeof(ngx_http_background_stats_t) << 49                  \
      | (uint64_t) sizeof(ngx_http_background_cell_t) << 39                   \
      | (uint64_t) sizeof(ngx_http_background_record_t) << 27                 \
@@ -88,9 +88,6 @@ struct ngx_http_background_cell_s {
     uint64_t                        created;
     uint64_t                        begun;        /* cycles */
     uint64_t                        started;      /* the oldest under way */
-    uint64_t                        spared;       /* "begun" when others' crash
-                                                     ended cycles */
-    uint64_t                        blamed;       /* of one that crashed */
     uint64_t                        declined;
     uint64_t                        skipped;
     uint64_t                        progress_done;
@@ -98,6 +95,8 @@ struct ngx_http_background_cell_s {
     uint64_t                        progress_total;
                                                   /* by any thread */
     uint32_t                        waiting;      /* by any thread */
+    uint32_t                        crash;        /* signal | spared or blamed,
+                                                     by any thread */
     ngx_http_background_stats_t    *stats[2];
     ngx_http_background_ring_t      causes[NGX_HTTP_BACKGROUND_CAUSES];
 };
@@ -121,7 +120,10 @@ struct ngx_http_background_record_s {
     ngx_http_background_cell_t     *cells;
     ngx_http_background_cell_t     *arrived;      /* cells without a lease */
     uint64_t                        generation;   /* the last that has it */
-    uint32_t                        crashes;
+    uint64_t                        trial;        /* owner of a cycle that may
+                                                     crash as those before */
+    uint32_t                        crashes;      /* in a row */
+    uint32_t                        quarantined;
     uint32_t                        name_len;
     u_char                          name[NGX_HTTP_BACKGROUND_NAME_LEN];
     uint64_t                        number;       /* of the last cycle */
@@ -222,6 +224,8 @@ static void ngx_http_background_cell_publish(
     ngx_http_background_cell_t *cell);
 static void ngx_http_background_record_survived(
     ngx_http_background_record_t *record);
+static ngx_uint_t ngx_http_background_cells_orphaned(
+    ngx_http_background_cell_t *cell);
 static ngx_uint_t ngx_http_background_others_wait(ngx_uint_t parked);
 
 
@@ -750,7 +754,7 @@ ngx_http_background_zone_commit(ngx_http_background_zone_conf_t *zcf)
 
     for (i = 0; i < zcf->tasks.nelts; i++) {
         tasks[i]->record->generation = zcf->generation;
-        ngx_http_background_store(&tasks[i]->record->crashes, 0);
+        ngx_http_background_store(&tasks[i]->record->quarantined, 0);
     }
 }
 
@@ -1215,6 +1219,8 @@ ngx_http_background_cell_record(ngx_http_background_record_t *record,
         ngx_http_background_record_survived(record);
     }
 
+    ngx_http_background_record_tried(record);
+
     ngx_http_background_stats_total(stats, outcome);
 
     if (outcome->due) {
@@ -1260,7 +1266,7 @@ ngx_http_background_stats_total(ngx_http_background_stats_t *stats,
     stats->bytes += last->bytes;
     stats->io_time += last->io_time;
     stats->cpu_usec += last->cpu_usec;
-    stats->wall_time += last->wall_time;
+    stats->wall_time += last->wall_time * outcome->cycles;
 
     switch (outcome->outcome) {
 
@@ -1290,7 +1296,7 @@ ngx_http_background_stats_ended(ngx_http_background_stats_t *stats,
     last = &outcome->last;
 
     if (outcome->outcome == ngx_http_background_success) {
-        stats->successes++;
+        stats->successes += outcome->cycles;
         stats->failures = 0;
         stats->success_at = last->finished_at;
 
@@ -1321,8 +1327,8 @@ ngx_http_background_stats_ended(ngx_http_background_stats_t *stats,
         }
     }
 
-    stats->buckets[i]++;
-    stats->buckets_time += last->wall_time;
+    stats->buckets[i] += outcome->cycles;
+    stats->buckets_time += last->wall_time * outcome->cycles;
 }
 
 
@@ -1341,31 +1347,53 @@ ngx_http_background_cell_started(ngx_http_background_cell_t *cell)
 }
 
 
-void
-ngx_http_background_cell_spare(ngx_http_background_cell_t *cell)
-{
-    ngx_http_background_store(&cell->spared,
-                              ngx_http_background_load(&cell->begun));
-}
-
+/*
+ * The event loop may begin cycles between the mark and the end of the process:
+ * they are marked, too.
+ */
 
 void
-ngx_http_background_cell_blame(ngx_http_background_cell_t *cell)
+ngx_http_background_cell_mark(ngx_http_background_cell_t *cell, int signo,
+    uint32_t mark)
 {
-    ngx_http_background_store(&cell->blamed,
-                              ngx_http_background_load(&cell->begun));
+    uint32_t  old, new;
+
+    old = ngx_http_background_load(&cell->crash);
+
+    do {
+        new = old | mark;
+
+        if (old == 0) {
+            new |= (uint32_t) signo;
+        }
+
+    } while (!ngx_http_background_cas(&cell->crash, &old, new));
 }
 
 
 ngx_uint_t
 ngx_http_background_cell_spared(ngx_http_background_cell_t *cell)
 {
-    uint64_t  begun;
+    uint32_t  crash;
 
-    begun = ngx_http_background_load(&cell->begun);
+    crash = ngx_http_background_load(&cell->crash);
 
-    return ngx_http_background_load(&cell->spared) == begun
-           && ngx_http_background_load(&cell->blamed) != begun;
+    return (crash & NGX_HTTP_BACKGROUND_SPARED)
+           && !(crash & NGX_HTTP_BACKGROUND_BLAMED);
+}
+
+
+int
+ngx_http_background_cell_signal(ngx_http_background_cell_t *cell)
+{
+    return ngx_http_background_load(&cell->crash) & 0xff;
+}
+
+
+void
+ngx_http_background_cell_settle(ngx_http_background_cell_t *cell)
+{
+    ngx_http_background_store(&cell->crash, 0);
 }
 
 
@@ -1539,7 +1567,18 @@ ngx_http_background_history_read(ngx_http_background_record_t *record,
 ngx_uint_t
 ngx_http_background_record_crashed(ngx_http_background_record_t *record)
 {
-    return ngx_http_background_add(&record->crashes, 1);
+    uint32_t  n, quarantined;
+
+    n = ngx_http_background_add(&record->crashes, 1);
+    quarantined = 0;
+
+    if (n < NGX_HTTP_BACKGROUND_CRASHES
+        || !ngx_http_background_cas(&record->quarantined, &quarantined, 1))
+    {
+        return 0;
+    }
+
+    return n;
 }
 
 
@@ -1548,22 +1587,81 @@ ngx_http_background_record_crashed(ngx_http_background_record_t *record)
 static void
 ngx_http_background_record_survived(ngx_http_background_record_t *record)
 {
-    uint32_t  n;
-
-    n = ngx_http_background_load(&record->crashes);
-
-    while (n != 0 && n < NGX_HTTP_BACKGROUND_CRASHES) {
-        if (ngx_http_background_cas(&record->crashes, &n, 0)) {
-            break;
-        }
+    if (!ngx_http_background_load(&record->quarantined)
+        && ngx_http_background_load(&record->crashes))
+    {
+        ngx_http_background_store(&record->crashes, 0);
     }
 }
 
 
 ngx_uint_t
-ngx_http_background_record_crashes(ngx_http_background_record_t *record)
+ngx_http_background_record_quarantined(ngx_http_background_record_t *record)
 {
-    return ngx_http_background_load(&record->crashes);
+    return ngx_http_background_load(&record->quarantined);
+}
+
+
+/*
+ * When the worker with the cycle on trial dies the word is free before the
+ * crash is recorded.  The task becomes quarantined before that, too.
+ */
+
+ngx_int_t
+ngx_http_background_record_trial(ngx_http_background_record_t *record)
+{
+    if (ngx_http_background_load(&record->crashes)
+        < NGX_HTTP_BACKGROUND_CRASHES)
+    {
+        return NGX_OK;
+    }
+
+    if (ngx_http_background_take(&record->trial) != NGX_OK) {
+        return NGX_AGAIN;
+    }
+
+    if (ngx_http_background_cells_orphaned(record->cells)
+        || ngx_http_background_cells_orphaned(record->arrived)
+        || ngx_http_background_load(&record->quarantined))
+    {
+        ngx_http_background_record_tried(record);
+        return NGX_AGAIN;
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_background_record_tried(ngx_http_background_record_t *record)
+{
+    if (ngx_http_background_load(&record->trial) == ngx_http_background_self) {
+        ngx_http_background_give(&record->trial);
+    }
+}
+
+
+/* whether there are cycles whose owner died, not recorded yet */
+
+static ngx_uint_t
+ngx_http_background_cells_orphaned(ngx_http_background_cell_t *cell)
+{
+    uint64_t  owner;
+
+    for ( /* void */ ; cell; cell = ngx_http_background_load(&cell->next)) {
+
+        owner = ngx_http_background_load(&cell->owner);
+
+        if (owner
+            && ngx_http_background_owner(ngx_http_background_zone, owner)
+               == NULL
+            && ngx_http_background_cell_interrupted(cell))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 
