@@ -171,22 +171,37 @@ static ngx_int_t ngx_http_background_zone_init(ngx_shm_zone_t *shm_zone,
     void *data);
 static ngx_int_t ngx_http_background_zone_create(
     ngx_http_background_zone_conf_t *zcf);
-static ngx_uint_t ngx_http_background_zone_resized(
+static ngx_shm_zone_t *ngx_http_background_zone_before(
     ngx_http_background_zone_conf_t *zcf);
+static void ngx_http_background_zone_resized(
+    ngx_http_background_zone_conf_t *zcf, ngx_shm_zone_t *before);
+static ngx_http_background_zone_t *ngx_http_background_zone_of(
+    ngx_shm_zone_t *shm_zone);
 static ngx_int_t ngx_http_background_zone_reuse(
     ngx_http_background_zone_conf_t *zcf);
 static ngx_int_t ngx_http_background_zone_add_task(
-    ngx_http_background_zone_t *zone, ngx_http_background_zone_task_t *task);
+    ngx_http_background_zone_conf_t *zcf,
+    ngx_http_background_zone_task_t *task);
+static ngx_int_t ngx_http_background_record_copy(
+    ngx_http_background_zone_conf_t *zcf,
+    ngx_http_background_record_t *record);
+static ngx_int_t ngx_http_background_cells_copy(
+    ngx_http_background_zone_conf_t *zcf, ngx_http_background_cell_t **last,
+    ngx_http_background_cell_t *from);
+static void ngx_http_background_cell_copy(ngx_http_background_cell_t *cell,
+    ngx_http_background_zone_t *zone, ngx_http_background_cell_t *from);
+static ngx_uint_t ngx_http_background_cells_start(
+    ngx_http_background_zone_task_t *task);
 static ngx_int_t ngx_http_background_zone_add_cells(
     ngx_http_background_zone_t *zone, ngx_http_background_cell_t **last,
-    ngx_uint_t n);
+    ngx_uint_t n, ngx_uint_t unhealthy);
 static ngx_http_background_cell_t *ngx_http_background_cell_create(
-    ngx_http_background_zone_t *zone);
+    ngx_http_background_zone_t *zone, ngx_uint_t unhealthy);
 static void ngx_http_background_cells_free(ngx_http_background_zone_t *zone,
     ngx_http_background_cell_t *cell);
 static ngx_uint_t ngx_http_background_zone_children(void);
 static ngx_http_background_record_t *ngx_http_background_zone_lookup(
-    ngx_http_background_zone_t *zone, ngx_str_t *name);
+    ngx_http_background_zone_t *zone, u_char *name, size_t len);
 static void ngx_http_background_zone_sweep(
     ngx_http_background_zone_conf_t *zcf);
 static uint64_t ngx_http_background_zone_oldest(
@@ -311,10 +326,12 @@ ngx_http_background_zone_init(ngx_shm_zone_t *shm_zone, void *data)
     }
 
     for (i = 0; i < zcf->tasks.nelts; i++) {
-        if (ngx_http_background_zone_add_task(zcf->zone, tasks[i]) != NGX_OK) {
+        if (ngx_http_background_zone_add_task(zcf, tasks[i]) != NGX_OK) {
             return ngx_http_background_zone_too_small(zcf);
         }
     }
+
+    zcf->before = NULL;
 
     return NGX_OK;
 }
@@ -326,6 +343,7 @@ ngx_http_background_zone_create(ngx_http_background_zone_conf_t *zcf)
     int                          err;
     ngx_log_t                   *log;
     ngx_uint_t                   i;
+    ngx_shm_zone_t              *before;
     ngx_slab_pool_t             *shpool;
     pthread_mutexattr_t          attr;
     ngx_http_background_zone_t  *zone;
@@ -366,19 +384,14 @@ ngx_http_background_zone_create(ngx_http_background_zone_conf_t *zcf)
         return NGX_ERROR;
     }
 
-    if (ngx_http_background_zone_resized(zcf)) {
+    before = ngx_http_background_zone_before(zcf);
 
-        if (ngx_process == NGX_PROCESS_SINGLE) {
-            ngx_log_error(NGX_LOG_EMERG, log, 0,
-                          "background_zone can't be changed while nginx runs "
-                          "with \"master_process off\" in %s:%ui",
-                          zcf->file, zcf->line);
-            return NGX_ERROR;
-        }
-
-        ngx_log_error(NGX_LOG_NOTICE, log, 0,
-                      "background: zone size changed to %uz, "
-                      "statistics start anew", zcf->size);
+    if (before && ngx_process == NGX_PROCESS_SINGLE) {
+        ngx_log_error(NGX_LOG_EMERG, log, 0,
+                      "background_zone can't be changed while nginx runs "
+                      "with \"master_process off\" in %s:%ui",
+                      zcf->file, zcf->line);
+        return NGX_ERROR;
     }
 
     zone->magic = NGX_HTTP_BACKGROUND_MAGIC;
@@ -389,14 +402,51 @@ ngx_http_background_zone_create(ngx_http_background_zone_conf_t *zcf)
     shpool->data = zone;
     zcf->zone = zone;
 
+    if (before) {
+        ngx_http_background_zone_resized(zcf, before);
+    }
+
     return NGX_OK;
 }
 
 
-/* while the configuration is read, ngx_cycle is the one in use so far */
+/* what the zone itself has; workers of before still add to theirs */
 
-static ngx_uint_t
-ngx_http_background_zone_resized(ngx_http_background_zone_conf_t *zcf)
+static void
+ngx_http_background_zone_resized(ngx_http_background_zone_conf_t *zcf,
+    ngx_shm_zone_t *before)
+{
+    ngx_http_background_zone_t  *zone, *from;
+
+    zone = zcf->zone;
+    from = ngx_http_background_zone_of(before);
+
+    if (from == NULL) {
+        ngx_log_error(NGX_LOG_NOTICE, zcf->shm_zone->shm.log, 0,
+                      "background: zone size changed to %uz, "
+                      "statistics start anew", zcf->size);
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_NOTICE, zcf->shm_zone->shm.log, 0,
+                  "background: zone size changed to %uz", zcf->size);
+
+    zone->created = from->created;
+    zone->generation = from->generation;
+    zone->jobs_completed = ngx_http_background_load(&from->jobs_completed);
+    zone->jobs_usec = ngx_http_background_load(&from->jobs_usec);
+
+    zcf->before = from;
+}
+
+
+/*
+ * The zone of the configuration in use so far, which ngx_cycle still is while
+ * another one is read, if it has another size.
+ */
+
+static ngx_shm_zone_t *
+ngx_http_background_zone_before(ngx_http_background_zone_conf_t *zcf)
 {
     ngx_uint_t        i;
     ngx_shm_zone_t   *shm_zone;
@@ -409,7 +459,7 @@ ngx_http_background_zone_resized(ngx_http_background_zone_conf_t *zcf)
 
         if (i >= part->nelts) {
             if (part->next == NULL) {
-                return 0;
+                return NULL;
             }
 
             part = part->next;
@@ -420,7 +470,7 @@ ngx_http_background_zone_resized(ngx_http_background_zone_conf_t *zcf)
         if (shm_zone[i].tag == zcf->shm_zone->tag
             && shm_zone[i].shm.size != zcf->size)
         {
-            return 1;
+            return &shm_zone[i];
         }
     }
 }
@@ -429,16 +479,11 @@ ngx_http_background_zone_resized(ngx_http_background_zone_conf_t *zcf)
 static ngx_int_t
 ngx_http_background_zone_reuse(ngx_http_background_zone_conf_t *zcf)
 {
-    ngx_slab_pool_t             *shpool;
     ngx_http_background_zone_t  *zone;
 
-    shpool = (ngx_slab_pool_t *) zcf->shm_zone->shm.addr;
-    zone = shpool->data;
+    zone = ngx_http_background_zone_of(zcf->shm_zone);
 
-    if (zone == NULL
-        || zone->magic != NGX_HTTP_BACKGROUND_MAGIC
-        || zone->layout != NGX_HTTP_BACKGROUND_LAYOUT)
-    {
+    if (zone == NULL) {
         ngx_log_error(NGX_LOG_EMERG, zcf->shm_zone->shm.log, 0,
                       "background_zone was made by another version of the "
                       "module, restart nginx or change the size in %s:%ui",
@@ -453,13 +498,39 @@ ngx_http_background_zone_reuse(ngx_http_background_zone_conf_t *zcf)
 }
 
 
+/* NULL: it was made by another version of the module */
+
+static ngx_http_background_zone_t *
+ngx_http_background_zone_of(ngx_shm_zone_t *shm_zone)
+{
+    ngx_slab_pool_t             *shpool;
+    ngx_http_background_zone_t  *zone;
+
+    shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
+    zone = shpool->data;
+
+    if (zone == NULL
+        || zone->magic != NGX_HTTP_BACKGROUND_MAGIC
+        || zone->layout != NGX_HTTP_BACKGROUND_LAYOUT)
+    {
+        return NULL;
+    }
+
+    return zone;
+}
+
+
 static ngx_int_t
-ngx_http_background_zone_add_task(ngx_http_background_zone_t *zone,
+ngx_http_background_zone_add_task(ngx_http_background_zone_conf_t *zcf,
     ngx_http_background_zone_task_t *task)
 {
+    ngx_http_background_zone_t    *zone;
     ngx_http_background_record_t  *record;
 
-    record = ngx_http_background_zone_lookup(zone, &task->name);
+    zone = zcf->zone;
+
+    record = ngx_http_background_zone_lookup(zone, task->name.data,
+                                             task->name.len);
 
     if (record == NULL) {
         record = ngx_slab_calloc(zone->shpool,
@@ -473,18 +544,146 @@ ngx_http_background_zone_add_task(ngx_http_background_zone_t *zone,
 
         record->next = zone->records;
         zone->records = record;
+
+        if (ngx_http_background_record_copy(zcf, record) != NGX_OK) {
+            return NGX_ERROR;
+        }
     }
 
     task->record = record;
 
-    if (ngx_http_background_zone_add_cells(zone, &record->cells, task->cells)
+    if (ngx_http_background_zone_add_cells(zone, &record->cells, task->cells,
+                                     ngx_http_background_cells_start(task))
         != NGX_OK)
     {
         return NGX_ERROR;
     }
 
     return ngx_http_background_zone_add_cells(zone, &record->arrived,
-                                              task->arrived);
+                                              task->arrived, 0);
+}
+
+
+/* what the zone of another size has of the task */
+
+static ngx_int_t
+ngx_http_background_record_copy(ngx_http_background_zone_conf_t *zcf,
+    ngx_http_background_record_t *record)
+{
+    ngx_http_background_record_t  *from;
+
+    if (zcf->before == NULL) {
+        return NGX_OK;
+    }
+
+    from = ngx_http_background_zone_lookup(zcf->before, record->name,
+                                           record->name_len);
+    if (from == NULL) {
+        return NGX_OK;
+    }
+
+    record->crashes = ngx_http_background_load(&from->crashes);
+    record->number = ngx_http_background_load(&from->number);
+    ngx_memcpy(record->history, from->history, sizeof(record->history));
+
+    if (ngx_http_background_cells_copy(zcf, &record->cells, from->cells)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_background_cells_copy(zcf, &record->arrived,
+                                          from->arrived);
+}
+
+
+static ngx_int_t
+ngx_http_background_cells_copy(ngx_http_background_zone_conf_t *zcf,
+    ngx_http_background_cell_t **last, ngx_http_background_cell_t *from)
+{
+    ngx_http_background_cell_t  *cell;
+
+    for ( /* void */ ; from; from = from->next) {
+
+        cell = ngx_http_background_cell_create(zcf->zone, 0);
+        if (cell == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_http_background_cell_copy(cell, zcf->before, from);
+
+        *last = cell;
+        last = &cell->next;
+    }
+
+    return NGX_OK;
+}
+
+
+/* the worker of before cancels what is under way there */
+
+static void
+ngx_http_background_cell_copy(ngx_http_background_cell_t *cell,
+    ngx_http_background_zone_t *zone, ngx_http_background_cell_t *from)
+{
+    uint64_t                         n;
+    ngx_uint_t                       i;
+    ngx_http_background_ring_t      *ring;
+    ngx_http_background_stats_t     *stats;
+    ngx_http_background_snapshot_t   snapshot;
+
+    ngx_http_background_cell_read(zone, from, &snapshot);
+
+    cell->created = snapshot.created;
+    cell->begun = snapshot.begun;
+    cell->declined = snapshot.declined;
+    cell->skipped = snapshot.skipped;
+
+    stats = cell->stats[0];
+    *stats = snapshot.stats;
+
+    n = snapshot.begun - stats->recorded;
+
+    stats->recorded += n;
+    stats->cycles_cancelled += n;
+
+    for (i = 0; i < NGX_HTTP_BACKGROUND_CAUSES; i++) {
+        ring = &from->causes[i];
+
+        cell->causes[i].number = ngx_http_background_load(&ring->number);
+        cell->causes[i].cause = ring->cause;
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+
+        if (ngx_http_background_load(&ring->number) != cell->causes[i].number) {
+            cell->causes[i].number = 0;
+        }
+    }
+}
+
+
+/*
+ * Whether cells are added as unhealthy: those of a task that has some are so
+ * if one of them is.
+ */
+
+static ngx_uint_t
+ngx_http_background_cells_start(ngx_http_background_zone_task_t *task)
+{
+    ngx_http_background_cell_t  *cell;
+
+    cell = task->record->cells;
+
+    if (cell == NULL) {
+        return task->unhealthy;
+    }
+
+    for ( /* void */ ; cell; cell = cell->next) {
+        if (task->unhealthy && ngx_http_background_cell_unhealthy(cell)) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 
@@ -492,14 +691,14 @@ ngx_http_background_zone_add_task(ngx_http_background_zone_t *zone,
 
 static ngx_int_t
 ngx_http_background_zone_add_cells(ngx_http_background_zone_t *zone,
-    ngx_http_background_cell_t **last, ngx_uint_t n)
+    ngx_http_background_cell_t **last, ngx_uint_t n, ngx_uint_t unhealthy)
 {
     ngx_http_background_cell_t  *cell;
 
     for ( /* void */ ; n; n--) {
 
         if (*last == NULL) {
-            cell = ngx_http_background_cell_create(zone);
+            cell = ngx_http_background_cell_create(zone, unhealthy);
             if (cell == NULL) {
                 return NGX_ERROR;
             }
@@ -515,7 +714,8 @@ ngx_http_background_zone_add_cells(ngx_http_background_zone_t *zone,
 
 
 static ngx_http_background_cell_t *
-ngx_http_background_cell_create(ngx_http_background_zone_t *zone)
+ngx_http_background_cell_create(ngx_http_background_zone_t *zone,
+    ngx_uint_t unhealthy)
 {
     ngx_uint_t                    i;
     ngx_http_background_cell_t   *cell;
@@ -534,6 +734,7 @@ ngx_http_background_cell_create(ngx_http_background_zone_t *zone)
             return NULL;
         }
 
+        stats->unhealthy = unhealthy;
         cell->stats[i] = stats;
     }
 
@@ -566,13 +767,13 @@ ngx_http_background_cells_free(ngx_http_background_zone_t *zone,
 
 static ngx_http_background_record_t *
 ngx_http_background_zone_lookup(ngx_http_background_zone_t *zone,
-    ngx_str_t *name)
+    u_char *name, size_t len)
 {
     ngx_http_background_record_t  *record;
 
     for (record = zone->records; record; record = record->next) {
-        if (record->name_len == name->len
-            && ngx_memcmp(record->name, name->data, name->len) == 0)
+        if (record->name_len == len
+            && ngx_memcmp(record->name, name, len) == 0)
         {
             return record;
         }

@@ -211,6 +211,8 @@ typedef struct {
     ngx_uint_t                    workers;    /* worker processes */
     ngx_shm_zone_t               *shm_zone;
     ngx_http_background_zone_t   *zone;
+    ngx_http_background_zone_t   *before;     /* of another size, or NULL;
+                                                 while the zone is made */
     uint64_t                      generation; /* by ..._zone_commit() */
 } ngx_http_background_zone_conf_t;
 
