@@ -100,7 +100,8 @@ typedef struct {
  *         itself.
  * cancel  on the event loop, between start and done: stops at once all that
  *         start began, timers, connections, and does not call done.  What it
- *         leaves behind must not touch the run any more.
+ *         leaves behind must not touch the run any more.  If start itself stops
+ *         the cycle, cancel is called when start has returned.
  * work    on a pool thread, may block.  It returns soon after
  *         ngx_http_background_cancelled() said so, and asks at least every
  *         millisecond or 64 KiB of work.  It may call only what this header
@@ -488,7 +489,7 @@ typedef struct {
 
 typedef struct {
     ngx_http_background_outcome_e   outcome;
-    ngx_uint_t                      timed_out;  /* unsigned  timed_out:1; */
+    ngx_uint_t                      timed_out;  /* a failure after "timeout" */
     ngx_str_t                       error;      /* of a failure */
     ngx_msec_t                      wall_time;
     ngx_msec_t                      waited;     /* until the first of its jobs

@@ -224,7 +224,8 @@ for (1 .. 3) {
 
 $now = task('now');
 
-is($now->{last}{error}, 'worker process died during the cycle', 'error');
+is($now->{last}{error}, 'worker process died during the cycle: SIGABRT',
+   'error');
 is($now->{state}, 'quarantined', 'quarantined');
 ok(!$now->{healthy}, 'not healthy');
 is($now->{running}, 0, 'nothing is under way');

@@ -17,6 +17,7 @@ struct ngx_http_background_run_ctx_s {
     ngx_http_background_operation_t  *operation;
     ngx_http_background_cycle_t      *cycle;
     ngx_uint_t                        active;     /* unsigned  active:1; */
+    ngx_uint_t                        starting;   /* unsigned  starting:1; */
 };
 
 
@@ -26,6 +27,10 @@ static ngx_int_t ngx_http_background_cycle_init_run(
     ngx_http_background_cycle_t *cycle, ngx_http_background_run_ctx_t *ctx,
     ngx_http_background_operation_t *operation,
     ngx_http_background_start_t *start);
+static void ngx_http_background_cycle_start_run(
+    ngx_http_background_cycle_t *cycle, ngx_http_background_run_ctx_t *ctx);
+static void ngx_http_background_cycle_cancel_run(
+    ngx_http_background_run_ctx_t *ctx);
 static void ngx_http_background_job_handler(ngx_http_background_job_t *job);
 static void ngx_http_background_run_over(ngx_http_background_run_ctx_t *ctx);
 static void ngx_http_background_run_timed_out(
@@ -195,19 +200,56 @@ ngx_http_background_cycle_run(ngx_http_background_cycle_t *cycle,
         run->repeats = repeats;
 
         ctx->job.cell = cycle->cell;
-        ctx->active = 1;
 
-        if (ctx->operation->kind->start) {
-            ctx->operation->kind->start(run);
+        /* one of those before may have cancelled the cycle */
 
-        } else if (ngx_http_background_pool_post(&ctx->job) != NGX_OK) {
-            ngx_http_background_run_over(ctx);
+        if (cycle->cancelled) {
+            cycle->pending--;
+            continue;
         }
+
+        ngx_http_background_cycle_start_run(cycle, ctx);
     }
 
     if (--cycle->pending == 0) {
         ngx_http_background_cycle_over(cycle);
     }
+}
+
+
+static void
+ngx_http_background_cycle_start_run(ngx_http_background_cycle_t *cycle,
+    ngx_http_background_run_ctx_t *ctx)
+{
+    ctx->active = 1;
+
+    if (ctx->operation->kind->work) {
+        if (ngx_http_background_pool_post(&ctx->job) != NGX_OK) {
+            ngx_http_background_run_over(ctx);
+        }
+
+        return;
+    }
+
+    ctx->starting = 1;
+    ctx->operation->kind->start(&ctx->job.run);
+    ctx->starting = 0;
+
+    if (cycle->cancelled && ctx->active) {
+        ngx_http_background_cycle_cancel_run(ctx);
+    }
+}
+
+
+static void
+ngx_http_background_cycle_cancel_run(ngx_http_background_run_ctx_t *ctx)
+{
+    ctx->active = 0;
+
+    ctx->operation->kind->cancel(&ctx->job.run);
+    ctx->job.cancelled = 1;
+
+    ngx_http_background_run_over(ctx);
 }
 
 
@@ -294,19 +336,18 @@ ngx_http_background_cycle_stop(ngx_http_background_cycle_t *cycle)
     for (i = 0; i < cycle->nruns; i++) {
         ctx = &cycle->runs[i];
 
-        if (!ctx->active) {
+        /* what is about to start is cancelled when it has */
+
+        if (!ctx->active || ctx->starting) {
             continue;
         }
 
         if (ctx->operation->kind->start) {
-            ctx->operation->kind->cancel(&ctx->job.run);
-            ctx->job.cancelled = 1;
+            ngx_http_background_cycle_cancel_run(ctx);
 
-        } else if (ngx_http_background_pool_cancel(&ctx->job) == NGX_AGAIN) {
-            continue;
+        } else if (ngx_http_background_pool_cancel(&ctx->job) == NGX_OK) {
+            ngx_http_background_run_over(ctx);
         }
-
-        ngx_http_background_run_over(ctx);
     }
 
     if (--cycle->pending == 0) {
@@ -358,7 +399,10 @@ ngx_http_background_cycle_gather(ngx_http_background_cycle_t *cycle)
 
     last->success = (end->outcome == ngx_http_background_success);
 
-    end->timed_out = cycle->timed_out;
+    /* a job may have come home well, or been cancelled, after the time-out */
+
+    end->timed_out = cycle->timed_out
+                     && end->outcome == ngx_http_background_failure;
     end->waited = ngx_http_background_cycle_waited(cycle);
     end->wall_time = last->wall_time;
     end->cpu_usec = last->cpu_usec;

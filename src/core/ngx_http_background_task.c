@@ -67,9 +67,9 @@ typedef struct {
 } ngx_http_background_tasks_t;
 
 
-static void ngx_http_background_tasks_crashed(void);
+static void ngx_http_background_tasks_crashed(int signo);
 static void ngx_http_background_cell_crashed(ngx_http_background_cell_t *cell,
-    ngx_http_background_cell_t *guilty);
+    int signo, ngx_uint_t known, ngx_http_background_cell_t *guilty);
 static void ngx_http_background_tasks_triggers(ngx_uint_t start);
 static void ngx_http_background_poll(void);
 static void ngx_http_background_keeper_handler(ngx_event_t *ev);
@@ -86,6 +86,8 @@ static ngx_http_background_cycle_t *ngx_http_background_runner_cycle(
     ngx_http_background_runner_t *r, ngx_http_background_cell_t *cell);
 static void ngx_http_background_runner_orphans(
     ngx_http_background_runner_t *r);
+static void ngx_http_background_runner_inherit(
+    ngx_http_background_runner_t *r, ngx_http_background_cell_t *cell);
 static void ngx_http_background_runner_crashed(
     ngx_http_background_runner_t *r, ngx_http_background_cell_t *cell);
 static ngx_uint_t ngx_http_background_quarantined(
@@ -196,10 +198,10 @@ ngx_http_background_tasks_start(ngx_cycle_t *cycle,
  */
 
 static void
-ngx_http_background_tasks_crashed(void)
+ngx_http_background_tasks_crashed(int signo)
 {
-    ngx_uint_t                     i;
-    ngx_http_background_cell_t    *cell, *arrived;
+    ngx_uint_t                     i, known;
+    ngx_http_background_cell_t    *guilty, *arrived;
     ngx_http_background_tasks_t   *ts;
     ngx_http_background_runner_t  *r;
 
@@ -209,26 +211,22 @@ ngx_http_background_tasks_crashed(void)
         return;
     }
 
-    cell = ngx_http_background_job_current();
+    guilty = ngx_http_background_job_current();
 
-    if (cell == NULL
-        && (ngx_thread_tid() == ngx_pid
-            || !ngx_http_background_pool_runs(NULL)))
-    {
-        return;
-    }
+    known = guilty || (ngx_thread_tid() != ngx_pid
+                       && ngx_http_background_pool_runs(NULL));
 
     for (i = 0; i < ts->nrunners; i++) {
         r = &ts->runners[i];
 
         if (__atomic_load_n(&r->leased, __ATOMIC_RELAXED)) {
-            ngx_http_background_cell_crashed(r->cell, cell);
+            ngx_http_background_cell_crashed(r->cell, signo, known, guilty);
         }
 
         arrived = __atomic_load_n(&r->arrived, __ATOMIC_RELAXED);
 
         if (arrived) {
-            ngx_http_background_cell_crashed(arrived, cell);
+            ngx_http_background_cell_crashed(arrived, signo, known, guilty);
         }
     }
 }
@@ -237,15 +235,22 @@ ngx_http_background_tasks_crashed(void)
 /* "guilty" is the cell of the job that crashed; NULL: of any that is running */
 
 static void
-ngx_http_background_cell_crashed(ngx_http_background_cell_t *cell,
-    ngx_http_background_cell_t *guilty)
+ngx_http_background_cell_crashed(ngx_http_background_cell_t *cell, int signo,
+    ngx_uint_t known, ngx_http_background_cell_t *guilty)
 {
-    if (guilty ? cell == guilty : ngx_http_background_pool_runs(cell)) {
-        ngx_http_background_cell_blame(cell);
+    uint32_t  mark;
+
+    if (!known) {
+        mark = 0;
+
+    } else if (guilty ? cell == guilty : ngx_http_background_pool_runs(cell)) {
+        mark = NGX_HTTP_BACKGROUND_BLAMED;
 
     } else {
-        ngx_http_background_cell_spare(cell);
+        mark = NGX_HTTP_BACKGROUND_SPARED;
     }
+
+    ngx_http_background_cell_mark(cell, signo, mark);
 }
 
 
@@ -476,9 +481,7 @@ ngx_http_background_runner_take(ngx_http_background_runner_t *r)
     ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
                   "background task \"%V\": started", &r->task->zone.name);
 
-    if (ngx_http_background_cell_interrupted(r->cell)) {
-        ngx_http_background_runner_crashed(r, r->cell);
-    }
+    ngx_http_background_runner_inherit(r, r->cell);
 
     ngx_http_background_interval_arm(r);
 }
@@ -568,29 +571,55 @@ ngx_http_background_runner_orphans(ngx_http_background_runner_t *r)
             return;
         }
 
-        ngx_http_background_runner_crashed(r, cell);
+        ngx_http_background_runner_inherit(r, cell);
         ngx_http_background_lease_release(cell);
     }
 }
 
 
-/* the former owner of the cell died in the middle of cycles */
+/* the former owner of the cell may have died in the middle of cycles */
+
+static void
+ngx_http_background_runner_inherit(ngx_http_background_runner_t *r,
+    ngx_http_background_cell_t *cell)
+{
+    if (ngx_http_background_cell_interrupted(cell)) {
+        ngx_http_background_runner_crashed(r, cell);
+    }
+
+    ngx_http_background_cell_settle(cell);
+}
+
+
+/* cycles that are not the reason of the crash are cancelled */
 
 static void
 ngx_http_background_runner_crashed(ngx_http_background_runner_t *r,
     ngx_http_background_cell_t *cell)
 {
+    u_char                          text[NGX_HTTP_BACKGROUND_ERROR_LEN];
     uint64_t                        started;
-    ngx_uint_t                      n;
+    ngx_uint_t                      n, spared;
+    const char                     *name;
     ngx_http_background_last_t     *last;
     ngx_http_background_outcome_t   outcome;
 
     ngx_memzero(&outcome, sizeof(ngx_http_background_outcome_t));
 
-    outcome.outcome = ngx_http_background_failure;
+    spared = ngx_http_background_cell_spared(cell);
+    name = ngx_http_background_crash_name(
+                                     ngx_http_background_cell_signal(cell));
+
+    outcome.outcome = spared ? ngx_http_background_cancel
+                             : ngx_http_background_failure;
     outcome.cycles = ngx_http_background_cell_interrupted(cell);
     outcome.crash = 1;
-    ngx_str_set(&outcome.error, "worker process died during the cycle");
+
+    outcome.error.data = text;
+    outcome.error.len = ngx_slprintf(text, text + sizeof(text),
+                                     "worker process died during the cycle"
+                                     "%s%s", name ? ": " : "", name ? name : "")
+                        - text;
 
     started = ngx_http_background_cell_started(cell);
 
@@ -598,19 +627,29 @@ ngx_http_background_runner_crashed(ngx_http_background_runner_t *r,
     last->finished_at = ngx_http_background_wall_clock();
     last->wall_time = ngx_max(ngx_current_msec, started) - started;
     last->started_at = last->finished_at - last->wall_time;
-    last->failed = outcome.cycles;
+    last->failed = spared ? 0 : outcome.cycles;
 
-    n = ngx_http_background_cell_spared(cell)
-        ? 0 : ngx_http_background_record_crashed(r->task->zone.record);
+    n = spared ? 0
+               : ngx_http_background_record_crashed(r->task->zone.record);
 
     ngx_http_background_runner_record(r, cell, &outcome);
-    ngx_http_background_runner_log(r, cell, &outcome);
 
-    if (n == NGX_HTTP_BACKGROUND_CRASHES) {
+    if (spared) {
+        ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
+                      "background task \"%V\": %uL cycles cancelled, their "
+                      "worker process died of %s in another task",
+                      &r->task->zone.name, outcome.cycles,
+                      name ? name : "a signal");
+
+    } else if (n) {
         ngx_log_error(NGX_LOG_ALERT, r->log, 0,
                       "background task \"%V\": quarantined until the next "
-                      "reload, %ui worker processes in a row died in it",
-                      &r->task->zone.name, n);
+                      "reload, %ui worker processes in a row died in it%s%s",
+                      &r->task->zone.name, n,
+                      name ? ", the last one of " : "", name ? name : "");
+
+    } else {
+        ngx_http_background_runner_log(r, cell, &outcome);
     }
 }
 
@@ -618,8 +657,7 @@ ngx_http_background_runner_crashed(ngx_http_background_runner_t *r,
 static ngx_uint_t
 ngx_http_background_quarantined(ngx_http_background_runner_t *r)
 {
-    return ngx_http_background_record_crashes(r->task->zone.record)
-           >= NGX_HTTP_BACKGROUND_CRASHES;
+    return ngx_http_background_record_quarantined(r->task->zone.record);
 }
 
 
@@ -676,6 +714,11 @@ ngx_http_background_interval_handler(ngx_event_t *ev)
     /* in the pass in which a signal arrives, before tasks are told to stop */
 
     if (ngx_quit || ngx_terminate) {
+        ngx_add_timer(ev, NGX_HTTP_BACKGROUND_KEEPER);
+        return;
+    }
+
+    if (ngx_http_background_record_trial(r->task->zone.record) != NGX_OK) {
         ngx_add_timer(ev, NGX_HTTP_BACKGROUND_KEEPER);
         return;
     }
@@ -747,6 +790,7 @@ ngx_http_background_start(ngx_http_background_task_t *task,
 
     cycle = ngx_http_background_cycle_create(&task->operations, start, r->log);
     if (cycle == NULL) {
+        ngx_http_background_record_tried(task->zone.record);
         return NGX_ERROR;
     }
 
@@ -781,9 +825,7 @@ ngx_http_background_runner_admit(ngx_http_background_runner_t *r,
 
         __atomic_store_n(&r->arrived, cell, __ATOMIC_RELAXED);
 
-        if (ngx_http_background_cell_interrupted(cell)) {
-            ngx_http_background_runner_crashed(r, cell);
-        }
+        ngx_http_background_runner_inherit(r, cell);
     }
 
     if (ngx_http_background_quarantined(r)) {
@@ -794,6 +836,11 @@ ngx_http_background_runner_admit(ngx_http_background_runner_t *r,
     if (concurrency && r->narrived >= concurrency) {
         ngx_http_background_cell_declined(r->arrived);
         return NGX_BUSY;
+    }
+
+    if (ngx_http_background_record_trial(r->task->zone.record) != NGX_OK) {
+        ngx_http_background_cell_declined(r->arrived);
+        return NGX_DECLINED;
     }
 
     return NGX_OK;
@@ -937,10 +984,12 @@ static void
 ngx_http_background_runner_log(ngx_http_background_runner_t *r,
     ngx_http_background_cell_t *cell, ngx_http_background_outcome_t *outcome)
 {
-    uint64_t    failures;
-    ngx_str_t  *name;
+    uint64_t     failures;
+    ngx_str_t   *name;
+    ngx_uint_t   retries;
 
     name = &r->task->zone.name;
+    retries = (cell == r->cell && !ngx_http_background_quarantined(r));
 
     if (outcome->outcome == ngx_http_background_success) {
         ngx_http_background_log_success(&r->lines, r->log, name,
@@ -951,7 +1000,7 @@ ngx_http_background_runner_log(ngx_http_background_runner_t *r,
 
         ngx_http_background_log_failure(&r->lines, r->log, name,
                            &outcome->last, failures, &outcome->error,
-                           cell == r->cell
+                           retries
                            ? ngx_http_background_retry(r->task, failures) : 0);
     }
 }

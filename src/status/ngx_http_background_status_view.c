@@ -79,9 +79,7 @@ ngx_http_background_view_read(ngx_http_background_view_t *view,
     view->last_failed = view->stats.last.finished_at
                         && !view->stats.last.success;
 
-    if (ngx_http_background_record_crashes(task->zone.record)
-        >= NGX_HTTP_BACKGROUND_CRASHES)
-    {
+    if (ngx_http_background_record_quarantined(task->zone.record)) {
         view->state = ngx_http_background_quarantined;
         view->healthy = 0;
         view->due = 0;
@@ -272,9 +270,7 @@ ngx_http_background_healthy(ngx_http_background_zone_task_t *task)
 {
     ngx_uint_t  n;
 
-    if (ngx_http_background_record_crashes(task->record)
-        >= NGX_HTTP_BACKGROUND_CRASHES)
-    {
+    if (ngx_http_background_record_quarantined(task->record)) {
         return 0;
     }
 
