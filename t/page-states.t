@@ -81,6 +81,11 @@ my @tasks = (
     task('ago', 'waiting', %failed),
 );
 
+# as "brief" leaves it
+
+my %brief = %{full($tasks[0])};
+delete @brief{qw/ version nginx uptime_seconds pid /};
+
 # a failure that a real file's name brings about
 
 mkdir "$dir/tree" or die "mkdir: $!\n";
@@ -92,6 +97,7 @@ start_page("background_task real { retry 1d; digest $dir/tree; }",
     . fake('warn', full(@tasks[0 .. 6]))
     . fake('well', full(@tasks[0 .. 3], $tasks[10]))
     . fake('one', full($tasks[0]))
+    . fake('brief', \%brief)
     . fake('none', full()));
 
 visit('/states');
@@ -151,6 +157,11 @@ is(text('cpu'), '1 h 6 min', 'CPU time');
 is(text('limit'), 'limit 8 CPUs, 35 % each', 'CPU limit');
 like(text('foot'), qr/^nginx \Q$evil\E .* up 2 d 7 h .* zone 75 % used$/,
     'of the server');
+
+visit('/brief');
+like(text('foot'), qr/^configuration 3 .* answered by worker 0 .* zone 75 % used$/,
+    'of the server, without what "brief" leaves out');
+visit('/states');
 
 # time goes on
 

@@ -74,6 +74,7 @@ typedef struct {
     ngx_uint_t                        unhealthy;  /* tasks */
     ngx_http_background_zone_info_t   info;
     ngx_uint_t                        brief;
+    ngx_uint_t                        versions;   /* may be told */
     ngx_uint_t                        history;
 } ngx_http_background_status_t;
 

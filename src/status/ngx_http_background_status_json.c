@@ -61,15 +61,19 @@ ngx_http_background_json_write(ngx_http_background_writer_t *w,
                                   status->unhealthy == 1 ? "is" : "are");
     }
 
-    ngx_http_background_write(w, ",\"version\":\"%s\",\"nginx\":\"%s\"",
-                              NGX_HTTP_BACKGROUND_VERSION, NGINX_VERSION);
+    if (status->versions) {
+        ngx_http_background_write(w, ",\"version\":\"%s\",\"nginx\":\"%s\"",
+                                  NGX_HTTP_BACKGROUND_VERSION, NGINX_VERSION);
+    }
 
     ngx_http_background_json_time(w, ",\"now\":",
                                   (uint64_t) tp->sec * 1000 + tp->msec);
 
-    uptime = ngx_current_msec - info->created;
+    if (!status->brief) {
+        uptime = ngx_current_msec - info->created;
 
-    ngx_http_background_json_seconds(w, ",\"uptime_seconds\":", uptime);
+        ngx_http_background_json_seconds(w, ",\"uptime_seconds\":", uptime);
+    }
 
     ngx_http_background_write(w, ",\"generation\":%uL", info->generation);
 

@@ -247,9 +247,14 @@ ngx_http_background_metrics_pool(ngx_http_background_metrics_t *m)
     ngx_http_background_metrics_family(m, m->open ? "" : "info",
                                        m->open ? "info" : "gauge",
                                        "Versions of the module and of nginx.");
-    ngx_http_background_write(w, "nginx_background_info{version=\"%s\","
-                              "nginx=\"%s\"} 1\n",
-                              NGX_HTTP_BACKGROUND_VERSION, NGINX_VERSION);
+
+    if (m->status->versions) {
+        ngx_http_background_write(w, "nginx_background_info{version=\"%s\","
+                                  "nginx=\"%s\"} 1\n",
+                                  NGX_HTTP_BACKGROUND_VERSION, NGINX_VERSION);
+    } else {
+        ngx_http_background_write(w, "nginx_background_info 1\n");
+    }
 
     ngx_http_background_metrics_family(m, "cpu_limit", "gauge",
                                        "CPUs that nginx may use.");

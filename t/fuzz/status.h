@@ -142,6 +142,7 @@ fuzz_status(fuzz_input_t *in, fuzz_status_t *fs)
     status->tasks = fs->views;
     status->ntasks = fuzz_number(in, FUZZ_TASKS);
     status->brief = fuzz_number(in, 1);
+    status->versions = !status->brief;
     status->info.generation = fuzz_count(in);
     status->info.jobs_usec = fuzz_count(in);
 
