@@ -166,7 +166,7 @@ unlink "$dir/crash" or die "unlink: $!\n";
 signal('HUP');
 
 poll('the old workers have stopped their tasks', sub {
-    logged(qr/"running": cancelled/);
+    logged(qr/"running": stopped/);
 });
 
 poll('a task that is stopped', sub {

@@ -491,7 +491,7 @@ ngx_http_background_runner_release(ngx_http_background_runner_t *r)
     __atomic_store_n(&r->leased, 0, __ATOMIC_RELAXED);
 
     ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
-                  "background task \"%V\": cancelled", &r->task->zone.name);
+                  "background task \"%V\": stopped", &r->task->zone.name);
 }
 
 
@@ -953,6 +953,12 @@ ngx_http_background_runner_log(ngx_http_background_runner_t *r,
                            &outcome->last, failures, &outcome->error,
                            cell == r->cell
                            ? ngx_http_background_retry(r->task, failures) : 0);
+
+    } else if (cell == r->cell) {
+        ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
+                      "background task \"%V\": cancelled after %uL.%03uLs",
+                      name, outcome->last.wall_time / 1000,
+                      outcome->last.wall_time % 1000);
     }
 }
 
