@@ -64,12 +64,15 @@ is($one->{message}, '1 of 1 background tasks is not healthy', 'message of one');
 # the rest is the same, but for the time and the worker that answers
 
 delete @$_{qw/ now uptime_seconds worker pid /} for $full, $brief;
-delete $_->{running_seconds} for map { @{$_->{tasks}} } $full, $brief;
+delete @$_{qw/ running_seconds queued_seconds /}
+    for map { @{$_->{tasks}} } $full, $brief;
 
 for my $task (@{$full->{tasks}}) {
     delete $task->{lease}{pid} if $task->{lease};
     delete $task->{last}{error} if $task->{last};
     delete $task->{last_failure}{error} if $task->{last_failure};
+    delete $task->{directives};
+    delete $_->{error} for @{$task->{history}};
 }
 
 # due times are reckoned anew for each answer

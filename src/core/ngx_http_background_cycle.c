@@ -197,6 +197,8 @@ ngx_http_background_cycle_run(ngx_http_background_cycle_t *cycle,
         ctx->job.cell = cycle->cell;
         ctx->active = 1;
 
+        ngx_http_background_cell_pending(cycle->cell, 1);
+
         if (ctx->operation->kind->start) {
             ctx->operation->kind->start(run);
 
@@ -233,6 +235,8 @@ ngx_http_background_run_over(ngx_http_background_run_ctx_t *ctx)
     cycle = ctx->cycle;
 
     ctx->active = 0;
+
+    ngx_http_background_cell_pending(cycle->cell, -1);
 
     if (cycle->timed_out && ctx->job.cancelled) {
         ngx_http_background_run_timed_out(ctx);

@@ -1006,10 +1006,29 @@ ngx_http_background_jitter(ngx_http_background_task_t *task)
 static void
 ngx_http_background_runner_flush(ngx_http_background_runner_t *r)
 {
-    if (r->second.finished_at) {
-        ngx_http_background_record_history(r->task->zone.record, &r->second);
-        ngx_memzero(&r->second, sizeof(ngx_http_background_history_t));
+    ngx_str_t                           error;
+    const ngx_http_background_stats_t  *stats;
+
+    if (r->second.finished_at == 0) {
+        return;
     }
+
+    ngx_str_null(&error);
+
+    if (r->second.failed && r->arrived) {
+        stats = ngx_http_background_cell_stats(r->arrived);
+
+        /* of a cycle in this second */
+
+        if (stats->failure_at / 1000 == r->second.finished_at / 1000) {
+            error.data = (u_char *) stats->error;
+            error.len = stats->error_len;
+        }
+    }
+
+    ngx_http_background_record_history(r->task->zone.record, &r->second,
+                                       &error);
+    ngx_memzero(&r->second, sizeof(ngx_http_background_history_t));
 }
 
 
