@@ -223,6 +223,8 @@ ngx_http_background_cycle_start_run(ngx_http_background_cycle_t *cycle,
 {
     ctx->active = 1;
 
+    ngx_http_background_cell_pending(cycle->cell, 1);
+
     if (ctx->operation->kind->work) {
         if (ngx_http_background_pool_post(&ctx->job) != NGX_OK) {
             ngx_http_background_run_over(ctx);
@@ -275,6 +277,8 @@ ngx_http_background_run_over(ngx_http_background_run_ctx_t *ctx)
     cycle = ctx->cycle;
 
     ctx->active = 0;
+
+    ngx_http_background_cell_pending(cycle->cell, -1);
 
     if (cycle->timed_out && ctx->job.cancelled) {
         ngx_http_background_run_timed_out(ctx);

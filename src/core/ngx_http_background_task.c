@@ -494,7 +494,7 @@ ngx_http_background_runner_release(ngx_http_background_runner_t *r)
     __atomic_store_n(&r->leased, 0, __ATOMIC_RELAXED);
 
     ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
-                  "background task \"%V\": cancelled", &r->task->zone.name);
+                  "background task \"%V\": stopped", &r->task->zone.name);
 }
 
 
@@ -1002,6 +1002,12 @@ ngx_http_background_runner_log(ngx_http_background_runner_t *r,
                            &outcome->last, failures, &outcome->error,
                            retries
                            ? ngx_http_background_retry(r->task, failures) : 0);
+
+    } else if (cell == r->cell) {
+        ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
+                      "background task \"%V\": cancelled after %uL.%03uLs",
+                      name, outcome->last.wall_time / 1000,
+                      outcome->last.wall_time % 1000);
     }
 }
 
@@ -1049,10 +1055,29 @@ ngx_http_background_jitter(ngx_http_background_task_t *task)
 static void
 ngx_http_background_runner_flush(ngx_http_background_runner_t *r)
 {
-    if (r->second.finished_at) {
-        ngx_http_background_record_history(r->task->zone.record, &r->second);
-        ngx_memzero(&r->second, sizeof(ngx_http_background_history_t));
+    ngx_str_t                           error;
+    const ngx_http_background_stats_t  *stats;
+
+    if (r->second.finished_at == 0) {
+        return;
     }
+
+    ngx_str_null(&error);
+
+    if (r->second.failed && r->arrived) {
+        stats = ngx_http_background_cell_stats(r->arrived);
+
+        /* of a cycle in this second */
+
+        if (stats->failure_at / 1000 == r->second.finished_at / 1000) {
+            error.data = (u_char *) stats->error;
+            error.len = stats->error_len;
+        }
+    }
+
+    ngx_http_background_record_history(r->task->zone.record, &r->second,
+                                       &error);
+    ngx_memzero(&r->second, sizeof(ngx_http_background_history_t));
 }
 
 

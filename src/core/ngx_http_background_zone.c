@@ -97,6 +97,7 @@ struct ngx_http_background_cell_s {
     uint32_t                        waiting;      /* by any thread */
     uint32_t                        crash;        /* signal | spared or blamed,
                                                      by any thread */
+    uint32_t                        pending;      /* runs that are not over */
     ngx_http_background_stats_t    *stats[2];
     ngx_http_background_ring_t      causes[NGX_HTTP_BACKGROUND_CAUSES];
 };
@@ -128,6 +129,8 @@ struct ngx_http_background_record_s {
     u_char                          name[NGX_HTTP_BACKGROUND_NAME_LEN];
     uint64_t                        number;       /* of the last cycle */
     ngx_http_background_stored_t    history[NGX_HTTP_BACKGROUND_HISTORY];
+    uint64_t                        ntexts;       /* written so far */
+    ngx_http_background_text_t      texts[NGX_HTTP_BACKGROUND_TEXTS];
 };
 
 
@@ -241,6 +244,12 @@ static void ngx_http_background_record_survived(
     ngx_http_background_record_t *record);
 static ngx_uint_t ngx_http_background_cells_orphaned(
     ngx_http_background_cell_t *cell);
+static void ngx_http_background_record_text(
+    ngx_http_background_record_t *record, uint64_t number,
+    const ngx_str_t *error);
+static ngx_int_t ngx_http_background_text_read(
+    ngx_http_background_text_t *dst, ngx_http_background_text_t *src);
+static uint32_t ngx_http_background_text_crc(ngx_http_background_text_t *text);
 static ngx_uint_t ngx_http_background_others_wait(ngx_uint_t parked);
 
 
@@ -1255,6 +1264,7 @@ ngx_http_background_cell_own(ngx_http_background_cell_t *cell)
     }
 
     ngx_http_background_store(&cell->waiting, 0);
+    ngx_http_background_store(&cell->pending, 0);
 
     return NGX_OK;
 }
@@ -1436,7 +1446,8 @@ ngx_http_background_cell_record(ngx_http_background_record_t *record,
             history.wall_time = outcome->last.wall_time;
             history.failed = outcome->last.failed;
 
-            ngx_http_background_record_history(record, &history);
+            ngx_http_background_record_history(record, &history,
+                                               &outcome->error);
         }
     }
 
@@ -1448,6 +1459,7 @@ ngx_http_background_cell_record(ngx_http_background_record_t *record,
 
     if (outcome->oldest == 0) {
         ngx_http_background_store(&cell->waiting, 0);
+        ngx_http_background_store(&cell->pending, 0);
         ngx_http_background_store(&cell->progress_total, 0);
         ngx_http_background_store(&cell->progress_done, 0);
     }
@@ -1651,6 +1663,13 @@ ngx_http_background_cell_waiting(ngx_http_background_cell_t *cell, int n)
 
 
 void
+ngx_http_background_cell_pending(ngx_http_background_cell_t *cell, int n)
+{
+    (void) ngx_http_background_add(&cell->pending, (uint32_t) n);
+}
+
+
+void
 ngx_http_background_cell_declined(ngx_http_background_cell_t *cell)
 {
     (void) ngx_http_background_add(&cell->declined, 1);
@@ -1675,13 +1694,17 @@ ngx_http_background_cell_progress(ngx_http_background_cell_t *cell,
 
 void
 ngx_http_background_record_history(ngx_http_background_record_t *record,
-    const ngx_http_background_history_t *history)
+    const ngx_http_background_history_t *history, const ngx_str_t *error)
 {
     uint64_t                       number, wall, failed;
     ngx_http_background_stored_t  *entry;
 
     number = ngx_http_background_add(&record->number, 1);
     entry = &record->history[number % NGX_HTTP_BACKGROUND_HISTORY];
+
+    if (error && error->len) {
+        ngx_http_background_record_text(record, number, error);
+    }
 
     number &= 0xffff;
     wall = ngx_min(history->wall_time, 0xffffffff);
@@ -1691,6 +1714,84 @@ ngx_http_background_record_history(ngx_http_background_record_t *record,
                               history->finished_at << 16 | number);
     ngx_http_background_store(&entry->outcome,
                               wall << 32 | failed << 16 | number);
+}
+
+
+/*
+ * Workers may write the same text at the same time, and die while they do: a
+ * text is one if its sum is right.  What the text before says, too, is not
+ * stored again.
+ */
+
+static void
+ngx_http_background_record_text(ngx_http_background_record_t *record,
+    uint64_t number, const ngx_str_t *error)
+{
+    size_t                      len;
+    uint64_t                    n;
+    ngx_http_background_text_t  text;
+
+    n = ngx_http_background_load(&record->ntexts);
+    len = ngx_min(error->len, NGX_HTTP_BACKGROUND_TEXT_LEN);
+
+    if (ngx_http_background_text_read(&text,
+                              &record->texts[n % NGX_HTTP_BACKGROUND_TEXTS])
+        != NGX_OK
+        || text.len != len || ngx_memcmp(text.text, error->data, len) != 0)
+    {
+        n = ngx_http_background_add(&record->ntexts, 1);
+
+        text.first = number;
+        text.len = len;
+        ngx_memcpy(text.text, error->data, len);
+    }
+
+    text.last = number;
+    text.crc = ngx_http_background_text_crc(&text);
+
+    record->texts[n % NGX_HTTP_BACKGROUND_TEXTS] = text;
+}
+
+
+static ngx_int_t
+ngx_http_background_text_read(ngx_http_background_text_t *dst,
+    ngx_http_background_text_t *src)
+{
+    *dst = *src;
+
+    return (dst->len && dst->len <= NGX_HTTP_BACKGROUND_TEXT_LEN
+            && dst->crc == ngx_http_background_text_crc(dst))
+           ? NGX_OK : NGX_DECLINED;
+}
+
+
+static uint32_t
+ngx_http_background_text_crc(ngx_http_background_text_t *text)
+{
+    return ngx_crc32_short((u_char *) &text->len,
+                           offsetof(ngx_http_background_text_t, text)
+                           - offsetof(ngx_http_background_text_t, len)
+                           + text->len);
+}
+
+
+ngx_uint_t
+ngx_http_background_texts_read(ngx_http_background_record_t *record,
+    ngx_http_background_text_t texts[NGX_HTTP_BACKGROUND_TEXTS])
+{
+    ngx_uint_t  i, n;
+
+    n = 0;
+
+    for (i = 0; i < NGX_HTTP_BACKGROUND_TEXTS; i++) {
+        if (ngx_http_background_text_read(&texts[n], &record->texts[i])
+            == NGX_OK)
+        {
+            n++;
+        }
+    }
+
+    return n;
 }
 
 
@@ -1755,6 +1856,7 @@ ngx_http_background_history_read(ngx_http_background_record_t *record,
             continue;
         }
 
+        history[n].number = number;
         history[n].finished_at = finished >> 16;
         history[n].wall_time = outcome >> 32;
         history[n].failed = outcome >> 16 & 0xffff;
@@ -1997,6 +2099,7 @@ void
 ngx_http_background_cell_read(ngx_http_background_zone_t *zone,
     ngx_http_background_cell_t *cell, ngx_http_background_snapshot_t *snapshot)
 {
+    uint32_t                       pending;
     uint64_t                       version, begun, owner;
     ngx_http_background_member_t  *member;
 
@@ -2006,16 +2109,19 @@ ngx_http_background_cell_read(ngx_http_background_zone_t *zone,
         version = ngx_http_background_load(&cell->version);
         snapshot->stats = *cell->stats[version % 2];
         begun = ngx_http_background_load(&cell->begun);
+        snapshot->waiting = ngx_http_background_load(&cell->waiting);
+        pending = ngx_http_background_load(&cell->pending);
+        snapshot->progress_done =
+                               ngx_http_background_load(&cell->progress_done);
+        snapshot->progress_total =
+                               ngx_http_background_load(&cell->progress_total);
+        snapshot->started = ngx_http_background_load(&cell->started);
         __atomic_thread_fence(__ATOMIC_ACQUIRE);
     } while (ngx_http_background_load(&cell->version) != version);
 
     snapshot->created = cell->created;
     snapshot->declined = ngx_http_background_load(&cell->declined);
     snapshot->skipped = ngx_http_background_load(&cell->skipped);
-    snapshot->waiting = ngx_http_background_load(&cell->waiting);
-    snapshot->progress_done = ngx_http_background_load(&cell->progress_done);
-    snapshot->progress_total = ngx_http_background_load(&cell->progress_total);
-    snapshot->started = ngx_http_background_load(&cell->started);
 
     snapshot->begun = begun;
     snapshot->running = begun - snapshot->stats.recorded;
@@ -2035,6 +2141,9 @@ ngx_http_background_cell_read(ngx_http_background_zone_t *zone,
         snapshot->running = 0;
         snapshot->waiting = 0;
     }
+
+    snapshot->queued = (snapshot->waiting && snapshot->waiting >= pending)
+                       ? snapshot->running : 0;
 }
 
 

@@ -151,6 +151,9 @@ typedef struct {
     ngx_uint_t                    running;        /* cycles */
     ngx_uint_t                    waiting;        /* jobs that wait for a
                                                      thread */
+    ngx_uint_t                    queued;         /* cycles; 0 while any of
+                                                     them does more than wait
+                                                     for a thread */
     uint64_t                      begun;          /* cycles */
     uint64_t                      declined;
     uint64_t                      skipped;
@@ -163,10 +166,28 @@ typedef struct {
 
 
 typedef struct {
+    uint64_t    number;             /* of the entry, set by history_read() */
     uint64_t    finished_at;
     uint64_t    wall_time;
     ngx_uint_t  failed;             /* operations, at most 65535 */
 } ngx_http_background_history_t;
+
+
+/*
+ * The text of failed entries of the history, the beginning of it: of those from
+ * "first" to "last" that failed.
+ */
+
+#define NGX_HTTP_BACKGROUND_TEXTS     4
+#define NGX_HTTP_BACKGROUND_TEXT_LEN  200
+
+typedef struct {
+    uint32_t    crc;                /* of what follows, for the zone */
+    uint32_t    len;
+    uint64_t    first;
+    uint64_t    last;
+    u_char      text[NGX_HTTP_BACKGROUND_TEXT_LEN];
+} ngx_http_background_text_t;
 
 
 typedef struct {
@@ -281,6 +302,7 @@ ngx_http_background_cell_t *ngx_http_background_cell_orphan(
  * progress     adds to what cycles under way have done and have to do; for any
  *              thread
  * waiting      adds to the jobs that wait for a thread; for any thread
+ * pending      adds to the runs that are not over
  * declined, skipped
  *              count cycles that were not started
  */
@@ -305,6 +327,8 @@ void ngx_http_background_cell_progress(ngx_http_background_cell_t *cell,
     int64_t done, int64_t total);
 void ngx_http_background_cell_waiting(ngx_http_background_cell_t *cell,
     int n);
+void ngx_http_background_cell_pending(ngx_http_background_cell_t *cell,
+    int n);
 void ngx_http_background_cell_declined(ngx_http_background_cell_t *cell);
 void ngx_http_background_cell_skipped(ngx_http_background_cell_t *cell);
 
@@ -320,7 +344,8 @@ void ngx_http_background_cell_skipped(ngx_http_background_cell_t *cell);
  * trial        NGX_OK: a cycle may start; NGX_AGAIN: not while another one is
  *              on trial
  * tried        the cycle on trial did not start
- * history      adds an entry to the last cycles
+ * history      adds an entry to the last cycles, with the text of a failure or
+ *              NULL
  */
 
 /* cycles in a row that end with the worker's death before a task is left */
@@ -334,7 +359,7 @@ ngx_int_t ngx_http_background_record_trial(
     ngx_http_background_record_t *record);
 void ngx_http_background_record_tried(ngx_http_background_record_t *record);
 void ngx_http_background_record_history(ngx_http_background_record_t *record,
-    const ngx_http_background_history_t *history);
+    const ngx_http_background_history_t *history, const ngx_str_t *error);
 
 
 /*
@@ -372,6 +397,8 @@ ngx_http_background_cell_t *ngx_http_background_cell_arrived(
 ngx_uint_t ngx_http_background_history_read(
     ngx_http_background_record_t *record,
     ngx_http_background_history_t history[NGX_HTTP_BACKGROUND_HISTORY]);
+ngx_uint_t ngx_http_background_texts_read(ngx_http_background_record_t *record,
+    ngx_http_background_text_t texts[NGX_HTTP_BACKGROUND_TEXTS]);
 
 extern const ngx_msec_t
     ngx_http_background_buckets[NGX_HTTP_BACKGROUND_BUCKETS];

@@ -27,6 +27,7 @@ static void ngx_http_background_view_add_lease(
 ngx_str_t  ngx_http_background_states[] = {
     ngx_string("waiting"),
     ngx_string("running"),
+    ngx_string("queued"),
     ngx_string("retrying"),
     ngx_string("quarantined"),
     ngx_string("stopped")
@@ -85,7 +86,9 @@ ngx_http_background_view_read(ngx_http_background_view_t *view,
         view->due = 0;
 
     } else if (view->running) {
-        view->state = ngx_http_background_running;
+        view->state = (view->queued == view->running)
+                      ? ngx_http_background_queued
+                      : ngx_http_background_running;
 
     } else if (view->leased == 0) {
         view->state = ngx_http_background_stopped;
@@ -153,6 +156,14 @@ ngx_http_background_view_add_running(ngx_http_background_view_t *view,
 
     view->running += snapshot->running;
     view->waiting += snapshot->waiting;
+    view->queued += snapshot->queued;
+
+    if (snapshot->queued
+        && (view->queued_since == 0
+            || snapshot->started < view->queued_since))
+    {
+        view->queued_since = snapshot->started;
+    }
 
     if (view->started == 0 || snapshot->started < view->started) {
         view->started = snapshot->started;
