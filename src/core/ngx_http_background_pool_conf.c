@@ -52,6 +52,7 @@ ngx_http_background_pool_init(ngx_conf_t *cf,
 
     if (pcf->quota == 0) {
         pcf->quota = 100;
+        pcf->gives_way = limit->quota > 0;
 
         if (limit->quota > 0 && limit->quota - (double) pcf->threads < 1) {
             share = ngx_min(limit->quota / (double) pcf->threads, 1);

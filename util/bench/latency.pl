@@ -8,7 +8,7 @@ use strict;
 use warnings;
 
 use Bench;
-use BackgroundCgroup qw/ v1_group group quota spew /;
+use BackgroundCgroup qw/ container group quota spew /;
 use IO::Socket::INET;
 use JSON::PP ();
 use Test::More ();
@@ -32,7 +32,8 @@ my $port = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1)
 
 # other work of this machine is to disturb neither nginx nor its client
 
-my ($group, $why) = v1_group('cpu', 'cpu.cfs_quota_us');
+my @groups = container();
+my $group = $groups[0];
 my $client;
 
 if ($group) {
@@ -49,7 +50,7 @@ for my $quota (1, 1.5) {
     if ($quota >= $cpus) {
         push @notes, "quota $quota is skipped: there are no more CPUs";
     } elsif (!$group) {
-        push @notes, "quota $quota is skipped: $why";
+        push @notes, "quota $quota is skipped: $groups[1]";
     } else {
         push @quotas, $quota;
     }
@@ -68,7 +69,7 @@ sub begin {
     quota($group, $quota) if $group;
 
     start(main => 'worker_processes auto;',
-          group => $group,
+          groups => $group ? \@groups : [],
           http => "keepalive_requests 1000000000;\n$tasks",
           server => "listen 127.0.0.1:$port;\n"
                     . "location = /status { background_status; }\n"
