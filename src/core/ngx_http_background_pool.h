@@ -30,6 +30,10 @@
 #define NGX_HTTP_BACKGROUND_BLOCKING  2
 
 
+/* SCHED_IDLE, as if it were one more nice value */
+#define NGX_HTTP_BACKGROUND_PRIORITY_IDLE  20
+
+
 typedef struct ngx_http_background_job_s    ngx_http_background_job_t;
 typedef struct ngx_http_background_share_s  ngx_http_background_share_t;
 
@@ -38,7 +42,8 @@ typedef struct {
     ngx_uint_t                        threads;     /* 0: "auto" */
     ngx_uint_t                        per_worker;  /* 0: by default */
     ngx_uint_t                        max_queue;
-    ngx_int_t                         priority;    /* nice value */
+    ngx_int_t                         priority;    /* nice value, or that of
+                                                      "idle" */
     ngx_uint_t                        quota;       /* percent of a CPU for each
                                                       thread, 0: by default */
     ngx_uint_t                        gives_way;   /* unsigned  gives_way:1;

@@ -59,12 +59,12 @@ for my $quota (1, 1.5) {
 # nginx with a pool that has nothing to do, or too much
 
 sub begin {
-    my ($quota, $busy) = @_;
+    my ($quota, $busy, $threads) = @_;
 
-    my $tasks = $busy
+    my $tasks = ($threads // '') . ($busy
         ? join '', map { "background_task t$_ { interval 1ms; "
                          . "simulate_cpu 100ms; }\n" } 1 .. 2 * $cpus
-        : 'background_task waits { interval 1h; simulate_cpu 1ms; }';
+        : 'background_task waits { interval 1h; simulate_cpu 1ms; }');
 
     quota($group, $quota) if $group;
 
@@ -111,9 +111,9 @@ sub saturation {
 }
 
 sub percentiles {
-    my ($quota, $busy, $rate) = @_;
+    my ($quota, $busy, $rate, $threads) = @_;
 
-    begin($quota, $busy);
+    begin($quota, $busy, $threads);
     my @figures = load($rate, $seconds);
     stop();
 
@@ -135,6 +135,18 @@ for my $quota (@quotas) {
 
     push @rows, ['p99 us', "$where, busy", "$where, idle", 'inside'],
                 ['p50 us', "$where, busy", "$where, idle"];
+
+    next if $quota;
+
+    # SCHED_IDLE keeps event loops from waiting for a tick of the kernel
+
+    push @things,
+        ["$where, priority=idle", \@units, sub {
+            percentiles($quota, 1, $rate,
+                        "background_threads auto priority=idle;\n");
+        }];
+
+    push @rows, ['p99 us', "$where, priority=idle", "$where, idle", 'inside'];
 }
 
 {
