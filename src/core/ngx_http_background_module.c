@@ -19,6 +19,8 @@ static ngx_int_t ngx_http_background_init(ngx_conf_t *cf);
 
 static char *ngx_http_background_threads(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static ngx_int_t ngx_http_background_priority(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p);
 static ngx_int_t ngx_http_background_quota(ngx_conf_t *cf,
     ngx_http_background_arg_t *arg, void *p);
 static char *ngx_http_background_zone_directive(ngx_conf_t *cf,
@@ -65,7 +67,7 @@ static const ngx_http_background_bounds_t  ngx_http_background_thread_numbers =
 
 
 static const ngx_http_background_bounds_t  ngx_http_background_priorities = {
-    "value", -20, 19, NULL
+    "value", -20, 19, "a number from -20 to 19, or \"idle\""
 };
 
 
@@ -91,7 +93,7 @@ static const ngx_http_background_param_t  ngx_http_background_threads_params[] =
       offsetof(ngx_http_background_pool_conf_t, per_worker),
       &ngx_http_background_thread_numbers },
 
-    { ngx_string("priority="), 0, ngx_http_background_conf_number,
+    { ngx_string("priority="), 0, ngx_http_background_priority,
       offsetof(ngx_http_background_pool_conf_t, priority),
       &ngx_http_background_priorities },
 
@@ -372,6 +374,21 @@ ngx_http_background_threads(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_priority(ngx_conf_t *cf, ngx_http_background_arg_t *arg,
+    void *p)
+{
+    ngx_int_t *np = p;
+
+    if (ngx_strcmp(arg->value.data, "idle") == 0) {
+        *np = NGX_HTTP_BACKGROUND_PRIORITY_IDLE;
+        return NGX_OK;
+    }
+
+    return ngx_http_background_conf_number(cf, arg, p);
 }
 
 

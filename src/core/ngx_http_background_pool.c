@@ -6,6 +6,7 @@
 
 #include "ngx_http_background_pool.h"
 #include "ngx_http_background_fs.h"
+#include "ngx_http_background_headroom.h"
 #include "ngx_http_background_job.h"
 #include "ngx_http_background_slot.h"
 #include "ngx_http_background_thread.h"
@@ -114,6 +115,11 @@ ngx_http_background_pool_start(ngx_cycle_t *cycle,
     }
 
     ngx_http_background_fs_open(cycle->log);
+
+    if (pcf->gives_way) {
+        ngx_http_background_headroom_open(cycle->log);
+    }
+
     ngx_http_background_pool_make_threads(pool, cycle);
 
     ngx_log_error(NGX_LOG_NOTICE, cycle->log, 0,
@@ -266,7 +272,11 @@ ngx_http_background_pool_threads(void)
 ngx_uint_t
 ngx_http_background_pool_quota(void)
 {
-    return ngx_http_background_pool.conf->quota;
+    ngx_http_background_pool_conf_t  *pcf;
+
+    pcf = ngx_http_background_pool.conf;
+
+    return pcf->quota < 100 || pcf->gives_way ? pcf->quota : 0;
 }
 
 
@@ -390,6 +400,7 @@ ngx_http_background_pool_stop(ngx_cycle_t *cycle)
 
     ngx_http_background_threads_stop(pool->threads, pool->nthreads);
     ngx_http_background_fs_close(cycle->log);
+    ngx_http_background_headroom_close(cycle->log);
 
     pool->nthreads = 0;
 
