@@ -97,7 +97,9 @@ static void ngx_http_background_interval_failed(
     ngx_http_background_runner_t *r);
 
 static ngx_int_t ngx_http_background_runner_admit(
-    ngx_http_background_runner_t *r, ngx_uint_t concurrency);
+    ngx_http_background_runner_t *r, ngx_http_background_start_t *start);
+static ngx_uint_t ngx_http_background_runner_busy(
+    ngx_http_background_runner_t *r, ngx_http_background_start_t *start);
 static void ngx_http_background_runner_begin(ngx_http_background_cell_t *cell,
     ngx_str_t *text);
 static void ngx_http_background_runner_run(ngx_http_background_runner_t *r,
@@ -692,9 +694,10 @@ ngx_http_background_interval_handler(ngx_event_t *ev)
 
     ngx_memzero(&start, sizeof(ngx_http_background_start_t));
 
-    cycle = ngx_http_background_cycle_create(&r->task->operations, &start,
-                                             r->log);
-    if (cycle == NULL) {
+    if (ngx_http_background_cycle_create(&r->task->operations, &start, r->log,
+                                         &cycle)
+        != NGX_OK)
+    {
         ngx_http_background_interval_failed(r);
         return;
     }
@@ -733,28 +736,26 @@ ngx_http_background_start(ngx_http_background_task_t *task,
     ngx_http_background_start_t *start, ngx_http_background_cycle_t **cp)
 {
     ngx_int_t                      rc;
-    ngx_http_background_cycle_t   *cycle;
     ngx_http_background_runner_t  *r;
 
     r = task->runner;
 
-    rc = ngx_http_background_runner_admit(r, start->concurrency);
+    rc = ngx_http_background_runner_admit(r, start);
 
     if (rc != NGX_OK) {
         ngx_http_background_cycle_drop(start, ngx_cycle->log);
         return rc;
     }
 
-    cycle = ngx_http_background_cycle_create(&task->operations, start, r->log);
-    if (cycle == NULL) {
-        return NGX_ERROR;
+    rc = ngx_http_background_cycle_create(&task->operations, start, r->log,
+                                          cp);
+    if (rc != NGX_OK) {
+        return rc;
     }
-
-    *cp = cycle;
 
     r->narrived++;
 
-    ngx_http_background_runner_run(r, cycle, r->arrived, &start->cause);
+    ngx_http_background_runner_run(r, *cp, r->arrived, &start->cause);
 
     return NGX_OK;
 }
@@ -764,7 +765,7 @@ ngx_http_background_start(ngx_http_background_task_t *task,
 
 static ngx_int_t
 ngx_http_background_runner_admit(ngx_http_background_runner_t *r,
-    ngx_uint_t concurrency)
+    ngx_http_background_start_t *start)
 {
     ngx_http_background_cell_t  *cell;
 
@@ -791,12 +792,30 @@ ngx_http_background_runner_admit(ngx_http_background_runner_t *r,
         return NGX_DECLINED;
     }
 
-    if (concurrency && r->narrived >= concurrency) {
+    if (ngx_http_background_runner_busy(r, start)) {
         ngx_http_background_cell_declined(r->arrived);
         return NGX_BUSY;
     }
 
     return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_background_runner_busy(ngx_http_background_runner_t *r,
+    ngx_http_background_start_t *start)
+{
+    if (start->concurrency && r->narrived >= start->concurrency) {
+        return 1;
+    }
+
+    if (start->waiting && start->queue
+        && __atomic_load_n(start->waiting, __ATOMIC_RELAXED) >= start->queue)
+    {
+        return 1;
+    }
+
+    return r->task->cpu && ngx_http_background_pool_full();
 }
 
 
@@ -907,15 +926,20 @@ ngx_http_background_runner_record(ngx_http_background_runner_t *r,
     task = r->task;
     stats = ngx_http_background_cell_stats(cell);
 
-    outcome->fails = ngx_http_background_quarantined(r) ? 1 : task->fails;
-    outcome->passes = task->passes;
-
     if (cell != r->cell) {
         if (outcome->outcome != ngx_http_background_cancel) {
             ngx_http_background_runner_second(r, &outcome->last);
+
+            if (task->judged) {
+                ngx_http_background_record_judge(task->zone.record,
+                            outcome->outcome == ngx_http_background_success,
+                            task->fails, task->passes);
+            }
         }
 
     } else {
+        outcome->fails = ngx_http_background_quarantined(r) ? 1 : task->fails;
+        outcome->passes = task->passes;
         outcome->history = 1;
 
         if (outcome->outcome == ngx_http_background_success) {

@@ -301,7 +301,9 @@ void ngx_http_background_cell_skipped(ngx_http_background_cell_t *cell);
  * What belongs to the whole task: how many cycles in a row ended with the
  * worker's death.  crashed() returns that number with this one.  A cycle that
  * ends otherwise starts anew, unless the limit was reached; so does a reload in
- * any case.  history() adds an entry to the last cycles.
+ * any case.  history() adds an entry to the last cycles.  judge() counts the
+ * outcome of a cycle that has arrived, in any worker, for the task's health;
+ * verdict() returns whether these find it healthy, and their failures in a row.
  */
 
 /* cycles in a row that end with the worker's death before a task is left */
@@ -311,6 +313,10 @@ ngx_uint_t ngx_http_background_record_crashed(
     ngx_http_background_record_t *record);
 ngx_uint_t ngx_http_background_record_crashes(
     ngx_http_background_record_t *record);
+void ngx_http_background_record_judge(ngx_http_background_record_t *record,
+    ngx_uint_t success, ngx_uint_t fails, ngx_uint_t passes);
+ngx_uint_t ngx_http_background_record_verdict(
+    ngx_http_background_record_t *record, uint64_t *failures);
 void ngx_http_background_record_history(ngx_http_background_record_t *record,
     const ngx_http_background_history_t *history);
 
