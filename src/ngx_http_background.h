@@ -485,7 +485,8 @@ typedef struct {
  * queue       how many of these may be there before this cycle; 0: any number.
  *             "max_queue" is the limit of all jobs
  * request     whose variables the operations may use, by start() only, or NULL
- * finish      it goes on while the worker shuts down, as somebody waits for it
+ * finish      somebody waits for it: it starts and goes on while the worker
+ *             shuts down
  * handler     is called when the cycle is over, maybe before start() returns;
  *             then or later the trigger calls ngx_http_background_free().
  *             NULL: nobody waits

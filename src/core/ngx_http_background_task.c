@@ -63,6 +63,7 @@ typedef struct {
 
     unsigned                          joined:1;
     unsigned                          stopping:1;
+    unsigned                          aborted:1;
     unsigned                          told:1;
 } ngx_http_background_tasks_t;
 
@@ -71,6 +72,7 @@ static void ngx_http_background_tasks_crashed(void);
 static void ngx_http_background_cell_crashed(ngx_http_background_cell_t *cell,
     ngx_http_background_cell_t *guilty);
 static void ngx_http_background_tasks_triggers(ngx_uint_t start);
+static void ngx_http_background_tasks_hold(void);
 static void ngx_http_background_poll(void);
 static void ngx_http_background_keeper_handler(ngx_event_t *ev);
 static void ngx_http_background_hold_handler(ngx_event_t *ev);
@@ -301,9 +303,24 @@ ngx_http_background_tasks_stop(void)
 
     for (i = 0; i < ts->nrunners; i++) {
         if (!ngx_queue_empty(&ts->runners[i].cycles)) {
-            ngx_add_timer(&ts->hold, NGX_HTTP_BACKGROUND_HOLD);
+            ngx_http_background_tasks_hold();
             break;
         }
+    }
+}
+
+
+/* only a timer keeps a worker alive that shuts down */
+
+static void
+ngx_http_background_tasks_hold(void)
+{
+    ngx_http_background_tasks_t  *ts;
+
+    ts = &ngx_http_background_tasks;
+
+    if (ts->stopping && !ts->hold.timer_set) {
+        ngx_add_timer(&ts->hold, NGX_HTTP_BACKGROUND_HOLD);
     }
 }
 
@@ -319,6 +336,8 @@ ngx_http_background_tasks_abort(void)
     if (ts->zcf == NULL) {
         return;
     }
+
+    ts->aborted = 1;
 
     for (i = 0; i < ts->nrunners; i++) {
         ngx_http_background_runner_stop(&ts->runners[i], 1);
@@ -767,9 +786,14 @@ static ngx_int_t
 ngx_http_background_runner_admit(ngx_http_background_runner_t *r,
     ngx_http_background_start_t *start)
 {
-    ngx_http_background_cell_t  *cell;
+    ngx_http_background_cell_t   *cell;
+    ngx_http_background_tasks_t  *ts;
 
-    if (r == NULL || ngx_http_background_tasks.stopping) {
+    ts = &ngx_http_background_tasks;
+
+    /* clients that an old worker has accepted are still waited for */
+
+    if (r == NULL || ts->aborted || (ts->stopping && !start->finish)) {
         return NGX_DECLINED;
     }
 
@@ -841,6 +865,8 @@ ngx_http_background_runner_run(ngx_http_background_runner_t *r,
     cycle->ended = ngx_http_background_runner_ended;
 
     ngx_queue_insert_tail(&r->cycles, &cycle->queue);
+
+    ngx_http_background_tasks_hold();
 
     ngx_http_background_runner_begin(cell, cause);
 

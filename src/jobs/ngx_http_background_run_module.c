@@ -67,6 +67,8 @@ typedef struct {
 
 static ngx_int_t ngx_http_background_run_handler(ngx_http_request_t *r);
 static void ngx_http_background_run_body_handler(ngx_http_request_t *r);
+static void ngx_http_background_run_watch(ngx_http_request_t *r,
+    ngx_uint_t ignore);
 static ngx_int_t ngx_http_background_run_start(ngx_http_request_t *r,
     ngx_http_background_run_loc_conf_t *rlcf);
 static ngx_int_t ngx_http_background_run_input(ngx_http_request_t *r,
@@ -306,8 +308,35 @@ ngx_http_background_run_body_handler(ngx_http_request_t *r)
     }
 
     if (r == r->main) {
-        r->read_event_handler = rlcf->ignore_abort ? ngx_http_block_reading
-                                                   : ngx_http_test_reading;
+        ngx_http_background_run_watch(r, rlcf->ignore_abort);
+    }
+}
+
+
+/* a client may have gone before its body was read: there is no event then */
+
+static void
+ngx_http_background_run_watch(ngx_http_request_t *r, ngx_uint_t ignore)
+{
+    ngx_event_t  *rev;
+
+    if (ignore) {
+        r->read_event_handler = ngx_http_block_reading;
+        return;
+    }
+
+    r->read_event_handler = ngx_http_test_reading;
+
+#if (NGX_HTTP_V2 || NGX_COMPAT)
+    if (r->stream) {
+        return;
+    }
+#endif
+
+    rev = r->connection->read;
+
+    if (rev->ready) {
+        ngx_post_event(rev, &ngx_posted_events);
     }
 }
 
