@@ -51,10 +51,12 @@ static void ngx_http_background_cycle_error(
 static void ngx_http_background_cycle_close(ngx_fd_t fd, ngx_log_t *log);
 
 
-ngx_http_background_cycle_t *
+ngx_int_t
 ngx_http_background_cycle_create(ngx_array_t *operations,
-    ngx_http_background_start_t *start, ngx_log_t *log)
+    ngx_http_background_start_t *start, ngx_log_t *log,
+    ngx_http_background_cycle_t **cp)
 {
+    ngx_int_t                     rc;
     ngx_pool_t                   *pool;
     ngx_http_background_cycle_t  *cycle;
 
@@ -84,18 +86,22 @@ ngx_http_background_cycle_create(ngx_array_t *operations,
     cycle->timeout.log = log;
     cycle->timeout.cancelable = 1;
 
-    if (ngx_http_background_cycle_init(cycle, start) != NGX_OK) {
+    rc = ngx_http_background_cycle_init(cycle, start);
+
+    if (rc != NGX_OK) {
         ngx_http_background_free(cycle);
-        return NULL;
+        return rc;
     }
 
-    return cycle;
+    *cp = cycle;
+
+    return NGX_OK;
 
 failed:
 
     ngx_http_background_cycle_drop(start, log);
 
-    return NULL;
+    return NGX_ERROR;
 }
 
 
@@ -103,6 +109,7 @@ static ngx_int_t
 ngx_http_background_cycle_init(ngx_http_background_cycle_t *cycle,
     ngx_http_background_start_t *start)
 {
+    ngx_int_t                         rc;
     ngx_uint_t                        i, n;
     ngx_str_t                        *bytes;
     ngx_http_background_operation_t  *operation;
@@ -129,11 +136,10 @@ ngx_http_background_cycle_init(ngx_http_background_cycle_t *cycle,
     }
 
     for (i = 0; i < n; i++) {
-        if (ngx_http_background_cycle_init_run(cycle, &cycle->runs[i],
-                                               &operation[i], start)
-            != NGX_OK)
-        {
-            return NGX_ERROR;
+        rc = ngx_http_background_cycle_init_run(cycle, &cycle->runs[i],
+                                                &operation[i], start);
+        if (rc != NGX_OK) {
+            return rc;
         }
     }
 
@@ -147,6 +153,7 @@ ngx_http_background_cycle_init_run(ngx_http_background_cycle_t *cycle,
     ngx_http_background_operation_t *operation,
     ngx_http_background_start_t *start)
 {
+    ngx_int_t                   rc;
     ngx_http_background_run_t  *run;
 
     run = &ctx->job.run;
@@ -165,11 +172,22 @@ ngx_http_background_cycle_init_run(ngx_http_background_cycle_t *cycle,
     ctx->job.handler = ngx_http_background_job_handler;
     ctx->job.input = &cycle->input;
     ctx->job.output.max = start->max_output;
+    ctx->job.counter = start->waiting;
 
     ctx->operation = operation;
     ctx->cycle = cycle;
 
-    return NGX_OK;
+    if (operation->prepare == NULL) {
+        return NGX_OK;
+    }
+
+    if (start->request == NULL) {
+        return NGX_ABORT;
+    }
+
+    rc = operation->prepare(run, start->request);
+
+    return (rc == NGX_DECLINED) ? NGX_ABORT : rc;
 }
 
 
@@ -507,6 +525,31 @@ ngx_http_background_cycle_error(ngx_http_background_cycle_t *cycle)
                      - p;
         return;
     }
+}
+
+
+ngx_uint_t
+ngx_http_background_waits(ngx_http_background_cycle_t *cycle)
+{
+    ngx_uint_t                      i;
+    ngx_http_background_run_ctx_t  *ctx;
+
+    for (i = 0; i < cycle->nruns; i++) {
+        ctx = &cycle->runs[i];
+
+        if (!ctx->active || !ngx_http_background_pool_waits(&ctx->job)) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+void
+ngx_http_background_detach(ngx_http_background_cycle_t *cycle)
+{
+    cycle->handler = NULL;
 }
 
 

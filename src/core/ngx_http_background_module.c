@@ -566,6 +566,13 @@ ngx_http_background_task_init(ngx_conf_t *cf, ngx_http_background_task_t *task)
         return NGX_CONF_ERROR;
     }
 
+    if (task->request && task->interval) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "variables of a request in background task \"%V\" "
+                           "need \"interval off\"", &task->zone.name);
+        return NGX_CONF_ERROR;
+    }
+
     if (task->retry == NGX_CONF_UNSET_MSEC) {
         task->retry = 5000;
         task->retry_max = 5000;
@@ -765,6 +772,7 @@ ngx_http_background_health(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     task->fails = 1;
     task->passes = 1;
+    task->judged = 1;
 
     if (ngx_http_background_conf_params(cf, 1,
                                         ngx_http_background_health_params, task)

@@ -117,6 +117,9 @@ struct ngx_http_background_job_s {
     ngx_http_background_cell_t       *cell;        /* shows the progress */
     const ngx_http_background_input_t *input;
     ngx_http_background_output_t      output;
+    ngx_uint_t                       *counter;     /* of jobs that wait, changed
+                                                      under the slots' mutex;
+                                                      NULL: none */
 
     /* when it is over */
     uint64_t                          cpu_usec;    /* thread CPU time */
@@ -169,6 +172,8 @@ void ngx_http_background_pool_limit(ngx_cycle_t *cycle,
  *         NGX_ERROR it is not, and the run's result has the reason
  * cancel  NGX_OK: the job will not run, nor its handler be called;
  *         NGX_AGAIN: it was told to stop and its handler will be called soon
+ * waits   whether the job waits for a thread
+ * full    whether as many jobs wait as may, "max_queue"
  * runs    whether a job of that cell, or any job for NULL, is on a thread;
  *         async-signal-safe, for any thread
  * stop    in exit_process, when all jobs were told to stop: waits for them,
@@ -178,6 +183,8 @@ void ngx_http_background_pool_start(ngx_cycle_t *cycle,
     ngx_http_background_pool_conf_t *pcf);
 ngx_int_t ngx_http_background_pool_post(ngx_http_background_job_t *job);
 ngx_int_t ngx_http_background_pool_cancel(ngx_http_background_job_t *job);
+ngx_uint_t ngx_http_background_pool_waits(ngx_http_background_job_t *job);
+ngx_uint_t ngx_http_background_pool_full(void);
 ngx_uint_t ngx_http_background_pool_runs(ngx_http_background_cell_t *cell);
 void ngx_http_background_pool_stop(ngx_cycle_t *cycle);
 

@@ -63,6 +63,7 @@ typedef struct {
 
     unsigned                          joined:1;
     unsigned                          stopping:1;
+    unsigned                          aborted:1;
     unsigned                          told:1;
 } ngx_http_background_tasks_t;
 
@@ -71,6 +72,7 @@ static void ngx_http_background_tasks_crashed(int signo);
 static void ngx_http_background_cell_crashed(ngx_http_background_cell_t *cell,
     int signo, ngx_uint_t known, ngx_http_background_cell_t *guilty);
 static void ngx_http_background_tasks_triggers(ngx_uint_t start);
+static void ngx_http_background_tasks_hold(void);
 static void ngx_http_background_poll(void);
 static void ngx_http_background_keeper_handler(ngx_event_t *ev);
 static void ngx_http_background_hold_handler(ngx_event_t *ev);
@@ -99,7 +101,9 @@ static void ngx_http_background_interval_failed(
     ngx_http_background_runner_t *r);
 
 static ngx_int_t ngx_http_background_runner_admit(
-    ngx_http_background_runner_t *r, ngx_uint_t concurrency);
+    ngx_http_background_runner_t *r, ngx_http_background_start_t *start);
+static ngx_uint_t ngx_http_background_runner_busy(
+    ngx_http_background_runner_t *r, ngx_http_background_start_t *start);
 static void ngx_http_background_runner_begin(ngx_http_background_cell_t *cell,
     ngx_str_t *text);
 static void ngx_http_background_runner_run(ngx_http_background_runner_t *r,
@@ -304,9 +308,24 @@ ngx_http_background_tasks_stop(void)
 
     for (i = 0; i < ts->nrunners; i++) {
         if (!ngx_queue_empty(&ts->runners[i].cycles)) {
-            ngx_add_timer(&ts->hold, NGX_HTTP_BACKGROUND_HOLD);
+            ngx_http_background_tasks_hold();
             break;
         }
+    }
+}
+
+
+/* only a timer keeps a worker alive that shuts down */
+
+static void
+ngx_http_background_tasks_hold(void)
+{
+    ngx_http_background_tasks_t  *ts;
+
+    ts = &ngx_http_background_tasks;
+
+    if (ts->stopping && !ts->hold.timer_set) {
+        ngx_add_timer(&ts->hold, NGX_HTTP_BACKGROUND_HOLD);
     }
 }
 
@@ -322,6 +341,8 @@ ngx_http_background_tasks_abort(void)
     if (ts->zcf == NULL) {
         return;
     }
+
+    ts->aborted = 1;
 
     for (i = 0; i < ts->nrunners; i++) {
         ngx_http_background_runner_stop(&ts->runners[i], 1);
@@ -735,9 +756,10 @@ ngx_http_background_interval_handler(ngx_event_t *ev)
 
     ngx_memzero(&start, sizeof(ngx_http_background_start_t));
 
-    cycle = ngx_http_background_cycle_create(&r->task->operations, &start,
-                                             r->log);
-    if (cycle == NULL) {
+    if (ngx_http_background_cycle_create(&r->task->operations, &start, r->log,
+                                         &cycle)
+        != NGX_OK)
+    {
         ngx_http_background_interval_failed(r);
         return;
     }
@@ -776,29 +798,27 @@ ngx_http_background_start(ngx_http_background_task_t *task,
     ngx_http_background_start_t *start, ngx_http_background_cycle_t **cp)
 {
     ngx_int_t                      rc;
-    ngx_http_background_cycle_t   *cycle;
     ngx_http_background_runner_t  *r;
 
     r = task->runner;
 
-    rc = ngx_http_background_runner_admit(r, start->concurrency);
+    rc = ngx_http_background_runner_admit(r, start);
 
     if (rc != NGX_OK) {
         ngx_http_background_cycle_drop(start, ngx_cycle->log);
         return rc;
     }
 
-    cycle = ngx_http_background_cycle_create(&task->operations, start, r->log);
-    if (cycle == NULL) {
+    rc = ngx_http_background_cycle_create(&task->operations, start, r->log,
+                                          cp);
+    if (rc != NGX_OK) {
         ngx_http_background_record_tried(task->zone.record);
-        return NGX_ERROR;
+        return rc;
     }
-
-    *cp = cycle;
 
     r->narrived++;
 
-    ngx_http_background_runner_run(r, cycle, r->arrived, &start->cause);
+    ngx_http_background_runner_run(r, *cp, r->arrived, &start->cause);
 
     return NGX_OK;
 }
@@ -808,11 +828,16 @@ ngx_http_background_start(ngx_http_background_task_t *task,
 
 static ngx_int_t
 ngx_http_background_runner_admit(ngx_http_background_runner_t *r,
-    ngx_uint_t concurrency)
+    ngx_http_background_start_t *start)
 {
-    ngx_http_background_cell_t  *cell;
+    ngx_http_background_cell_t   *cell;
+    ngx_http_background_tasks_t  *ts;
 
-    if (r == NULL || ngx_http_background_tasks.stopping) {
+    ts = &ngx_http_background_tasks;
+
+    /* clients that an old worker has accepted are still waited for */
+
+    if (r == NULL || ts->aborted || (ts->stopping && !start->finish)) {
         return NGX_DECLINED;
     }
 
@@ -833,7 +858,7 @@ ngx_http_background_runner_admit(ngx_http_background_runner_t *r,
         return NGX_DECLINED;
     }
 
-    if (concurrency && r->narrived >= concurrency) {
+    if (ngx_http_background_runner_busy(r, start)) {
         ngx_http_background_cell_declined(r->arrived);
         return NGX_BUSY;
     }
@@ -844,6 +869,24 @@ ngx_http_background_runner_admit(ngx_http_background_runner_t *r,
     }
 
     return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_background_runner_busy(ngx_http_background_runner_t *r,
+    ngx_http_background_start_t *start)
+{
+    if (start->concurrency && r->narrived >= start->concurrency) {
+        return 1;
+    }
+
+    if (start->waiting && start->queue
+        && __atomic_load_n(start->waiting, __ATOMIC_RELAXED) >= start->queue)
+    {
+        return 1;
+    }
+
+    return r->task->cpu && ngx_http_background_pool_full();
 }
 
 
@@ -869,6 +912,8 @@ ngx_http_background_runner_run(ngx_http_background_runner_t *r,
     cycle->ended = ngx_http_background_runner_ended;
 
     ngx_queue_insert_tail(&r->cycles, &cycle->queue);
+
+    ngx_http_background_tasks_hold();
 
     ngx_http_background_runner_begin(cell, cause);
 
@@ -954,15 +999,20 @@ ngx_http_background_runner_record(ngx_http_background_runner_t *r,
     task = r->task;
     stats = ngx_http_background_cell_stats(cell);
 
-    outcome->fails = ngx_http_background_quarantined(r) ? 1 : task->fails;
-    outcome->passes = task->passes;
-
     if (cell != r->cell) {
         if (outcome->outcome != ngx_http_background_cancel) {
             ngx_http_background_runner_second(r, &outcome->last);
+
+            if (task->judged) {
+                ngx_http_background_record_judge(task->zone.record,
+                            outcome->outcome == ngx_http_background_success,
+                            task->fails, task->passes);
+            }
         }
 
     } else {
+        outcome->fails = ngx_http_background_quarantined(r) ? 1 : task->fails;
+        outcome->passes = task->passes;
         outcome->history = 1;
 
         if (outcome->outcome == ngx_http_background_success) {

@@ -125,6 +125,9 @@ struct ngx_http_background_record_s {
                                                      crash as those before */
     uint32_t                        crashes;      /* in a row */
     uint32_t                        quarantined;
+    uint32_t                        unhealthy;    /* by cycles that arrive */
+    uint64_t                        failures;     /* of these in a row */
+    uint64_t                        successes;
     uint32_t                        name_len;
     u_char                          name[NGX_HTTP_BACKGROUND_NAME_LEN];
     uint64_t                        number;       /* of the last cycle */
@@ -1965,6 +1968,38 @@ ngx_http_background_cells_orphaned(ngx_http_background_cell_t *cell)
     }
 
     return 0;
+}
+
+
+void
+ngx_http_background_record_judge(ngx_http_background_record_t *record,
+    ngx_uint_t success, ngx_uint_t fails, ngx_uint_t passes)
+{
+    if (success) {
+        ngx_http_background_store(&record->failures, 0);
+
+        if (ngx_http_background_add(&record->successes, 1) + 1 >= passes) {
+            ngx_http_background_store(&record->unhealthy, 0);
+        }
+
+        return;
+    }
+
+    ngx_http_background_store(&record->successes, 0);
+
+    if (ngx_http_background_add(&record->failures, 1) + 1 >= fails) {
+        ngx_http_background_store(&record->unhealthy, 1);
+    }
+}
+
+
+ngx_uint_t
+ngx_http_background_record_verdict(ngx_http_background_record_t *record,
+    uint64_t *failures)
+{
+    *failures = ngx_http_background_load(&record->failures);
+
+    return !ngx_http_background_load(&record->unhealthy);
 }
 
 

@@ -344,6 +344,9 @@ void ngx_http_background_cell_skipped(ngx_http_background_cell_t *cell);
  * trial        NGX_OK: a cycle may start; NGX_AGAIN: not while another one is
  *              on trial
  * tried        the cycle on trial did not start
+ * judge        counts the outcome of a cycle that has arrived, in any worker,
+ *              for the task's health
+ * verdict      whether these find it healthy, and their failures in a row
  * history      adds an entry to the last cycles, with the text of a failure or
  *              NULL
  */
@@ -358,6 +361,10 @@ ngx_uint_t ngx_http_background_record_quarantined(
 ngx_int_t ngx_http_background_record_trial(
     ngx_http_background_record_t *record);
 void ngx_http_background_record_tried(ngx_http_background_record_t *record);
+void ngx_http_background_record_judge(ngx_http_background_record_t *record,
+    ngx_uint_t success, ngx_uint_t fails, ngx_uint_t passes);
+ngx_uint_t ngx_http_background_record_verdict(
+    ngx_http_background_record_t *record, uint64_t *failures);
 void ngx_http_background_record_history(ngx_http_background_record_t *record,
     const ngx_http_background_history_t *history, const ngx_str_t *error);
 

@@ -38,6 +38,7 @@ void
 ngx_http_background_view_read(ngx_http_background_view_t *view,
     ngx_http_background_zone_conf_t *zcf, ngx_http_background_task_t *task)
 {
+    uint64_t                         failures;
     ngx_uint_t                       n;
     ngx_http_background_cell_t      *cell;
     ngx_http_background_snapshot_t   snapshot;
@@ -99,6 +100,12 @@ ngx_http_background_view_read(ngx_http_background_view_t *view,
     } else {
         view->state = ngx_http_background_waiting;
     }
+
+    if (!ngx_http_background_record_verdict(task->zone.record, &failures)) {
+        view->healthy = 0;
+    }
+
+    view->stats.failures = ngx_max(view->stats.failures, failures);
 }
 
 
@@ -279,9 +286,12 @@ ngx_http_background_view_add_causes(ngx_http_background_cell_t *cell,
 ngx_uint_t
 ngx_http_background_healthy(ngx_http_background_zone_task_t *task)
 {
+    uint64_t    failures;
     ngx_uint_t  n;
 
-    if (ngx_http_background_record_quarantined(task->record)) {
+    if (ngx_http_background_record_quarantined(task->record)
+        || !ngx_http_background_record_verdict(task->record, &failures))
+    {
         return 0;
     }
 
