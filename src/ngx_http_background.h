@@ -472,7 +472,8 @@ typedef struct {
 
 
 /*
- * A cycle to start, zeroed but for what is wanted.
+ * A cycle to start, zeroed but for what is wanted.  The task's "timeout" counts
+ * from when its first job had a thread.
  *
  * cause       why, for the status; the first 40 bytes are kept
  * input       bytes in memory, which are copied, or

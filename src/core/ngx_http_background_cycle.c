@@ -36,6 +36,10 @@ static void ngx_http_background_run_over(ngx_http_background_run_ctx_t *ctx);
 static void ngx_http_background_run_timed_out(
     ngx_http_background_run_ctx_t *ctx);
 static void ngx_http_background_timeout_handler(ngx_event_t *ev);
+static ngx_msec_t ngx_http_background_cycle_left(
+    ngx_http_background_cycle_t *cycle);
+static uint64_t ngx_http_background_cycle_ran(
+    ngx_http_background_cycle_t *cycle);
 static void ngx_http_background_cycle_stop(
     ngx_http_background_cycle_t *cycle);
 static void ngx_http_background_cycle_over(
@@ -203,6 +207,8 @@ ngx_http_background_cycle_run(ngx_http_background_cycle_t *cycle,
     cycle->started_at = ngx_http_background_wall_clock();
     cycle->started_usec = ngx_http_background_usec(CLOCK_MONOTONIC);
 
+    cycle->time = timeout;
+
     if (timeout) {
         ngx_add_timer(&cycle->timeout, timeout);
     }
@@ -330,9 +336,38 @@ ngx_http_background_timeout_handler(ngx_event_t *ev)
 {
     ngx_http_background_cycle_t *cycle = ev->data;
 
+    ngx_msec_t  left;
+
+    if (cycle->arrived) {
+        left = ngx_http_background_cycle_left(cycle);
+
+        if (left) {
+            ngx_add_timer(ev, left);
+            return;
+        }
+    }
+
     cycle->timed_out = 1;
 
     ngx_http_background_cycle_stop(cycle);
+}
+
+
+/* what has arrived may wait for a thread as long as its trigger lets it */
+
+static ngx_msec_t
+ngx_http_background_cycle_left(ngx_http_background_cycle_t *cycle)
+{
+    uint64_t  ran, passed;
+
+    if (ngx_http_background_waits(cycle)) {
+        return cycle->time;
+    }
+
+    ran = ngx_http_background_cycle_ran(cycle);
+    passed = (ngx_http_background_usec(CLOCK_MONOTONIC) - ran) / 1000;
+
+    return (ran && passed < cycle->time) ? cycle->time - passed : 0;
 }
 
 
@@ -473,20 +508,33 @@ ngx_http_background_cycle_gather_run(ngx_http_background_cycle_t *cycle,
 static ngx_msec_t
 ngx_http_background_cycle_waited(ngx_http_background_cycle_t *cycle)
 {
+    uint64_t  ran;
+
+    ran = ngx_http_background_cycle_ran(cycle);
+
+    return (ran - ngx_min(cycle->started_usec, ran)) / 1000;
+}
+
+
+/* when the first of its jobs had a thread; usec, monotonic; 0: none had */
+
+static uint64_t
+ngx_http_background_cycle_ran(ngx_http_background_cycle_t *cycle)
+{
     uint64_t    ran, first;
     ngx_uint_t  i;
 
     first = 0;
 
     for (i = 0; i < cycle->nruns; i++) {
-        ran = cycle->runs[i].job.ran;
+        ran = __atomic_load_n(&cycle->runs[i].job.ran, __ATOMIC_RELAXED);
 
         if (ran && (first == 0 || ran < first)) {
             first = ran;
         }
     }
 
-    return (first - ngx_min(cycle->started_usec, first)) / 1000;
+    return first;
 }
 
 

@@ -45,6 +45,7 @@ struct ngx_http_background_cycle_s {
     ngx_str_t                        *task;       /* name */
     ngx_array_t                      *operations;
     ngx_event_t                       timeout;
+    ngx_msec_t                        time;       /* of "timeout", 0: none */
 
     ngx_http_background_input_t       input;
     ngx_http_background_run_ctx_t    *runs;
@@ -66,6 +67,7 @@ struct ngx_http_background_cycle_s {
                                           void *data);
     void                             *data;
 
+    unsigned                          arrived:1;  /* not started by time */
     unsigned                          finish:1;
     unsigned                          cancelled:1;
     unsigned                          timed_out:1;

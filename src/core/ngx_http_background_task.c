@@ -816,6 +816,7 @@ ngx_http_background_start(ngx_http_background_task_t *task,
         return rc;
     }
 
+    (*cp)->arrived = 1;
     r->narrived++;
 
     ngx_http_background_runner_run(r, *cp, r->arrived, &start->cause);
