@@ -113,7 +113,7 @@ wait_for("document.querySelector('progress[value]').value"
 pass('it grows');
 
 is($shown->{badge}, 'running', 'running');
-like($shown->{next}, qr/^\d+ %$/, 'percentage');
+like($shown->{next}, qr/^\d+ % done$/, 'percentage');
 like($shown->{note}, qr/^for \d+ (?:s|min)/, 'since when');
 
 is(text('busy'), '1 of 2', 'threads');

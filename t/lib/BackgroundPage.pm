@@ -12,7 +12,7 @@ use JSON::PP ();
 use Test::More;
 
 our @EXPORT = qw/ start_page fake browser visit js seen wait_for wait_text text
-                  row bars clean /;
+                  row bars overlaps clean /;
 
 ###############################################################################
 
@@ -129,6 +129,38 @@ sub bars {
 
     return seen(find($name) . ".map((li) => (li.querySelector('.$kind')"
         . ".getAttribute('d').match(/M/g) || []).length)[0]");
+}
+
+# which fields of a task are shown one upon another
+
+sub overlaps {
+    return js(<<'EOF');
+(() => {
+    const found = [];
+    for (const dl of document.querySelectorAll('.cells')) {
+        const boxes = [...dl.querySelectorAll('[data-f], dt, svg')]
+            .filter((n) => n.checkVisibility() && n.textContent + n.tagName)
+            .filter((n) => n.tagName === 'svg' || n.textContent)
+            .filter((n) => n.parentNode.getBoundingClientRect().height > 1)
+            .map((n) => {
+                const range = document.createRange();
+                range.selectNodeContents(n);
+                return n.tagName === 'svg' ? [n, n.getBoundingClientRect()]
+                                           : [n, range.getBoundingClientRect()];
+            }).filter(([n, box]) => getComputedStyle(n).clipPath === 'none'
+                                    && box.width);
+        boxes.forEach(([n, a], i) => boxes.slice(i + 1).forEach(([m, b]) => {
+            if (a.left < b.right - 1 && b.left < a.right - 1
+                && a.top < b.bottom - 3 && b.top < a.bottom - 3)
+            {
+                found.push([n, m].map((n) => n.dataset.f || n.tagName)
+                                 .join(' and '));
+            }
+        }));
+    }
+    return found.join(', ');
+})()
+EOF
 }
 
 sub find {
