@@ -49,7 +49,7 @@ said(const char *name, char *text, size_t size)
 }
 
 static void
-asked(const char *name)
+asked(const char *name, const char *what)
 {
     char   path[4096];
     FILE  *file;
@@ -58,7 +58,7 @@ asked(const char *name)
 
     file = fopen(path, "a");
     if (file) {
-        fprintf(file, "%s\n", name);
+        fprintf(file, "%s%s\n", name, what);
         fclose(file);
     }
 }
@@ -83,10 +83,14 @@ getaddrinfo(const char *name, const char *service,
                ? real(text, service, hints, res) : EAI_NONAME;
     }
 
-    asked(name);
+    asked(name, "");
 
-    while (said(name, text, sizeof(text)) && strcmp(text, "hold") == 0) {
-        usleep(10000);
+    if (said(name, text, sizeof(text)) && strcmp(text, "hold") == 0) {
+        asked(name, " held");
+
+        do {
+            usleep(10000);
+        } while (said(name, text, sizeof(text)) && strcmp(text, "hold") == 0);
     }
 
     return said(name, text, sizeof(text))
@@ -189,9 +193,9 @@ unlink "$dir/names/held.test" or die "unlink: $!";
 $generation = status()->{generation};
 signal('HUP');
 poll('the reload', sub { status_anyhow()->{generation} > $generation });
+$asked = questions('held.test held');
 name('held.test', 'hold');
-$asked = questions('held.test');
-poll('a thread asks again', sub { questions('held.test') > $asked });
+poll('a thread asks again', sub { questions('held.test held') > $asked });
 
 my ($old) = workers();
 
