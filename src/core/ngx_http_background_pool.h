@@ -117,6 +117,12 @@ struct ngx_http_background_job_s {
     ngx_http_background_cell_t       *cell;        /* shows the progress */
     const ngx_http_background_input_t *input;
     ngx_http_background_output_t      output;
+    ngx_uint_t                       *posted;      /* the pool's count of the
+                                                      jobs of a cycle, whose
+                                                      handlers may be called
+                                                      when the last one is over;
+                                                      under the slots' mutex;
+                                                      NULL: at once */
 
     /* when it is over */
     uint64_t                          cpu_usec;    /* thread CPU time */
