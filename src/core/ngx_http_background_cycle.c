@@ -175,6 +175,7 @@ ngx_http_background_cycle_init_run(ngx_http_background_cycle_t *cycle,
     ctx->job.kind = operation->kind;
     ctx->job.handler = ngx_http_background_job_handler;
     ctx->job.input = &cycle->input;
+    ctx->job.posted = &cycle->posted;
     ctx->job.output.max = start->max_output;
     ctx->job.counter = start->waiting;
 

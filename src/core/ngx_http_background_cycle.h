@@ -51,6 +51,7 @@ struct ngx_http_background_cycle_s {
     ngx_http_background_run_ctx_t    *runs;
     ngx_uint_t                        nruns;
     ngx_uint_t                        pending;    /* runs that are not over */
+    ngx_uint_t                        posted;     /* the pool's */
 
     uint64_t                          started;    /* ngx_current_msec */
     uint64_t                          started_at; /* wall clock, ms */
