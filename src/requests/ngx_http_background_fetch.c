@@ -438,6 +438,14 @@ ngx_http_background_fetch_set_uri(ngx_http_background_fetch_t *req,
         value = root;
     }
 
+    if (ngx_http_background_fetch_encode_uri(r->pool, &value,
+                                             req->requests->list)
+        != NGX_OK)
+    {
+        ngx_http_background_fetch_fail(req->requests, NULL, 0, "no memory");
+        return NGX_ERROR;
+    }
+
     if (ngx_http_background_fetch_parse_uri(r, &value, cscf->merge_slashes)
         != NGX_OK)
     {

@@ -83,6 +83,8 @@ typedef struct {
  *
  * For each request:
  *
+ * encode_uri percent-encodes, as browsers do, what no URI may have; blanks and
+ *            control characters are left as they are where "blanks" is not set
  * parse_uri  sets all that a request has of its URI
  * expected   whether a status is one of those that succeed
  */
@@ -113,6 +115,9 @@ ngx_int_t ngx_http_background_fetch_uri(ngx_conf_t *cf, ngx_str_t *uri,
     ngx_http_complex_value_t *cv);
 void ngx_http_background_fetch_default_host(
     ngx_http_background_fetch_conf_t *rcf);
+void ngx_http_background_fetch_variables(ngx_conf_t *cf);
+ngx_int_t ngx_http_background_fetch_encode_uri(ngx_pool_t *pool, ngx_str_t *uri,
+    ngx_uint_t blanks);
 ngx_int_t ngx_http_background_fetch_parse_uri(ngx_http_request_t *r,
     ngx_str_t *uri, ngx_uint_t merge_slashes);
 ngx_uint_t ngx_http_background_fetch_expected(
