@@ -1105,6 +1105,10 @@ ngx_http_background_fetches_cancel(ngx_http_background_fetches_t *rs)
     {
         req = ngx_queue_data(q, ngx_http_background_fetch_t, queue);
         req->requests = NULL;
+
+        if (rs->failed) {
+            rs->failed(rs, &req->uri);
+        }
     }
 
     if (!ngx_queue_empty(&rs->active)) {

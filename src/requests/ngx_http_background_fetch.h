@@ -44,6 +44,7 @@ typedef struct {
     ngx_str_t                             default_host;
     ngx_array_t                           headers;
     ngx_array_t                           statuses;
+    ngx_uint_t                            last;     /* without these */
     ngx_http_complex_value_t             *body;
     ngx_http_complex_value_t             *test;     /* NULL: none */
     ngx_uint_t                            https;    /* unsigned  https:1; */

@@ -64,6 +64,7 @@ ngx_http_background_fetch_create_conf(ngx_conf_t *cf)
     }
 
     rcf->ctx = cf->ctx;
+    rcf->last = 399;
 
     rmcf = ngx_http_conf_get_module_main_conf(cf,
                                            ngx_http_background_request_module);
@@ -516,7 +517,7 @@ ngx_http_background_fetch_expected(ngx_http_background_fetch_conf_t *rcf,
     ngx_http_background_status_range_t  *range;
 
     if (rcf->statuses.nelts == 0) {
-        return status >= 200 && status <= 399;
+        return status >= 200 && status <= rcf->last;
     }
 
     range = rcf->statuses.elts;
