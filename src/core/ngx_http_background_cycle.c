@@ -223,6 +223,7 @@ ngx_http_background_cycle_run(ngx_http_background_cycle_t *cycle,
 
         run->task = cycle->task;
         run->repeats = repeats;
+        run->retry = cycle->retry;
 
         ctx->job.cell = cycle->cell;
 
@@ -443,6 +444,10 @@ ngx_http_background_cycle_gather(ngx_http_background_cycle_t *cycle)
 
     end->outcome = ngx_http_background_success;
 
+    /* a kind may have done all of its work */
+
+    cycle->retry = 0;
+
     for (i = 0; i < cycle->nruns; i++) {
         ngx_http_background_cycle_gather_run(cycle, &cycle->runs[i]);
     }
@@ -489,6 +494,11 @@ ngx_http_background_cycle_gather_run(ngx_http_background_cycle_t *cycle,
 
     if (job->cancelled && !cycle->timed_out) {
         cycle->cancelled = 1;
+    }
+
+    if (job->run.resumes) {
+        cycle->resumes = 1;
+        cycle->retry |= job->run.retry;
     }
 
     if (result->message_len) {

@@ -69,6 +69,8 @@ struct ngx_http_background_cycle_s {
     void                             *data;
 
     unsigned                          arrived:1;  /* not started by time */
+    unsigned                          retry:1;
+    unsigned                          resumes:1;  /* a kind of it does */
     unsigned                          finish:1;
     unsigned                          cancelled:1;
     unsigned                          timed_out:1;
