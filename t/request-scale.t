@@ -165,7 +165,7 @@ sub reload {
 sub watch {
     my ($name, $done, $pause) = @_;
 
-    my ($end, @took) = (time + 120);
+    my ($end, @took) = (time + 2 * $BackgroundStatus::deadline);
 
     until ($done->()) {
         die "timed out: $name\n" if time > $end;

@@ -69,12 +69,15 @@ is($one->{message}, '1 of 1 background tasks is not healthy', 'message of one');
 
 delete @$_{qw/ now worker /} for $full, $brief;
 delete @$full{qw/ version nginx uptime_seconds pid /};
-delete $_->{running_seconds} for map { @{$_->{tasks}} } $full, $brief;
+delete @$_{qw/ running_seconds queued_seconds /}
+    for map { @{$_->{tasks}} } $full, $brief;
 
 for my $task (@{$full->{tasks}}) {
     delete $task->{lease}{pid} if $task->{lease};
     delete $task->{last}{error} if $task->{last};
     delete $task->{last_failure}{error} if $task->{last_failure};
+    delete $task->{directives};
+    delete $_->{error} for @{$task->{history}};
 }
 
 # due times are reckoned anew for each answer

@@ -168,7 +168,7 @@ unlink "$dir/crash" or die "unlink: $!\n";
 signal('HUP');
 
 poll('the old workers have stopped their tasks', sub {
-    logged(qr/"running": cancelled/);
+    logged(qr/"running": stopped/);
 });
 
 poll('a task that is stopped', sub {
@@ -224,7 +224,7 @@ for my $key (grep { $_ ne 'pid' } sort keys %$good) {
 
 for my $key (sort keys %{$good->{tasks}[0]}) {
     wrong("task: no $key", $good, sub { delete $_[0]{tasks}[0]{$key} })
-        if $key !~ /^(?:history|causes)$/;
+        if $key !~ /^(?:history|causes|health|directives)$/;
     wrong("task: $key of another type", $good,
         sub { $_[0]{tasks}[0]{$key} = [[]] });
 }

@@ -17,6 +17,7 @@ struct ngx_http_background_run_ctx_s {
     ngx_http_background_operation_t  *operation;
     ngx_http_background_cycle_t      *cycle;
     ngx_uint_t                        active;     /* unsigned  active:1; */
+    ngx_uint_t                        starting;   /* unsigned  starting:1; */
 };
 
 
@@ -26,6 +27,10 @@ static ngx_int_t ngx_http_background_cycle_init_run(
     ngx_http_background_cycle_t *cycle, ngx_http_background_run_ctx_t *ctx,
     ngx_http_background_operation_t *operation,
     ngx_http_background_start_t *start);
+static void ngx_http_background_cycle_start_run(
+    ngx_http_background_cycle_t *cycle, ngx_http_background_run_ctx_t *ctx);
+static void ngx_http_background_cycle_cancel_run(
+    ngx_http_background_run_ctx_t *ctx);
 static void ngx_http_background_job_handler(ngx_http_background_job_t *job);
 static void ngx_http_background_run_over(ngx_http_background_run_ctx_t *ctx);
 static void ngx_http_background_run_timed_out(
@@ -46,10 +51,12 @@ static void ngx_http_background_cycle_error(
 static void ngx_http_background_cycle_close(ngx_fd_t fd, ngx_log_t *log);
 
 
-ngx_http_background_cycle_t *
+ngx_int_t
 ngx_http_background_cycle_create(ngx_array_t *operations,
-    ngx_http_background_start_t *start, ngx_log_t *log)
+    ngx_http_background_start_t *start, ngx_log_t *log,
+    ngx_http_background_cycle_t **cp)
 {
+    ngx_int_t                     rc;
     ngx_pool_t                   *pool;
     ngx_http_background_cycle_t  *cycle;
 
@@ -79,18 +86,22 @@ ngx_http_background_cycle_create(ngx_array_t *operations,
     cycle->timeout.log = log;
     cycle->timeout.cancelable = 1;
 
-    if (ngx_http_background_cycle_init(cycle, start) != NGX_OK) {
+    rc = ngx_http_background_cycle_init(cycle, start);
+
+    if (rc != NGX_OK) {
         ngx_http_background_free(cycle);
-        return NULL;
+        return rc;
     }
 
-    return cycle;
+    *cp = cycle;
+
+    return NGX_OK;
 
 failed:
 
     ngx_http_background_cycle_drop(start, log);
 
-    return NULL;
+    return NGX_ERROR;
 }
 
 
@@ -98,6 +109,7 @@ static ngx_int_t
 ngx_http_background_cycle_init(ngx_http_background_cycle_t *cycle,
     ngx_http_background_start_t *start)
 {
+    ngx_int_t                         rc;
     ngx_uint_t                        i, n;
     ngx_str_t                        *bytes;
     ngx_http_background_operation_t  *operation;
@@ -124,11 +136,10 @@ ngx_http_background_cycle_init(ngx_http_background_cycle_t *cycle,
     }
 
     for (i = 0; i < n; i++) {
-        if (ngx_http_background_cycle_init_run(cycle, &cycle->runs[i],
-                                               &operation[i], start)
-            != NGX_OK)
-        {
-            return NGX_ERROR;
+        rc = ngx_http_background_cycle_init_run(cycle, &cycle->runs[i],
+                                                &operation[i], start);
+        if (rc != NGX_OK) {
+            return rc;
         }
     }
 
@@ -142,6 +153,7 @@ ngx_http_background_cycle_init_run(ngx_http_background_cycle_t *cycle,
     ngx_http_background_operation_t *operation,
     ngx_http_background_start_t *start)
 {
+    ngx_int_t                   rc;
     ngx_http_background_run_t  *run;
 
     run = &ctx->job.run;
@@ -160,11 +172,22 @@ ngx_http_background_cycle_init_run(ngx_http_background_cycle_t *cycle,
     ctx->job.handler = ngx_http_background_job_handler;
     ctx->job.input = &cycle->input;
     ctx->job.output.max = start->max_output;
+    ctx->job.counter = start->waiting;
 
     ctx->operation = operation;
     ctx->cycle = cycle;
 
-    return NGX_OK;
+    if (operation->prepare == NULL) {
+        return NGX_OK;
+    }
+
+    if (start->request == NULL) {
+        return NGX_ABORT;
+    }
+
+    rc = operation->prepare(run, start->request);
+
+    return (rc == NGX_DECLINED) ? NGX_ABORT : rc;
 }
 
 
@@ -195,19 +218,58 @@ ngx_http_background_cycle_run(ngx_http_background_cycle_t *cycle,
         run->repeats = repeats;
 
         ctx->job.cell = cycle->cell;
-        ctx->active = 1;
 
-        if (ctx->operation->kind->start) {
-            ctx->operation->kind->start(run);
+        /* one of those before may have cancelled the cycle */
 
-        } else if (ngx_http_background_pool_post(&ctx->job) != NGX_OK) {
-            ngx_http_background_run_over(ctx);
+        if (cycle->cancelled) {
+            cycle->pending--;
+            continue;
         }
+
+        ngx_http_background_cycle_start_run(cycle, ctx);
     }
 
     if (--cycle->pending == 0) {
         ngx_http_background_cycle_over(cycle);
     }
+}
+
+
+static void
+ngx_http_background_cycle_start_run(ngx_http_background_cycle_t *cycle,
+    ngx_http_background_run_ctx_t *ctx)
+{
+    ctx->active = 1;
+
+    ngx_http_background_cell_pending(cycle->cell, 1);
+
+    if (ctx->operation->kind->work) {
+        if (ngx_http_background_pool_post(&ctx->job) != NGX_OK) {
+            ngx_http_background_run_over(ctx);
+        }
+
+        return;
+    }
+
+    ctx->starting = 1;
+    ctx->operation->kind->start(&ctx->job.run);
+    ctx->starting = 0;
+
+    if (cycle->cancelled && ctx->active) {
+        ngx_http_background_cycle_cancel_run(ctx);
+    }
+}
+
+
+static void
+ngx_http_background_cycle_cancel_run(ngx_http_background_run_ctx_t *ctx)
+{
+    ctx->active = 0;
+
+    ctx->operation->kind->cancel(&ctx->job.run);
+    ctx->job.cancelled = 1;
+
+    ngx_http_background_run_over(ctx);
 }
 
 
@@ -233,6 +295,8 @@ ngx_http_background_run_over(ngx_http_background_run_ctx_t *ctx)
     cycle = ctx->cycle;
 
     ctx->active = 0;
+
+    ngx_http_background_cell_pending(cycle->cell, -1);
 
     if (cycle->timed_out && ctx->job.cancelled) {
         ngx_http_background_run_timed_out(ctx);
@@ -294,19 +358,18 @@ ngx_http_background_cycle_stop(ngx_http_background_cycle_t *cycle)
     for (i = 0; i < cycle->nruns; i++) {
         ctx = &cycle->runs[i];
 
-        if (!ctx->active) {
+        /* what is about to start is cancelled when it has */
+
+        if (!ctx->active || ctx->starting) {
             continue;
         }
 
         if (ctx->operation->kind->start) {
-            ctx->operation->kind->cancel(&ctx->job.run);
-            ctx->job.cancelled = 1;
+            ngx_http_background_cycle_cancel_run(ctx);
 
-        } else if (ngx_http_background_pool_cancel(&ctx->job) == NGX_AGAIN) {
-            continue;
+        } else if (ngx_http_background_pool_cancel(&ctx->job) == NGX_OK) {
+            ngx_http_background_run_over(ctx);
         }
-
-        ngx_http_background_run_over(ctx);
     }
 
     if (--cycle->pending == 0) {
@@ -358,7 +421,10 @@ ngx_http_background_cycle_gather(ngx_http_background_cycle_t *cycle)
 
     last->success = (end->outcome == ngx_http_background_success);
 
-    end->timed_out = cycle->timed_out;
+    /* a job may have come home well, or been cancelled, after the time-out */
+
+    end->timed_out = cycle->timed_out
+                     && end->outcome == ngx_http_background_failure;
     end->waited = ngx_http_background_cycle_waited(cycle);
     end->wall_time = last->wall_time;
     end->cpu_usec = last->cpu_usec;
@@ -459,6 +525,31 @@ ngx_http_background_cycle_error(ngx_http_background_cycle_t *cycle)
                      - p;
         return;
     }
+}
+
+
+ngx_uint_t
+ngx_http_background_waits(ngx_http_background_cycle_t *cycle)
+{
+    ngx_uint_t                      i;
+    ngx_http_background_run_ctx_t  *ctx;
+
+    for (i = 0; i < cycle->nruns; i++) {
+        ctx = &cycle->runs[i];
+
+        if (!ctx->active || !ngx_http_background_pool_waits(&ctx->job)) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+void
+ngx_http_background_detach(ngx_http_background_cycle_t *cycle)
+{
+    cycle->handler = NULL;
 }
 
 

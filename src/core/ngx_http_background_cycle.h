@@ -25,6 +25,7 @@
 typedef struct {
     const ngx_http_background_kind_t  *kind;
     void                              *conf;
+    ngx_http_background_prepare_pt     prepare;   /* NULL: needs no request */
     ngx_str_t                          title;     /* for texts */
 } ngx_http_background_operation_t;
 
@@ -72,14 +73,15 @@ struct ngx_http_background_cycle_s {
 
 
 /*
- * create  a cycle with what "start" says; NULL: no memory, and it is dropped
+ * create  a cycle with what "start" says; else "start" is dropped: NGX_ERROR, no
+ *         memory, or NGX_ABORT, an operation refuses the request
  * drop    closes a file of "start" that no cycle will be created with
  * run     starts its operations; "ended" may be called before it returns
  * cancel  stops what is under way; "ended" is called at once or later
  */
-ngx_http_background_cycle_t *ngx_http_background_cycle_create(
-    ngx_array_t *operations, ngx_http_background_start_t *start,
-    ngx_log_t *log);
+ngx_int_t ngx_http_background_cycle_create(ngx_array_t *operations,
+    ngx_http_background_start_t *start, ngx_log_t *log,
+    ngx_http_background_cycle_t **cp);
 void ngx_http_background_cycle_drop(ngx_http_background_start_t *start,
     ngx_log_t *log);
 void ngx_http_background_cycle_run(ngx_http_background_cycle_t *cycle,

@@ -6,6 +6,7 @@
 
 #include "ngx_http_background_pool.h"
 #include "ngx_http_background_fs.h"
+#include "ngx_http_background_headroom.h"
 #include "ngx_http_background_job.h"
 #include "ngx_http_background_slot.h"
 #include "ngx_http_background_thread.h"
@@ -66,6 +67,8 @@ static ngx_int_t ngx_http_background_pool_call(
 static void ngx_http_background_pool_timer_handler(ngx_event_t *ev);
 static void ngx_http_background_pool_event_handler(ngx_event_t *ev);
 static void ngx_http_background_pool_complete(void);
+static void ngx_http_background_pool_count(ngx_http_background_pool_t *pool,
+    ngx_http_background_job_t *job, ngx_int_t n);
 static ngx_uint_t ngx_http_background_pool_queued(
     ngx_http_background_pool_t *pool);
 static void ngx_http_background_pool_publish(ngx_http_background_pool_t *pool);
@@ -114,6 +117,11 @@ ngx_http_background_pool_start(ngx_cycle_t *cycle,
     }
 
     ngx_http_background_fs_open(cycle->log);
+
+    if (pcf->gives_way) {
+        ngx_http_background_headroom_open(cycle->log);
+    }
+
     ngx_http_background_pool_make_threads(pool, cycle);
 
     ngx_log_error(NGX_LOG_NOTICE, cycle->log, 0,
@@ -266,7 +274,11 @@ ngx_http_background_pool_threads(void)
 ngx_uint_t
 ngx_http_background_pool_quota(void)
 {
-    return ngx_http_background_pool.conf->quota;
+    ngx_http_background_pool_conf_t  *pcf;
+
+    pcf = ngx_http_background_pool.conf;
+
+    return pcf->quota < 100 || pcf->gives_way ? pcf->quota : 0;
 }
 
 
@@ -298,10 +310,7 @@ ngx_http_background_pool_post(ngx_http_background_job_t *job)
     job->state = ngx_http_background_job_waiting;
 
     ngx_queue_insert_tail(&pool->waiting, &job->queue);
-    pool->nwaiting++;
-    ngx_http_background_pool_publish(pool);
-
-    ngx_http_background_cell_waiting(job->cell, 1);
+    ngx_http_background_pool_count(pool, job, 1);
 
     ngx_http_background_slots_unlock();
 
@@ -330,8 +339,7 @@ ngx_http_background_pool_cancel(ngx_http_background_job_t *job)
         job->cancelled = 1;
 
         ngx_queue_remove(&job->queue);
-        pool->nwaiting--;
-        ngx_http_background_pool_publish(pool);
+        ngx_http_background_pool_count(pool, job, -1);
 
         rc = NGX_OK;
     }
@@ -339,11 +347,44 @@ ngx_http_background_pool_cancel(ngx_http_background_job_t *job)
     ngx_http_background_slots_wake();
     ngx_http_background_slots_unlock();
 
-    if (rc == NGX_OK) {
-        ngx_http_background_cell_waiting(job->cell, -1);
+    return rc;
+}
+
+
+ngx_uint_t
+ngx_http_background_pool_waits(ngx_http_background_job_t *job)
+{
+    ngx_uint_t  waits;
+
+    ngx_http_background_slots_lock();
+
+    waits = (job->state == ngx_http_background_job_waiting);
+
+    ngx_http_background_slots_unlock();
+
+    return waits;
+}
+
+
+ngx_uint_t
+ngx_http_background_pool_full(void)
+{
+    ngx_uint_t                   full;
+    ngx_http_background_pool_t  *pool;
+
+    pool = &ngx_http_background_pool;
+
+    if (pool->nthreads == 0) {
+        return 0;
     }
 
-    return rc;
+    ngx_http_background_slots_lock();
+
+    full = ngx_http_background_pool_queued(pool) >= pool->conf->max_queue;
+
+    ngx_http_background_slots_unlock();
+
+    return full;
 }
 
 
@@ -390,6 +431,7 @@ ngx_http_background_pool_stop(ngx_cycle_t *cycle)
 
     ngx_http_background_threads_stop(pool->threads, pool->nthreads);
     ngx_http_background_fs_close(cycle->log);
+    ngx_http_background_headroom_close(cycle->log);
 
     pool->nthreads = 0;
 
@@ -554,6 +596,23 @@ ngx_http_background_pool_complete(void)
 }
 
 
+/* a job begins to wait, or does no more; locked */
+
+static void
+ngx_http_background_pool_count(ngx_http_background_pool_t *pool,
+    ngx_http_background_job_t *job, ngx_int_t n)
+{
+    pool->nwaiting += n;
+    ngx_http_background_pool_publish(pool);
+
+    ngx_http_background_cell_waiting(job->cell, n);
+
+    if (job->counter) {
+        __atomic_store_n(job->counter, *job->counter + n, __ATOMIC_RELAXED);
+    }
+}
+
+
 /* jobs that no thread is about to take; locked */
 
 static ngx_uint_t
@@ -656,12 +715,9 @@ ngx_http_background_pool_next(ngx_http_background_seat_t *seat)
     job = ngx_queue_data(q, ngx_http_background_job_t, queue);
 
     ngx_queue_remove(q);
-    pool->nwaiting--;
-    ngx_http_background_pool_publish(pool);
+    ngx_http_background_pool_count(pool, job, -1);
 
     job->state = ngx_http_background_job_posted;
-
-    ngx_http_background_cell_waiting(job->cell, -1);
 
     return job;
 }

@@ -66,7 +66,7 @@ sub cpus {
 ###############################################################################
 
 # start(%CONF): nginx, with these parts of its configuration: main, events,
-# http, server; in the cgroup "group". It has one worker unless main says
+# http, server; in the cgroups "groups". It has one worker unless main says
 # otherwise, and answers on a socket of its own.
 
 sub start {
@@ -109,7 +109,7 @@ EOF
     unlink map { "$dir/$_" } qw/ error.log socket nginx.pid /;
 
     $nginx = child(sub {
-        enter($conf{group}) if $conf{group};
+        enter($_) for @{$conf{groups} || []};
 
         open STDOUT, '>', "$dir/out" or die "open: $!\n";
         open STDERR, '>&', \*STDOUT or die "open: $!\n";
