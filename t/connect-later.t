@@ -13,6 +13,9 @@ use BackgroundPeer;
 use BackgroundStatus;
 use Test::More;
 
+plan skip_all => 'sanitizers want to be the first library'
+    if $ENV{BACKGROUND_ASAN};
+
 my $dir = dir();
 
 put('names.c', <<'EOF_C');
