@@ -40,6 +40,9 @@ struct ngx_http_background_runner_s {
     ngx_event_t                       timer;
     ngx_http_background_lines_t       lines;
 
+    /* where "retry" is for what failed: when all is due, 0: next time */
+    uint64_t                          whole;
+
     /* cycles that arrived and ended in this second, for the history */
     ngx_http_background_history_t     second;
 
@@ -119,6 +122,8 @@ static void ngx_http_background_runner_second(ngx_http_background_runner_t *r,
     const ngx_http_background_last_t *last);
 static uint64_t ngx_http_background_jitter(ngx_http_background_task_t *task);
 static void ngx_http_background_runner_flush(ngx_http_background_runner_t *r);
+static uint64_t ngx_http_background_due(ngx_http_background_runner_t *r,
+    uint64_t failures);
 static ngx_msec_t ngx_http_background_retry(ngx_http_background_task_t *task,
     uint64_t failures);
 
@@ -499,6 +504,8 @@ ngx_http_background_runner_take(ngx_http_background_runner_t *r)
 
     __atomic_store_n(&r->leased, 1, __ATOMIC_RELAXED);
 
+    r->whole = 0;
+
     ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
                   "background task \"%V\": started", &r->task->zone.name);
 
@@ -764,6 +771,9 @@ ngx_http_background_interval_handler(ngx_event_t *ev)
         return;
     }
 
+    cycle->retry = ngx_http_background_cell_stats(r->cell)->failures
+                   && r->whole > ngx_current_msec;
+
     ngx_http_background_runner_run(r, cycle, r->cell,
                                    &ngx_http_background_interval);
 }
@@ -816,6 +826,7 @@ ngx_http_background_start(ngx_http_background_task_t *task,
         return rc;
     }
 
+    (*cp)->arrived = 1;
     r->narrived++;
 
     ngx_http_background_runner_run(r, *cp, r->arrived, &start->cause);
@@ -956,6 +967,12 @@ ngx_http_background_runner_ended(ngx_http_background_cycle_t *cycle)
     outcome.error = cycle->end.error;
     outcome.cycles = 1;
 
+    if (leased && !cycle->retry) {
+        r->whole = cycle->resumes ? ngx_current_msec + r->task->interval
+                                    + ngx_http_background_jitter(r->task)
+                                  : 0;
+    }
+
     oldest = ngx_http_background_runner_cycle(r, cycle->cell);
     outcome.oldest = oldest ? oldest->started : 0;
 
@@ -1016,13 +1033,11 @@ ngx_http_background_runner_record(ngx_http_background_runner_t *r,
         outcome->history = 1;
 
         if (outcome->outcome == ngx_http_background_success) {
-            outcome->due = ngx_current_msec + task->interval
-                           + ngx_http_background_jitter(task);
+            outcome->due = ngx_http_background_due(r, 0);
 
         } else if (outcome->outcome == ngx_http_background_failure) {
             failures = stats->failures + outcome->cycles;
-            outcome->due = ngx_current_msec
-                           + ngx_http_background_retry(task, failures);
+            outcome->due = ngx_http_background_due(r, failures);
         }
     }
 
@@ -1050,8 +1065,8 @@ ngx_http_background_runner_log(ngx_http_background_runner_t *r,
 
         ngx_http_background_log_failure(&r->lines, r->log, name,
                            &outcome->last, failures, &outcome->error,
-                           retries
-                           ? ngx_http_background_retry(r->task, failures) : 0);
+                           (retries && outcome->due)
+                           ? outcome->due - ngx_current_msec : 0);
 
     } else if (cell == r->cell) {
         ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
@@ -1128,6 +1143,35 @@ ngx_http_background_runner_flush(ngx_http_background_runner_t *r)
     ngx_http_background_record_history(r->task->zone.record, &r->second,
                                        &error);
     ngx_memzero(&r->second, sizeof(ngx_http_background_history_t));
+}
+
+
+/* after a good cycle, without failures, or after so many failures in a row */
+
+static uint64_t
+ngx_http_background_due(ngx_http_background_runner_t *r, uint64_t failures)
+{
+    uint64_t                     now, due;
+    ngx_http_background_task_t  *task;
+
+    task = r->task;
+    now = ngx_current_msec;
+
+    if (failures == 0) {
+        return r->whole ? ngx_max(r->whole, now)
+                        : now + task->interval
+                          + ngx_http_background_jitter(task);
+    }
+
+    due = now + ngx_http_background_retry(task, failures);
+
+    /* a longer pause is not for what has not failed */
+
+    if (r->whole && task->retry < task->interval) {
+        due = ngx_min(due, ngx_max(r->whole, now + task->retry));
+    }
+
+    return due;
 }
 
 
