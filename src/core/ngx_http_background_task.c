@@ -6,6 +6,7 @@
 
 #include "ngx_http_background_task.h"
 #include "ngx_http_background_crash.h"
+#include "ngx_http_background_instance.h"
 #include "ngx_http_background_job.h"
 #include "ngx_http_background_log.h"
 
@@ -45,6 +46,10 @@ struct ngx_http_background_runner_s {
 
     ngx_uint_t                        leased;     /* read by any thread that
                                                      crashes */
+    unsigned                          elsewhere:1;
+                                                  /* with the lease: a worker of
+                                                     another zone may have it */
+    unsigned                          told:1;
 };
 
 
@@ -78,6 +83,10 @@ static void ngx_http_background_hold_handler(ngx_event_t *ev);
 static void ngx_http_background_runner_init(ngx_http_background_runner_t *r,
     ngx_http_background_task_t *task, ngx_log_t *log);
 static void ngx_http_background_runner_take(ngx_http_background_runner_t *r);
+static void ngx_http_background_runner_enter(ngx_http_background_runner_t *r);
+static ngx_int_t ngx_http_background_runner_adopt(
+    ngx_http_background_runner_t *r);
+static void ngx_http_background_runner_save(ngx_http_background_runner_t *r);
 static void ngx_http_background_runner_release(
     ngx_http_background_runner_t *r);
 static void ngx_http_background_runner_stop(ngx_http_background_runner_t *r,
@@ -175,6 +184,8 @@ ngx_http_background_tasks_start(ngx_cycle_t *cycle,
     }
 
     ts->zcf = zcf;
+
+    ngx_http_background_instance_open(zcf->instance, cycle->log);
 
     ngx_http_background_poll();
 
@@ -350,6 +361,7 @@ ngx_http_background_tasks_exit(void)
         ngx_http_background_runner_flush(&ts->runners[i]);
     }
 
+    ngx_http_background_instance_close(ts->log);
     ngx_http_background_zone_leave();
 
     ts->zcf = NULL;
@@ -394,6 +406,9 @@ ngx_http_background_poll(void)
 
         if (!r->leased && (r->preferred || ts->polls % 2)) {
             ngx_http_background_runner_take(r);
+
+        } else if (r->elsewhere) {
+            ngx_http_background_runner_enter(r);
         }
 
         if (r->task->zone.arrives) {
@@ -478,23 +493,108 @@ ngx_http_background_runner_take(ngx_http_background_runner_t *r)
 
     __atomic_store_n(&r->leased, 1, __ATOMIC_RELAXED);
 
-    ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
-                  "background task \"%V\": started", &r->task->zone.name);
+    r->elsewhere = !r->task->zone.all;
+    r->told = 0;
 
     ngx_http_background_runner_inherit(r, r->cell);
 
+    ngx_http_background_runner_enter(r);
+}
+
+
+/* a worker with the lease waits for those of other zones to give the task up */
+
+static void
+ngx_http_background_runner_enter(ngx_http_background_runner_t *r)
+{
+    ngx_int_t  rc, known;
+
+    if (r->elsewhere) {
+        rc = ngx_http_background_instance_lock(&r->task->zone.name, r->log);
+        known = ngx_http_background_runner_adopt(r);
+
+        if (rc != NGX_OK) {
+
+            if (known != NGX_OK) {
+                ngx_http_background_cell_absent(r->cell);
+            }
+
+            if (!r->told) {
+                r->told = 1;
+
+                ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
+                              "background task \"%V\": waits for a worker of "
+                              "another zone, which has it",
+                              &r->task->zone.name);
+            }
+
+            return;
+        }
+
+        r->elsewhere = 0;
+
+        ngx_http_background_runner_save(r);
+    }
+
+    ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
+                  "background task \"%V\": started", &r->task->zone.name);
+
     ngx_http_background_interval_arm(r);
+}
+
+
+/* also while the other one has the task: the status is that one's */
+
+static ngx_int_t
+ngx_http_background_runner_adopt(ngx_http_background_runner_t *r)
+{
+    ngx_http_background_state_t  state;
+
+    if (ngx_http_background_instance_read(&r->task->zone.name, &state,
+                                          sizeof(ngx_http_background_state_t))
+        != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    return ngx_http_background_cell_adopt(r->task->zone.record, r->cell,
+                                          &state);
+}
+
+
+static void
+ngx_http_background_runner_save(ngx_http_background_runner_t *r)
+{
+    ngx_http_background_state_t  state;
+
+    if (r->task->zone.all || r->elsewhere) {
+        return;
+    }
+
+    ngx_http_background_cell_save(r->task->zone.record, r->cell, &state);
+    ngx_http_background_instance_write(&r->task->zone.name, &state,
+                                       sizeof(ngx_http_background_state_t),
+                                       r->log);
 }
 
 
 static void
 ngx_http_background_runner_release(ngx_http_background_runner_t *r)
 {
+    if (!r->task->zone.all && !r->elsewhere) {
+        ngx_http_background_instance_unlock(&r->task->zone.name, r->log);
+    }
+
     ngx_http_background_lease_release(r->cell);
     __atomic_store_n(&r->leased, 0, __ATOMIC_RELAXED);
 
-    ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
-                  "background task \"%V\": cancelled", &r->task->zone.name);
+    if (!r->elsewhere) {
+        ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
+                      "background task \"%V\": cancelled",
+                      &r->task->zone.name);
+    }
+
+    r->elsewhere = 0;
 }
 
 
@@ -977,6 +1077,10 @@ ngx_http_background_runner_record(ngx_http_background_runner_t *r,
     }
 
     ngx_http_background_cell_record(task->zone.record, cell, outcome);
+
+    if (cell == r->cell) {
+        ngx_http_background_runner_save(r);
+    }
 }
 
 
