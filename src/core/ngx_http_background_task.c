@@ -6,6 +6,7 @@
 
 #include "ngx_http_background_task.h"
 #include "ngx_http_background_crash.h"
+#include "ngx_http_background_instance.h"
 #include "ngx_http_background_job.h"
 #include "ngx_http_background_log.h"
 
@@ -48,6 +49,10 @@ struct ngx_http_background_runner_s {
 
     ngx_uint_t                        leased;     /* read by any thread that
                                                      crashes */
+    unsigned                          elsewhere:1;
+                                                  /* with the lease: a worker of
+                                                     another zone may have it */
+    unsigned                          told:1;
 };
 
 
@@ -83,6 +88,10 @@ static void ngx_http_background_hold_handler(ngx_event_t *ev);
 static void ngx_http_background_runner_init(ngx_http_background_runner_t *r,
     ngx_http_background_task_t *task, ngx_log_t *log);
 static void ngx_http_background_runner_take(ngx_http_background_runner_t *r);
+static void ngx_http_background_runner_enter(ngx_http_background_runner_t *r);
+static ngx_int_t ngx_http_background_runner_adopt(
+    ngx_http_background_runner_t *r);
+static void ngx_http_background_runner_save(ngx_http_background_runner_t *r);
 static void ngx_http_background_runner_release(
     ngx_http_background_runner_t *r);
 static void ngx_http_background_runner_stop(ngx_http_background_runner_t *r,
@@ -184,6 +193,8 @@ ngx_http_background_tasks_start(ngx_cycle_t *cycle,
     }
 
     ts->zcf = zcf;
+
+    ngx_http_background_instance_open(zcf->instance, cycle->log);
 
     ngx_http_background_poll();
 
@@ -376,6 +387,7 @@ ngx_http_background_tasks_exit(void)
         ngx_http_background_runner_flush(&ts->runners[i]);
     }
 
+    ngx_http_background_instance_close(ts->log);
     ngx_http_background_zone_leave();
 
     ts->zcf = NULL;
@@ -420,6 +432,9 @@ ngx_http_background_poll(void)
 
         if (!r->leased && (r->preferred || ts->polls % 2)) {
             ngx_http_background_runner_take(r);
+
+        } else if (r->elsewhere) {
+            ngx_http_background_runner_enter(r);
         }
 
         if (r->task->zone.arrives) {
@@ -505,24 +520,107 @@ ngx_http_background_runner_take(ngx_http_background_runner_t *r)
     __atomic_store_n(&r->leased, 1, __ATOMIC_RELAXED);
 
     r->whole = 0;
+    r->elsewhere = !r->task->zone.all;
+    r->told = 0;
+
+    ngx_http_background_runner_inherit(r, r->cell);
+
+    ngx_http_background_runner_enter(r);
+}
+
+
+/* a worker with the lease waits for those of other zones to give the task up */
+
+static void
+ngx_http_background_runner_enter(ngx_http_background_runner_t *r)
+{
+    ngx_int_t  rc, known;
+
+    if (r->elsewhere) {
+        rc = ngx_http_background_instance_lock(&r->task->zone.name, r->log);
+        known = ngx_http_background_runner_adopt(r);
+
+        if (rc != NGX_OK) {
+
+            if (known != NGX_OK) {
+                ngx_http_background_cell_absent(r->cell);
+            }
+
+            if (!r->told) {
+                r->told = 1;
+
+                ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
+                              "background task \"%V\": waits for a worker of "
+                              "another zone, which has it",
+                              &r->task->zone.name);
+            }
+
+            return;
+        }
+
+        r->elsewhere = 0;
+
+        ngx_http_background_runner_save(r);
+    }
 
     ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
                   "background task \"%V\": started", &r->task->zone.name);
 
-    ngx_http_background_runner_inherit(r, r->cell);
-
     ngx_http_background_interval_arm(r);
+}
+
+
+/* also while the other one has the task: the status is that one's */
+
+static ngx_int_t
+ngx_http_background_runner_adopt(ngx_http_background_runner_t *r)
+{
+    ngx_http_background_state_t  state;
+
+    if (ngx_http_background_instance_read(&r->task->zone.name, &state,
+                                          sizeof(ngx_http_background_state_t))
+        != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    return ngx_http_background_cell_adopt(r->task->zone.record, r->cell,
+                                          &state);
+}
+
+
+static void
+ngx_http_background_runner_save(ngx_http_background_runner_t *r)
+{
+    ngx_http_background_state_t  state;
+
+    if (r->task->zone.all || r->elsewhere) {
+        return;
+    }
+
+    ngx_http_background_cell_save(r->task->zone.record, r->cell, &state);
+    ngx_http_background_instance_write(&r->task->zone.name, &state,
+                                       sizeof(ngx_http_background_state_t),
+                                       r->log);
 }
 
 
 static void
 ngx_http_background_runner_release(ngx_http_background_runner_t *r)
 {
+    if (!r->task->zone.all && !r->elsewhere) {
+        ngx_http_background_instance_unlock(&r->task->zone.name, r->log);
+    }
+
     ngx_http_background_lease_release(r->cell);
     __atomic_store_n(&r->leased, 0, __ATOMIC_RELAXED);
 
-    ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
-                  "background task \"%V\": stopped", &r->task->zone.name);
+    if (!r->elsewhere) {
+        ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
+                      "background task \"%V\": stopped", &r->task->zone.name);
+    }
+
+    r->elsewhere = 0;
 }
 
 
@@ -1042,6 +1140,10 @@ ngx_http_background_runner_record(ngx_http_background_runner_t *r,
     }
 
     ngx_http_background_cell_record(task->zone.record, cell, outcome);
+
+    if (cell == r->cell) {
+        ngx_http_background_runner_save(r);
+    }
 }
 
 
