@@ -11,7 +11,7 @@ use lib "$FindBin::Bin/lib";
 
 use BackgroundPure;
 
-my $program = pure('cpu_limit') or exit 1;
+my $program = pure('cpu_limit', 'cpu_usage') or exit 1;
 
 system($program);
 

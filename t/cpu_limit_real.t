@@ -21,7 +21,7 @@ use Test::More;
 $SIG{INT} = $SIG{TERM} = $SIG{HUP} = sub { exit 1 };
 
 my $dir = tempdir('cpu_limit_real.XXXXXX', TMPDIR => 1, CLEANUP => 1);
-my $program = pure('cpu_limit') or exit 1;
+my $program = pure('cpu_limit', 'cpu_usage') or exit 1;
 
 # what limits this test bounds what it can see
 

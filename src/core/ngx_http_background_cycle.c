@@ -21,11 +21,13 @@ static ngx_int_t ngx_http_background_cycle_init_run(
     ngx_http_background_cycle_t *cycle, ngx_http_background_run_ctx_t *ctx,
     ngx_http_background_operation_t *operation,
     ngx_http_background_start_t *start);
+static void ngx_http_background_cycle_start_run(
+    ngx_http_background_cycle_t *cycle, ngx_http_background_run_ctx_t *ctx);
+static void ngx_http_background_cycle_cancel_run(
+    ngx_http_background_run_ctx_t *ctx);
 static void ngx_http_background_run_start(
     ngx_http_background_run_ctx_t *ctx);
 static void ngx_http_background_run_timer_handler(ngx_event_t *ev);
-static void ngx_http_background_run_cancel(
-    ngx_http_background_run_ctx_t *ctx);
 static ngx_http_background_run_ctx_t *ngx_http_background_run_find(
     ngx_http_background_run_t *run);
 static void ngx_http_background_job_handler(ngx_http_background_job_t *job);
@@ -33,6 +35,10 @@ static void ngx_http_background_run_over(ngx_http_background_run_ctx_t *ctx);
 static void ngx_http_background_run_timed_out(
     ngx_http_background_run_ctx_t *ctx);
 static void ngx_http_background_timeout_handler(ngx_event_t *ev);
+static ngx_msec_t ngx_http_background_cycle_left(
+    ngx_http_background_cycle_t *cycle);
+static uint64_t ngx_http_background_cycle_ran(
+    ngx_http_background_cycle_t *cycle);
 static void ngx_http_background_cycle_stop(
     ngx_http_background_cycle_t *cycle);
 static void ngx_http_background_cycle_over(
@@ -59,10 +65,12 @@ static ngx_rbtree_t  ngx_http_background_runs = {
 };
 
 
-ngx_http_background_cycle_t *
+ngx_int_t
 ngx_http_background_cycle_create(ngx_array_t *operations,
-    ngx_http_background_start_t *start, ngx_log_t *log)
+    ngx_http_background_start_t *start, ngx_log_t *log,
+    ngx_http_background_cycle_t **cp)
 {
+    ngx_int_t                     rc;
     ngx_pool_t                   *pool;
     ngx_http_background_cycle_t  *cycle;
 
@@ -92,18 +100,22 @@ ngx_http_background_cycle_create(ngx_array_t *operations,
     cycle->timeout.log = log;
     cycle->timeout.cancelable = 1;
 
-    if (ngx_http_background_cycle_init(cycle, start) != NGX_OK) {
+    rc = ngx_http_background_cycle_init(cycle, start);
+
+    if (rc != NGX_OK) {
         ngx_http_background_free(cycle);
-        return NULL;
+        return rc;
     }
 
-    return cycle;
+    *cp = cycle;
+
+    return NGX_OK;
 
 failed:
 
     ngx_http_background_cycle_drop(start, log);
 
-    return NULL;
+    return NGX_ERROR;
 }
 
 
@@ -111,6 +123,7 @@ static ngx_int_t
 ngx_http_background_cycle_init(ngx_http_background_cycle_t *cycle,
     ngx_http_background_start_t *start)
 {
+    ngx_int_t                         rc;
     ngx_uint_t                        i, n;
     ngx_str_t                        *bytes;
     ngx_http_background_operation_t  *operation;
@@ -137,11 +150,10 @@ ngx_http_background_cycle_init(ngx_http_background_cycle_t *cycle,
     }
 
     for (i = 0; i < n; i++) {
-        if (ngx_http_background_cycle_init_run(cycle, &cycle->runs[i],
-                                               &operation[i], start)
-            != NGX_OK)
-        {
-            return NGX_ERROR;
+        rc = ngx_http_background_cycle_init_run(cycle, &cycle->runs[i],
+                                                &operation[i], start);
+        if (rc != NGX_OK) {
+            return rc;
         }
     }
 
@@ -155,6 +167,7 @@ ngx_http_background_cycle_init_run(ngx_http_background_cycle_t *cycle,
     ngx_http_background_operation_t *operation,
     ngx_http_background_start_t *start)
 {
+    ngx_int_t                   rc;
     ngx_http_background_run_t  *run;
 
     run = &ctx->job.run;
@@ -172,7 +185,9 @@ ngx_http_background_cycle_init_run(ngx_http_background_cycle_t *cycle,
     ctx->job.kind = &operation->kind;
     ctx->job.handler = ngx_http_background_job_handler;
     ctx->job.input = &cycle->input;
+    ctx->job.posted = &cycle->posted;
     ctx->job.output.max = start->max_output;
+    ctx->job.counter = start->waiting;
 
     ctx->operation = operation;
     ctx->cycle = cycle;
@@ -182,7 +197,17 @@ ngx_http_background_cycle_init_run(ngx_http_background_cycle_t *cycle,
         ngx_rbtree_insert(&ngx_http_background_runs, &ctx->node);
     }
 
-    return NGX_OK;
+    if (operation->prepare == NULL) {
+        return NGX_OK;
+    }
+
+    if (start->request == NULL) {
+        return NGX_ABORT;
+    }
+
+    rc = operation->prepare(run, start->request);
+
+    return (rc == NGX_DECLINED) ? NGX_ABORT : rc;
 }
 
 
@@ -198,6 +223,8 @@ ngx_http_background_cycle_run(ngx_http_background_cycle_t *cycle,
     cycle->started_at = ngx_http_background_wall_clock();
     cycle->started_usec = ngx_http_background_usec(CLOCK_MONOTONIC);
 
+    cycle->time = timeout;
+
     if (timeout) {
         ngx_add_timer(&cycle->timeout, timeout);
     }
@@ -211,16 +238,18 @@ ngx_http_background_cycle_run(ngx_http_background_cycle_t *cycle,
 
         run->task = cycle->task;
         run->repeats = repeats;
+        run->retry = cycle->retry;
 
         ctx->job.cell = cycle->cell;
-        ctx->active = 1;
 
-        if (ctx->operation->kind.start) {
-            ngx_http_background_run_start(ctx);
+        /* one of those before may have cancelled the cycle */
 
-        } else if (ngx_http_background_pool_post(&ctx->job) != NGX_OK) {
-            ngx_http_background_run_over(ctx);
+        if (cycle->cancelled) {
+            cycle->pending--;
+            continue;
         }
+
+        ngx_http_background_cycle_start_run(cycle, ctx);
     }
 
     if (--cycle->pending == 0) {
@@ -229,31 +258,60 @@ ngx_http_background_cycle_run(ngx_http_background_cycle_t *cycle,
 }
 
 
-/* the run may be gone when it returns */
+static void
+ngx_http_background_cycle_start_run(ngx_http_background_cycle_t *cycle,
+    ngx_http_background_run_ctx_t *ctx)
+{
+    ctx->active = 1;
+
+    ngx_http_background_cell_pending(cycle->cell, 1);
+
+    if (ctx->operation->kind.work) {
+        if (ngx_http_background_pool_post(&ctx->job) != NGX_OK) {
+            ngx_http_background_run_over(ctx);
+        }
+
+        return;
+    }
+
+    ctx->starting = 1;
+    ngx_http_background_run_start(ctx);
+    ctx->starting = 0;
+
+    if (cycle->cancelled && ctx->active) {
+        ngx_http_background_cycle_cancel_run(ctx);
+    }
+}
+
+
+static void
+ngx_http_background_cycle_cancel_run(ngx_http_background_run_ctx_t *ctx)
+{
+    ctx->active = 0;
+    ctx->job.cancelled = 1;
+
+    ctx->operation->kind.cancel(&ctx->job.run);
+
+    ngx_http_background_run_over(ctx);
+}
+
 
 static void
 ngx_http_background_run_start(ngx_http_background_run_ctx_t *ctx)
 {
-    uint64_t                          started, usec;
-    ngx_log_t                        *log;
-    ngx_str_t                        *task;
-    ngx_http_background_operation_t  *operation;
-
-    log = ctx->job.run.log;
-    task = ctx->job.run.task;
-    operation = ctx->operation;
+    uint64_t  started, usec;
 
     started = ngx_http_background_usec(CLOCK_MONOTONIC);
 
-    operation->kind.start(&ctx->job.run);
+    ctx->operation->kind.start(&ctx->job.run);
 
     usec = ngx_http_background_usec(CLOCK_MONOTONIC) - started;
 
     if (usec >= NGX_HTTP_BACKGROUND_LONG_START) {
-        ngx_log_error(NGX_LOG_WARN, log, 0,
+        ngx_log_error(NGX_LOG_WARN, ctx->job.run.log, 0,
                       "background task \"%V\": %V: \"start\" took %uL ms, "
                       "for which the worker served nothing",
-                      task, &operation->title, usec / 1000);
+                      ctx->job.run.task, &ctx->operation->title, usec / 1000);
     }
 }
 
@@ -412,6 +470,8 @@ ngx_http_background_run_over(ngx_http_background_run_ctx_t *ctx)
         ngx_http_background_result_required(&ctx->job.run.result);
     }
 
+    ngx_http_background_cell_pending(cycle->cell, -1);
+
     if (cycle->timed_out && ctx->job.cancelled) {
         ngx_http_background_run_timed_out(ctx);
     }
@@ -444,9 +504,38 @@ ngx_http_background_timeout_handler(ngx_event_t *ev)
 {
     ngx_http_background_cycle_t *cycle = ev->data;
 
+    ngx_msec_t  left;
+
+    if (cycle->arrived) {
+        left = ngx_http_background_cycle_left(cycle);
+
+        if (left) {
+            ngx_add_timer(ev, left);
+            return;
+        }
+    }
+
     cycle->timed_out = 1;
 
     ngx_http_background_cycle_stop(cycle);
+}
+
+
+/* what has arrived may wait for a thread as long as its trigger lets it */
+
+static ngx_msec_t
+ngx_http_background_cycle_left(ngx_http_background_cycle_t *cycle)
+{
+    uint64_t  ran, passed;
+
+    if (ngx_http_background_waits(cycle)) {
+        return cycle->time;
+    }
+
+    ran = ngx_http_background_cycle_ran(cycle);
+    passed = (ngx_http_background_usec(CLOCK_MONOTONIC) - ran) / 1000;
+
+    return (ran && passed < cycle->time) ? cycle->time - passed : 0;
 }
 
 
@@ -472,34 +561,23 @@ ngx_http_background_cycle_stop(ngx_http_background_cycle_t *cycle)
     for (i = 0; i < cycle->nruns; i++) {
         ctx = &cycle->runs[i];
 
-        if (!ctx->active) {
+        /* what is about to start is cancelled when it has */
+
+        if (!ctx->active || ctx->starting) {
             continue;
         }
 
         if (ctx->operation->kind.start) {
-            ngx_http_background_run_cancel(ctx);
+            ngx_http_background_cycle_cancel_run(ctx);
 
-        } else if (ngx_http_background_pool_cancel(&ctx->job) == NGX_AGAIN) {
-            continue;
+        } else if (ngx_http_background_pool_cancel(&ctx->job) == NGX_OK) {
+            ngx_http_background_run_over(ctx);
         }
-
-        ngx_http_background_run_over(ctx);
     }
 
     if (--cycle->pending == 0) {
         ngx_http_background_cycle_over(cycle);
     }
-}
-
-
-static void
-ngx_http_background_run_cancel(ngx_http_background_run_ctx_t *ctx)
-{
-    /* "cancel" does not call done() */
-    ctx->active = 0;
-    ctx->job.cancelled = 1;
-
-    ctx->operation->kind.cancel(&ctx->job.run);
 }
 
 
@@ -532,6 +610,10 @@ ngx_http_background_cycle_gather(ngx_http_background_cycle_t *cycle)
 
     end->outcome = ngx_http_background_success;
 
+    /* a kind may have done all of its work */
+
+    cycle->retry = 0;
+
     for (i = 0; i < cycle->nruns; i++) {
         ngx_http_background_cycle_gather_run(cycle, &cycle->runs[i]);
     }
@@ -546,7 +628,10 @@ ngx_http_background_cycle_gather(ngx_http_background_cycle_t *cycle)
 
     last->success = (end->outcome == ngx_http_background_success);
 
-    end->timed_out = cycle->timed_out;
+    /* a job may have come home well, or been cancelled, after the time-out */
+
+    end->timed_out = cycle->timed_out
+                     && end->outcome == ngx_http_background_failure;
     end->waited = ngx_http_background_cycle_waited(cycle);
     end->wall_time = last->wall_time;
     end->cpu_usec = last->cpu_usec;
@@ -577,6 +662,11 @@ ngx_http_background_cycle_gather_run(ngx_http_background_cycle_t *cycle,
         cycle->cancelled = 1;
     }
 
+    if (job->run.resumes) {
+        cycle->resumes = 1;
+        cycle->retry |= job->run.retry;
+    }
+
     if (result->message_len) {
         last->message_len = result->message_len;
         ngx_memcpy(last->message, result->message, result->message_len);
@@ -595,20 +685,33 @@ ngx_http_background_cycle_gather_run(ngx_http_background_cycle_t *cycle,
 static ngx_msec_t
 ngx_http_background_cycle_waited(ngx_http_background_cycle_t *cycle)
 {
+    uint64_t  ran;
+
+    ran = ngx_http_background_cycle_ran(cycle);
+
+    return (ran - ngx_min(cycle->started_usec, ran)) / 1000;
+}
+
+
+/* when the first of its jobs had a thread; usec, monotonic; 0: none had */
+
+static uint64_t
+ngx_http_background_cycle_ran(ngx_http_background_cycle_t *cycle)
+{
     uint64_t    ran, first;
     ngx_uint_t  i;
 
     first = 0;
 
     for (i = 0; i < cycle->nruns; i++) {
-        ran = cycle->runs[i].job.ran;
+        ran = __atomic_load_n(&cycle->runs[i].job.ran, __ATOMIC_RELAXED);
 
         if (ran && (first == 0 || ran < first)) {
             first = ran;
         }
     }
 
-    return (first - ngx_min(cycle->started_usec, first)) / 1000;
+    return first;
 }
 
 
@@ -647,6 +750,31 @@ ngx_http_background_cycle_error(ngx_http_background_cycle_t *cycle)
                      - p;
         return;
     }
+}
+
+
+ngx_uint_t
+ngx_http_background_waits(ngx_http_background_cycle_t *cycle)
+{
+    ngx_uint_t                      i;
+    ngx_http_background_run_ctx_t  *ctx;
+
+    for (i = 0; i < cycle->nruns; i++) {
+        ctx = &cycle->runs[i];
+
+        if (!ctx->active || !ngx_http_background_pool_waits(&ctx->job)) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+void
+ngx_http_background_detach(ngx_http_background_cycle_t *cycle)
+{
+    cycle->handler = NULL;
 }
 
 

@@ -27,6 +27,7 @@
 typedef struct {
     ngx_http_background_kind_t        kind;
     void                             *conf;
+    ngx_http_background_prepare_pt    prepare;    /* NULL: needs no request */
     ngx_str_t                         title;      /* for texts */
 
     /* where it was added, for "check" of the kind */
@@ -51,6 +52,7 @@ struct ngx_http_background_run_ctx_s {
     ngx_http_background_operation_t  *operation;
     ngx_http_background_cycle_t      *cycle;
     ngx_uint_t                        active;     /* unsigned  active:1; */
+    ngx_uint_t                        starting;   /* unsigned  starting:1; */
 
     /* of an I/O kind */
     ngx_rbtree_node_t                 node;
@@ -73,11 +75,13 @@ struct ngx_http_background_cycle_s {
     ngx_str_t                        *task;       /* name */
     ngx_array_t                      *operations;
     ngx_event_t                       timeout;
+    ngx_msec_t                        time;       /* of "timeout", 0: none */
 
     ngx_http_background_input_t       input;
     ngx_http_background_run_ctx_t    *runs;
     ngx_uint_t                        nruns;
     ngx_uint_t                        pending;    /* runs that are not over */
+    ngx_uint_t                        posted;     /* the pool's */
 
     uint64_t                          started;    /* ngx_current_msec */
     uint64_t                          started_at; /* wall clock, ms */
@@ -94,6 +98,9 @@ struct ngx_http_background_cycle_s {
                                           void *data);
     void                             *data;
 
+    unsigned                          arrived:1;  /* not started by time */
+    unsigned                          retry:1;
+    unsigned                          resumes:1;  /* a kind of it does */
     unsigned                          finish:1;
     unsigned                          cancelled:1;
     unsigned                          timed_out:1;
@@ -101,14 +108,15 @@ struct ngx_http_background_cycle_s {
 
 
 /*
- * create  a cycle with what "start" says; NULL: no memory, and it is dropped
+ * create  a cycle with what "start" says; else "start" is dropped: NGX_ERROR, no
+ *         memory, or NGX_ABORT, an operation refuses the request
  * drop    closes a file of "start" that no cycle will be created with
  * run     starts its operations; "ended" may be called before it returns
  * cancel  stops what is under way; "ended" is called at once or later
  */
-ngx_http_background_cycle_t *ngx_http_background_cycle_create(
-    ngx_array_t *operations, ngx_http_background_start_t *start,
-    ngx_log_t *log);
+ngx_int_t ngx_http_background_cycle_create(ngx_array_t *operations,
+    ngx_http_background_start_t *start, ngx_log_t *log,
+    ngx_http_background_cycle_t **cp);
 void ngx_http_background_cycle_drop(ngx_http_background_start_t *start,
     ngx_log_t *log);
 void ngx_http_background_cycle_run(ngx_http_background_cycle_t *cycle,

@@ -20,7 +20,7 @@ typedef enum {
     ngx_http_background_reader_idle = 0,
     ngx_http_background_reader_reading,   /* "read" is a thread's */
     ngx_http_background_reader_over,      /* the same, and the run is over */
-    ngx_http_background_reader_failed     /* not yet told */
+    ngx_http_background_reader_failed     /* not yet returned */
 } ngx_http_background_reader_state_e;
 
 
@@ -33,7 +33,7 @@ typedef struct {
     size_t                                free;     /* of buffer, in bytes */
 
     ssize_t                               n;        /* as of read() */
-    off_t                                 size;     /* of the file */
+    ngx_file_info_t                       info;
     const char                           *failed;   /* text, or NULL */
     ngx_err_t                             err;
 } ngx_http_background_read_t;
@@ -43,7 +43,8 @@ struct ngx_http_background_reader_s {
     ngx_http_background_reader_state_e    state;
     ngx_http_background_linebuf_t         lines;
     off_t                                 offset;   /* of what has been read */
-    off_t                                 size;     /* of the file */
+    ngx_file_info_t                       info;
+    ngx_uint_t                            opened;   /* unsigned  opened:1; */
 
     ngx_http_background_read_t            read;
 
@@ -57,10 +58,11 @@ struct ngx_http_background_reader_s {
 
 static ngx_int_t ngx_http_background_reader_init(
     ngx_http_background_reader_t *reader, ngx_str_t *path, size_t max);
-static ngx_int_t ngx_http_background_reader_read(
+static void ngx_http_background_reader_read(
     ngx_http_background_reader_t *reader);
 static void ngx_http_background_reader_step(void *data, ngx_log_t *log);
-static void ngx_http_background_reader_open(ngx_http_background_read_t *rd);
+static void ngx_http_background_reader_open_file(
+    ngx_http_background_read_t *rd);
 static void ngx_http_background_reader_then(ngx_http_background_run_t *run,
     void *data);
 static void ngx_http_background_reader_took(
@@ -146,6 +148,32 @@ ngx_http_background_reader_init(ngx_http_background_reader_t *reader,
 
 
 ngx_int_t
+ngx_http_background_reader_open(ngx_http_background_reader_t *reader)
+{
+    if (reader->opened) {
+        return NGX_OK;
+    }
+
+    if (reader->state == ngx_http_background_reader_idle) {
+        ngx_http_background_reader_read(reader);
+    }
+
+    if (reader->state == ngx_http_background_reader_reading) {
+        return NGX_AGAIN;
+    }
+
+    return reader->opened ? NGX_OK : NGX_DECLINED;
+}
+
+
+ngx_file_info_t *
+ngx_http_background_reader_info(ngx_http_background_reader_t *reader)
+{
+    return &reader->info;
+}
+
+
+ngx_int_t
 ngx_http_background_reader_next(ngx_http_background_reader_t *reader,
     ngx_str_t *line)
 {
@@ -159,9 +187,6 @@ ngx_http_background_reader_next(ngx_http_background_reader_t *reader,
         }
 
         if (reader->state == ngx_http_background_reader_failed) {
-            rd = &reader->read;
-            ngx_http_background_fail_path(&reader->run->result, NULL,
-                                          &reader->path, rd->err, rd->failed);
             break;
         }
 
@@ -171,9 +196,16 @@ ngx_http_background_reader_next(ngx_http_background_reader_t *reader,
             return rc;
         }
 
-        if (ngx_http_background_reader_read(reader) != NGX_OK) {
-            break;
-        }
+        ngx_http_background_reader_read(reader);
+    }
+
+    /* a step that was refused has counted it */
+
+    rd = &reader->read;
+
+    if (rd->failed) {
+        ngx_http_background_fail_path(&reader->run->result, NULL,
+                                      &reader->path, rd->err, rd->failed);
     }
 
     /* the beginning of a line is no line */
@@ -186,7 +218,7 @@ ngx_http_background_reader_next(ngx_http_background_reader_t *reader,
 }
 
 
-static ngx_int_t
+static void
 ngx_http_background_reader_read(ngx_http_background_reader_t *reader)
 {
     reader->read.buffer = reader->lines.last;
@@ -196,14 +228,18 @@ ngx_http_background_reader_read(ngx_http_background_reader_t *reader)
         ngx_http_background_reader_step(&reader, reader->run->log);
         ngx_http_background_reader_took(reader);
 
-        return NGX_OK;
+        return;
     }
 
     reader->state = ngx_http_background_reader_reading;
 
-    return ngx_http_background_step(reader->run, &reader, sizeof(reader),
-                                    ngx_http_background_reader_step,
-                                    ngx_http_background_reader_then);
+    if (ngx_http_background_step(reader->run, &reader, sizeof(reader),
+                                 ngx_http_background_reader_step,
+                                 ngx_http_background_reader_then)
+        != NGX_OK)
+    {
+        reader->state = ngx_http_background_reader_failed;
+    }
 }
 
 
@@ -217,7 +253,7 @@ ngx_http_background_reader_step(void *data, ngx_log_t *log)
     rd = &(*reader)->read;
 
     if (rd->fd == NGX_INVALID_FILE) {
-        ngx_http_background_reader_open(rd);
+        ngx_http_background_reader_open_file(rd);
 
         if (rd->failed) {
             return;
@@ -237,10 +273,8 @@ ngx_http_background_reader_step(void *data, ngx_log_t *log)
 
 
 static void
-ngx_http_background_reader_open(ngx_http_background_read_t *rd)
+ngx_http_background_reader_open_file(ngx_http_background_read_t *rd)
 {
-    ngx_file_info_t  fi;
-
     /* non-blocking, should it be no file but a pipe */
 
     rd->fd = open((char *) rd->name, O_RDONLY|O_NONBLOCK|O_CLOEXEC|O_NOCTTY);
@@ -251,18 +285,15 @@ ngx_http_background_reader_open(ngx_http_background_read_t *rd)
         return;
     }
 
-    if (ngx_fd_info(rd->fd, &fi) == NGX_FILE_ERROR) {
+    if (ngx_fd_info(rd->fd, &rd->info) == NGX_FILE_ERROR) {
         rd->err = ngx_errno;
         rd->failed = ngx_fd_info_n " %s failed";
         return;
     }
 
-    if (!ngx_is_file(&fi)) {
+    if (!ngx_is_file(&rd->info)) {
         rd->failed = "not a regular file: %s";
-        return;
     }
-
-    rd->size = ngx_file_size(&fi);
 }
 
 
@@ -301,7 +332,8 @@ ngx_http_background_reader_took(ngx_http_background_reader_t *reader)
     reader->lines.last += rd->n;
     reader->lines.eof = (rd->n == 0);
     reader->offset += rd->n;
-    reader->size = rd->size;
+    reader->info = rd->info;
+    reader->opened = 1;
 }
 
 
@@ -318,7 +350,7 @@ ngx_http_background_reader_progress(ngx_http_background_reader_t *reader)
     ngx_http_background_progress(reader->run,
                                  reader->offset
                                  - (reader->lines.last - reader->lines.pos),
-                                 reader->size);
+                                 ngx_file_size(&reader->info));
 }
 
 

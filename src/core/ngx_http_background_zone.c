@@ -17,7 +17,7 @@
  * with their sizes.
  */
 #define NGX_HTTP_BACKGROUND_LAYOUT                                           \
-    ((uint64_t) 5 << 60                                                      \
+    ((uint64_t) 6 << 60                                                      \
      | (uint64_t) sizeof(ngx_http_background_stats_t) << 49                  \
      | (uint64_t) sizeof(ngx_http_background_cell_t) << 39                   \
      | (uint64_t) sizeof(ngx_http_background_record_t) << 27                 \
@@ -88,9 +88,6 @@ struct ngx_http_background_cell_s {
     uint64_t                        created;
     uint64_t                        begun;        /* cycles */
     uint64_t                        started;      /* the oldest under way */
-    uint64_t                        spared;       /* "begun" when others' crash
-                                                     ended cycles */
-    uint64_t                        blamed;       /* of one that crashed */
     uint64_t                        declined;
     uint64_t                        skipped;
     uint64_t                        progress_done;
@@ -98,6 +95,9 @@ struct ngx_http_background_cell_s {
     uint64_t                        progress_total;
                                                   /* by any thread */
     uint32_t                        waiting;      /* by any thread */
+    uint32_t                        crash;        /* signal | spared or blamed,
+                                                     by any thread */
+    uint32_t                        pending;      /* runs that are not over */
     ngx_http_background_stats_t    *stats[2];
     ngx_http_background_ring_t      causes[NGX_HTTP_BACKGROUND_CAUSES];
 };
@@ -121,11 +121,19 @@ struct ngx_http_background_record_s {
     ngx_http_background_cell_t     *cells;
     ngx_http_background_cell_t     *arrived;      /* cells without a lease */
     uint64_t                        generation;   /* the last that has it */
-    uint32_t                        crashes;
+    uint64_t                        trial;        /* owner of a cycle that may
+                                                     crash as those before */
+    uint32_t                        crashes;      /* in a row */
+    uint32_t                        quarantined;
+    uint32_t                        unhealthy;    /* by cycles that arrive */
+    uint64_t                        failures;     /* of these in a row */
+    uint64_t                        successes;
     uint32_t                        name_len;
     u_char                          name[NGX_HTTP_BACKGROUND_NAME_LEN];
     uint64_t                        number;       /* of the last cycle */
     ngx_http_background_stored_t    history[NGX_HTTP_BACKGROUND_HISTORY];
+    uint64_t                        ntexts;       /* written so far */
+    ngx_http_background_text_t      texts[NGX_HTTP_BACKGROUND_TEXTS];
 };
 
 
@@ -133,6 +141,7 @@ struct ngx_http_background_zone_s {
     uint64_t                        magic;
     uint64_t                        layout;
     uint64_t                        created;
+    uint64_t                        instance;
     uint64_t                        generation;
     uint64_t                        jobs_completed;
     uint64_t                        jobs_usec;
@@ -169,22 +178,37 @@ static ngx_int_t ngx_http_background_zone_init(ngx_shm_zone_t *shm_zone,
     void *data);
 static ngx_int_t ngx_http_background_zone_create(
     ngx_http_background_zone_conf_t *zcf);
-static ngx_uint_t ngx_http_background_zone_resized(
+static ngx_shm_zone_t *ngx_http_background_zone_before(
     ngx_http_background_zone_conf_t *zcf);
+static void ngx_http_background_zone_resized(
+    ngx_http_background_zone_conf_t *zcf, ngx_shm_zone_t *before);
+static ngx_http_background_zone_t *ngx_http_background_zone_of(
+    ngx_shm_zone_t *shm_zone);
 static ngx_int_t ngx_http_background_zone_reuse(
     ngx_http_background_zone_conf_t *zcf);
 static ngx_int_t ngx_http_background_zone_add_task(
-    ngx_http_background_zone_t *zone, ngx_http_background_zone_task_t *task);
+    ngx_http_background_zone_conf_t *zcf,
+    ngx_http_background_zone_task_t *task);
+static ngx_int_t ngx_http_background_record_copy(
+    ngx_http_background_zone_conf_t *zcf,
+    ngx_http_background_record_t *record);
+static ngx_int_t ngx_http_background_cells_copy(
+    ngx_http_background_zone_conf_t *zcf, ngx_http_background_cell_t **last,
+    ngx_http_background_cell_t *from);
+static void ngx_http_background_cell_copy(ngx_http_background_cell_t *cell,
+    ngx_http_background_zone_t *zone, ngx_http_background_cell_t *from);
+static ngx_uint_t ngx_http_background_cells_start(
+    ngx_http_background_zone_task_t *task);
 static ngx_int_t ngx_http_background_zone_add_cells(
     ngx_http_background_zone_t *zone, ngx_http_background_cell_t **last,
-    ngx_uint_t n);
+    ngx_uint_t n, ngx_uint_t unhealthy);
 static ngx_http_background_cell_t *ngx_http_background_cell_create(
-    ngx_http_background_zone_t *zone);
+    ngx_http_background_zone_t *zone, ngx_uint_t unhealthy);
 static void ngx_http_background_cells_free(ngx_http_background_zone_t *zone,
     ngx_http_background_cell_t *cell);
 static ngx_uint_t ngx_http_background_zone_children(void);
 static ngx_http_background_record_t *ngx_http_background_zone_lookup(
-    ngx_http_background_zone_t *zone, ngx_str_t *name);
+    ngx_http_background_zone_t *zone, u_char *name, size_t len);
 static void ngx_http_background_zone_sweep(
     ngx_http_background_zone_conf_t *zcf);
 static uint64_t ngx_http_background_zone_oldest(
@@ -222,6 +246,14 @@ static void ngx_http_background_cell_publish(
     ngx_http_background_cell_t *cell);
 static void ngx_http_background_record_survived(
     ngx_http_background_record_t *record);
+static ngx_uint_t ngx_http_background_cells_orphaned(
+    ngx_http_background_cell_t *cell);
+static void ngx_http_background_record_text(
+    ngx_http_background_record_t *record, uint64_t number,
+    const ngx_str_t *error);
+static ngx_int_t ngx_http_background_text_read(
+    ngx_http_background_text_t *dst, ngx_http_background_text_t *src);
+static uint32_t ngx_http_background_text_crc(ngx_http_background_text_t *text);
 static ngx_uint_t ngx_http_background_others_wait(ngx_uint_t parked);
 
 
@@ -307,10 +339,13 @@ ngx_http_background_zone_init(ngx_shm_zone_t *shm_zone, void *data)
     }
 
     for (i = 0; i < zcf->tasks.nelts; i++) {
-        if (ngx_http_background_zone_add_task(zcf->zone, tasks[i]) != NGX_OK) {
+        if (ngx_http_background_zone_add_task(zcf, tasks[i]) != NGX_OK) {
             return ngx_http_background_zone_too_small(zcf);
         }
     }
+
+    zcf->instance = zcf->zone->instance;
+    zcf->before = NULL;
 
     return NGX_OK;
 }
@@ -322,6 +357,7 @@ ngx_http_background_zone_create(ngx_http_background_zone_conf_t *zcf)
     int                          err;
     ngx_log_t                   *log;
     ngx_uint_t                   i;
+    ngx_shm_zone_t              *before;
     ngx_slab_pool_t             *shpool;
     pthread_mutexattr_t          attr;
     ngx_http_background_zone_t  *zone;
@@ -362,37 +398,71 @@ ngx_http_background_zone_create(ngx_http_background_zone_conf_t *zcf)
         return NGX_ERROR;
     }
 
-    if (ngx_http_background_zone_resized(zcf)) {
+    before = ngx_http_background_zone_before(zcf);
 
-        if (ngx_process == NGX_PROCESS_SINGLE) {
-            ngx_log_error(NGX_LOG_EMERG, log, 0,
-                          "background_zone can't be changed while nginx runs "
-                          "with \"master_process off\" in %s:%ui",
-                          zcf->file, zcf->line);
-            return NGX_ERROR;
-        }
-
-        ngx_log_error(NGX_LOG_NOTICE, log, 0,
-                      "background: zone size changed to %uz, "
-                      "statistics start anew", zcf->size);
+    if (before && ngx_process == NGX_PROCESS_SINGLE) {
+        ngx_log_error(NGX_LOG_EMERG, log, 0,
+                      "background_zone can't be changed while nginx runs "
+                      "with \"master_process off\" in %s:%ui",
+                      zcf->file, zcf->line);
+        return NGX_ERROR;
     }
 
     zone->magic = NGX_HTTP_BACKGROUND_MAGIC;
     zone->layout = NGX_HTTP_BACKGROUND_LAYOUT;
     zone->created = ngx_current_msec;
+    zone->instance = (uint64_t) ngx_pid << 32
+                     | (ngx_current_msec & 0xffffffff);
     zone->shpool = shpool;
 
     shpool->data = zone;
     zcf->zone = zone;
 
+    if (before) {
+        ngx_http_background_zone_resized(zcf, before);
+    }
+
     return NGX_OK;
 }
 
 
-/* while the configuration is read, ngx_cycle is the one in use so far */
+/* what the zone itself has; workers of before still add to theirs */
 
-static ngx_uint_t
-ngx_http_background_zone_resized(ngx_http_background_zone_conf_t *zcf)
+static void
+ngx_http_background_zone_resized(ngx_http_background_zone_conf_t *zcf,
+    ngx_shm_zone_t *before)
+{
+    ngx_http_background_zone_t  *zone, *from;
+
+    zone = zcf->zone;
+    from = ngx_http_background_zone_of(before);
+
+    if (from == NULL) {
+        ngx_log_error(NGX_LOG_NOTICE, zcf->shm_zone->shm.log, 0,
+                      "background: zone size changed to %uz, "
+                      "statistics start anew", zcf->size);
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_NOTICE, zcf->shm_zone->shm.log, 0,
+                  "background: zone size changed to %uz", zcf->size);
+
+    zone->created = from->created;
+    zone->generation = from->generation;
+    zone->jobs_completed = ngx_http_background_load(&from->jobs_completed);
+    zone->jobs_usec = ngx_http_background_load(&from->jobs_usec);
+
+    zcf->before = from;
+}
+
+
+/*
+ * The zone of the configuration in use so far, which ngx_cycle still is while
+ * another one is read, if it has another size.
+ */
+
+static ngx_shm_zone_t *
+ngx_http_background_zone_before(ngx_http_background_zone_conf_t *zcf)
 {
     ngx_uint_t        i;
     ngx_shm_zone_t   *shm_zone;
@@ -405,7 +475,7 @@ ngx_http_background_zone_resized(ngx_http_background_zone_conf_t *zcf)
 
         if (i >= part->nelts) {
             if (part->next == NULL) {
-                return 0;
+                return NULL;
             }
 
             part = part->next;
@@ -416,7 +486,7 @@ ngx_http_background_zone_resized(ngx_http_background_zone_conf_t *zcf)
         if (shm_zone[i].tag == zcf->shm_zone->tag
             && shm_zone[i].shm.size != zcf->size)
         {
-            return 1;
+            return &shm_zone[i];
         }
     }
 }
@@ -425,16 +495,11 @@ ngx_http_background_zone_resized(ngx_http_background_zone_conf_t *zcf)
 static ngx_int_t
 ngx_http_background_zone_reuse(ngx_http_background_zone_conf_t *zcf)
 {
-    ngx_slab_pool_t             *shpool;
     ngx_http_background_zone_t  *zone;
 
-    shpool = (ngx_slab_pool_t *) zcf->shm_zone->shm.addr;
-    zone = shpool->data;
+    zone = ngx_http_background_zone_of(zcf->shm_zone);
 
-    if (zone == NULL
-        || zone->magic != NGX_HTTP_BACKGROUND_MAGIC
-        || zone->layout != NGX_HTTP_BACKGROUND_LAYOUT)
-    {
+    if (zone == NULL) {
         ngx_log_error(NGX_LOG_EMERG, zcf->shm_zone->shm.log, 0,
                       "background_zone was made by another version of the "
                       "module, restart nginx or change the size in %s:%ui",
@@ -449,13 +514,39 @@ ngx_http_background_zone_reuse(ngx_http_background_zone_conf_t *zcf)
 }
 
 
+/* NULL: it was made by another version of the module */
+
+static ngx_http_background_zone_t *
+ngx_http_background_zone_of(ngx_shm_zone_t *shm_zone)
+{
+    ngx_slab_pool_t             *shpool;
+    ngx_http_background_zone_t  *zone;
+
+    shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
+    zone = shpool->data;
+
+    if (zone == NULL
+        || zone->magic != NGX_HTTP_BACKGROUND_MAGIC
+        || zone->layout != NGX_HTTP_BACKGROUND_LAYOUT)
+    {
+        return NULL;
+    }
+
+    return zone;
+}
+
+
 static ngx_int_t
-ngx_http_background_zone_add_task(ngx_http_background_zone_t *zone,
+ngx_http_background_zone_add_task(ngx_http_background_zone_conf_t *zcf,
     ngx_http_background_zone_task_t *task)
 {
+    ngx_http_background_zone_t    *zone;
     ngx_http_background_record_t  *record;
 
-    record = ngx_http_background_zone_lookup(zone, &task->name);
+    zone = zcf->zone;
+
+    record = ngx_http_background_zone_lookup(zone, task->name.data,
+                                             task->name.len);
 
     if (record == NULL) {
         record = ngx_slab_calloc(zone->shpool,
@@ -469,18 +560,149 @@ ngx_http_background_zone_add_task(ngx_http_background_zone_t *zone,
 
         record->next = zone->records;
         zone->records = record;
+
+        if (ngx_http_background_record_copy(zcf, record) != NGX_OK) {
+            return NGX_ERROR;
+        }
     }
 
     task->record = record;
 
-    if (ngx_http_background_zone_add_cells(zone, &record->cells, task->cells)
+    if (ngx_http_background_zone_add_cells(zone, &record->cells, task->cells,
+                                     ngx_http_background_cells_start(task))
         != NGX_OK)
     {
         return NGX_ERROR;
     }
 
     return ngx_http_background_zone_add_cells(zone, &record->arrived,
-                                              task->arrived);
+                                              task->arrived, 0);
+}
+
+
+/* what the zone of another size has of the task */
+
+static ngx_int_t
+ngx_http_background_record_copy(ngx_http_background_zone_conf_t *zcf,
+    ngx_http_background_record_t *record)
+{
+    ngx_http_background_record_t  *from;
+
+    if (zcf->before == NULL) {
+        return NGX_OK;
+    }
+
+    from = ngx_http_background_zone_lookup(zcf->before, record->name,
+                                           record->name_len);
+    if (from == NULL) {
+        return NGX_OK;
+    }
+
+    record->crashes = ngx_http_background_load(&from->crashes);
+    record->number = ngx_http_background_load(&from->number);
+    ngx_memcpy(record->history, from->history, sizeof(record->history));
+
+    if (ngx_http_background_cells_copy(zcf, &record->cells, from->cells)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_background_cells_copy(zcf, &record->arrived,
+                                          from->arrived);
+}
+
+
+static ngx_int_t
+ngx_http_background_cells_copy(ngx_http_background_zone_conf_t *zcf,
+    ngx_http_background_cell_t **last, ngx_http_background_cell_t *from)
+{
+    ngx_http_background_cell_t  *cell;
+
+    for ( /* void */ ; from; from = from->next) {
+
+        cell = ngx_http_background_cell_create(zcf->zone, 0);
+        if (cell == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_http_background_cell_copy(cell, zcf->before, from);
+
+        *last = cell;
+        last = &cell->next;
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * The worker of before cancels what is under way there.  Where it has a lease
+ * the new one adopts what it does until it has given that up.
+ */
+
+static void
+ngx_http_background_cell_copy(ngx_http_background_cell_t *cell,
+    ngx_http_background_zone_t *zone, ngx_http_background_cell_t *from)
+{
+    uint64_t                         n;
+    ngx_uint_t                       i;
+    ngx_http_background_ring_t      *ring;
+    ngx_http_background_stats_t     *stats;
+    ngx_http_background_snapshot_t   snapshot;
+
+    ngx_http_background_cell_read(zone, from, &snapshot);
+
+    cell->created = snapshot.created;
+    cell->begun = snapshot.begun;
+    cell->declined = snapshot.declined;
+    cell->skipped = snapshot.skipped;
+
+    stats = cell->stats[0];
+    *stats = snapshot.stats;
+
+    n = snapshot.begun - ngx_min(snapshot.begun, stats->recorded);
+
+    stats->recorded += n;
+    stats->cycles_cancelled += n;
+
+    for (i = 0; i < NGX_HTTP_BACKGROUND_CAUSES; i++) {
+        ring = &from->causes[i];
+
+        cell->causes[i].number = ngx_http_background_load(&ring->number);
+        cell->causes[i].cause = ring->cause;
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+
+        if (ngx_http_background_load(&ring->number) != cell->causes[i].number) {
+            cell->causes[i].number = 0;
+        }
+    }
+}
+
+
+/*
+ * Whether cells are added as unhealthy: those of a task that has some are so
+ * if one of them is.
+ */
+
+static ngx_uint_t
+ngx_http_background_cells_start(ngx_http_background_zone_task_t *task)
+{
+    ngx_http_background_cell_t  *cell;
+
+    cell = task->record->cells;
+
+    if (cell == NULL) {
+        return task->unhealthy;
+    }
+
+    for ( /* void */ ; cell; cell = cell->next) {
+        if (task->unhealthy && ngx_http_background_cell_unhealthy(cell)) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 
@@ -488,14 +710,14 @@ ngx_http_background_zone_add_task(ngx_http_background_zone_t *zone,
 
 static ngx_int_t
 ngx_http_background_zone_add_cells(ngx_http_background_zone_t *zone,
-    ngx_http_background_cell_t **last, ngx_uint_t n)
+    ngx_http_background_cell_t **last, ngx_uint_t n, ngx_uint_t unhealthy)
 {
     ngx_http_background_cell_t  *cell;
 
     for ( /* void */ ; n; n--) {
 
         if (*last == NULL) {
-            cell = ngx_http_background_cell_create(zone);
+            cell = ngx_http_background_cell_create(zone, unhealthy);
             if (cell == NULL) {
                 return NGX_ERROR;
             }
@@ -511,7 +733,8 @@ ngx_http_background_zone_add_cells(ngx_http_background_zone_t *zone,
 
 
 static ngx_http_background_cell_t *
-ngx_http_background_cell_create(ngx_http_background_zone_t *zone)
+ngx_http_background_cell_create(ngx_http_background_zone_t *zone,
+    ngx_uint_t unhealthy)
 {
     ngx_uint_t                    i;
     ngx_http_background_cell_t   *cell;
@@ -530,6 +753,7 @@ ngx_http_background_cell_create(ngx_http_background_zone_t *zone)
             return NULL;
         }
 
+        stats->unhealthy = unhealthy;
         cell->stats[i] = stats;
     }
 
@@ -562,13 +786,13 @@ ngx_http_background_cells_free(ngx_http_background_zone_t *zone,
 
 static ngx_http_background_record_t *
 ngx_http_background_zone_lookup(ngx_http_background_zone_t *zone,
-    ngx_str_t *name)
+    u_char *name, size_t len)
 {
     ngx_http_background_record_t  *record;
 
     for (record = zone->records; record; record = record->next) {
-        if (record->name_len == name->len
-            && ngx_memcmp(record->name, name->data, name->len) == 0)
+        if (record->name_len == len
+            && ngx_memcmp(record->name, name, len) == 0)
         {
             return record;
         }
@@ -750,7 +974,7 @@ ngx_http_background_zone_commit(ngx_http_background_zone_conf_t *zcf)
 
     for (i = 0; i < zcf->tasks.nelts; i++) {
         tasks[i]->record->generation = zcf->generation;
-        ngx_http_background_store(&tasks[i]->record->crashes, 0);
+        ngx_http_background_store(&tasks[i]->record->quarantined, 0);
     }
 }
 
@@ -1050,6 +1274,7 @@ ngx_http_background_cell_own(ngx_http_background_cell_t *cell)
     }
 
     ngx_http_background_store(&cell->waiting, 0);
+    ngx_http_background_store(&cell->pending, 0);
 
     return NGX_OK;
 }
@@ -1176,10 +1401,12 @@ void
 ngx_http_background_cell_begin(ngx_http_background_cell_t *cell, uint64_t now,
     const ngx_http_background_cause_t *cause)
 {
-    uint64_t                     n;
+    uint64_t                     n, recorded;
     ngx_http_background_ring_t  *ring;
 
-    n = cell->begun + 1;
+    recorded = ngx_http_background_cell_stats(cell)->recorded;
+
+    n = ngx_max(cell->begun, recorded) + 1;
     ring = &cell->causes[n % NGX_HTTP_BACKGROUND_CAUSES];
 
     ngx_http_background_store(&ring->number, 0);
@@ -1215,6 +1442,8 @@ ngx_http_background_cell_record(ngx_http_background_record_t *record,
         ngx_http_background_record_survived(record);
     }
 
+    ngx_http_background_record_tried(record);
+
     ngx_http_background_stats_total(stats, outcome);
 
     if (outcome->due) {
@@ -1229,7 +1458,8 @@ ngx_http_background_cell_record(ngx_http_background_record_t *record,
             history.wall_time = outcome->last.wall_time;
             history.failed = outcome->last.failed;
 
-            ngx_http_background_record_history(record, &history);
+            ngx_http_background_record_history(record, &history,
+                                               &outcome->error);
         }
     }
 
@@ -1241,6 +1471,7 @@ ngx_http_background_cell_record(ngx_http_background_record_t *record,
 
     if (outcome->oldest == 0) {
         ngx_http_background_store(&cell->waiting, 0);
+        ngx_http_background_store(&cell->pending, 0);
         ngx_http_background_store(&cell->progress_total, 0);
         ngx_http_background_store(&cell->progress_done, 0);
     }
@@ -1260,7 +1491,7 @@ ngx_http_background_stats_total(ngx_http_background_stats_t *stats,
     stats->bytes += last->bytes;
     stats->io_time += last->io_time;
     stats->cpu_usec += last->cpu_usec;
-    stats->wall_time += last->wall_time;
+    stats->wall_time += last->wall_time * outcome->cycles;
 
     switch (outcome->outcome) {
 
@@ -1290,7 +1521,7 @@ ngx_http_background_stats_ended(ngx_http_background_stats_t *stats,
     last = &outcome->last;
 
     if (outcome->outcome == ngx_http_background_success) {
-        stats->successes++;
+        stats->successes += outcome->cycles;
         stats->failures = 0;
         stats->success_at = last->finished_at;
 
@@ -1321,16 +1552,20 @@ ngx_http_background_stats_ended(ngx_http_background_stats_t *stats,
         }
     }
 
-    stats->buckets[i]++;
-    stats->buckets_time += last->wall_time;
+    stats->buckets[i] += outcome->cycles;
+    stats->buckets_time += last->wall_time * outcome->cycles;
 }
 
 
 uint64_t
 ngx_http_background_cell_interrupted(ngx_http_background_cell_t *cell)
 {
-    return ngx_http_background_load(&cell->begun)
-           - ngx_http_background_cell_stats(cell)->recorded;
+    uint64_t  begun, recorded;
+
+    begun = ngx_http_background_load(&cell->begun);
+    recorded = ngx_http_background_cell_stats(cell)->recorded;
+
+    return begun - ngx_min(begun, recorded);
 }
 
 
@@ -1341,31 +1576,108 @@ ngx_http_background_cell_started(ngx_http_background_cell_t *cell)
 }
 
 
-void
-ngx_http_background_cell_spare(ngx_http_background_cell_t *cell)
-{
-    ngx_http_background_store(&cell->spared,
-                              ngx_http_background_load(&cell->begun));
-}
-
+/*
+ * The event loop may begin cycles between the mark and the end of the process:
+ * they are marked, too.
+ */
 
 void
-ngx_http_background_cell_blame(ngx_http_background_cell_t *cell)
+ngx_http_background_cell_mark(ngx_http_background_cell_t *cell, int signo,
+    uint32_t mark)
 {
-    ngx_http_background_store(&cell->blamed,
-                              ngx_http_background_load(&cell->begun));
+    uint32_t  old, new;
+
+    old = ngx_http_background_load(&cell->crash);
+
+    do {
+        new = old | mark;
+
+        if (old == 0) {
+            new |= (uint32_t) signo;
+        }
+
+    } while (!ngx_http_background_cas(&cell->crash, &old, new));
 }
 
 
 ngx_uint_t
 ngx_http_background_cell_spared(ngx_http_background_cell_t *cell)
 {
-    uint64_t  begun;
+    uint32_t  crash;
 
-    begun = ngx_http_background_load(&cell->begun);
+    crash = ngx_http_background_load(&cell->crash);
 
-    return ngx_http_background_load(&cell->spared) == begun
-           && ngx_http_background_load(&cell->blamed) != begun;
+    return (crash & NGX_HTTP_BACKGROUND_SPARED)
+           && !(crash & NGX_HTTP_BACKGROUND_BLAMED);
+}
+
+
+int
+ngx_http_background_cell_signal(ngx_http_background_cell_t *cell)
+{
+    return ngx_http_background_load(&cell->crash) & 0xff;
+}
+
+
+void
+ngx_http_background_cell_settle(ngx_http_background_cell_t *cell)
+{
+    ngx_http_background_store(&cell->crash, 0);
+}
+
+
+void
+ngx_http_background_cell_save(ngx_http_background_record_t *record,
+    ngx_http_background_cell_t *cell, ngx_http_background_state_t *state)
+{
+    ngx_memzero(state, sizeof(ngx_http_background_state_t));
+
+    state->layout = NGX_HTTP_BACKGROUND_LAYOUT;
+    state->crashes = ngx_http_background_load(&record->crashes);
+    state->stats = *ngx_http_background_cell_stats(cell);
+}
+
+
+ngx_int_t
+ngx_http_background_cell_adopt(ngx_http_background_record_t *record,
+    ngx_http_background_cell_t *cell, const ngx_http_background_state_t *state)
+{
+    const ngx_http_background_stats_t  *stats;
+
+    if (state->layout != NGX_HTTP_BACKGROUND_LAYOUT
+        || state->stats.error_len > NGX_HTTP_BACKGROUND_ERROR_LEN
+        || state->stats.last.message_len > NGX_HTTP_BACKGROUND_MESSAGE_LEN)
+    {
+        return NGX_DECLINED;
+    }
+
+    stats = ngx_http_background_cell_stats(cell);
+
+    if (state->stats.recorded < stats->recorded
+        || ngx_memcmp(&state->stats, stats,
+                      sizeof(ngx_http_background_stats_t))
+           == 0)
+    {
+        return NGX_OK;
+    }
+
+    ngx_http_background_store(&record->crashes, (uint32_t) state->crashes);
+
+    *ngx_http_background_cell_edit(cell) = state->stats;
+    ngx_http_background_cell_publish(cell);
+
+    /* until then fewer have begun than were recorded: none is under way */
+
+    ngx_http_background_store(&cell->begun, state->stats.recorded);
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_background_cell_absent(ngx_http_background_cell_t *cell)
+{
+    ngx_http_background_store(&cell->created, ngx_current_msec);
 }
 
 
@@ -1422,6 +1734,13 @@ ngx_http_background_cell_waiting(ngx_http_background_cell_t *cell, int n)
 
 
 void
+ngx_http_background_cell_pending(ngx_http_background_cell_t *cell, int n)
+{
+    (void) ngx_http_background_add(&cell->pending, (uint32_t) n);
+}
+
+
+void
 ngx_http_background_cell_declined(ngx_http_background_cell_t *cell)
 {
     (void) ngx_http_background_add(&cell->declined, 1);
@@ -1446,13 +1765,17 @@ ngx_http_background_cell_progress(ngx_http_background_cell_t *cell,
 
 void
 ngx_http_background_record_history(ngx_http_background_record_t *record,
-    const ngx_http_background_history_t *history)
+    const ngx_http_background_history_t *history, const ngx_str_t *error)
 {
     uint64_t                       number, wall, failed;
     ngx_http_background_stored_t  *entry;
 
     number = ngx_http_background_add(&record->number, 1);
     entry = &record->history[number % NGX_HTTP_BACKGROUND_HISTORY];
+
+    if (error && error->len) {
+        ngx_http_background_record_text(record, number, error);
+    }
 
     number &= 0xffff;
     wall = ngx_min(history->wall_time, 0xffffffff);
@@ -1462,6 +1785,84 @@ ngx_http_background_record_history(ngx_http_background_record_t *record,
                               history->finished_at << 16 | number);
     ngx_http_background_store(&entry->outcome,
                               wall << 32 | failed << 16 | number);
+}
+
+
+/*
+ * Workers may write the same text at the same time, and die while they do: a
+ * text is one if its sum is right.  What the text before says, too, is not
+ * stored again.
+ */
+
+static void
+ngx_http_background_record_text(ngx_http_background_record_t *record,
+    uint64_t number, const ngx_str_t *error)
+{
+    size_t                      len;
+    uint64_t                    n;
+    ngx_http_background_text_t  text;
+
+    n = ngx_http_background_load(&record->ntexts);
+    len = ngx_min(error->len, NGX_HTTP_BACKGROUND_TEXT_LEN);
+
+    if (ngx_http_background_text_read(&text,
+                              &record->texts[n % NGX_HTTP_BACKGROUND_TEXTS])
+        != NGX_OK
+        || text.len != len || ngx_memcmp(text.text, error->data, len) != 0)
+    {
+        n = ngx_http_background_add(&record->ntexts, 1);
+
+        text.first = number;
+        text.len = len;
+        ngx_memcpy(text.text, error->data, len);
+    }
+
+    text.last = number;
+    text.crc = ngx_http_background_text_crc(&text);
+
+    record->texts[n % NGX_HTTP_BACKGROUND_TEXTS] = text;
+}
+
+
+static ngx_int_t
+ngx_http_background_text_read(ngx_http_background_text_t *dst,
+    ngx_http_background_text_t *src)
+{
+    *dst = *src;
+
+    return (dst->len && dst->len <= NGX_HTTP_BACKGROUND_TEXT_LEN
+            && dst->crc == ngx_http_background_text_crc(dst))
+           ? NGX_OK : NGX_DECLINED;
+}
+
+
+static uint32_t
+ngx_http_background_text_crc(ngx_http_background_text_t *text)
+{
+    return ngx_crc32_short((u_char *) &text->len,
+                           offsetof(ngx_http_background_text_t, text)
+                           - offsetof(ngx_http_background_text_t, len)
+                           + text->len);
+}
+
+
+ngx_uint_t
+ngx_http_background_texts_read(ngx_http_background_record_t *record,
+    ngx_http_background_text_t texts[NGX_HTTP_BACKGROUND_TEXTS])
+{
+    ngx_uint_t  i, n;
+
+    n = 0;
+
+    for (i = 0; i < NGX_HTTP_BACKGROUND_TEXTS; i++) {
+        if (ngx_http_background_text_read(&texts[n], &record->texts[i])
+            == NGX_OK)
+        {
+            n++;
+        }
+    }
+
+    return n;
 }
 
 
@@ -1526,6 +1927,7 @@ ngx_http_background_history_read(ngx_http_background_record_t *record,
             continue;
         }
 
+        history[n].number = number;
         history[n].finished_at = finished >> 16;
         history[n].wall_time = outcome >> 32;
         history[n].failed = outcome >> 16 & 0xffff;
@@ -1539,7 +1941,18 @@ ngx_http_background_history_read(ngx_http_background_record_t *record,
 ngx_uint_t
 ngx_http_background_record_crashed(ngx_http_background_record_t *record)
 {
-    return ngx_http_background_add(&record->crashes, 1);
+    uint32_t  n, quarantined;
+
+    n = ngx_http_background_add(&record->crashes, 1);
+    quarantined = 0;
+
+    if (n < NGX_HTTP_BACKGROUND_CRASHES
+        || !ngx_http_background_cas(&record->quarantined, &quarantined, 1))
+    {
+        return 0;
+    }
+
+    return n;
 }
 
 
@@ -1548,22 +1961,113 @@ ngx_http_background_record_crashed(ngx_http_background_record_t *record)
 static void
 ngx_http_background_record_survived(ngx_http_background_record_t *record)
 {
-    uint32_t  n;
-
-    n = ngx_http_background_load(&record->crashes);
-
-    while (n != 0 && n < NGX_HTTP_BACKGROUND_CRASHES) {
-        if (ngx_http_background_cas(&record->crashes, &n, 0)) {
-            break;
-        }
+    if (!ngx_http_background_load(&record->quarantined)
+        && ngx_http_background_load(&record->crashes))
+    {
+        ngx_http_background_store(&record->crashes, 0);
     }
 }
 
 
 ngx_uint_t
-ngx_http_background_record_crashes(ngx_http_background_record_t *record)
+ngx_http_background_record_quarantined(ngx_http_background_record_t *record)
 {
-    return ngx_http_background_load(&record->crashes);
+    return ngx_http_background_load(&record->quarantined);
+}
+
+
+/*
+ * When the worker with the cycle on trial dies the word is free before the
+ * crash is recorded.  The task becomes quarantined before that, too.
+ */
+
+ngx_int_t
+ngx_http_background_record_trial(ngx_http_background_record_t *record)
+{
+    if (ngx_http_background_load(&record->crashes)
+        < NGX_HTTP_BACKGROUND_CRASHES)
+    {
+        return NGX_OK;
+    }
+
+    if (ngx_http_background_take(&record->trial) != NGX_OK) {
+        return NGX_AGAIN;
+    }
+
+    if (ngx_http_background_cells_orphaned(record->cells)
+        || ngx_http_background_cells_orphaned(record->arrived)
+        || ngx_http_background_load(&record->quarantined))
+    {
+        ngx_http_background_record_tried(record);
+        return NGX_AGAIN;
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_background_record_tried(ngx_http_background_record_t *record)
+{
+    if (ngx_http_background_load(&record->trial) == ngx_http_background_self) {
+        ngx_http_background_give(&record->trial);
+    }
+}
+
+
+/* whether there are cycles whose owner died, not recorded yet */
+
+static ngx_uint_t
+ngx_http_background_cells_orphaned(ngx_http_background_cell_t *cell)
+{
+    uint64_t  owner;
+
+    for ( /* void */ ; cell; cell = ngx_http_background_load(&cell->next)) {
+
+        owner = ngx_http_background_load(&cell->owner);
+
+        if (owner
+            && ngx_http_background_owner(ngx_http_background_zone, owner)
+               == NULL
+            && ngx_http_background_cell_interrupted(cell))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+void
+ngx_http_background_record_judge(ngx_http_background_record_t *record,
+    ngx_uint_t success, ngx_uint_t fails, ngx_uint_t passes)
+{
+    if (success) {
+        ngx_http_background_store(&record->failures, 0);
+
+        if (ngx_http_background_add(&record->successes, 1) + 1 >= passes) {
+            ngx_http_background_store(&record->unhealthy, 0);
+        }
+
+        return;
+    }
+
+    ngx_http_background_store(&record->successes, 0);
+
+    if (ngx_http_background_add(&record->failures, 1) + 1 >= fails) {
+        ngx_http_background_store(&record->unhealthy, 1);
+    }
+}
+
+
+ngx_uint_t
+ngx_http_background_record_verdict(ngx_http_background_record_t *record,
+    uint64_t *failures)
+{
+    *failures = ngx_http_background_load(&record->failures);
+
+    return !ngx_http_background_load(&record->unhealthy);
 }
 
 
@@ -1698,6 +2202,7 @@ void
 ngx_http_background_cell_read(ngx_http_background_zone_t *zone,
     ngx_http_background_cell_t *cell, ngx_http_background_snapshot_t *snapshot)
 {
+    uint32_t                       pending;
     uint64_t                       version, begun, owner;
     ngx_http_background_member_t  *member;
 
@@ -1707,19 +2212,22 @@ ngx_http_background_cell_read(ngx_http_background_zone_t *zone,
         version = ngx_http_background_load(&cell->version);
         snapshot->stats = *cell->stats[version % 2];
         begun = ngx_http_background_load(&cell->begun);
+        snapshot->waiting = ngx_http_background_load(&cell->waiting);
+        pending = ngx_http_background_load(&cell->pending);
+        snapshot->progress_done =
+                               ngx_http_background_load(&cell->progress_done);
+        snapshot->progress_total =
+                               ngx_http_background_load(&cell->progress_total);
+        snapshot->started = ngx_http_background_load(&cell->started);
         __atomic_thread_fence(__ATOMIC_ACQUIRE);
     } while (ngx_http_background_load(&cell->version) != version);
 
-    snapshot->created = cell->created;
+    snapshot->created = ngx_http_background_load(&cell->created);
     snapshot->declined = ngx_http_background_load(&cell->declined);
     snapshot->skipped = ngx_http_background_load(&cell->skipped);
-    snapshot->waiting = ngx_http_background_load(&cell->waiting);
-    snapshot->progress_done = ngx_http_background_load(&cell->progress_done);
-    snapshot->progress_total = ngx_http_background_load(&cell->progress_total);
-    snapshot->started = ngx_http_background_load(&cell->started);
 
     snapshot->begun = begun;
-    snapshot->running = begun - snapshot->stats.recorded;
+    snapshot->running = begun - ngx_min(begun, snapshot->stats.recorded);
 
     owner = ngx_http_background_load(&cell->owner);
     member = ngx_http_background_owner(zone, owner);
@@ -1736,6 +2244,9 @@ ngx_http_background_cell_read(ngx_http_background_zone_t *zone,
         snapshot->running = 0;
         snapshot->waiting = 0;
     }
+
+    snapshot->queued = (snapshot->waiting && snapshot->waiting >= pending)
+                       ? snapshot->running : 0;
 }
 
 

@@ -32,6 +32,7 @@ typedef struct {
 typedef enum {
     ngx_http_background_waiting = 0,
     ngx_http_background_running,
+    ngx_http_background_queued,
     ngx_http_background_retrying,
     ngx_http_background_quarantined,
     ngx_http_background_stopped
@@ -48,6 +49,10 @@ typedef struct {
     ngx_uint_t                        running;    /* cycles under way */
     ngx_uint_t                        waiting;    /* jobs of these that wait
                                                      for a thread */
+    ngx_uint_t                        queued;     /* cycles under way that
+                                                     only wait for a thread */
+    uint64_t                          queued_since;
+                                                  /* the first of these */
     uint64_t                          begun;      /* cycles */
     uint64_t                          declined;
     uint64_t                          skipped;
@@ -74,6 +79,7 @@ typedef struct {
     ngx_uint_t                        unhealthy;  /* tasks */
     ngx_http_background_zone_info_t   info;
     ngx_uint_t                        brief;
+    ngx_uint_t                        versions;   /* may be told */
     ngx_uint_t                        history;
 } ngx_http_background_status_t;
 

@@ -17,7 +17,14 @@ static void ngx_http_background_json_lease(ngx_http_background_writer_t *w,
     ngx_http_background_status_t *status, ngx_http_background_view_t *view);
 static void ngx_http_background_json_last(ngx_http_background_writer_t *w,
     ngx_http_background_status_t *status, ngx_http_background_view_t *view);
+static void ngx_http_background_json_conf(ngx_http_background_writer_t *w,
+    ngx_http_background_status_t *status, ngx_http_background_task_t *task);
 static void ngx_http_background_json_history(ngx_http_background_writer_t *w,
+    ngx_http_background_status_t *status, ngx_http_background_view_t *view);
+static void ngx_http_background_json_text(ngx_http_background_writer_t *w,
+    ngx_http_background_history_t *history, ngx_http_background_text_t *texts,
+    ngx_uint_t n);
+static void ngx_http_background_json_causes(ngx_http_background_writer_t *w,
     ngx_http_background_view_t *view);
 static void ngx_http_background_json_time(ngx_http_background_writer_t *w,
     const char *key, uint64_t at);
@@ -61,15 +68,19 @@ ngx_http_background_json_write(ngx_http_background_writer_t *w,
                                   status->unhealthy == 1 ? "is" : "are");
     }
 
-    ngx_http_background_write(w, ",\"version\":\"%s\",\"nginx\":\"%s\"",
-                              NGX_HTTP_BACKGROUND_VERSION, NGINX_VERSION);
+    if (status->versions) {
+        ngx_http_background_write(w, ",\"version\":\"%s\",\"nginx\":\"%s\"",
+                                  NGX_HTTP_BACKGROUND_VERSION, NGINX_VERSION);
+    }
 
     ngx_http_background_json_time(w, ",\"now\":",
                                   (uint64_t) tp->sec * 1000 + tp->msec);
 
-    uptime = ngx_current_msec - info->created;
+    if (!status->brief) {
+        uptime = ngx_current_msec - info->created;
 
-    ngx_http_background_json_seconds(w, ",\"uptime_seconds\":", uptime);
+        ngx_http_background_json_seconds(w, ",\"uptime_seconds\":", uptime);
+    }
 
     ngx_http_background_write(w, ",\"generation\":%uL", info->generation);
 
@@ -153,6 +164,17 @@ ngx_http_background_json_task(ngx_http_background_writer_t *w,
         ngx_http_background_write(w, ",\"running_seconds\":null");
     }
 
+    ngx_http_background_write(w, ",\"queued\":%ui", view->queued);
+
+    if (view->queued) {
+        ngx_http_background_json_seconds(w, ",\"queued_seconds\":",
+                                         ngx_max(ngx_current_msec,
+                                                 view->queued_since)
+                                         - view->queued_since);
+    } else {
+        ngx_http_background_write(w, ",\"queued_seconds\":null");
+    }
+
     ngx_http_background_write(w, ",\"waiting\":%ui,\"overdue\":%s",
                               view->waiting,
                               view->overdue ? "true" : "false");
@@ -165,6 +187,13 @@ ngx_http_background_json_task(ngx_http_background_writer_t *w,
     }
 
     ngx_http_background_json_seconds(w, ",\"retry_seconds\":", task->retry);
+
+    if (task->timeout) {
+        ngx_http_background_json_seconds(w, ",\"timeout_seconds\":",
+                                         task->timeout);
+    } else {
+        ngx_http_background_write(w, ",\"timeout_seconds\":null");
+    }
 
     if (!task->zone.all) {
         ngx_http_background_json_lease(w, status, view);
@@ -214,7 +243,9 @@ ngx_http_background_json_task(ngx_http_background_writer_t *w,
     }
 
     if (status->history) {
-        ngx_http_background_json_history(w, view);
+        ngx_http_background_json_conf(w, status, task);
+        ngx_http_background_json_history(w, status, view);
+        ngx_http_background_json_causes(w, view);
     }
 
     ngx_http_background_write(w, "}");
@@ -307,15 +338,52 @@ ngx_http_background_json_last(ngx_http_background_writer_t *w,
 }
 
 
+/* what it is to do; names of files may be in the directives */
+
+static void
+ngx_http_background_json_conf(ngx_http_background_writer_t *w,
+    ngx_http_background_status_t *status, ngx_http_background_task_t *task)
+{
+    ngx_uint_t                        i;
+    ngx_http_background_operation_t  *operation;
+
+    ngx_http_background_write(w, ",\"health\":{\"fails\":%ui,"
+                              "\"passes\":%ui}", task->fails, task->passes);
+
+    if (status->brief) {
+        return;
+    }
+
+    operation = task->operations.elts;
+
+    ngx_http_background_write(w, ",\"directives\":[");
+
+    for (i = 0; i < task->operations.nelts; i++) {
+
+        if (i) {
+            ngx_http_background_write(w, ",");
+        }
+
+        ngx_http_background_json_string(w, operation[i].title.data,
+                                        operation[i].title.len);
+    }
+
+    ngx_http_background_write(w, "]");
+}
+
+
 static void
 ngx_http_background_json_history(ngx_http_background_writer_t *w,
-    ngx_http_background_view_t *view)
+    ngx_http_background_status_t *status, ngx_http_background_view_t *view)
 {
-    ngx_uint_t                     i, n;
-    ngx_http_background_cause_t    causes[NGX_HTTP_BACKGROUND_CAUSES];
+    ngx_uint_t                     i, n, ntexts;
+    ngx_http_background_text_t     texts[NGX_HTTP_BACKGROUND_TEXTS];
     ngx_http_background_history_t  history[NGX_HTTP_BACKGROUND_HISTORY];
 
     n = ngx_http_background_history_read(view->task->zone.record, history);
+
+    ntexts = status->brief ? 0
+             : ngx_http_background_texts_read(view->task->zone.record, texts);
 
     ngx_http_background_write(w, ",\"history\":[");
 
@@ -325,12 +393,48 @@ ngx_http_background_json_history(ngx_http_background_writer_t *w,
                                       history[i].finished_at);
         ngx_http_background_json_seconds(w, ",\"wall_seconds\":",
                                          history[i].wall_time);
-        ngx_http_background_write(w, ",\"failed\":%ui}", history[i].failed);
+        ngx_http_background_write(w, ",\"failed\":%ui", history[i].failed);
+
+        if (history[i].failed) {
+            ngx_http_background_json_text(w, &history[i], texts, ntexts);
+        }
+
+        ngx_http_background_write(w, "}");
     }
 
-    ngx_http_background_write(w, "],\"causes\":[");
+    ngx_http_background_write(w, "]");
+}
+
+
+static void
+ngx_http_background_json_text(ngx_http_background_writer_t *w,
+    ngx_http_background_history_t *history, ngx_http_background_text_t *texts,
+    ngx_uint_t n)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < n; i++) {
+        if (history->number >= texts[i].first
+            && history->number <= texts[i].last)
+        {
+            ngx_http_background_write(w, ",\"error\":");
+            ngx_http_background_json_string(w, texts[i].text, texts[i].len);
+            return;
+        }
+    }
+}
+
+
+static void
+ngx_http_background_json_causes(ngx_http_background_writer_t *w,
+    ngx_http_background_view_t *view)
+{
+    ngx_uint_t                   i, n;
+    ngx_http_background_cause_t  causes[NGX_HTTP_BACKGROUND_CAUSES];
 
     n = ngx_http_background_view_causes(view, causes);
+
+    ngx_http_background_write(w, ",\"causes\":[");
 
     for (i = 0; i < n; i++) {
         ngx_http_background_json_time(w, i ? ",{\"started\":"

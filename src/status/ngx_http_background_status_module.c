@@ -406,6 +406,7 @@ ngx_http_background_status_read(ngx_http_request_t *r,
 {
     ngx_str_t                                arg;
     ngx_uint_t                               i;
+    ngx_http_core_loc_conf_t                *clcf;
     ngx_http_background_view_t              *view;
     ngx_http_background_main_conf_t         *bmcf;
     ngx_http_background_zone_task_t        **tasks;
@@ -413,11 +414,14 @@ ngx_http_background_status_read(ngx_http_request_t *r,
 
     bmcf = ngx_http_get_module_main_conf(r, ngx_http_background_module);
     blcf = ngx_http_get_module_loc_conf(r, ngx_http_background_status_module);
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
     ngx_memzero(status, sizeof(ngx_http_background_status_t));
 
     status->bmcf = bmcf;
     status->brief = blcf->brief;
+    status->versions = !blcf->brief
+                       && clcf->server_tokens != NGX_HTTP_SERVER_TOKENS_OFF;
     status->history = ngx_http_arg(r, (u_char *) "history", 7, &arg) == NGX_OK
                       && arg.len == 1 && arg.data[0] == '1';
 

@@ -30,6 +30,7 @@ typedef enum {
     ngx_http_background_usec,             /* uint64_t, in microseconds */
     ngx_http_background_at,               /* uint64_t, in milliseconds, 0: no
                                              such time */
+    ngx_http_background_queued_time,
     ngx_http_background_interval,         /* of the task */
     ngx_http_background_quarantine        /* by the state */
 } ngx_http_background_metric_value_e;
@@ -134,9 +135,18 @@ static const ngx_http_background_metric_t  ngx_http_background_metric[] = {
       ngx_http_background_usec,
       ngx_http_background_of_stats(cpu_usec) },
 
-    { "task_running", "Workers that are in a cycle of the task now.", NULL, 0,
+    { "task_running", "Cycles of the task that are under way, queued ones "
+      "included.", NULL, 0,
       ngx_http_background_gauge,
       offsetof(ngx_http_background_view_t, running) },
+
+    { "task_queued", "Cycles of the task that only wait for a thread.", NULL,
+      0,
+      ngx_http_background_gauge,
+      offsetof(ngx_http_background_view_t, queued) },
+
+    { "task_queued_seconds", "How long the first of these has waited.", NULL,
+      0, ngx_http_background_queued_time, 0 },
 
     { "task_healthy", "Whether the task is healthy.", NULL, 0,
       ngx_http_background_gauge,
@@ -247,9 +257,14 @@ ngx_http_background_metrics_pool(ngx_http_background_metrics_t *m)
     ngx_http_background_metrics_family(m, m->open ? "" : "info",
                                        m->open ? "info" : "gauge",
                                        "Versions of the module and of nginx.");
-    ngx_http_background_write(w, "nginx_background_info{version=\"%s\","
-                              "nginx=\"%s\"} 1\n",
-                              NGX_HTTP_BACKGROUND_VERSION, NGINX_VERSION);
+
+    if (m->status->versions) {
+        ngx_http_background_write(w, "nginx_background_info{version=\"%s\","
+                                  "nginx=\"%s\"} 1\n",
+                                  NGX_HTTP_BACKGROUND_VERSION, NGINX_VERSION);
+    } else {
+        ngx_http_background_write(w, "nginx_background_info 1\n");
+    }
 
     ngx_http_background_metrics_family(m, "cpu_limit", "gauge",
                                        "CPUs that nginx may use.");
@@ -397,6 +412,12 @@ ngx_http_background_metrics_value(ngx_http_background_writer_t *w,
         n = (view->state == ngx_http_background_quarantined);
         ngx_http_background_write(w, "%uL\n", n);
         return;
+
+    case ngx_http_background_queued_time:
+        n = view->queued ? ngx_max(ngx_current_msec, view->queued_since)
+                           - view->queued_since
+                         : 0;
+        break;
 
     case ngx_http_background_interval:
         n = view->task->interval;

@@ -27,6 +27,7 @@ static void ngx_http_background_view_add_lease(
 ngx_str_t  ngx_http_background_states[] = {
     ngx_string("waiting"),
     ngx_string("running"),
+    ngx_string("queued"),
     ngx_string("retrying"),
     ngx_string("quarantined"),
     ngx_string("stopped")
@@ -37,6 +38,7 @@ void
 ngx_http_background_view_read(ngx_http_background_view_t *view,
     ngx_http_background_zone_conf_t *zcf, ngx_http_background_task_t *task)
 {
+    uint64_t                         failures;
     ngx_uint_t                       n;
     ngx_http_background_cell_t      *cell;
     ngx_http_background_snapshot_t   snapshot;
@@ -79,15 +81,15 @@ ngx_http_background_view_read(ngx_http_background_view_t *view,
     view->last_failed = view->stats.last.finished_at
                         && !view->stats.last.success;
 
-    if (ngx_http_background_record_crashes(task->zone.record)
-        >= NGX_HTTP_BACKGROUND_CRASHES)
-    {
+    if (ngx_http_background_record_quarantined(task->zone.record)) {
         view->state = ngx_http_background_quarantined;
         view->healthy = 0;
         view->due = 0;
 
     } else if (view->running) {
-        view->state = ngx_http_background_running;
+        view->state = (view->queued == view->running)
+                      ? ngx_http_background_queued
+                      : ngx_http_background_running;
 
     } else if (view->leased == 0) {
         view->state = ngx_http_background_stopped;
@@ -98,6 +100,12 @@ ngx_http_background_view_read(ngx_http_background_view_t *view,
     } else {
         view->state = ngx_http_background_waiting;
     }
+
+    if (!ngx_http_background_record_verdict(task->zone.record, &failures)) {
+        view->healthy = 0;
+    }
+
+    view->stats.failures = ngx_max(view->stats.failures, failures);
 }
 
 
@@ -155,6 +163,14 @@ ngx_http_background_view_add_running(ngx_http_background_view_t *view,
 
     view->running += snapshot->running;
     view->waiting += snapshot->waiting;
+    view->queued += snapshot->queued;
+
+    if (snapshot->queued
+        && (view->queued_since == 0
+            || snapshot->started < view->queued_since))
+    {
+        view->queued_since = snapshot->started;
+    }
 
     if (view->started == 0 || snapshot->started < view->started) {
         view->started = snapshot->started;
@@ -270,10 +286,11 @@ ngx_http_background_view_add_causes(ngx_http_background_cell_t *cell,
 ngx_uint_t
 ngx_http_background_healthy(ngx_http_background_zone_task_t *task)
 {
+    uint64_t    failures;
     ngx_uint_t  n;
 
-    if (ngx_http_background_record_crashes(task->record)
-        >= NGX_HTTP_BACKGROUND_CRASHES)
+    if (ngx_http_background_record_quarantined(task->record)
+        || !ngx_http_background_record_verdict(task->record, &failures))
     {
         return 0;
     }

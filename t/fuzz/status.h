@@ -95,6 +95,8 @@ fuzz_view(fuzz_input_t *in, ngx_http_background_view_t *view)
     view->healthy = fuzz_number(in, 1);
     view->overdue = fuzz_number(in, 1);
     view->running = fuzz_number(in, 255);
+    view->queued = fuzz_number(in, 255);
+    view->queued_since = fuzz_count(in);
     view->leased = fuzz_number(in, 1);
     view->last_failed = fuzz_number(in, 1);
     view->started = fuzz_count(in);
@@ -142,6 +144,7 @@ fuzz_status(fuzz_input_t *in, fuzz_status_t *fs)
     status->tasks = fs->views;
     status->ntasks = fuzz_number(in, FUZZ_TASKS);
     status->brief = fuzz_number(in, 1);
+    status->versions = !status->brief;
     status->info.generation = fuzz_count(in);
     status->info.jobs_usec = fuzz_count(in);
 

@@ -12,18 +12,19 @@ use File::Temp qw/ tempdir /;
 
 our @EXPORT = qw/ pure /;
 
-# The path of t/NAME.c's program, built with src/core's file of that name, or an
-# empty list, with the reason in TAP.
+# The path of t/NAME.c's program, built with src/core's file of that name and
+# others, or an empty list, with the reason in TAP.
 # Environment: CC, BACKGROUND_ASAN (compile with sanitizers).
 
 sub pure {
-    my ($name) = @_;
+    my ($name, @others) = @_;
 
     my $t = abs_path(dirname(__FILE__) . '/..');
     my $dir = tempdir("$name.XXXXXX", TMPDIR => 1, CLEANUP => 1);
     my $cc = $ENV{CC} || 'cc';
     my @sources = map { "'$_'" } "$t/$name.c",
-        map { "$t/../src/core/ngx_http_background_$_.c" } $name, 'cgroup';
+        map { "$t/../src/core/ngx_http_background_$_.c" } $name, 'cgroup',
+        @others;
 
     my $flags = '-g -Wall -Wextra -Werror';
     $flags .= ' -O1 -fsanitize=address,undefined'
