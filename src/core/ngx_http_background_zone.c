@@ -258,6 +258,8 @@ static ngx_http_background_zone_t    *ngx_http_background_zone;
 static ngx_http_background_member_t  *ngx_http_background_member;
 static uint64_t                       ngx_http_background_self;
 
+static ngx_uint_t                     ngx_http_background_changes;
+
 
 ngx_int_t
 ngx_http_background_zone_add(ngx_conf_t *cf,
@@ -1206,6 +1208,8 @@ ngx_http_background_cell_begin(ngx_http_background_cell_t *cell, uint64_t now,
     }
 
     ngx_http_background_store(&cell->begun, n);
+
+    ngx_http_background_changes++;
 }
 
 
@@ -1423,6 +1427,8 @@ static void
 ngx_http_background_cell_publish(ngx_http_background_cell_t *cell)
 {
     ngx_http_background_store(&cell->version, cell->version + 1);
+
+    ngx_http_background_changes++;
 }
 
 
@@ -1758,6 +1764,13 @@ ngx_http_background_budget_completed(ngx_uint_t n, uint64_t usec)
 
     (void) ngx_http_background_add(&zone->jobs_completed, n);
     (void) ngx_http_background_add(&zone->jobs_usec, usec);
+}
+
+
+ngx_uint_t
+ngx_http_background_zone_changes(void)
+{
+    return ngx_http_background_changes;
 }
 
 
