@@ -259,6 +259,8 @@ void ngx_http_background_zone_reap(ngx_log_t *log);
  */
 ngx_http_background_cell_t *ngx_http_background_cell(
     ngx_http_background_record_t *record, ngx_uint_t n);
+ngx_http_background_cell_t *ngx_http_background_cell_next(
+    ngx_http_background_cell_t *cell);
 ngx_int_t ngx_http_background_lease_take(ngx_http_background_cell_t *cell);
 void ngx_http_background_lease_release(ngx_http_background_cell_t *cell);
 

@@ -43,7 +43,8 @@ static const char  ngx_http_background_digits[] =
     "6869707172737475767778798081828384858687888990919293949596979899";
 
 
-static ngx_http_background_block_t *ngx_http_background_block_get(void);
+static ngx_http_background_block_t *ngx_http_background_block_get(
+    ngx_log_t *log);
 static void ngx_http_background_block_free(ngx_http_background_block_t *block);
 
 
@@ -64,8 +65,12 @@ ngx_http_background_reserve(ngx_http_background_writer_t *w, size_t size)
         return w->last->buf;
     }
 
-    block = (size <= NGX_HTTP_BACKGROUND_BLOCK) ? ngx_http_background_block_get()
-                                                : NULL;
+    block = NULL;
+
+    if (size <= NGX_HTTP_BACKGROUND_BLOCK) {
+        block = ngx_http_background_block_get(w->pool->log);
+    }
+
     if (block == NULL) {
         w->failed = 1;
         return NULL;
@@ -142,14 +147,14 @@ ngx_http_background_release(ngx_http_background_writer_t *w)
 
 
 static ngx_http_background_block_t *
-ngx_http_background_block_get(void)
+ngx_http_background_block_get(ngx_log_t *log)
 {
     ngx_http_background_block_t  *block;
 
     block = ngx_http_background_blocks.free;
 
     if (block == NULL) {
-        return ngx_alloc(sizeof(ngx_http_background_block_t), ngx_cycle->log);
+        return ngx_alloc(sizeof(ngx_http_background_block_t), log);
     }
 
     ngx_http_background_blocks.free = block->next;
@@ -249,24 +254,28 @@ ngx_http_background_put_thousandths(u_char *p, uint64_t n)
 u_char *
 ngx_http_background_put_time(u_char *p, uint64_t at)
 {
-    ngx_tm_t    tm;
-    uint64_t    sec;
-    ngx_uint_t  n, i;
+    ngx_tm_t                     tm;
+    uint64_t                     sec;
+    ngx_uint_t                   n, i;
+    ngx_http_background_date_t  *date;
 
-    static ngx_http_background_date_t  date = { (uint64_t) -1, 0, { 0 } };
+    /* mostly today and tomorrow */
+    static ngx_http_background_date_t  dates[2];
 
     sec = at / 1000;
+    date = &dates[sec / 86400 % 2];
 
-    if (date.day != sec / 86400) {
+    if (date->len == 0 || date->day != sec / 86400) {
         ngx_gmtime(sec, &tm);
 
-        date.day = sec / 86400;
-        date.len = ngx_snprintf(date.text, sizeof(date.text), "%4d-%02d-%02dT",
-                                tm.ngx_tm_year, tm.ngx_tm_mon, tm.ngx_tm_mday)
-                   - date.text;
+        date->day = sec / 86400;
+        date->len = ngx_snprintf(date->text, sizeof(date->text),
+                                 "%4d-%02d-%02dT", tm.ngx_tm_year,
+                                 tm.ngx_tm_mon, tm.ngx_tm_mday)
+                    - date->text;
     }
 
-    p = ngx_cpymem(p, date.text, date.len);
+    p = ngx_cpymem(p, date->text, date->len);
 
     for (i = 3600; i; i /= 60) {
         n = sec / i % (i == 3600 ? 24 : 60);
