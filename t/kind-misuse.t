@@ -148,7 +148,7 @@ EOF
         return $task{null}{state} eq 'quarantined';
     });
 
-    is($task{null}{last}{error}, 'worker process died during the cycle',
+    is($task{null}{last}{error}, 'worker process died during the cycle: SIGSEGV',
        '"%s" with NULL');
 
     next_cycle('other', 'completed');
