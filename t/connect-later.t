@@ -8,9 +8,11 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use BackgroundKind;
 use BackgroundLife;
 use BackgroundPeer;
 use BackgroundStatus;
+use POSIX qw/ mkfifo /;
 use Test::More;
 
 plan skip_all => 'sanitizers want to be the first library'
@@ -221,4 +223,69 @@ next_cycle('held', 'completed');
 is(logged(qr/\[(?:crit|alert)\]/), 0, 'nothing worse');
 
 stop();
+
+# all threads are taken: a cycle that waits for one is cancelled, another one
+# still waits for the same name
+
+my $kind = load_kind('step');
+my $arrive = load_kind('arrive');
+my $busy = 'step fifo; ' x 64;
+
+mkfifo("$dir/fifo", 0600) or die "mkfifo: $!";
+for_workers("$dir/fifo");
+
+unlink "$dir/names/held.test" or die "unlink: $!";
+
+{
+    local $ENV{LD_PRELOAD} = "$dir/names.so";
+
+    start(<<"EOF", 'location /run { arrive wait; }',
+        background_task busy { interval 1h; timeout 1h; $busy }
+        background_task wait { interval off; timeout 1h;
+                               connect held.test:$port; }
+EOF
+          "$kind\n$arrive\nenv NAMES; env LD_PRELOAD; worker_processes 1;");
+}
+
+poll('all threads are taken', sub { threads((workers())[0]) >= 64 });
+
+$asked = questions('held.test');
+name('held.test', '127.0.0.1');
+
+my ($first, $second) = map { arrived($_) } 1 .. 2;
+
+close $first or die "close: $!";
+poll('it is cancelled', sub { cycles('cancelled') == 1 });
+is(questions('held.test'), $asked, 'no thread has asked');
+
+open my $fifo, '>', "$dir/fifo" or die "open: $!";
+print $fifo 'x' x 64;
+close $fifo or die "close: $!";
+
+poll('the other one is over', sub { cycles('completed') || cycles('failed') });
+is(cycles('completed'), 1, 'the other one has the answer');
+is(questions('held.test'), $asked + 1, 'of one question');
+
+stop();
 done_testing();
+
+sub cycles {
+    my %task = by_name(status());
+
+    return $task{wait}{cycles}{$_[0]};
+}
+
+# a client, when its cycle, the one of that number, has started
+
+sub arrived {
+    my ($n) = @_;
+
+    my $client = BackgroundStatus::connection() or die "connect: $!\n";
+
+    print $client "GET /run HTTP/1.0\r\n\r\n";
+    $client->flush;
+
+    poll('a cycle has started', sub { cycles('started') == $n });
+
+    return $client;
+}

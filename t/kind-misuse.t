@@ -119,10 +119,7 @@ stop();
 start('background_task exits { retry 1h; misuse work-exits; }', '',
       "$kind\nworker_processes 1;");
 
-poll('it runs', sub {
-    %task = by_name(status());
-    return $task{exits}{running};
-});
+poll('it runs', sub { return logged(qr/misuse: the thread ends/) });
 
 signal('QUIT');
 

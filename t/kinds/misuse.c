@@ -270,6 +270,8 @@ misuse_work_nothing(ngx_http_background_run_t *run)
 static void
 misuse_work_exits(ngx_http_background_run_t *run)
 {
+    ngx_log_error(NGX_LOG_NOTICE, run->log, 0, "misuse: the thread ends");
+
     pthread_exit(NULL);
 }
 
