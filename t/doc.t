@@ -12,6 +12,7 @@ use BackgroundConf;
 use BackgroundDoc;
 use BackgroundKind;
 use BackgroundSource;
+use JSON::PP;
 use Test::More;
 
 my %source = source_directives();
@@ -24,6 +25,8 @@ cmp_ok(scalar(() = doc_text('README.md') =~ /\n/g), '<=', 300,
 directives();
 readme_table();
 variables();
+status_fields();
+metrics();
 configurations();
 links();
 
@@ -102,6 +105,40 @@ sub variables {
 
     ok($text =~ /^\| .*`$_`.* \| /m, "set_background: $_ is documented")
         for source_strings('ngx_http_background_fields');
+}
+
+# fields of the JSON, by its schema
+
+sub status_fields {
+    open my $file, '<', root() . '/examples/status.schema.json' or die "open: $!\n";
+    my $schema = decode_json(do { local $/; <$file> });
+    my ($text) = doc_text('doc/status.md') =~ /^## JSON\n(.*?)^## /ms;
+    my $all = join "\n", $text =~ /^\| .*$/mg;
+
+    my %fields = map { $_ => 1 } map { fields($_) }
+                 $schema, $schema->{'$defs'}{task};
+
+    for my $field (sort keys %fields) {
+        ok($all =~ /`[^`\n]*\b$field\b[^`\n]*`/, "doc/status.md: $field");
+    }
+}
+
+# names of an object, and of objects in it
+
+sub fields {
+    my ($object) = @_;
+
+    my $properties = $object->{properties} || {};
+
+    return map { $_, fields($properties->{$_}) } keys %$properties;
+}
+
+sub metrics {
+    my %known = map { $_ => 1 } doc_text('doc/status.md')
+                                =~ /`nginx_background_(\w+)`/g;
+
+    is(join(' ', sort map { s/_total$//r } keys %known),
+       join(' ', source_metrics()), 'all metrics are documented, and no others');
 }
 
 # Each configuration goes through "nginx -t", in the context of its first

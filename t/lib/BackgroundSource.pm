@@ -8,7 +8,8 @@ use warnings;
 use Exporter qw/ import /;
 use File::Basename qw/ dirname /;
 
-our @EXPORT = qw/ source_directives source_variables source_strings /;
+our @EXPORT = qw/ source_directives source_metrics
+                  source_variables source_strings /;
 
 my $root = dirname(dirname(dirname(__FILE__)));
 my $text = '';
@@ -118,6 +119,16 @@ sub source_variables {
     my %name = map { $_ => 1 }
         $rest =~ /\bngx_string\("(background_\w+)"\)/g,
         $rest =~ /^\#define\s+NGX_HTTP_BACKGROUND_OK\s+"(\w+)"/mg;
+
+    return sort keys %name;
+}
+
+# names of metrics
+
+sub source_metrics {
+    my %name = map { $_ => 1 }
+        $text =~ /_metrics_family\(m, (?:m->open \? "" : )?"(\w+)"/g,
+        $text =~ /^    \{ "(\w+)", "/mg;
 
     return sort keys %name;
 }
