@@ -12,6 +12,7 @@ use BackgroundConf;
 use BackgroundDoc;
 use BackgroundKind;
 use BackgroundSource;
+use File::Basename qw/ basename /;
 use JSON::PP;
 use Test::More;
 
@@ -27,6 +28,7 @@ readme_table();
 variables();
 status_fields();
 metrics();
+installation();
 configurations();
 links();
 
@@ -139,6 +141,42 @@ sub metrics {
 
     is(join(' ', sort map { s/_total$//r } keys %known),
        join(' ', source_metrics()), 'all metrics are documented, and no others');
+}
+
+# the commands that make Debian's file of modules, and what nginx says of it
+
+sub installation {
+    my ($commands) = doc_text('README.md') =~ /^(printf 'load_module .*?\.conf)$/ms;
+
+    ok($commands, 'README.md: the modules are loaded') or return;
+
+    my $dir = conf_dir();
+
+    for my $folder ("$dir/modules", "$dir/modules-enabled") {
+        mkdir $folder or die "mkdir $folder: $!\n";
+    }
+
+    my @modules = split ' ', $ENV{TEST_NGINX_LOAD_MODULES};
+    my @own = grep { /ngx_http_background/ } @modules;
+    my ($ndk) = grep { /ndk_http_module/ } @modules;
+
+    for my $module (@own) {
+        symlink $module, "$dir/modules/" . basename($module)
+            or die "symlink: $!\n";
+    }
+
+    $commands =~ s{/etc/nginx}{$dir};
+    is(system('sh', '-c', $commands), 0, 'README.md: the commands');
+
+    local @BackgroundConf::without = map { basename($_, '.so') } @modules;
+
+    put('modules-enabled/10-mod-http-ndk.conf', "load_module $ndk;\n");
+
+    my ($code, $said) = nginx_t("include modules-enabled/*.conf;\n"
+                                . "events {\n}\nhttp {\n"
+                                . "background_task t { simulate_io 1; }\n}\n");
+
+    is($code, 0, 'README.md: nginx loads them') or diag($said);
 }
 
 # Each configuration goes through "nginx -t", in the context of its first
