@@ -255,6 +255,8 @@ static ngx_int_t ngx_http_background_text_read(
     ngx_http_background_text_t *dst, ngx_http_background_text_t *src);
 static uint32_t ngx_http_background_text_crc(ngx_http_background_text_t *text);
 static ngx_uint_t ngx_http_background_others_wait(ngx_uint_t parked);
+static void ngx_http_background_stats_copy(ngx_http_background_stats_t *dst,
+    ngx_http_background_stats_t *src);
 
 
 /*
@@ -280,6 +282,8 @@ static ngx_http_background_process_t
 static ngx_http_background_zone_t    *ngx_http_background_zone;
 static ngx_http_background_member_t  *ngx_http_background_member;
 static uint64_t                       ngx_http_background_self;
+
+static ngx_uint_t                     ngx_http_background_changes;
 
 
 ngx_int_t
@@ -1308,6 +1312,13 @@ ngx_http_background_cell(ngx_http_background_record_t *record, ngx_uint_t n)
 }
 
 
+ngx_http_background_cell_t *
+ngx_http_background_cell_next(ngx_http_background_cell_t *cell)
+{
+    return ngx_http_background_load(&cell->next);
+}
+
+
 ngx_int_t
 ngx_http_background_lease_take(ngx_http_background_cell_t *cell)
 {
@@ -1423,6 +1434,8 @@ ngx_http_background_cell_begin(ngx_http_background_cell_t *cell, uint64_t now,
     }
 
     ngx_http_background_store(&cell->begun, n);
+
+    ngx_http_background_changes++;
 }
 
 
@@ -1723,6 +1736,8 @@ static void
 ngx_http_background_cell_publish(ngx_http_background_cell_t *cell)
 {
     ngx_http_background_store(&cell->version, cell->version + 1);
+
+    ngx_http_background_changes++;
 }
 
 
@@ -2163,6 +2178,13 @@ ngx_http_background_budget_completed(ngx_uint_t n, uint64_t usec)
 }
 
 
+ngx_uint_t
+ngx_http_background_zone_changes(void)
+{
+    return ngx_http_background_changes;
+}
+
+
 void
 ngx_http_background_zone_info(ngx_http_background_zone_conf_t *zcf,
     ngx_http_background_zone_info_t *info)
@@ -2198,6 +2220,21 @@ ngx_http_background_zone_info(ngx_http_background_zone_conf_t *zcf,
 }
 
 
+/* of the error, what is used: it is more than half */
+
+static void
+ngx_http_background_stats_copy(ngx_http_background_stats_t *dst,
+    ngx_http_background_stats_t *src)
+{
+    ngx_memcpy(dst, src, offsetof(ngx_http_background_stats_t, error));
+
+    /* a length that is not of this version is found out later */
+
+    ngx_memcpy(dst->error, src->error,
+               ngx_min(dst->error_len, NGX_HTTP_BACKGROUND_ERROR_LEN));
+}
+
+
 void
 ngx_http_background_cell_read(ngx_http_background_zone_t *zone,
     ngx_http_background_cell_t *cell, ngx_http_background_snapshot_t *snapshot)
@@ -2210,7 +2247,8 @@ ngx_http_background_cell_read(ngx_http_background_zone_t *zone,
 
     do {
         version = ngx_http_background_load(&cell->version);
-        snapshot->stats = *cell->stats[version % 2];
+        ngx_http_background_stats_copy(&snapshot->stats,
+                                       cell->stats[version % 2]);
         begun = ngx_http_background_load(&cell->begun);
         snapshot->waiting = ngx_http_background_load(&cell->waiting);
         pending = ngx_http_background_load(&cell->pending);

@@ -278,6 +278,8 @@ void ngx_http_background_zone_reap(ngx_log_t *log);
  */
 ngx_http_background_cell_t *ngx_http_background_cell(
     ngx_http_background_record_t *record, ngx_uint_t n);
+ngx_http_background_cell_t *ngx_http_background_cell_next(
+    ngx_http_background_cell_t *cell);
 ngx_int_t ngx_http_background_lease_take(ngx_http_background_cell_t *cell);
 void ngx_http_background_lease_release(ngx_http_background_cell_t *cell);
 
@@ -410,8 +412,12 @@ ngx_uint_t ngx_http_background_budget_wanted(void);
 void ngx_http_background_budget_completed(ngx_uint_t n, uint64_t usec);
 
 
-/* reading, for any process that has the zone; none of them waits */
+/*
+ * Reading, for any process that has the zone; none of them waits.  changes() is
+ * another number when this worker has begun or recorded a cycle.
+ */
 
+ngx_uint_t ngx_http_background_zone_changes(void);
 void ngx_http_background_zone_info(ngx_http_background_zone_conf_t *zcf,
     ngx_http_background_zone_info_t *info);
 void ngx_http_background_cell_read(ngx_http_background_zone_t *zone,
