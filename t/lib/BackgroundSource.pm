@@ -127,7 +127,8 @@ sub source_variables {
 
 sub source_metrics {
     my %name = map { $_ => 1 }
-        $text =~ /_metrics_family\(m, (?:m->open \? "" : )?"(\w+)"/g,
+        $text =~ /_metrics_family\(\w+,\s*(?:\w+,\s*)?
+                  (?:[\w>-]+\ \?\ ""\ :\ )?"(\w+)"/gx,
         $text =~ /^    \{ "(\w+)", "/mg;
 
     return sort keys %name;
