@@ -84,6 +84,16 @@ typedef struct {
                                           /* CPU kinds: the job may hold a lock
                                              when it asks whether to stop, and
                                              never waits for others then */
+    ngx_uint_t                     retry;
+                                          /* the cycle is one of "retry", and
+                                             all of the work is due later: what
+                                             had failed in the last one will
+                                             do.  A kind that does all clears
+                                             it */
+    ngx_uint_t                     resumes;
+                                          /* to be set by a kind that does so:
+                                             all of the work stays due each
+                                             "interval" */
     ngx_uint_t                     restore_fs;
                                           /* CPU kinds: the work may change the
                                              thread's folder or umask, which
@@ -472,7 +482,8 @@ typedef struct {
 
 
 /*
- * A cycle to start, zeroed but for what is wanted.
+ * A cycle to start, zeroed but for what is wanted.  The task's "timeout" counts
+ * from when its first job had a thread.
  *
  * cause       why, for the status; the first 40 bytes are kept
  * input       bytes in memory, which are copied, or

@@ -1,4 +1,4 @@
-# Examples that show the status say who may read it; what "Access" of the README
+# Examples that show the status, or run a task, say for whom; what "Access" of the README
 # says of defaults.
 
 use strict;
@@ -22,13 +22,13 @@ for my $name (sort keys %text) {
     while ($text{$name} =~ /^( *)location (.*?) \{\n(.*?)^\1\}/msg) {
         my ($location, $block) = ($2, $3);
 
-        next unless $block =~ /\bbackground_status\b/;
+        next unless $block =~ /\bbackground_(?:status|run)\b/;
         $n++;
         like($block, qr/^ *allow +\S+;.*^ *deny +all;/ms, "$name: $location");
     }
 }
 
-cmp_ok($n, '>=', 8, 'the examples are found');
+cmp_ok($n, '>=', 10, 'the examples are found');
 
 # defaults: every client, and the list of "compress" where its folder is served
 

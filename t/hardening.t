@@ -186,12 +186,14 @@ my $http = <<"EOF";
                               connect 127.0.0.1:$port;
                               connect unix:$dir/socket; }
     background_task resolve { $often connect here.test:$port resolve; }
+    background_task run { interval off; call $dir/test.so echo; }
     background_task outside { $often digest $dir/site manifest=/var/tmp/SUMS; }
 EOF
 my $server = <<"EOF";
         background_task request { $often request /status; }
         background_task requests { $often requests $dir/URIS; }
         location = /page { background_status html; }
+        location = /run { background_run run; client_body_buffer_size 1k; }
 EOF
 my @kinds = qw/ all digest verify compress call connect resolve request
                 requests /;
@@ -216,12 +218,14 @@ like($status, qr/^NoNewPrivs:\s+1$/m, 'they get no rights');
 like($status, qr/^Uid:\s+65534\s+65534\s+65534\s+65534$/m, 'their user');
 like($status, qr/^CapEff:\s+0+$/m, 'they have no capabilities');
 is((get('/page'))[0], 200, 'the page');
+like(http("POST /run HTTP/1.0\r\nContent-Length: 100000\r\n\r\n" . 'x' x 100000),
+     qr/^HTTP\/1.1 2/, 'a request that runs a task, its body in a file');
 
 # a reload, and the death of a worker
 
 my $generation = status()->{generation};
 
-signal('HUP');
+reconfigure('background_threads 2;', 'background_threads 2 priority=idle;');
 poll('the reload', sub { status_anyhow()->{generation} > $generation
                          && workers() == 2 });
 next_cycle($_, 'completed') for @kinds;

@@ -17,7 +17,7 @@ my $calls = root() . '/t/calls';
 
 build_library("$dir/$_.so", "$calls/$_.c", '')
     or plan skip_all => 'no C compiler'
-    for qw/ output hold test /;
+    for qw/ output hold sum test /;
 
 my $tasks = join '', map {
     "background_task $_ { interval off; call hold.so hold $dir/$_.gate; }\n"
@@ -27,6 +27,8 @@ start(<<"EOF", <<"EOF_LOCATIONS", 'worker_processes 1;');
     background_threads 1 max_queue=3;
     $tasks
     background_task reverse { interval off; call output.so reverse; }
+    background_task timed   { interval off; timeout 5s;
+                              call sum.so sum $dir/nginx.conf; }
     background_task crash   { interval off; call test.so crash; }
 EOF
     access_log off;
@@ -40,6 +42,7 @@ EOF
     location /stays   { background_run stays ignore_abort; }
     location /reverse { background_run reverse wait=90s; }
     location /crash   { background_run crash; }
+    location /timed   { background_run timed; }
 EOF_LOCATIONS
 
 sub request {
@@ -141,6 +144,21 @@ is(code(rest($_)), 200, 'then the others') for @third;
 is(code(post('/third', '')), 200, 'all can run again');
 
 unlink map { "$dir/$_.gate" } qw/ first second third /;
+
+# the time of "timeout" begins when there is a thread
+
+$first = begin('/first', '');
+running('first');
+
+my $timed = begin('/timed', '');
+waits('timed', 1);
+sleep 6;
+is(task('timed')->{waiting}, 1, 'it waits for longer than its timeout');
+
+put('first.gate', '');
+is(code(rest($_)), 200, 'and is answered') for $first, $timed;
+
+unlink "$dir/first.gate";
 
 # clients that go away
 

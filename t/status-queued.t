@@ -47,7 +47,8 @@ my %task;
 
 poll('one has timed out', sub {
     %task = by_name(status());
-    return $task{late}{last} && $task{after}{queued};
+    return $task{late}{last} && $task{after}{queued}
+           && !$task{holds}{waiting};
 });
 
 is(state('holds'), 'running, 1 running, 0 queued, 0 waiting', 'has the thread');

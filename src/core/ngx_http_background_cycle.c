@@ -36,6 +36,10 @@ static void ngx_http_background_run_over(ngx_http_background_run_ctx_t *ctx);
 static void ngx_http_background_run_timed_out(
     ngx_http_background_run_ctx_t *ctx);
 static void ngx_http_background_timeout_handler(ngx_event_t *ev);
+static ngx_msec_t ngx_http_background_cycle_left(
+    ngx_http_background_cycle_t *cycle);
+static uint64_t ngx_http_background_cycle_ran(
+    ngx_http_background_cycle_t *cycle);
 static void ngx_http_background_cycle_stop(
     ngx_http_background_cycle_t *cycle);
 static void ngx_http_background_cycle_over(
@@ -171,6 +175,7 @@ ngx_http_background_cycle_init_run(ngx_http_background_cycle_t *cycle,
     ctx->job.kind = operation->kind;
     ctx->job.handler = ngx_http_background_job_handler;
     ctx->job.input = &cycle->input;
+    ctx->job.posted = &cycle->posted;
     ctx->job.output.max = start->max_output;
     ctx->job.counter = start->waiting;
 
@@ -203,6 +208,8 @@ ngx_http_background_cycle_run(ngx_http_background_cycle_t *cycle,
     cycle->started_at = ngx_http_background_wall_clock();
     cycle->started_usec = ngx_http_background_usec(CLOCK_MONOTONIC);
 
+    cycle->time = timeout;
+
     if (timeout) {
         ngx_add_timer(&cycle->timeout, timeout);
     }
@@ -216,6 +223,7 @@ ngx_http_background_cycle_run(ngx_http_background_cycle_t *cycle,
 
         run->task = cycle->task;
         run->repeats = repeats;
+        run->retry = cycle->retry;
 
         ctx->job.cell = cycle->cell;
 
@@ -330,9 +338,38 @@ ngx_http_background_timeout_handler(ngx_event_t *ev)
 {
     ngx_http_background_cycle_t *cycle = ev->data;
 
+    ngx_msec_t  left;
+
+    if (cycle->arrived) {
+        left = ngx_http_background_cycle_left(cycle);
+
+        if (left) {
+            ngx_add_timer(ev, left);
+            return;
+        }
+    }
+
     cycle->timed_out = 1;
 
     ngx_http_background_cycle_stop(cycle);
+}
+
+
+/* what has arrived may wait for a thread as long as its trigger lets it */
+
+static ngx_msec_t
+ngx_http_background_cycle_left(ngx_http_background_cycle_t *cycle)
+{
+    uint64_t  ran, passed;
+
+    if (ngx_http_background_waits(cycle)) {
+        return cycle->time;
+    }
+
+    ran = ngx_http_background_cycle_ran(cycle);
+    passed = (ngx_http_background_usec(CLOCK_MONOTONIC) - ran) / 1000;
+
+    return (ran && passed < cycle->time) ? cycle->time - passed : 0;
 }
 
 
@@ -407,6 +444,10 @@ ngx_http_background_cycle_gather(ngx_http_background_cycle_t *cycle)
 
     end->outcome = ngx_http_background_success;
 
+    /* a kind may have done all of its work */
+
+    cycle->retry = 0;
+
     for (i = 0; i < cycle->nruns; i++) {
         ngx_http_background_cycle_gather_run(cycle, &cycle->runs[i]);
     }
@@ -455,6 +496,11 @@ ngx_http_background_cycle_gather_run(ngx_http_background_cycle_t *cycle,
         cycle->cancelled = 1;
     }
 
+    if (job->run.resumes) {
+        cycle->resumes = 1;
+        cycle->retry |= job->run.retry;
+    }
+
     if (result->message_len) {
         last->message_len = result->message_len;
         ngx_memcpy(last->message, result->message, result->message_len);
@@ -473,20 +519,33 @@ ngx_http_background_cycle_gather_run(ngx_http_background_cycle_t *cycle,
 static ngx_msec_t
 ngx_http_background_cycle_waited(ngx_http_background_cycle_t *cycle)
 {
+    uint64_t  ran;
+
+    ran = ngx_http_background_cycle_ran(cycle);
+
+    return (ran - ngx_min(cycle->started_usec, ran)) / 1000;
+}
+
+
+/* when the first of its jobs had a thread; usec, monotonic; 0: none had */
+
+static uint64_t
+ngx_http_background_cycle_ran(ngx_http_background_cycle_t *cycle)
+{
     uint64_t    ran, first;
     ngx_uint_t  i;
 
     first = 0;
 
     for (i = 0; i < cycle->nruns; i++) {
-        ran = cycle->runs[i].job.ran;
+        ran = __atomic_load_n(&cycle->runs[i].job.ran, __ATOMIC_RELAXED);
 
         if (ran && (first == 0 || ran < first)) {
             first = ran;
         }
     }
 
-    return (first - ngx_min(cycle->started_usec, first)) / 1000;
+    return first;
 }
 
 

@@ -45,11 +45,13 @@ struct ngx_http_background_cycle_s {
     ngx_str_t                        *task;       /* name */
     ngx_array_t                      *operations;
     ngx_event_t                       timeout;
+    ngx_msec_t                        time;       /* of "timeout", 0: none */
 
     ngx_http_background_input_t       input;
     ngx_http_background_run_ctx_t    *runs;
     ngx_uint_t                        nruns;
     ngx_uint_t                        pending;    /* runs that are not over */
+    ngx_uint_t                        posted;     /* the pool's */
 
     uint64_t                          started;    /* ngx_current_msec */
     uint64_t                          started_at; /* wall clock, ms */
@@ -66,6 +68,9 @@ struct ngx_http_background_cycle_s {
                                           void *data);
     void                             *data;
 
+    unsigned                          arrived:1;  /* not started by time */
+    unsigned                          retry:1;
+    unsigned                          resumes:1;  /* a kind of it does */
     unsigned                          finish:1;
     unsigned                          cancelled:1;
     unsigned                          timed_out:1;

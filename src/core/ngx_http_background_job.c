@@ -52,7 +52,7 @@ ngx_http_background_job_run(ngx_http_background_job_t *job,
 
     ngx_http_background_job_begin(job, slot, start);
 
-    job->ran = job->pace.checked;
+    __atomic_store_n(&job->ran, job->pace.checked, __ATOMIC_RELAXED);
 
     if (ngx_http_background_job_stops(job)) {
         job->threads = 0;

@@ -8,6 +8,7 @@
 
 
 #include "ngx_http_background_module.h"
+#include "ngx_http_background_instance.h"
 
 #include <ngx_event.h>
 #include <sys/eventfd.h>
@@ -829,6 +830,7 @@ ngx_http_background_init_module(ngx_cycle_t *cycle)
 
     if (bmcf && bmcf->used) {
         ngx_http_background_zone_commit(&bmcf->zone);
+        ngx_http_background_instance_init(cycle);
     }
 
     return NGX_OK;

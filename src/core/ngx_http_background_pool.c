@@ -24,6 +24,8 @@ typedef struct {
     ngx_uint_t                        initialized;
                                                   /* unsigned  initialized:1;
                                                      the thread's own */
+    uint64_t                          cpu;        /* CPU time after the last
+                                                     job; the thread's own */
     ngx_uint_t                        busy;       /* atomic */
     ngx_http_background_cell_t       *cell;       /* of the job that runs;
                                                      atomic */
@@ -45,6 +47,8 @@ typedef struct {
     /* under the mutex of the slots */
     ngx_queue_t                       waiting;    /* jobs */
     ngx_queue_t                       done;
+    ngx_uint_t                        told;       /* unsigned  told:1;
+                                                     that there are done ones */
     ngx_queue_t                       idle;       /* threads */
     ngx_uint_t                        nwaiting;
     ngx_uint_t                        nidle;
@@ -63,7 +67,9 @@ static void ngx_http_background_pool_notify_handler(ngx_event_t *ev);
 
 static void ngx_http_background_pool_dispatch(void);
 static ngx_int_t ngx_http_background_pool_call(
-    ngx_http_background_pool_t *pool);
+    ngx_http_background_pool_t *pool, ngx_http_background_seat_t **called);
+static void ngx_http_background_pool_not_called(
+    ngx_http_background_pool_t *pool, ngx_http_background_seat_t *seat);
 static void ngx_http_background_pool_timer_handler(ngx_event_t *ev);
 static void ngx_http_background_pool_event_handler(ngx_event_t *ev);
 static void ngx_http_background_pool_complete(void);
@@ -75,6 +81,8 @@ static void ngx_http_background_pool_publish(ngx_http_background_pool_t *pool);
 
 static void ngx_http_background_pool_thread_handler(void *data,
     ngx_log_t *log);
+static ngx_uint_t ngx_http_background_pool_done(
+    ngx_http_background_pool_t *pool, ngx_http_background_job_t *job);
 static ngx_http_background_job_t *ngx_http_background_pool_next(
     ngx_http_background_seat_t *seat);
 
@@ -243,21 +251,9 @@ ngx_http_background_pool_notify(void)
 static void
 ngx_http_background_pool_notify_handler(ngx_event_t *ev)
 {
-    uint64_t           n;
-    ngx_connection_t  *c;
-
-    c = ev->data;
-
-    while (read(c->fd, &n, sizeof(uint64_t)) == -1 && ngx_errno == NGX_EINTR) {
-        /* void */
-    }
+    /* the event is edge-triggered: the counter need not be read */
 
     ev->ready = 0;
-
-    if (ngx_handle_read_event(ev, 0) != NGX_OK) {
-        ngx_log_error(NGX_LOG_ALERT, ev->log, 0,
-                      "background: the end of jobs can't be noticed");
-    }
 
     ngx_http_background_pool_complete();
     ngx_http_background_pool_dispatch();
@@ -309,6 +305,10 @@ ngx_http_background_pool_post(ngx_http_background_job_t *job)
     job->lead = job;
     job->state = ngx_http_background_job_waiting;
 
+    if (job->posted) {
+        (*job->posted)++;
+    }
+
     ngx_queue_insert_tail(&pool->waiting, &job->queue);
     ngx_http_background_pool_count(pool, job, 1);
 
@@ -324,6 +324,7 @@ ngx_int_t
 ngx_http_background_pool_cancel(ngx_http_background_job_t *job)
 {
     ngx_int_t                    rc;
+    ngx_uint_t                   tell;
     ngx_http_background_pool_t  *pool;
 
     pool = &ngx_http_background_pool;
@@ -331,6 +332,7 @@ ngx_http_background_pool_cancel(ngx_http_background_job_t *job)
     __atomic_store_n(&job->cancel, 1, __ATOMIC_RELAXED);
 
     rc = NGX_AGAIN;
+    tell = 0;
 
     ngx_http_background_slots_lock();
 
@@ -341,11 +343,18 @@ ngx_http_background_pool_cancel(ngx_http_background_job_t *job)
         ngx_queue_remove(&job->queue);
         ngx_http_background_pool_count(pool, job, -1);
 
+        /* others of the cycle may be done, and nobody has told it */
+        tell = job->posted && --*job->posted == 0;
+
         rc = NGX_OK;
     }
 
     ngx_http_background_slots_wake();
     ngx_http_background_slots_unlock();
+
+    if (tell) {
+        ngx_http_background_pool_notify();
+    }
 
     return rc;
 }
@@ -461,14 +470,27 @@ ngx_http_background_pool_dispatch(void)
 {
     ngx_int_t                    rc;
     ngx_http_background_pool_t  *pool;
+    ngx_http_background_seat_t  *seat;
 
     pool = &ngx_http_background_pool;
 
-    do {
+    for ( ;; ) {
         ngx_http_background_slots_lock();
-        rc = ngx_http_background_pool_call(pool);
+        rc = ngx_http_background_pool_call(pool, &seat);
         ngx_http_background_slots_unlock();
-    } while (rc == NGX_OK);
+
+        if (rc != NGX_OK) {
+            break;
+        }
+
+        /* without the mutex, which is the first that the thread wants */
+
+        if (ngx_thread_task_post(seat->pool, &seat->task) != NGX_OK) {
+            ngx_http_background_pool_not_called(pool, seat);
+            rc = NGX_AGAIN;
+            break;
+        }
+    }
 
     if (rc == NGX_AGAIN && !pool->timer.timer_set) {
         ngx_add_timer(&pool->timer, NGX_HTTP_BACKGROUND_SLOT_POLL / 1000);
@@ -479,7 +501,8 @@ ngx_http_background_pool_dispatch(void)
 /* NGX_AGAIN: there is no slot; NGX_DONE: no job that needs one, or no thread */
 
 static ngx_int_t
-ngx_http_background_pool_call(ngx_http_background_pool_t *pool)
+ngx_http_background_pool_call(ngx_http_background_pool_t *pool,
+    ngx_http_background_seat_t **called)
 {
     ngx_queue_t                 *q;
     ngx_http_background_seat_t  *seat;
@@ -497,24 +520,40 @@ ngx_http_background_pool_call(ngx_http_background_pool_t *pool)
 
     __atomic_store_n(&seat->busy, 1, __ATOMIC_RELAXED);
 
-    if (ngx_thread_task_post(seat->pool, &seat->task) != NGX_OK) {
-        __atomic_store_n(&seat->busy, 0, __ATOMIC_RELAXED);
-        ngx_http_background_slot_release(&seat->slot);
-        return NGX_AGAIN;
-    }
-
     ngx_queue_remove(q);
     pool->nidle--;
     pool->called++;
     ngx_http_background_pool_publish(pool);
+
+    *called = seat;
 
     return NGX_OK;
 }
 
 
 static void
+ngx_http_background_pool_not_called(ngx_http_background_pool_t *pool,
+    ngx_http_background_seat_t *seat)
+{
+    __atomic_store_n(&seat->busy, 0, __ATOMIC_RELAXED);
+
+    ngx_http_background_slots_lock();
+
+    ngx_http_background_slot_release(&seat->slot);
+
+    ngx_queue_insert_tail(&pool->idle, &seat->queue);
+    pool->nidle++;
+    pool->called--;
+    ngx_http_background_pool_publish(pool);
+
+    ngx_http_background_slots_unlock();
+}
+
+
+static void
 ngx_http_background_pool_timer_handler(ngx_event_t *ev)
 {
+    ngx_http_background_pool_complete();
     ngx_http_background_pool_dispatch();
 }
 
@@ -559,6 +598,8 @@ ngx_http_background_pool_complete(void)
     ngx_queue_init(&done);
 
     ngx_http_background_slots_lock();
+
+    pool->told = 0;
 
     if (!ngx_queue_empty(&pool->done)) {
         ngx_queue_add(&done, &pool->done);
@@ -638,8 +679,7 @@ ngx_http_background_pool_thread_handler(void *data, ngx_log_t *log)
 {
     ngx_http_background_seat_t *seat = data;
 
-    uint64_t                     cpu;
-    ngx_uint_t                   first;
+    ngx_uint_t                   tell;
     ngx_http_background_job_t   *job, *next;
     ngx_http_background_pool_t  *pool;
 
@@ -648,9 +688,8 @@ ngx_http_background_pool_thread_handler(void *data, ngx_log_t *log)
     if (!seat->initialized) {
         seat->initialized = 1;
         ngx_http_background_pool_thread_init(pool->conf, log);
+        seat->cpu = ngx_http_background_usec(CLOCK_THREAD_CPUTIME_ID);
     }
-
-    cpu = ngx_http_background_usec(CLOCK_THREAD_CPUTIME_ID);
 
     ngx_http_background_slots_lock();
 
@@ -664,21 +703,26 @@ ngx_http_background_pool_thread_handler(void *data, ngx_log_t *log)
     while (job) {
         __atomic_store_n(&seat->cell, job->cell, __ATOMIC_RELAXED);
 
-        ngx_http_background_job_run(job, &seat->slot, &cpu);
+        ngx_http_background_job_run(job, &seat->slot, &seat->cpu);
 
         __atomic_store_n(&seat->cell, NULL, __ATOMIC_RELAXED);
 
         ngx_http_background_slots_lock();
 
-        first = ngx_queue_empty(&pool->done);
-        ngx_queue_insert_tail(&pool->done, &job->queue);
+        tell = ngx_http_background_pool_done(pool, job);
         next = ngx_http_background_pool_next(seat);
-
-        ngx_http_background_slots_unlock();
 
         /* with no other job, nginx tells that this task is over */
 
-        if (first && next) {
+        tell = next && !pool->told && (tell || pool->nwaiting == 0);
+
+        if (tell) {
+            pool->told = 1;
+        }
+
+        ngx_http_background_slots_unlock();
+
+        if (tell) {
             ngx_http_background_pool_notify();
         }
 
@@ -686,6 +730,21 @@ ngx_http_background_pool_thread_handler(void *data, ngx_log_t *log)
     }
 
     __atomic_store_n(&seat->busy, 0, __ATOMIC_RELEASE);
+}
+
+
+/*
+ * Returns whether the event loop has to know it now: what becomes of a cycle
+ * depends on the last one of its jobs.  Locked.
+ */
+
+static ngx_uint_t
+ngx_http_background_pool_done(ngx_http_background_pool_t *pool,
+    ngx_http_background_job_t *job)
+{
+    ngx_queue_insert_tail(&pool->done, &job->queue);
+
+    return job->posted == NULL || --*job->posted == 0;
 }
 
 

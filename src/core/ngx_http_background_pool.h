@@ -120,6 +120,12 @@ struct ngx_http_background_job_s {
     ngx_uint_t                       *counter;     /* of jobs that wait, changed
                                                       under the slots' mutex;
                                                       NULL: none */
+    ngx_uint_t                       *posted;      /* the pool's count of the
+                                                      jobs of a cycle, whose
+                                                      handlers may be called
+                                                      when the last one is over;
+                                                      under the slots' mutex;
+                                                      NULL: at once */
 
     /* when it is over */
     uint64_t                          cpu_usec;    /* thread CPU time */

@@ -6,6 +6,7 @@
 
 #include "ngx_http_background_task.h"
 #include "ngx_http_background_crash.h"
+#include "ngx_http_background_instance.h"
 #include "ngx_http_background_job.h"
 #include "ngx_http_background_log.h"
 
@@ -40,11 +41,18 @@ struct ngx_http_background_runner_s {
     ngx_event_t                       timer;
     ngx_http_background_lines_t       lines;
 
+    /* where "retry" is for what failed: when all is due, 0: next time */
+    uint64_t                          whole;
+
     /* cycles that arrived and ended in this second, for the history */
     ngx_http_background_history_t     second;
 
     ngx_uint_t                        leased;     /* read by any thread that
                                                      crashes */
+    unsigned                          elsewhere:1;
+                                                  /* with the lease: a worker of
+                                                     another zone may have it */
+    unsigned                          told:1;
 };
 
 
@@ -80,6 +88,10 @@ static void ngx_http_background_hold_handler(ngx_event_t *ev);
 static void ngx_http_background_runner_init(ngx_http_background_runner_t *r,
     ngx_http_background_task_t *task, ngx_log_t *log);
 static void ngx_http_background_runner_take(ngx_http_background_runner_t *r);
+static void ngx_http_background_runner_enter(ngx_http_background_runner_t *r);
+static ngx_int_t ngx_http_background_runner_adopt(
+    ngx_http_background_runner_t *r);
+static void ngx_http_background_runner_save(ngx_http_background_runner_t *r);
 static void ngx_http_background_runner_release(
     ngx_http_background_runner_t *r);
 static void ngx_http_background_runner_stop(ngx_http_background_runner_t *r,
@@ -119,6 +131,8 @@ static void ngx_http_background_runner_second(ngx_http_background_runner_t *r,
     const ngx_http_background_last_t *last);
 static uint64_t ngx_http_background_jitter(ngx_http_background_task_t *task);
 static void ngx_http_background_runner_flush(ngx_http_background_runner_t *r);
+static uint64_t ngx_http_background_due(ngx_http_background_runner_t *r,
+    uint64_t failures);
 static ngx_msec_t ngx_http_background_retry(ngx_http_background_task_t *task,
     uint64_t failures);
 
@@ -179,6 +193,8 @@ ngx_http_background_tasks_start(ngx_cycle_t *cycle,
     }
 
     ts->zcf = zcf;
+
+    ngx_http_background_instance_open(zcf->instance, cycle->log);
 
     ngx_http_background_poll();
 
@@ -371,6 +387,7 @@ ngx_http_background_tasks_exit(void)
         ngx_http_background_runner_flush(&ts->runners[i]);
     }
 
+    ngx_http_background_instance_close(ts->log);
     ngx_http_background_zone_leave();
 
     ts->zcf = NULL;
@@ -415,6 +432,9 @@ ngx_http_background_poll(void)
 
         if (!r->leased && (r->preferred || ts->polls % 2)) {
             ngx_http_background_runner_take(r);
+
+        } else if (r->elsewhere) {
+            ngx_http_background_runner_enter(r);
         }
 
         if (r->task->zone.arrives) {
@@ -499,23 +519,108 @@ ngx_http_background_runner_take(ngx_http_background_runner_t *r)
 
     __atomic_store_n(&r->leased, 1, __ATOMIC_RELAXED);
 
-    ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
-                  "background task \"%V\": started", &r->task->zone.name);
+    r->whole = 0;
+    r->elsewhere = !r->task->zone.all;
+    r->told = 0;
 
     ngx_http_background_runner_inherit(r, r->cell);
 
+    ngx_http_background_runner_enter(r);
+}
+
+
+/* a worker with the lease waits for those of other zones to give the task up */
+
+static void
+ngx_http_background_runner_enter(ngx_http_background_runner_t *r)
+{
+    ngx_int_t  rc, known;
+
+    if (r->elsewhere) {
+        rc = ngx_http_background_instance_lock(&r->task->zone.name, r->log);
+        known = ngx_http_background_runner_adopt(r);
+
+        if (rc != NGX_OK) {
+
+            if (known != NGX_OK) {
+                ngx_http_background_cell_absent(r->cell);
+            }
+
+            if (!r->told) {
+                r->told = 1;
+
+                ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
+                              "background task \"%V\": waits for a worker of "
+                              "another zone, which has it",
+                              &r->task->zone.name);
+            }
+
+            return;
+        }
+
+        r->elsewhere = 0;
+
+        ngx_http_background_runner_save(r);
+    }
+
+    ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
+                  "background task \"%V\": started", &r->task->zone.name);
+
     ngx_http_background_interval_arm(r);
+}
+
+
+/* also while the other one has the task: the status is that one's */
+
+static ngx_int_t
+ngx_http_background_runner_adopt(ngx_http_background_runner_t *r)
+{
+    ngx_http_background_state_t  state;
+
+    if (ngx_http_background_instance_read(&r->task->zone.name, &state,
+                                          sizeof(ngx_http_background_state_t))
+        != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    return ngx_http_background_cell_adopt(r->task->zone.record, r->cell,
+                                          &state);
+}
+
+
+static void
+ngx_http_background_runner_save(ngx_http_background_runner_t *r)
+{
+    ngx_http_background_state_t  state;
+
+    if (r->task->zone.all || r->elsewhere) {
+        return;
+    }
+
+    ngx_http_background_cell_save(r->task->zone.record, r->cell, &state);
+    ngx_http_background_instance_write(&r->task->zone.name, &state,
+                                       sizeof(ngx_http_background_state_t),
+                                       r->log);
 }
 
 
 static void
 ngx_http_background_runner_release(ngx_http_background_runner_t *r)
 {
+    if (!r->task->zone.all && !r->elsewhere) {
+        ngx_http_background_instance_unlock(&r->task->zone.name, r->log);
+    }
+
     ngx_http_background_lease_release(r->cell);
     __atomic_store_n(&r->leased, 0, __ATOMIC_RELAXED);
 
-    ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
-                  "background task \"%V\": stopped", &r->task->zone.name);
+    if (!r->elsewhere) {
+        ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
+                      "background task \"%V\": stopped", &r->task->zone.name);
+    }
+
+    r->elsewhere = 0;
 }
 
 
@@ -764,6 +869,9 @@ ngx_http_background_interval_handler(ngx_event_t *ev)
         return;
     }
 
+    cycle->retry = ngx_http_background_cell_stats(r->cell)->failures
+                   && r->whole > ngx_current_msec;
+
     ngx_http_background_runner_run(r, cycle, r->cell,
                                    &ngx_http_background_interval);
 }
@@ -816,6 +924,7 @@ ngx_http_background_start(ngx_http_background_task_t *task,
         return rc;
     }
 
+    (*cp)->arrived = 1;
     r->narrived++;
 
     ngx_http_background_runner_run(r, *cp, r->arrived, &start->cause);
@@ -956,6 +1065,12 @@ ngx_http_background_runner_ended(ngx_http_background_cycle_t *cycle)
     outcome.error = cycle->end.error;
     outcome.cycles = 1;
 
+    if (leased && !cycle->retry) {
+        r->whole = cycle->resumes ? ngx_current_msec + r->task->interval
+                                    + ngx_http_background_jitter(r->task)
+                                  : 0;
+    }
+
     oldest = ngx_http_background_runner_cycle(r, cycle->cell);
     outcome.oldest = oldest ? oldest->started : 0;
 
@@ -1016,17 +1131,19 @@ ngx_http_background_runner_record(ngx_http_background_runner_t *r,
         outcome->history = 1;
 
         if (outcome->outcome == ngx_http_background_success) {
-            outcome->due = ngx_current_msec + task->interval
-                           + ngx_http_background_jitter(task);
+            outcome->due = ngx_http_background_due(r, 0);
 
         } else if (outcome->outcome == ngx_http_background_failure) {
             failures = stats->failures + outcome->cycles;
-            outcome->due = ngx_current_msec
-                           + ngx_http_background_retry(task, failures);
+            outcome->due = ngx_http_background_due(r, failures);
         }
     }
 
     ngx_http_background_cell_record(task->zone.record, cell, outcome);
+
+    if (cell == r->cell) {
+        ngx_http_background_runner_save(r);
+    }
 }
 
 
@@ -1050,8 +1167,8 @@ ngx_http_background_runner_log(ngx_http_background_runner_t *r,
 
         ngx_http_background_log_failure(&r->lines, r->log, name,
                            &outcome->last, failures, &outcome->error,
-                           retries
-                           ? ngx_http_background_retry(r->task, failures) : 0);
+                           (retries && outcome->due)
+                           ? outcome->due - ngx_current_msec : 0);
 
     } else if (cell == r->cell) {
         ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
@@ -1128,6 +1245,35 @@ ngx_http_background_runner_flush(ngx_http_background_runner_t *r)
     ngx_http_background_record_history(r->task->zone.record, &r->second,
                                        &error);
     ngx_memzero(&r->second, sizeof(ngx_http_background_history_t));
+}
+
+
+/* after a good cycle, without failures, or after so many failures in a row */
+
+static uint64_t
+ngx_http_background_due(ngx_http_background_runner_t *r, uint64_t failures)
+{
+    uint64_t                     now, due;
+    ngx_http_background_task_t  *task;
+
+    task = r->task;
+    now = ngx_current_msec;
+
+    if (failures == 0) {
+        return r->whole ? ngx_max(r->whole, now)
+                        : now + task->interval
+                          + ngx_http_background_jitter(task);
+    }
+
+    due = now + ngx_http_background_retry(task, failures);
+
+    /* a longer pause is not for what has not failed */
+
+    if (r->whole && task->retry < task->interval) {
+        due = ngx_min(due, ngx_max(r->whole, now + task->retry));
+    }
+
+    return due;
 }
 
 

@@ -141,6 +141,7 @@ struct ngx_http_background_zone_s {
     uint64_t                        magic;
     uint64_t                        layout;
     uint64_t                        created;
+    uint64_t                        instance;
     uint64_t                        generation;
     uint64_t                        jobs_completed;
     uint64_t                        jobs_usec;
@@ -254,6 +255,8 @@ static ngx_int_t ngx_http_background_text_read(
     ngx_http_background_text_t *dst, ngx_http_background_text_t *src);
 static uint32_t ngx_http_background_text_crc(ngx_http_background_text_t *text);
 static ngx_uint_t ngx_http_background_others_wait(ngx_uint_t parked);
+static void ngx_http_background_stats_copy(ngx_http_background_stats_t *dst,
+    ngx_http_background_stats_t *src);
 
 
 /*
@@ -279,6 +282,8 @@ static ngx_http_background_process_t
 static ngx_http_background_zone_t    *ngx_http_background_zone;
 static ngx_http_background_member_t  *ngx_http_background_member;
 static uint64_t                       ngx_http_background_self;
+
+static ngx_uint_t                     ngx_http_background_changes;
 
 
 ngx_int_t
@@ -343,6 +348,7 @@ ngx_http_background_zone_init(ngx_shm_zone_t *shm_zone, void *data)
         }
     }
 
+    zcf->instance = zcf->zone->instance;
     zcf->before = NULL;
 
     return NGX_OK;
@@ -409,6 +415,8 @@ ngx_http_background_zone_create(ngx_http_background_zone_conf_t *zcf)
     zone->magic = NGX_HTTP_BACKGROUND_MAGIC;
     zone->layout = NGX_HTTP_BACKGROUND_LAYOUT;
     zone->created = ngx_current_msec;
+    zone->instance = (uint64_t) ngx_pid << 32
+                     | (ngx_current_msec & 0xffffffff);
     zone->shpool = shpool;
 
     shpool->data = zone;
@@ -632,7 +640,10 @@ ngx_http_background_cells_copy(ngx_http_background_zone_conf_t *zcf,
 }
 
 
-/* the worker of before cancels what is under way there */
+/*
+ * The worker of before cancels what is under way there.  Where it has a lease
+ * the new one adopts what it does until it has given that up.
+ */
 
 static void
 ngx_http_background_cell_copy(ngx_http_background_cell_t *cell,
@@ -654,7 +665,7 @@ ngx_http_background_cell_copy(ngx_http_background_cell_t *cell,
     stats = cell->stats[0];
     *stats = snapshot.stats;
 
-    n = snapshot.begun - stats->recorded;
+    n = snapshot.begun - ngx_min(snapshot.begun, stats->recorded);
 
     stats->recorded += n;
     stats->cycles_cancelled += n;
@@ -1301,6 +1312,13 @@ ngx_http_background_cell(ngx_http_background_record_t *record, ngx_uint_t n)
 }
 
 
+ngx_http_background_cell_t *
+ngx_http_background_cell_next(ngx_http_background_cell_t *cell)
+{
+    return ngx_http_background_load(&cell->next);
+}
+
+
 ngx_int_t
 ngx_http_background_lease_take(ngx_http_background_cell_t *cell)
 {
@@ -1394,10 +1412,12 @@ void
 ngx_http_background_cell_begin(ngx_http_background_cell_t *cell, uint64_t now,
     const ngx_http_background_cause_t *cause)
 {
-    uint64_t                     n;
+    uint64_t                     n, recorded;
     ngx_http_background_ring_t  *ring;
 
-    n = cell->begun + 1;
+    recorded = ngx_http_background_cell_stats(cell)->recorded;
+
+    n = ngx_max(cell->begun, recorded) + 1;
     ring = &cell->causes[n % NGX_HTTP_BACKGROUND_CAUSES];
 
     ngx_http_background_store(&ring->number, 0);
@@ -1414,6 +1434,8 @@ ngx_http_background_cell_begin(ngx_http_background_cell_t *cell, uint64_t now,
     }
 
     ngx_http_background_store(&cell->begun, n);
+
+    ngx_http_background_changes++;
 }
 
 
@@ -1551,8 +1573,12 @@ ngx_http_background_stats_ended(ngx_http_background_stats_t *stats,
 uint64_t
 ngx_http_background_cell_interrupted(ngx_http_background_cell_t *cell)
 {
-    return ngx_http_background_load(&cell->begun)
-           - ngx_http_background_cell_stats(cell)->recorded;
+    uint64_t  begun, recorded;
+
+    begun = ngx_http_background_load(&cell->begun);
+    recorded = ngx_http_background_cell_stats(cell)->recorded;
+
+    return begun - ngx_min(begun, recorded);
 }
 
 
@@ -1613,6 +1639,61 @@ ngx_http_background_cell_settle(ngx_http_background_cell_t *cell)
 }
 
 
+void
+ngx_http_background_cell_save(ngx_http_background_record_t *record,
+    ngx_http_background_cell_t *cell, ngx_http_background_state_t *state)
+{
+    ngx_memzero(state, sizeof(ngx_http_background_state_t));
+
+    state->layout = NGX_HTTP_BACKGROUND_LAYOUT;
+    state->crashes = ngx_http_background_load(&record->crashes);
+    state->stats = *ngx_http_background_cell_stats(cell);
+}
+
+
+ngx_int_t
+ngx_http_background_cell_adopt(ngx_http_background_record_t *record,
+    ngx_http_background_cell_t *cell, const ngx_http_background_state_t *state)
+{
+    const ngx_http_background_stats_t  *stats;
+
+    if (state->layout != NGX_HTTP_BACKGROUND_LAYOUT
+        || state->stats.error_len > NGX_HTTP_BACKGROUND_ERROR_LEN
+        || state->stats.last.message_len > NGX_HTTP_BACKGROUND_MESSAGE_LEN)
+    {
+        return NGX_DECLINED;
+    }
+
+    stats = ngx_http_background_cell_stats(cell);
+
+    if (state->stats.recorded < stats->recorded
+        || ngx_memcmp(&state->stats, stats,
+                      sizeof(ngx_http_background_stats_t))
+           == 0)
+    {
+        return NGX_OK;
+    }
+
+    ngx_http_background_store(&record->crashes, (uint32_t) state->crashes);
+
+    *ngx_http_background_cell_edit(cell) = state->stats;
+    ngx_http_background_cell_publish(cell);
+
+    /* until then fewer have begun than were recorded: none is under way */
+
+    ngx_http_background_store(&cell->begun, state->stats.recorded);
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_background_cell_absent(ngx_http_background_cell_t *cell)
+{
+    ngx_http_background_store(&cell->created, ngx_current_msec);
+}
+
+
 const ngx_http_background_stats_t *
 ngx_http_background_cell_stats(ngx_http_background_cell_t *cell)
 {
@@ -1655,6 +1736,8 @@ static void
 ngx_http_background_cell_publish(ngx_http_background_cell_t *cell)
 {
     ngx_http_background_store(&cell->version, cell->version + 1);
+
+    ngx_http_background_changes++;
 }
 
 
@@ -2095,6 +2178,13 @@ ngx_http_background_budget_completed(ngx_uint_t n, uint64_t usec)
 }
 
 
+ngx_uint_t
+ngx_http_background_zone_changes(void)
+{
+    return ngx_http_background_changes;
+}
+
+
 void
 ngx_http_background_zone_info(ngx_http_background_zone_conf_t *zcf,
     ngx_http_background_zone_info_t *info)
@@ -2130,6 +2220,21 @@ ngx_http_background_zone_info(ngx_http_background_zone_conf_t *zcf,
 }
 
 
+/* of the error, what is used: it is more than half */
+
+static void
+ngx_http_background_stats_copy(ngx_http_background_stats_t *dst,
+    ngx_http_background_stats_t *src)
+{
+    ngx_memcpy(dst, src, offsetof(ngx_http_background_stats_t, error));
+
+    /* a length that is not of this version is found out later */
+
+    ngx_memcpy(dst->error, src->error,
+               ngx_min(dst->error_len, NGX_HTTP_BACKGROUND_ERROR_LEN));
+}
+
+
 void
 ngx_http_background_cell_read(ngx_http_background_zone_t *zone,
     ngx_http_background_cell_t *cell, ngx_http_background_snapshot_t *snapshot)
@@ -2142,7 +2247,8 @@ ngx_http_background_cell_read(ngx_http_background_zone_t *zone,
 
     do {
         version = ngx_http_background_load(&cell->version);
-        snapshot->stats = *cell->stats[version % 2];
+        ngx_http_background_stats_copy(&snapshot->stats,
+                                       cell->stats[version % 2]);
         begun = ngx_http_background_load(&cell->begun);
         snapshot->waiting = ngx_http_background_load(&cell->waiting);
         pending = ngx_http_background_load(&cell->pending);
@@ -2154,12 +2260,12 @@ ngx_http_background_cell_read(ngx_http_background_zone_t *zone,
         __atomic_thread_fence(__ATOMIC_ACQUIRE);
     } while (ngx_http_background_load(&cell->version) != version);
 
-    snapshot->created = cell->created;
+    snapshot->created = ngx_http_background_load(&cell->created);
     snapshot->declined = ngx_http_background_load(&cell->declined);
     snapshot->skipped = ngx_http_background_load(&cell->skipped);
 
     snapshot->begun = begun;
-    snapshot->running = begun - snapshot->stats.recorded;
+    snapshot->running = begun - ngx_min(begun, snapshot->stats.recorded);
 
     owner = ngx_http_background_load(&cell->owner);
     member = ngx_http_background_owner(zone, owner);

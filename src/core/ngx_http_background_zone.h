@@ -142,6 +142,15 @@ typedef struct {
 } ngx_http_background_outcome_t;
 
 
+/* what a worker of another zone goes on with */
+
+typedef struct {
+    uint64_t                      layout;
+    uint64_t                      crashes;        /* in a row */
+    ngx_http_background_stats_t   stats;
+} ngx_http_background_state_t;
+
+
 /* a consistent copy of a cell, for the status */
 
 typedef struct {
@@ -234,6 +243,7 @@ typedef struct {
     ngx_http_background_zone_t   *zone;
     ngx_http_background_zone_t   *before;     /* of another size, or NULL;
                                                  while the zone is made */
+    uint64_t                      instance;   /* the zone's own number */
     uint64_t                      generation; /* by ..._zone_commit() */
 } ngx_http_background_zone_conf_t;
 
@@ -268,6 +278,8 @@ void ngx_http_background_zone_reap(ngx_log_t *log);
  */
 ngx_http_background_cell_t *ngx_http_background_cell(
     ngx_http_background_record_t *record, ngx_uint_t n);
+ngx_http_background_cell_t *ngx_http_background_cell_next(
+    ngx_http_background_cell_t *cell);
 ngx_int_t ngx_http_background_lease_take(ngx_http_background_cell_t *cell);
 void ngx_http_background_lease_release(ngx_http_background_cell_t *cell);
 
@@ -297,6 +309,11 @@ ngx_http_background_cell_t *ngx_http_background_cell_orphan(
  * spared       whether the interrupted cycles are not the reason
  * signal       the signal that the former owner died of; 0: not known
  * settle       the new owner has recorded them: forgets the mark
+ * save, adopt  the state, for workers of another zone and of one; adopt() is
+ *              called while no cycle is under way, and returns NGX_DECLINED if
+ *              another version of the module has saved it
+ * absent       a worker of another zone has the task, and what it does is not
+ *              known
  * stats        the published statistics
  * schedule     changes when the next cycle is due
  * progress     adds to what cycles under way have done and have to do; for any
@@ -319,6 +336,12 @@ void ngx_http_background_cell_mark(ngx_http_background_cell_t *cell, int signo,
 ngx_uint_t ngx_http_background_cell_spared(ngx_http_background_cell_t *cell);
 int ngx_http_background_cell_signal(ngx_http_background_cell_t *cell);
 void ngx_http_background_cell_settle(ngx_http_background_cell_t *cell);
+void ngx_http_background_cell_save(ngx_http_background_record_t *record,
+    ngx_http_background_cell_t *cell, ngx_http_background_state_t *state);
+ngx_int_t ngx_http_background_cell_adopt(ngx_http_background_record_t *record,
+    ngx_http_background_cell_t *cell,
+    const ngx_http_background_state_t *state);
+void ngx_http_background_cell_absent(ngx_http_background_cell_t *cell);
 const ngx_http_background_stats_t *ngx_http_background_cell_stats(
     ngx_http_background_cell_t *cell);
 void ngx_http_background_cell_schedule(ngx_http_background_cell_t *cell,
@@ -389,8 +412,12 @@ ngx_uint_t ngx_http_background_budget_wanted(void);
 void ngx_http_background_budget_completed(ngx_uint_t n, uint64_t usec);
 
 
-/* reading, for any process that has the zone; none of them waits */
+/*
+ * Reading, for any process that has the zone; none of them waits.  changes() is
+ * another number when this worker has begun or recorded a cycle.
+ */
 
+ngx_uint_t ngx_http_background_zone_changes(void);
 void ngx_http_background_zone_info(ngx_http_background_zone_conf_t *zcf,
     ngx_http_background_zone_info_t *info);
 void ngx_http_background_cell_read(ngx_http_background_zone_t *zone,

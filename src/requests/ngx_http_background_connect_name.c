@@ -39,6 +39,9 @@ static void ngx_http_background_connect_lookup_thread(void *data,
     ngx_log_t *log);
 static void ngx_http_background_connect_lookup_hold(ngx_event_t *ev);
 static void ngx_http_background_connect_lookup_handler(ngx_event_t *ev);
+static const char *ngx_http_background_connect_lookup_keep(
+    ngx_http_background_connect_lookup_t *lookup);
+static void ngx_http_background_connect_lookup_cleanup(void *data);
 static void ngx_http_background_connect_lookup_over(
     ngx_http_background_connect_name_t *name, const char *error);
 
@@ -316,7 +319,7 @@ ngx_http_background_connect_lookup_start(
 
     log = ngx_cycle->log;
 
-    /* it outlives the run and, if there are addresses, becomes the name's */
+    /* it outlives the run; with addresses it is kept */
 
     pool = ngx_create_pool(NGX_MIN_POOL_SIZE, log);
     if (pool == NULL) {
@@ -387,17 +390,12 @@ ngx_http_background_connect_lookup_handler(ngx_event_t *ev)
     ngx_http_background_connect_name_t  *name;
 
     name = lookup->name;
-    error = NULL;
 
     ngx_del_timer(&lookup->hold);
 
-    if (lookup->rc == NGX_OK) {
-        name->addrs = lookup->url.addrs;
-        name->naddrs = ngx_min(lookup->url.naddrs,
-                               NGX_HTTP_BACKGROUND_CONNECT_ADDRS);
+    error = ngx_http_background_connect_lookup_keep(lookup);
 
-    } else {
-        error = lookup->url.err ? lookup->url.err : "no memory";
+    if (error) {
         ngx_destroy_pool(lookup->pool);
     }
 
@@ -405,6 +403,44 @@ ngx_http_background_connect_lookup_handler(ngx_event_t *ev)
 
     ngx_http_background_connect_lookup_over(name, error);
     ngx_http_background_connect_lookup_next();
+}
+
+
+/* returns why there are no addresses, or NULL */
+
+static const char *
+ngx_http_background_connect_lookup_keep(
+    ngx_http_background_connect_lookup_t *lookup)
+{
+    ngx_pool_cleanup_t                  *cln;
+    ngx_http_background_connect_name_t  *name;
+
+    if (lookup->rc != NGX_OK) {
+        return lookup->url.err ? lookup->url.err : "no memory";
+    }
+
+    cln = ngx_pool_cleanup_add(ngx_cycle->pool, 0);
+    if (cln == NULL) {
+        return "no memory";
+    }
+
+    cln->handler = ngx_http_background_connect_lookup_cleanup;
+    cln->data = lookup->pool;
+
+    name = lookup->name;
+
+    name->addrs = lookup->url.addrs;
+    name->naddrs = ngx_min(lookup->url.naddrs,
+                           NGX_HTTP_BACKGROUND_CONNECT_ADDRS);
+
+    return NULL;
+}
+
+
+static void
+ngx_http_background_connect_lookup_cleanup(void *data)
+{
+    ngx_destroy_pool(data);
 }
 
 

@@ -50,13 +50,12 @@ ngx_http_background_view_read(ngx_http_background_view_t *view,
 
     /* there are more cells than workers after their number was lowered */
 
-    for (n = 0; /* void */ ; n++) {
+    n = 0;
 
-        cell = ngx_http_background_cell(task->zone.record, n);
-        if (cell == NULL) {
-            break;
-        }
-
+    for (cell = ngx_http_background_cell(task->zone.record, 0);
+         cell;
+         cell = ngx_http_background_cell_next(cell), n++)
+    {
         ngx_http_background_cell_read(zcf->zone, cell, &snapshot);
         ngx_http_background_view_add(view, &snapshot);
         ngx_http_background_view_add_running(view, &snapshot);
@@ -66,13 +65,10 @@ ngx_http_background_view_read(ngx_http_background_view_t *view,
         }
     }
 
-    for (n = 0; /* void */ ; n++) {
-
-        cell = ngx_http_background_cell_arrived(task->zone.record, n);
-        if (cell == NULL) {
-            break;
-        }
-
+    for (cell = ngx_http_background_cell_arrived(task->zone.record, 0);
+         cell;
+         cell = ngx_http_background_cell_next(cell))
+    {
         ngx_http_background_cell_read(zcf->zone, cell, &snapshot);
         ngx_http_background_view_add(view, &snapshot);
         ngx_http_background_view_add_running(view, &snapshot);
@@ -228,7 +224,7 @@ ngx_uint_t
 ngx_http_background_view_causes(ngx_http_background_view_t *view,
     ngx_http_background_cause_t causes[NGX_HTTP_BACKGROUND_CAUSES])
 {
-    ngx_uint_t                     i, n;
+    ngx_uint_t                     n;
     ngx_http_background_cell_t    *cell;
     ngx_http_background_record_t  *record;
 
@@ -236,11 +232,17 @@ ngx_http_background_view_causes(ngx_http_background_view_t *view,
 
     n = 0;
 
-    for (i = 0; (cell = ngx_http_background_cell(record, i)); i++) {
+    for (cell = ngx_http_background_cell(record, 0);
+         cell;
+         cell = ngx_http_background_cell_next(cell))
+    {
         n = ngx_http_background_view_add_causes(cell, causes, n);
     }
 
-    for (i = 0; (cell = ngx_http_background_cell_arrived(record, i)); i++) {
+    for (cell = ngx_http_background_cell_arrived(record, 0);
+         cell;
+         cell = ngx_http_background_cell_next(cell))
+    {
         n = ngx_http_background_view_add_causes(cell, causes, n);
     }
 

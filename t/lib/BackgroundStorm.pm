@@ -250,6 +250,8 @@ sub gap {
 sub watch_died {
     my ($pid, @all) = @_;
 
+    look_at_log(time);
+
     $dead{$pid} = 1;
     push @{$owed{$_}}, time for @all;
 }
@@ -269,10 +271,18 @@ sub look_at_log {
     $text =~ s/[^\n]*\z//;
     $log_read += length $text;
 
-    while ($text =~ /background task "([^"]+)": started$/mg) {
-        my $owed = $owed{$1} or next;
+    while ($text =~ /start worker process (\d+)$|background task "([^"]+)": started$/mg) {
 
-        gap($1, $now - shift @$owed) if @$owed;
+        # the kernel gives a process identifier to another one later
+
+        if (defined $1) {
+            delete $dead{$1};
+            next;
+        }
+
+        my $owed = $owed{$2} or next;
+
+        gap($2, $now - shift @$owed) if @$owed;
     }
 }
 

@@ -66,7 +66,7 @@ sub cpus {
 ###############################################################################
 
 # start(%CONF): nginx, with these parts of its configuration: main, events,
-# http, server; in the cgroups "groups". It has one worker unless main says
+# http, server; in the cgroups "groups", on the CPU "cpu". It has one worker unless main says
 # otherwise, and answers on a socket of its own.
 
 sub start {
@@ -113,7 +113,8 @@ EOF
 
         open STDOUT, '>', "$dir/out" or die "open: $!\n";
         open STDERR, '>&', \*STDOUT or die "open: $!\n";
-        exec $ENV{TEST_NGINX_BINARY}, '-p', "$dir/", '-c', 'nginx.conf',
+        exec defined $conf{cpu} ? ('taskset', '-c', $conf{cpu}) : (),
+             $ENV{TEST_NGINX_BINARY}, '-p', "$dir/", '-c', 'nginx.conf',
              '-e', 'error.log';
     });
 
