@@ -52,6 +52,7 @@ struct ngx_http_background_runner_s {
     unsigned                          elsewhere:1;
                                                   /* with the lease: a worker of
                                                      another zone may have it */
+    unsigned                          unlocked:1; /* it has not the lock yet */
     unsigned                          told:1;
 };
 
@@ -435,6 +436,13 @@ ngx_http_background_poll(void)
 
         } else if (r->elsewhere) {
             ngx_http_background_runner_enter(r);
+
+        } else if (r->unlocked
+                   && ngx_http_background_instance_lock(&r->task->zone.name,
+                                                        r->log)
+                      == NGX_OK)
+        {
+            r->unlocked = 0;
         }
 
         if (r->task->zone.arrives) {
@@ -540,7 +548,7 @@ ngx_http_background_runner_enter(ngx_http_background_runner_t *r)
         rc = ngx_http_background_instance_lock(&r->task->zone.name, r->log);
         known = ngx_http_background_runner_adopt(r);
 
-        if (rc != NGX_OK) {
+        if (rc == NGX_BUSY) {
 
             if (known != NGX_OK) {
                 ngx_http_background_cell_absent(r->cell);
@@ -559,6 +567,7 @@ ngx_http_background_runner_enter(ngx_http_background_runner_t *r)
         }
 
         r->elsewhere = 0;
+        r->unlocked = (rc == NGX_DECLINED);
 
         ngx_http_background_runner_save(r);
     }
@@ -621,6 +630,7 @@ ngx_http_background_runner_release(ngx_http_background_runner_t *r)
     }
 
     r->elsewhere = 0;
+    r->unlocked = 0;
 }
 
 
