@@ -117,7 +117,7 @@ my $seen = '';
 
 {
     local $SIG{ALRM} = sub { die "no answer\n" };
-    alarm 90;
+    alarm $BackgroundStatus::deadline;
 
     # HEADERS of stream 5, with END_HEADERS and maybe END_STREAM
 
