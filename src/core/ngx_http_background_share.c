@@ -332,7 +332,10 @@ ngx_http_background_share_wait(ngx_http_background_job_t *lead,
 }
 
 
-/* a helper that has given its slot away goes on with the lead's, for a turn */
+/*
+ * A helper that has given its slot away goes on with the lead's, for a turn;
+ * when there is none the lead does not keep its own from others.
+ */
 
 static void
 ngx_http_background_share_lend(ngx_http_background_job_t *lead)
@@ -350,9 +353,7 @@ ngx_http_background_share_lend(ngx_http_background_job_t *lead)
         }
     }
 
-    if (ngx_http_background_slots_contended()) {
-        ngx_http_background_slot_release(lead->slot);
-    }
+    ngx_http_background_slot_release(lead->slot);
 }
 
 
