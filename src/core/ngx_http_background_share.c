@@ -103,6 +103,8 @@ ngx_http_background_share_grow(ngx_http_background_job_t *job, uint64_t now)
 
     share->grown = now;
 
+    ngx_memzero(&slot, sizeof(ngx_http_background_slot_t));
+
     if (ngx_http_background_slot_spare(&slot) != NGX_OK) {
         return;
     }
