@@ -137,6 +137,12 @@ ngx_http_background_cancelled(ngx_http_background_run_t *run)
     uint64_t    now, due, rate_due;
     ngx_uint_t  yields;
 
+    /* an I/O kind is told by "cancel" */
+
+    if (job->lead == NULL) {
+        return 0;
+    }
+
     if (ngx_http_background_job_stops(job)) {
         job->cancelled = 1;
         return 1;

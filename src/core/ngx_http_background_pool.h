@@ -26,10 +26,6 @@
 #include <sched.h>
 
 
-/* threads for blocking steps: one that hangs does not stop the others */
-#define NGX_HTTP_BACKGROUND_BLOCKING  2
-
-
 /* SCHED_IDLE, as if it were one more nice value */
 #define NGX_HTTP_BACKGROUND_PRIORITY_IDLE  20
 
@@ -50,8 +46,9 @@ typedef struct {
                                                       to what else the
                                                       container uses */
     ngx_uint_t                        used;        /* some task has a job */
-    ngx_uint_t                        blocking;    /* some kind needs threads
-                                                      for blocking steps */
+    ngx_uint_t                        steps;       /* some task has an I/O
+                                                      kind, which may make
+                                                      threads for steps */
 
     /* set by init() */
     ngx_http_background_cpu_limit_t   cpu_limit;

@@ -398,6 +398,9 @@ ngx_http_background_share_gather(ngx_http_background_job_t *lead,
     sum = &lead->run.result;
     result = &job->run.result;
 
+    ngx_http_background_result_check(sum);
+    ngx_http_background_result_check(result);
+
     if (result->failed && sum->failed == 0) {
         sum->error_len = result->error_len;
         ngx_memcpy(sum->error, result->error, result->error_len);
@@ -413,6 +416,7 @@ ngx_http_background_share_gather(ngx_http_background_job_t *lead,
     sum->active += result->active;
     sum->bytes += result->bytes;
     sum->io_time += result->io_time;
+    sum->allow_empty |= result->allow_empty;
 
     lead->cpu_usec += job->cpu_usec;
     lead->threads++;

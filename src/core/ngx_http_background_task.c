@@ -395,6 +395,13 @@ ngx_http_background_tasks_exit(void)
 }
 
 
+ngx_msec_t
+ngx_http_background_tasks_stopped(void)
+{
+    return ngx_http_background_tasks.stopped;
+}
+
+
 static void
 ngx_http_background_keeper_handler(ngx_event_t *ev)
 {

@@ -70,5 +70,8 @@ void ngx_http_background_tasks_stop(void);
 void ngx_http_background_tasks_abort(void);
 void ngx_http_background_tasks_exit(void);
 
+/* when they were told to stop, as ngx_current_msec */
+ngx_msec_t ngx_http_background_tasks_stopped(void);
+
 
 #endif /* _NGX_HTTP_BACKGROUND_TASK_H_INCLUDED_ */

@@ -135,7 +135,8 @@ static ngx_http_background_kind_t  ngx_http_background_connect_kind = {
     ngx_http_background_connect_cancel,      /* cancel */
     NULL,                                    /* begin */
     NULL,                                    /* work */
-    NULL                                     /* finish */
+    NULL,                                    /* finish */
+    NULL                                     /* check */
 };
 
 

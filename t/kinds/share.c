@@ -44,7 +44,8 @@ static ngx_http_background_kind_t  share_kind = {
     NULL,                                    /* cancel */
     share_begin,                             /* begin */
     share_work,                              /* work */
-    share_finish                             /* finish */
+    share_finish,                            /* finish */
+    NULL                                     /* check */
 };
 
 

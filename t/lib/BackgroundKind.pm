@@ -11,7 +11,7 @@ use File::Basename qw/ dirname /;
 use File::Temp qw/ tempdir /;
 use Text::ParseWords qw/ shellwords /;
 
-our @EXPORT = qw/ built compile configure load_kind /;
+our @EXPORT = qw/ built compile configure load_kind read_file write_file /;
 
 # no dot, see BackgroundStatus
 
