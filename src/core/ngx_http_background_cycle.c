@@ -561,7 +561,7 @@ ngx_http_background_cycle_stop(ngx_http_background_cycle_t *cycle)
     for (i = 0; i < cycle->nruns; i++) {
         ctx = &cycle->runs[i];
 
-        /* what is about to start is cancelled when it has */
+        /* an operation that is in start() is cancelled after that */
 
         if (!ctx->active || ctx->starting) {
             continue;

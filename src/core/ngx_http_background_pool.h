@@ -60,18 +60,23 @@ typedef struct {
 } ngx_http_background_pool_conf_t;
 
 
-/* a slot of the budget in the hands of a thread */
+/*
+ * A slot of the budget in the hands of a thread, and when the CPU time that
+ * this has used is paid for, by "quota" and by the least part of it.
+ */
 
 typedef struct {
     ngx_int_t                         number;      /* NGX_DECLINED: none */
     uint64_t                          taken;       /* usec, monotonic */
     ngx_uint_t                        lent;        /* unsigned  lent:1;
                                                       by a lead to its helper */
+    uint64_t                          due;         /* usec, monotonic */
+    uint64_t                          floor_due;
 } ngx_http_background_slot_t;
 
 
 /*
- * What a thread may use of a CPU ("quota=") and of run->limit_rate; times in
+ * What was used of a CPU ("quota=") and of run->limit_rate; times in
  * microseconds, monotonic or of the thread's CPU time.
  */
 
@@ -79,8 +84,6 @@ typedef struct {
     uint64_t                          checked;
     uint64_t                          cpu_checked;
     uint64_t                          bytes_checked;
-    uint64_t                          due;
-    uint64_t                          floor_due;
     uint64_t                         *rate_due;    /* of all threads that share
                                                       the run */
 } ngx_http_background_pace_t;

@@ -103,6 +103,8 @@ ngx_http_background_share_grow(ngx_http_background_job_t *job, uint64_t now)
 
     share->grown = now;
 
+    ngx_memzero(&slot, sizeof(ngx_http_background_slot_t));
+
     if (ngx_http_background_slot_spare(&slot) != NGX_OK) {
         return;
     }
@@ -332,7 +334,10 @@ ngx_http_background_share_wait(ngx_http_background_job_t *lead,
 }
 
 
-/* a helper that has given its slot away goes on with the lead's, for a turn */
+/*
+ * A helper that has given its slot away goes on with the lead's, for a turn;
+ * when there is none the lead does not keep its own from others.
+ */
 
 static void
 ngx_http_background_share_lend(ngx_http_background_job_t *lead)
@@ -350,9 +355,7 @@ ngx_http_background_share_lend(ngx_http_background_job_t *lead)
         }
     }
 
-    if (ngx_http_background_slots_contended()) {
-        ngx_http_background_slot_release(lead->slot);
-    }
+    ngx_http_background_slot_release(lead->slot);
 }
 
 

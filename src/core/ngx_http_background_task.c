@@ -866,7 +866,7 @@ ngx_http_background_interval_handler(ngx_event_t *ev)
         return;
     }
 
-    /* what time starts does not overlap with what has arrived */
+    /* the timer starts no cycle while one of a trigger is under way */
 
     if (!ngx_queue_empty(&r->cycles)) {
         ngx_http_background_cell_skipped(r->cell);

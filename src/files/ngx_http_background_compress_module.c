@@ -895,7 +895,7 @@ ngx_http_background_compress_confirm(ngx_http_background_compressor_t *c,
         return NGX_DECLINED;
     }
 
-    /* what can't be opened is told by whoever makes it anew */
+    /* the failure is logged when the target is made */
 
     fd = ngx_http_background_tree_open(c->tree, c->file, &c->info);
 
@@ -1355,7 +1355,7 @@ ngx_http_background_compress_attributes(ngx_http_background_compressor_t *c)
 }
 
 
-/* there is to be none of ours */
+/* the target must not exist: removes it if it is in the list */
 
 static ngx_int_t
 ngx_http_background_compress_none(ngx_http_background_compressor_t *c)

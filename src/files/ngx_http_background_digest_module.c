@@ -441,7 +441,7 @@ ngx_http_background_digest_finish(ngx_http_background_run_t *run)
         return;
     }
 
-    /* what is not complete replaces nothing; begin's failures leave no work */
+    /* only a complete list replaces the old one; no tree: begin() failed */
 
     if (d->manifest && d->tree && d->failed == 0 && run->result.failed == 0
         && !ngx_http_background_cancelled(run))

@@ -378,7 +378,7 @@ ngx_http_background_tree_dir(ngx_http_background_tree_t *tree,
 
     if (fd == -1) {
 
-        /* what has become another thing since is none of ours */
+        /* the name is no directory any more: not in the tree, no failure */
 
         if (ngx_errno != NGX_ELOOP && ngx_errno != NGX_ENOTDIR
             && !(ngx_errno == NGX_ENOENT && tree->gone))
@@ -645,7 +645,7 @@ ngx_http_background_tree_open(ngx_http_background_tree_t *tree,
         return -1;
     }
 
-    /* of what has become another thing since, as of a symbolic link */
+    /* the name is no regular file any more: fail as with a link */
 
     if (!ngx_is_file(fi)) {
         (void) ngx_close_file(fd);

@@ -886,7 +886,7 @@ ngx_http_background_verify_skips(ngx_http_background_verify_t *v,
 }
 
 
-/* what has been read may not be what is there now */
+/* whether the file was changed or replaced while it was read */
 
 static ngx_uint_t
 ngx_http_background_verify_changed(ngx_http_background_verify_t *v,
