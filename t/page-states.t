@@ -77,6 +77,8 @@ my @tasks = (
     task('retrying', 'retrying', %failed),
     task('failing', 'retrying', %failed, healthy => \0),
     task('again', 'running', %failed, healthy => \0),
+    task('abandoned', 'abandoned', %failed, healthy => \0, next => undef,
+         abandoned => 1),
     task('quarantined', 'quarantined', %failed, healthy => \0),
     task('ago', 'waiting', %failed),
 );
@@ -90,7 +92,7 @@ chmod 0, "$dir/tree/$evil" or die "chmod: $!\n";
 start_page("background_task real { retry 1d; digest $dir/tree; }",
     fake('states', full(@tasks))
     . fake('warn', full(@tasks[0 .. 6]))
-    . fake('well', full(@tasks[0 .. 3], $tasks[10]))
+    . fake('well', full(@tasks[0 .. 3], $tasks[11]))
     . fake('one', full($tasks[0]))
     . fake('none', full()));
 
@@ -102,6 +104,7 @@ my @expected = (
     failing => 'bad', 'failing', '17 failures in a row', 'retry in 2 min 30 s',
     again => 'bad', 'failing', 'running, for 1 h 2 min, 17 failures in a row',
         '–',
+    abandoned => 'bad', 'failing', 'abandoned, 17 failures in a row', '–',
     quarantined => 'bad', 'quarantined', '17 failures in a row', '–',
     stopped => 'warn', 'stopped', '', '–',
     overdue => 'warn', 'overdue', 'waiting', 'in 2 min 30 s',
@@ -141,7 +144,7 @@ is(row('failing')->{failed}, 'Failed 2 h 4 min ago:', 'its age');
 is(row('ago')->{failed}, 'Last failure 2 h 4 min ago:', 'one that is over');
 is(row('again')->{rhythm}, 'one worker, every 1 min 30 s', 'rhythm');
 
-is(text('verdict'), '3 of 11 tasks are failing', 'verdict');
+is(text('verdict'), '4 of 12 tasks are failing', 'verdict');
 like(text('fresh'), qr/^1 overdue, 1 retrying, 1 stopped\. Updated \d+ s ago/,
     'and what else is not as it should be');
 is(text('busy'), '5 of 7', 'threads');
@@ -161,7 +164,7 @@ pass('the countdown counts');
 # the same in the details
 
 js('document.querySelectorAll("[data-f=name]").forEach((n) => n.click())');
-is(js('document.querySelectorAll(".details:not([hidden])").length'), 11,
+is(js('document.querySelectorAll(".details:not([hidden])").length'), 12,
     'details');
 is(js('document.querySelectorAll("img").length'), 0, 'no element of a text');
 isnt(js('document.title'), 'evil', 'no script of a text');
@@ -171,7 +174,7 @@ isnt(js('document.title'), 'evil', 'no script of a text');
 js('document.querySelectorAll("[data-f=name]").forEach((n) => n.click())');
 
 for (['quaran' => 'quarantined'], ['ONERROR' =>
-    'failing again quarantined retrying ' . $evil . ' ago'], ['none of' => ''])
+    'failing again abandoned quarantined retrying ' . $evil . ' ago'], ['none of' => ''])
 {
     my ($filter, $names) = @$_;
 
@@ -182,7 +185,7 @@ for (['quaran' => 'quarantined'], ['ONERROR' =>
 is(js('document.getElementById("none").checkVisibility()'), 1, 'nothing fits');
 filter('');
 
-for ([bad => 'failing again quarantined'], [run => 'again run many']) {
+for ([bad => 'failing again abandoned quarantined'], [run => 'again run many']) {
     my ($only, $names) = @$_;
 
     js("document.querySelector('[data-only=$only]').click()");

@@ -33,7 +33,8 @@ my %types = (
 my %good = (
     name => 'string', workers => 'string', state => 'string',
     healthy => 'boolean', running => 'count',
-    running_seconds => 'null', waiting => 'count', overdue => 'boolean',
+    running_seconds => 'null', waiting => 'count', abandoned => 'count',
+    overdue => 'boolean',
     interval_seconds => 'seconds', retry_seconds => 'seconds',
     'lease.pid' => 'count', 'lease.worker' => 'count',
     'cycles.completed' => 'count', 'cycles.failed' => 'count',

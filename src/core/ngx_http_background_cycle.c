@@ -10,6 +10,13 @@
 #include <ngx_event.h>
 
 
+/*
+ * How long a job may take to see that it was told to stop before its cycle is
+ * abandoned, in milliseconds.
+ */
+#define NGX_HTTP_BACKGROUND_GRACE  1000
+
+
 /* begins with the job, and that with the run, which the kind sees */
 
 struct ngx_http_background_run_ctx_s {
@@ -17,6 +24,9 @@ struct ngx_http_background_run_ctx_s {
     ngx_http_background_operation_t  *operation;
     ngx_http_background_cycle_t      *cycle;
     ngx_uint_t                        active;     /* unsigned  active:1; */
+    ngx_uint_t                        abandoned;  /* unsigned  abandoned:1;
+                                                     what the job's thread may
+                                                     write is not read */
 };
 
 
@@ -33,12 +43,16 @@ static void ngx_http_background_run_timed_out(
 static void ngx_http_background_timeout_handler(ngx_event_t *ev);
 static void ngx_http_background_cycle_stop(
     ngx_http_background_cycle_t *cycle);
+static void ngx_http_background_cycle_abandon(
+    ngx_http_background_cycle_t *cycle);
 static void ngx_http_background_cycle_over(
     ngx_http_background_cycle_t *cycle);
 static void ngx_http_background_cycle_gather(
     ngx_http_background_cycle_t *cycle);
 static void ngx_http_background_cycle_gather_run(
     ngx_http_background_cycle_t *cycle, ngx_http_background_run_ctx_t *ctx);
+static void ngx_http_background_cycle_gather_rest(
+    ngx_http_background_cycle_t *cycle);
 static ngx_msec_t ngx_http_background_cycle_waited(
     ngx_http_background_cycle_t *cycle);
 static void ngx_http_background_cycle_error(
@@ -234,7 +248,7 @@ ngx_http_background_run_over(ngx_http_background_run_ctx_t *ctx)
 
     ctx->active = 0;
 
-    if (cycle->timed_out && ctx->job.cancelled) {
+    if (cycle->timed_out) {
         ngx_http_background_run_timed_out(ctx);
     }
 
@@ -266,7 +280,14 @@ ngx_http_background_timeout_handler(ngx_event_t *ev)
 {
     ngx_http_background_cycle_t *cycle = ev->data;
 
+    if (cycle->timed_out) {
+        ngx_http_background_cycle_abandon(cycle);
+        return;
+    }
+
     cycle->timed_out = 1;
+
+    ngx_add_timer(ev, NGX_HTTP_BACKGROUND_GRACE);
 
     ngx_http_background_cycle_stop(cycle);
 }
@@ -278,6 +299,25 @@ ngx_http_background_cycle_cancel(ngx_http_background_cycle_t *cycle)
     cycle->cancelled = 1;
 
     ngx_http_background_cycle_stop(cycle);
+}
+
+
+/* jobs of it do not come home */
+
+static void
+ngx_http_background_cycle_abandon(ngx_http_background_cycle_t *cycle)
+{
+    ngx_uint_t  i;
+
+    cycle->abandoned = 1;
+
+    for (i = 0; i < cycle->nruns; i++) {
+        cycle->runs[i].abandoned = cycle->runs[i].active;
+    }
+
+    ngx_http_background_cycle_gather(cycle);
+
+    cycle->ended(cycle);
 }
 
 
@@ -322,7 +362,12 @@ ngx_http_background_cycle_over(ngx_http_background_cycle_t *cycle)
         ngx_del_timer(&cycle->timeout);
     }
 
-    ngx_http_background_cycle_gather(cycle);
+    if (cycle->abandoned) {
+        ngx_http_background_cycle_gather_rest(cycle);
+
+    } else {
+        ngx_http_background_cycle_gather(cycle);
+    }
 
     cycle->ended(cycle);
 }
@@ -345,10 +390,15 @@ ngx_http_background_cycle_gather(ngx_http_background_cycle_t *cycle)
     end->outcome = ngx_http_background_success;
 
     for (i = 0; i < cycle->nruns; i++) {
-        ngx_http_background_cycle_gather_run(cycle, &cycle->runs[i]);
+        if (cycle->runs[i].abandoned) {
+            last->failed++;
+
+        } else {
+            ngx_http_background_cycle_gather_run(cycle, &cycle->runs[i]);
+        }
     }
 
-    if (cycle->cancelled) {
+    if (cycle->cancelled && !cycle->abandoned) {
         end->outcome = ngx_http_background_cancel;
 
     } else if (last->failed) {
@@ -362,6 +412,10 @@ ngx_http_background_cycle_gather(ngx_http_background_cycle_t *cycle)
     end->waited = ngx_http_background_cycle_waited(cycle);
     end->wall_time = last->wall_time;
     end->cpu_usec = last->cpu_usec;
+
+    if (cycle->abandoned) {
+        end->output = &cycle->none;
+    }
 }
 
 
@@ -402,6 +456,33 @@ ngx_http_background_cycle_gather_run(ngx_http_background_cycle_t *cycle,
 }
 
 
+/* an abandoned run has failed already */
+
+static void
+ngx_http_background_cycle_gather_rest(ngx_http_background_cycle_t *cycle)
+{
+    ngx_uint_t                      i;
+    ngx_http_background_last_t     *last;
+    ngx_http_background_result_t   *result;
+    ngx_http_background_run_ctx_t  *ctx;
+
+    last = &cycle->last;
+
+    ngx_memzero(last, sizeof(ngx_http_background_last_t));
+
+    for (i = 0; i < cycle->nruns; i++) {
+        ctx = &cycle->runs[i];
+        result = &ctx->job.run.result;
+
+        if (ctx->abandoned) {
+            last->completed += result->completed;
+            last->bytes += result->bytes;
+            last->cpu_usec += ctx->job.cpu_usec;
+        }
+    }
+}
+
+
 /* until the first of its jobs had a thread; 0 if none had */
 
 static ngx_msec_t
@@ -413,7 +494,7 @@ ngx_http_background_cycle_waited(ngx_http_background_cycle_t *cycle)
     first = 0;
 
     for (i = 0; i < cycle->nruns; i++) {
-        ran = cycle->runs[i].job.ran;
+        ran = cycle->runs[i].abandoned ? 0 : cycle->runs[i].job.ran;
 
         if (ran && (first == 0 || ran < first)) {
             first = ran;
@@ -430,7 +511,7 @@ static void
 ngx_http_background_cycle_error(ngx_http_background_cycle_t *cycle)
 {
     u_char                         *p;
-    ngx_str_t                      *error;
+    ngx_str_t                      *error, text;
     ngx_uint_t                      i;
     ngx_http_background_result_t   *result;
     ngx_http_background_run_ctx_t  *ctx;
@@ -441,7 +522,14 @@ ngx_http_background_cycle_error(ngx_http_background_cycle_t *cycle)
         ctx = &cycle->runs[i];
         result = &ctx->job.run.result;
 
-        if (result->failed == 0) {
+        if (ctx->abandoned) {
+            ngx_str_set(&text, "timed out");
+
+        } else if (result->failed) {
+            text.data = result->error;
+            text.len = result->error_len;
+
+        } else {
             continue;
         }
 
@@ -454,8 +542,7 @@ ngx_http_background_cycle_error(ngx_http_background_cycle_t *cycle)
 
         error->data = p;
         error->len = ngx_slprintf(p, p + NGX_HTTP_BACKGROUND_ERROR_LEN,
-                                  "%V: %*s", &ctx->operation->title,
-                                  result->error_len, result->error)
+                                  "%V: %V", &ctx->operation->title, &text)
                      - p;
         return;
     }
@@ -473,6 +560,11 @@ void
 ngx_http_background_free(ngx_http_background_cycle_t *cycle)
 {
     ngx_uint_t  i;
+
+    if (cycle->pending) {
+        cycle->unwanted = 1;
+        return;
+    }
 
     for (i = 0; i < cycle->nruns; i++) {
         ngx_destroy_pool(cycle->runs[i].job.run.pool);

@@ -279,6 +279,12 @@ ngx_http_background_progress(ngx_http_background_run_t *run, uint64_t done,
 {
     ngx_http_background_job_t *job = (ngx_http_background_job_t *) run;
 
+    /* others may be under way in the cell of an abandoned job */
+
+    if (job->lead && ngx_http_background_job_stops(job)) {
+        return;
+    }
+
     ngx_http_background_cell_progress(job->cell, done - job->done,
                                       total - job->total);
     job->done = done;

@@ -105,6 +105,8 @@ static void ngx_http_background_runner_run(ngx_http_background_runner_t *r,
     ngx_str_t *cause);
 static void ngx_http_background_runner_ended(
     ngx_http_background_cycle_t *cycle);
+static uint64_t ngx_http_background_runner_oldest(
+    ngx_http_background_runner_t *r, ngx_http_background_cell_t *cell);
 static void ngx_http_background_runner_record(ngx_http_background_runner_t *r,
     ngx_http_background_cell_t *cell, ngx_http_background_outcome_t *outcome);
 static void ngx_http_background_runner_log(ngx_http_background_runner_t *r,
@@ -589,6 +591,7 @@ ngx_http_background_runner_crashed(ngx_http_background_runner_t *r,
 
     outcome.outcome = ngx_http_background_failure;
     outcome.cycles = ngx_http_background_cell_interrupted(cell);
+    outcome.returned = ngx_http_background_cell_stats(cell)->abandoned;
     outcome.crash = 1;
     ngx_str_set(&outcome.error, "worker process died during the cycle");
 
@@ -598,7 +601,7 @@ ngx_http_background_runner_crashed(ngx_http_background_runner_t *r,
     last->finished_at = ngx_http_background_wall_clock();
     last->wall_time = ngx_max(ngx_current_msec, started) - started;
     last->started_at = last->finished_at - last->wall_time;
-    last->failed = outcome.cycles;
+    last->failed = outcome.cycles - outcome.returned;
 
     n = ngx_http_background_cell_spared(cell)
         ? 0 : ngx_http_background_record_crashed(r->task->zone.record);
@@ -844,18 +847,17 @@ ngx_http_background_runner_begin(ngx_http_background_cell_t *cell,
 }
 
 
+/* it is over, or abandoned, or over after that */
+
 static void
 ngx_http_background_runner_ended(ngx_http_background_cycle_t *cycle)
 {
     ngx_uint_t                      leased;
-    ngx_http_background_cycle_t    *oldest;
     ngx_http_background_runner_t   *r;
     ngx_http_background_outcome_t   outcome;
 
     r = cycle->owner;
     leased = (cycle->cell == r->cell);
-
-    ngx_queue_remove(&cycle->queue);
 
     ngx_memzero(&outcome, sizeof(ngx_http_background_outcome_t));
 
@@ -863,25 +865,27 @@ ngx_http_background_runner_ended(ngx_http_background_cycle_t *cycle)
     outcome.last = cycle->last;
     outcome.error = cycle->end.error;
     outcome.cycles = 1;
+    outcome.abandoned = (cycle->pending != 0);
+    outcome.returned = (cycle->abandoned && !outcome.abandoned);
 
-    oldest = ngx_http_background_runner_cycle(r, cycle->cell);
-    outcome.oldest = oldest ? oldest->started : 0;
+    if (!outcome.abandoned) {
+        ngx_queue_remove(&cycle->queue);
+        r->narrived -= !leased;
+    }
+
+    outcome.oldest = ngx_http_background_runner_oldest(r, cycle->cell);
 
     ngx_http_background_runner_record(r, cycle->cell, &outcome);
     ngx_http_background_runner_log(r, cycle->cell, &outcome);
 
-    if (!leased) {
-        r->narrived--;
-    }
-
-    if (cycle->handler) {
+    if (cycle->handler && !outcome.returned) {
         cycle->handler(cycle, cycle->data);
 
-    } else {
+    } else if (cycle->handler == NULL || cycle->unwanted) {
         ngx_http_background_free(cycle);
     }
 
-    if (!leased) {
+    if (!leased || outcome.abandoned) {
         return;
     }
 
@@ -891,6 +895,30 @@ ngx_http_background_runner_ended(ngx_http_background_cycle_t *cycle)
     }
 
     ngx_http_background_interval_arm(r);
+}
+
+
+/* when the oldest cycle under way began that is not abandoned; 0: none */
+
+static uint64_t
+ngx_http_background_runner_oldest(ngx_http_background_runner_t *r,
+    ngx_http_background_cell_t *cell)
+{
+    ngx_queue_t                  *q;
+    ngx_http_background_cycle_t  *cycle;
+
+    for (q = ngx_queue_head(&r->cycles);
+         q != ngx_queue_sentinel(&r->cycles);
+         q = ngx_queue_next(q))
+    {
+        cycle = ngx_queue_data(q, ngx_http_background_cycle_t, queue);
+
+        if (cycle->cell == cell && !cycle->abandoned) {
+            return cycle->started;
+        }
+    }
+
+    return 0;
 }
 
 
@@ -907,7 +935,8 @@ ngx_http_background_runner_record(ngx_http_background_runner_t *r,
     task = r->task;
     stats = ngx_http_background_cell_stats(cell);
 
-    outcome->fails = ngx_http_background_quarantined(r) ? 1 : task->fails;
+    outcome->fails = (ngx_http_background_quarantined(r) || outcome->abandoned)
+                     ? 1 : task->fails;
     outcome->passes = task->passes;
 
     if (cell != r->cell) {
@@ -923,7 +952,7 @@ ngx_http_background_runner_record(ngx_http_background_runner_t *r,
                            + ngx_http_background_jitter(task);
 
         } else if (outcome->outcome == ngx_http_background_failure) {
-            failures = stats->failures + outcome->cycles;
+            failures = stats->failures + outcome->cycles - outcome->returned;
             outcome->due = ngx_current_msec
                            + ngx_http_background_retry(task, failures);
         }
@@ -937,23 +966,46 @@ static void
 ngx_http_background_runner_log(ngx_http_background_runner_t *r,
     ngx_http_background_cell_t *cell, ngx_http_background_outcome_t *outcome)
 {
+    u_char      text[NGX_HTTP_BACKGROUND_ERROR_LEN];
     uint64_t    failures;
-    ngx_str_t  *name;
+    ngx_str_t  *name, error;
+    ngx_msec_t  retry;
 
     name = &r->task->zone.name;
 
     if (outcome->outcome == ngx_http_background_success) {
         ngx_http_background_log_success(&r->lines, r->log, name,
                                         &outcome->last);
-
-    } else if (outcome->outcome == ngx_http_background_failure) {
-        failures = ngx_http_background_cell_stats(cell)->failures;
-
-        ngx_http_background_log_failure(&r->lines, r->log, name,
-                           &outcome->last, failures, &outcome->error,
-                           cell == r->cell
-                           ? ngx_http_background_retry(r->task, failures) : 0);
+        return;
     }
+
+    if (outcome->outcome != ngx_http_background_failure) {
+        return;
+    }
+
+    if (outcome->returned && !outcome->crash) {
+        ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
+                      "background task \"%V\": an abandoned job is back", name);
+        return;
+    }
+
+    failures = ngx_http_background_cell_stats(cell)->failures;
+    retry = ngx_http_background_retry(r->task, failures);
+    error = outcome->error;
+
+    if (outcome->abandoned) {
+        error.len = ngx_min(error.len, sizeof(text) - 64);
+        error.len = ngx_slprintf(text, text + sizeof(text),
+                                 "%V, the job does not stop, it is abandoned",
+                                 &error)
+                    - text;
+        error.data = text;
+    }
+
+    ngx_http_background_log_failure(&r->lines, r->log, name, &outcome->last,
+                                    failures, &error,
+                                    cell != r->cell || outcome->abandoned
+                                    ? 0 : retry);
 }
 
 
@@ -1014,7 +1066,7 @@ ngx_http_background_retry(ngx_http_background_task_t *task, uint64_t failures)
 
     retry = task->retry;
 
-    while (--failures && retry < task->retry_max) {
+    while (failures-- > 1 && retry < task->retry_max) {
         retry = ngx_min(2 * retry, task->retry_max);
     }
 

@@ -213,6 +213,8 @@ static void ngx_http_background_give(uint64_t *word);
 static void ngx_http_background_stats_total(
     ngx_http_background_stats_t *stats,
     const ngx_http_background_outcome_t *outcome);
+static uint64_t ngx_http_background_cell_under_way(
+    ngx_http_background_cell_t *cell);
 static void ngx_http_background_stats_ended(
     ngx_http_background_stats_t *stats,
     const ngx_http_background_outcome_t *outcome);
@@ -1189,7 +1191,7 @@ ngx_http_background_cell_begin(ngx_http_background_cell_t *cell, uint64_t now,
 
     ngx_http_background_store(&ring->number, n);
 
-    if (ngx_http_background_cell_interrupted(cell) == 0) {
+    if (ngx_http_background_cell_under_way(cell) == 0) {
         ngx_http_background_store(&cell->progress_done, 0);
         ngx_http_background_store(&cell->progress_total, 0);
         ngx_http_background_store(&cell->started, now);
@@ -1209,9 +1211,17 @@ ngx_http_background_cell_record(ngx_http_background_record_t *record,
 
     stats = ngx_http_background_cell_edit(cell);
 
-    stats->recorded += outcome->cycles;
+    if (outcome->abandoned) {
+        stats->abandoned += outcome->cycles;
 
-    if (outcome->outcome != ngx_http_background_cancel && !outcome->crash) {
+    } else {
+        stats->recorded += outcome->cycles;
+        stats->abandoned -= outcome->returned;
+    }
+
+    if (outcome->outcome != ngx_http_background_cancel
+        && !outcome->crash && !outcome->abandoned)
+    {
         ngx_http_background_record_survived(record);
     }
 
@@ -1221,7 +1231,9 @@ ngx_http_background_cell_record(ngx_http_background_record_t *record,
         stats->due = outcome->due;
     }
 
-    if (outcome->outcome != ngx_http_background_cancel) {
+    if (outcome->outcome != ngx_http_background_cancel
+        && (outcome->cycles > outcome->returned || outcome->crash))
+    {
         ngx_http_background_stats_ended(stats, outcome);
 
         if (outcome->history) {
@@ -1269,7 +1281,7 @@ ngx_http_background_stats_total(ngx_http_background_stats_t *stats,
         break;
 
     case ngx_http_background_failure:
-        stats->cycles_failed += outcome->cycles;
+        stats->cycles_failed += outcome->cycles - outcome->returned;
         break;
 
     default: /* ngx_http_background_cancel */
@@ -1299,7 +1311,7 @@ ngx_http_background_stats_ended(ngx_http_background_stats_t *stats,
         }
 
     } else {
-        stats->failures += outcome->cycles;
+        stats->failures += outcome->cycles - outcome->returned;
         stats->successes = 0;
         stats->failure_at = last->finished_at;
 
@@ -1331,6 +1343,16 @@ ngx_http_background_cell_interrupted(ngx_http_background_cell_t *cell)
 {
     return ngx_http_background_load(&cell->begun)
            - ngx_http_background_cell_stats(cell)->recorded;
+}
+
+
+/* but for what is abandoned */
+
+static uint64_t
+ngx_http_background_cell_under_way(ngx_http_background_cell_t *cell)
+{
+    return ngx_http_background_cell_interrupted(cell)
+           - ngx_http_background_cell_stats(cell)->abandoned;
 }
 
 
@@ -1719,7 +1741,8 @@ ngx_http_background_cell_read(ngx_http_background_zone_t *zone,
     snapshot->started = ngx_http_background_load(&cell->started);
 
     snapshot->begun = begun;
-    snapshot->running = begun - snapshot->stats.recorded;
+    snapshot->abandoned = snapshot->stats.abandoned;
+    snapshot->running = begun - snapshot->stats.recorded - snapshot->abandoned;
 
     owner = ngx_http_background_load(&cell->owner);
     member = ngx_http_background_owner(zone, owner);
@@ -1734,19 +1757,45 @@ ngx_http_background_cell_read(ngx_http_background_zone_t *zone,
 
     if (member == NULL) {
         snapshot->running = 0;
+        snapshot->abandoned = 0;
         snapshot->waiting = 0;
     }
 }
 
 
-/* one word: whichever copy has it, it is right or was so just now */
+/* single words: whichever copy has them, they are right or were so just now */
 
 ngx_uint_t
 ngx_http_background_cell_unhealthy(ngx_http_background_cell_t *cell)
 {
-    uint64_t  version;
+    uint64_t                      version;
+    ngx_http_background_stats_t  *stats;
 
     version = ngx_http_background_load(&cell->version);
+    stats = cell->stats[version % 2];
 
-    return ngx_http_background_load(&cell->stats[version % 2]->unhealthy);
+    return ngx_http_background_load(&stats->unhealthy)
+           || ngx_http_background_load(&stats->abandoned);
+}
+
+
+/* whether a job of a cycle that arrived is abandoned */
+
+ngx_uint_t
+ngx_http_background_record_abandoned(ngx_http_background_record_t *record)
+{
+    uint64_t                     version;
+    ngx_http_background_cell_t  *cell;
+
+    cell = ngx_http_background_load(&record->arrived);
+
+    for ( /* void */ ; cell; cell = ngx_http_background_load(&cell->next)) {
+        version = ngx_http_background_load(&cell->version);
+
+        if (ngx_http_background_load(&cell->stats[version % 2]->abandoned)) {
+            return 1;
+        }
+    }
+
+    return 0;
 }

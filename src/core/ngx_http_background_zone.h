@@ -91,6 +91,8 @@ typedef struct {
 
     uint64_t    due;                /* the next cycle; 0: at once */
     uint64_t    recorded;           /* cycles, of those that have begun */
+    uint64_t    abandoned;          /* of those that were not recorded: they
+                                       have failed, a job of them goes on */
     uint64_t    ended;              /* ngx_current_msec, of the last one that
                                        was not cancelled; 0: none yet */
 
@@ -124,6 +126,7 @@ typedef struct {
     ngx_http_background_last_t     last;
     ngx_str_t                      error;      /* of a failure */
     uint64_t                       cycles;     /* that ended so, mostly 1 */
+    uint64_t                       returned;   /* of these, abandoned before */
     uint64_t                       oldest;     /* "started" of the oldest of
                                                   those still under way */
     uint64_t                       due;        /* 0: as it was */
@@ -131,6 +134,8 @@ typedef struct {
                                                   unhealthy, and */
     ngx_uint_t                     passes;     /* healthy; 0: as it was */
     ngx_uint_t                     history;    /* unsigned  history:1; */
+    ngx_uint_t                     abandoned;  /* unsigned  abandoned:1; they
+                                                  are under way */
     ngx_uint_t                     crash;      /* unsigned  crash:1; the worker
                                                   died */
 } ngx_http_background_outcome_t;
@@ -143,6 +148,7 @@ typedef struct {
     ngx_pid_t                     pid;
     ngx_uint_t                    worker;
     ngx_uint_t                    running;        /* cycles */
+    ngx_uint_t                    abandoned;      /* others */
     ngx_uint_t                    waiting;        /* jobs that wait for a
                                                      thread */
     uint64_t                      begun;          /* cycles */
@@ -257,7 +263,8 @@ ngx_http_background_cell_t *ngx_http_background_cell_orphan(
  * A cell's contents, for its owner.
  *
  * begin        a cycle starts now
- * record       one has ended; a death before leaves all as it was
+ * record       one has ended, or is abandoned; a death before leaves all as it
+ *              was
  * interrupted  how many cycles of the former owner began and were never
  *              recorded: it died in the middle
  * started      when the oldest of these, or of those under way, began
@@ -343,6 +350,8 @@ void ngx_http_background_cell_read(ngx_http_background_zone_t *zone,
     ngx_http_background_cell_t *cell, ngx_http_background_snapshot_t *snapshot);
 ngx_uint_t ngx_http_background_cell_unhealthy(
     ngx_http_background_cell_t *cell);
+ngx_uint_t ngx_http_background_record_abandoned(
+    ngx_http_background_record_t *record);
 ngx_uint_t ngx_http_background_cell_causes(ngx_http_background_cell_t *cell,
     ngx_http_background_cause_t causes[NGX_HTTP_BACKGROUND_CAUSES]);
 ngx_http_background_cell_t *ngx_http_background_cell_arrived(

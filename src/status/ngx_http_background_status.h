@@ -34,7 +34,8 @@ typedef enum {
     ngx_http_background_running,
     ngx_http_background_retrying,
     ngx_http_background_quarantined,
-    ngx_http_background_stopped
+    ngx_http_background_stopped,
+    ngx_http_background_abandoned
 } ngx_http_background_state_e;
 
 
@@ -48,6 +49,8 @@ typedef struct {
     ngx_uint_t                        running;    /* cycles under way */
     ngx_uint_t                        waiting;    /* jobs of these that wait
                                                      for a thread */
+    ngx_uint_t                        abandoned;  /* cycles whose jobs did not
+                                                     stop at the time-out */
     uint64_t                          begun;      /* cycles */
     uint64_t                          declined;
     uint64_t                          skipped;

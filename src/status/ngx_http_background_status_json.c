@@ -153,8 +153,9 @@ ngx_http_background_json_task(ngx_http_background_writer_t *w,
         ngx_http_background_write(w, ",\"running_seconds\":null");
     }
 
-    ngx_http_background_write(w, ",\"waiting\":%ui,\"overdue\":%s",
-                              view->waiting,
+    ngx_http_background_write(w, ",\"waiting\":%ui,\"abandoned\":%ui,"
+                              "\"overdue\":%s",
+                              view->waiting, view->abandoned,
                               view->overdue ? "true" : "false");
 
     if (task->interval) {

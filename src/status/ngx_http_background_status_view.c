@@ -29,7 +29,8 @@ ngx_str_t  ngx_http_background_states[] = {
     ngx_string("running"),
     ngx_string("retrying"),
     ngx_string("quarantined"),
-    ngx_string("stopped")
+    ngx_string("stopped"),
+    ngx_string("abandoned")
 };
 
 
@@ -85,6 +86,10 @@ ngx_http_background_view_read(ngx_http_background_view_t *view,
         view->state = ngx_http_background_quarantined;
         view->healthy = 0;
         view->due = 0;
+
+    } else if (view->abandoned) {
+        view->state = ngx_http_background_abandoned;
+        view->healthy = 0;
 
     } else if (view->running) {
         view->state = ngx_http_background_running;
@@ -149,6 +154,8 @@ static void
 ngx_http_background_view_add_running(ngx_http_background_view_t *view,
     ngx_http_background_snapshot_t *snapshot)
 {
+    view->abandoned += snapshot->abandoned;
+
     if (snapshot->running == 0) {
         return;
     }
@@ -200,7 +207,8 @@ ngx_http_background_view_add_lease(ngx_http_background_view_t *view,
     view->pid = snapshot->pid;
     view->worker = snapshot->worker;
 
-    if (snapshot->running == 0 && task->interval && stats->due
+    if (snapshot->running == 0 && snapshot->abandoned == 0
+        && task->interval && stats->due
         && (view->due == 0 || stats->due < view->due))
     {
         view->due = stats->due;
@@ -275,6 +283,10 @@ ngx_http_background_healthy(ngx_http_background_zone_task_t *task)
     if (ngx_http_background_record_crashes(task->record)
         >= NGX_HTTP_BACKGROUND_CRASHES)
     {
+        return 0;
+    }
+
+    if (ngx_http_background_record_abandoned(task->record)) {
         return 0;
     }
 

@@ -91,7 +91,7 @@ fuzz_view(fuzz_input_t *in, ngx_http_background_view_t *view)
     ngx_uint_t                    i;
     ngx_http_background_stats_t  *stats;
 
-    view->state = fuzz_number(in, ngx_http_background_stopped);
+    view->state = fuzz_number(in, ngx_http_background_abandoned);
     view->healthy = fuzz_number(in, 1);
     view->overdue = fuzz_number(in, 1);
     view->running = fuzz_number(in, 255);
