@@ -74,6 +74,8 @@ my @tasks = (
     task('many', 'running', workers => 'all', running => 4),
     task('stopped', 'stopped', lease => undef),
     task('overdue', 'waiting', overdue => \1),
+    task('late', 'waiting', %failed, overdue => \1, healthy => \0,
+         error => 'overdue: it was due'),
     task('retrying', 'retrying', %failed),
     task('failing', 'retrying', %failed, healthy => \0),
     task('again', 'running', %failed, healthy => \0),
@@ -91,8 +93,8 @@ chmod 0, "$dir/tree/$evil" or die "chmod: $!\n";
 
 start_page("background_task real { retry 1d; digest $dir/tree; }",
     fake('states', full(@tasks))
-    . fake('warn', full(@tasks[0 .. 6]))
-    . fake('well', full(@tasks[0 .. 3], $tasks[11]))
+    . fake('warn', full(@tasks[0 .. 5, 7]))
+    . fake('well', full(@tasks[0 .. 3], $tasks[12]))
     . fake('one', full($tasks[0]))
     . fake('none', full()));
 
@@ -101,6 +103,7 @@ visit('/states');
 # what is shown of each: kind, badge, note, next, its note, last, its age
 
 my @expected = (
+    late => 'bad', 'overdue', 'waiting, 17 failures in a row', 'in 2 min 30 s',
     failing => 'bad', 'failing', '17 failures in a row', 'retry in 2 min 30 s',
     again => 'bad', 'failing', 'running, for 1 h 2 min, 17 failures in a row',
         '–',
@@ -141,10 +144,12 @@ is(row('run')->{progress}, 250, 'progress');
 is(row('many')->{progress}, -1, 'progress that is not known');
 is(row('failing')->{error}, "$evil\n&lt;", 'an error with HTML in it is text');
 is(row('failing')->{failed}, 'Failed 2 h 4 min ago:', 'its age');
+is(row('late')->{error}, 'overdue: it was due', 'what it is late with');
+is(row('late')->{failed}, 'Now:', 'now');
 is(row('ago')->{failed}, 'Last failure 2 h 4 min ago:', 'one that is over');
 is(row('again')->{rhythm}, 'one worker, every 1 min 30 s', 'rhythm');
 
-is(text('verdict'), '4 of 12 tasks are failing', 'verdict');
+is(text('verdict'), '5 of 13 tasks are failing', 'verdict');
 like(text('fresh'), qr/^1 overdue, 1 retrying, 1 stopped\. Updated \d+ s ago/,
     'and what else is not as it should be');
 is(text('busy'), '5 of 7', 'threads');
@@ -164,7 +169,7 @@ pass('the countdown counts');
 # the same in the details
 
 js('document.querySelectorAll("[data-f=name]").forEach((n) => n.click())');
-is(js('document.querySelectorAll(".details:not([hidden])").length'), 12,
+is(js('document.querySelectorAll(".details:not([hidden])").length'), 13,
     'details');
 is(js('document.querySelectorAll("img").length'), 0, 'no element of a text');
 isnt(js('document.title'), 'evil', 'no script of a text');
@@ -185,7 +190,7 @@ for (['quaran' => 'quarantined'], ['ONERROR' =>
 is(js('document.getElementById("none").checkVisibility()'), 1, 'nothing fits');
 filter('');
 
-for ([bad => 'failing again abandoned quarantined'], [run => 'again run many']) {
+for ([bad => 'late failing again abandoned quarantined'], [run => 'again run many']) {
     my ($only, $names) = @$_;
 
     js("document.querySelector('[data-only=$only]').click()");

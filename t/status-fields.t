@@ -50,7 +50,8 @@ my %good = (
     'last.bytes' => 'count', 'last.io_seconds' => 'seconds',
     'last.cpu_seconds' => 'seconds', 'last.wall_seconds' => 'seconds',
     'last.error' => 'null',
-    last_success => 'time', last_failure => 'null', next => 'time',
+    last_success => 'time', last_failure => 'null', error => 'null',
+    next => 'time',
     progress => 'null',
 );
 
@@ -58,7 +59,7 @@ my %all = map { $_ => $good{$_} } grep { !/^lease/ } keys %good;
 
 my %bad = (
     (map { $_ => $good{$_} } grep { $_ ne 'last_failure' } keys %good),
-    last_success => 'null', 'last.error' => 'string',
+    last_success => 'null', 'last.error' => 'string', error => 'string',
     'last_failure.finished' => 'time', 'last_failure.error' => 'string',
 );
 

@@ -74,7 +74,7 @@ ngx_http_background_add_kind(ngx_conf_t *cf,
     }
 
     if (kind->work) {
-        task->cpu = 1;
+        task->cpu++;
     }
 
     return NGX_CONF_OK;

@@ -15,6 +15,12 @@
 /* how often a worker looks for free leases and dead workers, in milliseconds */
 #define NGX_HTTP_BACKGROUND_KEEPER    250
 
+/* a tick of it is punctual when it comes so long after the one before */
+#define NGX_HTTP_BACKGROUND_PUNCTUAL  (2 * NGX_HTTP_BACKGROUND_KEEPER)
+
+/* so many in a row, in which others do what was due */
+#define NGX_HTTP_BACKGROUND_TICKS     4
+
 /* while a cycle is to end before the worker does, in milliseconds */
 #define NGX_HTTP_BACKGROUND_HOLD      10
 #define NGX_HTTP_BACKGROUND_HOLD_MAX  10000
@@ -57,6 +63,8 @@ typedef struct {
 
     ngx_uint_t                        nrunners;
     ngx_uint_t                        polls;
+    ngx_uint_t                        ticks;      /* punctual, in a row */
+    ngx_msec_t                        ticked;
     ngx_event_t                       keeper;
     ngx_event_t                       hold;
     ngx_msec_t                        stopped;
@@ -71,6 +79,7 @@ static void ngx_http_background_tasks_crashed(void);
 static void ngx_http_background_cell_crashed(ngx_http_background_cell_t *cell,
     ngx_http_background_cell_t *guilty);
 static void ngx_http_background_tasks_triggers(ngx_uint_t start);
+static void ngx_http_background_tick(ngx_http_background_tasks_t *ts);
 static void ngx_http_background_poll(void);
 static void ngx_http_background_keeper_handler(ngx_event_t *ev);
 static void ngx_http_background_hold_handler(ngx_event_t *ev);
@@ -115,8 +124,6 @@ static void ngx_http_background_runner_second(ngx_http_background_runner_t *r,
     const ngx_http_background_last_t *last);
 static uint64_t ngx_http_background_jitter(ngx_http_background_task_t *task);
 static void ngx_http_background_runner_flush(ngx_http_background_runner_t *r);
-static ngx_msec_t ngx_http_background_retry(ngx_http_background_task_t *task,
-    uint64_t failures);
 
 
 static ngx_http_background_tasks_t  ngx_http_background_tasks;
@@ -356,9 +363,43 @@ ngx_http_background_tasks_exit(void)
 static void
 ngx_http_background_keeper_handler(ngx_event_t *ev)
 {
+    ngx_http_background_tick(ev->data);
     ngx_http_background_poll();
 
     ngx_add_timer(ev, NGX_HTTP_BACKGROUND_KEEPER);
+}
+
+
+static void
+ngx_http_background_tick(ngx_http_background_tasks_t *ts)
+{
+    if (ngx_current_msec - ts->ticked <= NGX_HTTP_BACKGROUND_PUNCTUAL) {
+        ts->ticks++;
+
+    } else {
+        ts->ticks = 0;
+    }
+
+    ts->ticked = ngx_current_msec;
+}
+
+
+/*
+ * What was stopped with all others, as in a machine that is suspended, finds
+ * everything late when it goes on; its timers tell it from a worker that hangs.
+ */
+
+ngx_uint_t
+ngx_http_background_tasks_punctual(void)
+{
+    ngx_http_background_tasks_t  *ts;
+
+    ts = &ngx_http_background_tasks;
+
+    return !ts->stopping
+           && ts->ticks >= NGX_HTTP_BACKGROUND_TICKS
+           && ngx_current_msec - ts->ticked <= NGX_HTTP_BACKGROUND_PUNCTUAL
+           && ngx_http_background_zone_current();
 }
 
 
@@ -638,7 +679,12 @@ ngx_http_background_interval_arm(ngx_http_background_runner_t *r)
 
     task = r->task;
 
-    if (task->interval == 0 || ngx_http_background_quarantined(r)) {
+    if (task->interval == 0) {
+        ngx_http_background_cell_schedule(r->cell, 0);
+        return;
+    }
+
+    if (ngx_http_background_quarantined(r)) {
         return;
     }
 
@@ -1059,7 +1105,7 @@ ngx_http_background_runner_flush(ngx_http_background_runner_t *r)
 }
 
 
-static ngx_msec_t
+ngx_msec_t
 ngx_http_background_retry(ngx_http_background_task_t *task, uint64_t failures)
 {
     ngx_msec_t  retry;

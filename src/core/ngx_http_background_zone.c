@@ -97,6 +97,8 @@ struct ngx_http_background_cell_s {
                                                   /* by any thread */
     uint64_t                        progress_total;
                                                   /* by any thread */
+    uint64_t                        late;         /* the state in which it is,
+                                                     by any worker; 0: none */
     uint32_t                        waiting;      /* by any thread */
     ngx_http_background_stats_t    *stats[2];
     ngx_http_background_ring_t      causes[NGX_HTTP_BACKGROUND_CAUSES];
@@ -747,10 +749,16 @@ ngx_http_background_zone_commit(ngx_http_background_zone_conf_t *zcf)
     ngx_http_background_zone_bury(zcf->zone, zcf->cycle->log);
 
     zcf->generation = ngx_http_background_add(&zcf->zone->generation, 1);
+    zcf->committed = ngx_current_msec;
 
     tasks = zcf->tasks.elts;
 
     for (i = 0; i < zcf->tasks.nelts; i++) {
+
+        if (tasks[i]->record->generation != zcf->generation - 1) {
+            tasks[i]->since = zcf->committed;
+        }
+
         tasks[i]->record->generation = zcf->generation;
         ngx_http_background_store(&tasks[i]->record->crashes, 0);
     }
@@ -873,6 +881,15 @@ ngx_http_background_zone_leave(void)
 
     ngx_http_background_member = NULL;
     ngx_http_background_self = 0;
+}
+
+
+ngx_uint_t
+ngx_http_background_zone_current(void)
+{
+    return ngx_http_background_member
+           && ngx_http_background_load(&ngx_http_background_zone->generation)
+              == ngx_http_background_member->generation;
 }
 
 
@@ -1096,10 +1113,7 @@ ngx_http_background_lease_take(ngx_http_background_cell_t *cell)
 
     /* after a reload they are for the new workers */
 
-    if (ngx_http_background_member
-        && ngx_http_background_load(&ngx_http_background_zone->generation)
-           != ngx_http_background_member->generation)
-    {
+    if (!ngx_http_background_zone_current()) {
         return NGX_AGAIN;
     }
 
@@ -1760,6 +1774,58 @@ ngx_http_background_cell_read(ngx_http_background_zone_t *zone,
         snapshot->abandoned = 0;
         snapshot->waiting = 0;
     }
+}
+
+
+/* as cell_read(), of a few words: requests may ask for it */
+
+void
+ngx_http_background_cell_timing(ngx_http_background_zone_t *zone,
+    ngx_http_background_cell_t *cell, ngx_http_background_timing_t *timing)
+{
+    uint64_t                            version, begun, recorded, owner;
+    const ngx_http_background_stats_t  *stats;
+
+    do {
+        version = ngx_http_background_load(&cell->version);
+        stats = cell->stats[version % 2];
+
+        timing->due = ngx_http_background_load(&stats->due);
+        timing->failures = ngx_http_background_load(&stats->failures);
+        timing->abandoned = ngx_http_background_load(&stats->abandoned);
+        recorded = ngx_http_background_load(&stats->recorded);
+
+        begun = ngx_http_background_load(&cell->begun);
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    } while (ngx_http_background_load(&cell->version) != version);
+
+    timing->created = cell->created;
+    timing->started = ngx_http_background_load(&cell->started);
+    timing->waiting = ngx_http_background_load(&cell->waiting);
+    timing->state = version + begun + 1;
+
+    owner = ngx_http_background_load(&cell->owner);
+
+    timing->running = ngx_http_background_owner(zone, owner)
+                      ? begun - recorded - timing->abandoned : 0;
+}
+
+
+void
+ngx_http_background_cell_judge(ngx_http_background_cell_t *cell,
+    uint64_t state, ngx_uint_t late)
+{
+    if (ngx_http_background_cell_judged(cell, state) != late) {
+        ngx_http_background_store(&cell->late, late ? state : 0);
+    }
+}
+
+
+ngx_uint_t
+ngx_http_background_cell_judged(ngx_http_background_cell_t *cell,
+    uint64_t state)
+{
+    return ngx_http_background_load(&cell->late) == state;
 }
 
 

@@ -162,6 +162,21 @@ typedef struct {
 } ngx_http_background_snapshot_t;
 
 
+/* what of a cell tells whether it is late, consistent */
+
+typedef struct {
+    uint64_t                      due;
+    uint64_t                      failures;       /* in a row */
+    uint64_t                      created;        /* ngx_current_msec */
+    uint64_t                      started;
+    uint64_t                      state;          /* another one after each
+                                                     change of the above */
+    ngx_uint_t                    running;        /* in a worker that lives */
+    ngx_uint_t                    abandoned;
+    ngx_uint_t                    waiting;        /* jobs */
+} ngx_http_background_timing_t;
+
+
 typedef struct {
     uint64_t    finished_at;
     uint64_t    wall_time;
@@ -190,6 +205,9 @@ typedef struct {
     /* set by the zone */
     ngx_uint_t                     cells;
     ngx_uint_t                     arrived;   /* cells without a lease */
+    uint64_t                       since;     /* ngx_current_msec when it came
+                                                 into the configuration; 0: it
+                                                 was there before */
     ngx_http_background_record_t  *record;
 } ngx_http_background_zone_task_t;
 
@@ -211,6 +229,7 @@ typedef struct {
     ngx_shm_zone_t               *shm_zone;
     ngx_http_background_zone_t   *zone;
     uint64_t                      generation; /* by ..._zone_commit() */
+    uint64_t                      committed;  /* when, ngx_current_msec */
 } ngx_http_background_zone_conf_t;
 
 
@@ -229,11 +248,13 @@ void ngx_http_background_zone_commit(ngx_http_background_zone_conf_t *zcf);
 /*
  * The worker's registration.  join() returns NGX_OK, or NGX_BUSY when there is
  * no free place, and may then be tried again.  leave() gives up what the
- * worker still owns.  reap() looks for dead workers and frees what they
+ * worker still owns.  current() tells whether it is registered and of the
+ * configuration in use.  reap() looks for dead workers and frees what they
  * owned.
  */
 ngx_int_t ngx_http_background_zone_join(ngx_http_background_zone_conf_t *zcf);
 void ngx_http_background_zone_leave(void);
+ngx_uint_t ngx_http_background_zone_current(void);
 void ngx_http_background_zone_reap(ngx_log_t *log);
 
 
@@ -342,6 +363,16 @@ ngx_uint_t ngx_http_background_budget_wanted(void);
 void ngx_http_background_budget_completed(ngx_uint_t n, uint64_t usec);
 
 
+/*
+ * Whether the cell is late, as who could tell has found in that state of it,
+ * for those who can't tell.
+ */
+void ngx_http_background_cell_judge(ngx_http_background_cell_t *cell,
+    uint64_t state, ngx_uint_t late);
+ngx_uint_t ngx_http_background_cell_judged(ngx_http_background_cell_t *cell,
+    uint64_t state);
+
+
 /* reading, for any process that has the zone; none of them waits */
 
 void ngx_http_background_zone_info(ngx_http_background_zone_conf_t *zcf,
@@ -350,6 +381,8 @@ void ngx_http_background_cell_read(ngx_http_background_zone_t *zone,
     ngx_http_background_cell_t *cell, ngx_http_background_snapshot_t *snapshot);
 ngx_uint_t ngx_http_background_cell_unhealthy(
     ngx_http_background_cell_t *cell);
+void ngx_http_background_cell_timing(ngx_http_background_zone_t *zone,
+    ngx_http_background_cell_t *cell, ngx_http_background_timing_t *timing);
 ngx_uint_t ngx_http_background_record_abandoned(
     ngx_http_background_record_t *record);
 ngx_uint_t ngx_http_background_cell_causes(ngx_http_background_cell_t *cell,

@@ -126,6 +126,8 @@ static void
 ngx_http_background_json_task(ngx_http_background_writer_t *w,
     ngx_http_background_status_t *status, ngx_http_background_view_t *view)
 {
+    u_char                        buf[NGX_HTTP_BACKGROUND_ERROR_LEN];
+    ngx_str_t                     error;
     ngx_time_t                   *tp;
     ngx_http_background_task_t   *task;
     ngx_http_background_stats_t  *stats;
@@ -192,6 +194,19 @@ ngx_http_background_json_task(ngx_http_background_writer_t *w,
                                      stats->wall_time);
 
     ngx_http_background_json_last(w, status, view);
+
+    if (!status->brief) {
+        error = ngx_http_background_view_error(view, buf);
+
+        ngx_http_background_write(w, ",\"error\":");
+
+        if (error.len) {
+            ngx_http_background_json_string(w, error.data, error.len);
+
+        } else {
+            ngx_http_background_write(w, "null");
+        }
+    }
 
     if (view->due) {
         tp = ngx_timeofday();

@@ -31,7 +31,8 @@ typedef enum {
     ngx_http_background_at,               /* uint64_t, in milliseconds, 0: no
                                              such time */
     ngx_http_background_interval,         /* of the task */
-    ngx_http_background_quarantine        /* by the state */
+    ngx_http_background_quarantine,       /* by the state */
+    ngx_http_background_overdue
 } ngx_http_background_metric_value_e;
 
 
@@ -145,6 +146,9 @@ static const ngx_http_background_metric_t  ngx_http_background_metric[] = {
     { "task_quarantined", "Whether the task is left alone until the next "
       "reload, as workers died in it.", NULL, 0,
       ngx_http_background_quarantine, 0 },
+
+    { "task_overdue", "Whether the task is late, and so not healthy.", NULL, 0,
+      ngx_http_background_overdue, 0 },
 
     { "task_interval_seconds", "Pause between two cycles of the task.", NULL,
       0, ngx_http_background_interval, 0 },
@@ -395,6 +399,11 @@ ngx_http_background_metrics_value(ngx_http_background_writer_t *w,
 
     case ngx_http_background_quarantine:
         n = (view->state == ngx_http_background_quarantined);
+        ngx_http_background_write(w, "%uL\n", n);
+        return;
+
+    case ngx_http_background_overdue:
+        n = (view->overdue != ngx_http_background_not_late);
         ngx_http_background_write(w, "%uL\n", n);
         return;
 
