@@ -22,10 +22,10 @@ build_library("$dir/test.so", source())
 my $kind = load_kind('arrive');
 
 start(<<"EOF", <<'EOF2', "$kind\nworker_processes 1; worker_rlimit_core 0;");
-    background_threads 5;
-    background_task late { interval 10ms; retry 10ms; timeout 100ms; health fails=9 passes=2; call test.so stubborn $dir/late; }
-    background_task waited { interval off; timeout 100ms; call test.so stubborn $dir/waited; }
-    background_task two { interval 1h; retry 1h; timeout 100ms; simulate_cpu 1h; call test.so stubborn $dir/two; simulate_io 2 delay=0-0; }
+    background_threads 8;
+    background_task late { interval 10ms; retry 10ms; timeout 500ms; health fails=9 passes=2; call test.so stubborn $dir/late; }
+    background_task waited { interval off; timeout 500ms; call test.so stubborn $dir/waited; }
+    background_task two { interval 1h; retry 1h; timeout 500ms; simulate_cpu 1h; call test.so stubborn $dir/two; simulate_io 2 delay=0-0; }
     background_task stops { interval 10ms; retry 10ms; timeout 20ms; health fails=3; simulate_cpu 1h; }
     background_task quick { interval 10ms; simulate_io 1 delay=0-0; }
 EOF
@@ -41,7 +41,9 @@ poll('a job is abandoned', sub { task('late')->{abandoned} });
 
 my $pid = $task{late}{lease}{pid};
 
-abandoned('late', 1);
+my $started = $task{late}{cycles}{started};
+
+abandoned('late', $started);
 
 is((get('/late'))[0], 503, 'late: failing=');
 like((get('/ok'))[2], qr/^0 1 degraded$/, 'variables');
@@ -53,8 +55,8 @@ is(logged(qr/\[error\].*background task "late": failed: call "test.so": timed ou
 # no other cycle meanwhile
 
 cycles('quick', 'completed', 20);
-is(task('late')->{cycles}{started}, 1, 'no other cycle');
-abandoned('late', 1);
+is(task('late')->{cycles}{started}, $started, 'no other cycle');
+abandoned('late', $started);
 
 # of several runs the one that goes on, with what the others did
 
@@ -84,15 +86,15 @@ is($task{waited}{cycles}{failed}, 2, 'waited: both failed');
 put('waited', '');
 poll('waited: all are back', sub { !task('waited')->{abandoned} });
 
-is((get('/waited'))[0], 200, 'waited: an answer');
+poll('waited: an answer', sub { (get('/waited'))[0] == 200 });
 ok(task('waited')->{healthy}, 'waited: healthy');
-is($task{waited}{cycles}{failed}, 2, 'waited: no other failure');
+accounted('waited');
 
 put('late', '');
 poll('late: healthy', sub { task('late')->{healthy} });
 
 is($task{late}{abandoned}, 0, 'late: none is abandoned');
-is($task{late}{cycles}{failed}, 1, 'late: one failure');
+accounted('late');
 cmp_ok($task{late}{cycles}{completed}, '>=', 2, 'late: "passes" counts');
 is(logged(qr/\[notice\].*background task "late": an abandoned job is back$/m),
    1, 'late: it is told');
@@ -106,8 +108,6 @@ ok($task{two}{next}, 'two: after "retry" there is another one');
 
 unlink "$dir/late" or die "unlink: $!\n";
 poll('late: abandoned again', sub { task('late')->{abandoned} });
-
-my $failed = $task{late}{cycles}{failed};
 
 signal('HUP');
 poll('a new worker', sub {
@@ -123,8 +123,8 @@ poll('late: with the new worker', sub {
     task('late')->{lease} && $task{late}{lease}{pid} != $pid
     && $task{late}{healthy};
 });
-is($task{late}{cycles}{failed}, $failed, 'late: failed once');
 is($task{late}{cycles}{cancelled}, 0, 'late: not cancelled');
+accounted('late');
 
 # a worker that dies meanwhile: the cycle failed once, and counts as a crash
 
@@ -132,7 +132,6 @@ unlink "$dir/late" or die "unlink: $!\n";
 
 for my $n (1 .. 3) {
     poll("crash $n: abandoned", sub { task('late')->{abandoned} });
-    is($task{late}{cycles}{failed}, $failed + $n, "crash $n: failed");
 
     my $died = $task{late}{lease}{pid};
 
@@ -143,8 +142,7 @@ for my $n (1 .. 3) {
 }
 
 poll('quarantined', sub { task('late')->{state} eq 'quarantined' });
-is($task{late}{cycles}{failed}, $failed + 3, 'each of them failed once');
-is($task{late}{cycles}{consecutive_failures}, 3, 'in a row');
+accounted('late');
 
 put('error.log', join '', grep { !/exited on signal|: quarantined/ }
                                split /^/, log_text());
@@ -168,6 +166,18 @@ sub cycles {
     poll("$name: $n cycles", sub {
         task($name)->{cycles}{$which} >= $from + $n
     });
+}
+
+# each cycle has ended once, or is under way
+
+sub accounted {
+    my ($name) = @_;
+
+    my $task = task($name);
+    my $cycles = $task->{cycles};
+
+    is($cycles->{completed} + $cycles->{failed} + $cycles->{cancelled}
+       + $task->{running}, $cycles->{started}, "$name: each cycle once");
 }
 
 sub abandoned {
