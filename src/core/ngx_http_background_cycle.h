@@ -71,6 +71,8 @@ struct ngx_http_background_cycle_s {
     unsigned                          cancelled:1;
     unsigned                          timed_out:1;
     unsigned                          abandoned:1;
+    unsigned                          lost:1;     /* the worker was revoked */
+    unsigned                          told:1;     /* the handler was called */
     unsigned                          unwanted:1; /* free() was called */
 };
 

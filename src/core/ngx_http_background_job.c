@@ -91,7 +91,8 @@ ngx_http_background_job_begin(ngx_http_background_job_t *job,
 ngx_uint_t
 ngx_http_background_job_stops(ngx_http_background_job_t *job)
 {
-    return __atomic_load_n(&job->lead->cancel, __ATOMIC_RELAXED);
+    return __atomic_load_n(&job->lead->cancel, __ATOMIC_RELAXED)
+           || !ngx_http_background_zone_owns(job->lead->worker);
 }
 
 
@@ -286,7 +287,7 @@ ngx_http_background_progress(ngx_http_background_run_t *run, uint64_t done,
     }
 
     ngx_http_background_cell_progress(job->cell, done - job->done,
-                                      total - job->total);
+                                      total - job->total, job->lead != NULL);
     job->done = done;
     job->total = total;
 }

@@ -295,13 +295,14 @@ ngx_http_background_pool_post(ngx_http_background_job_t *job)
     }
 
     job->lead = job;
+    job->worker = ngx_http_background_zone_self();
     job->state = ngx_http_background_job_waiting;
 
     ngx_queue_insert_tail(&pool->waiting, &job->queue);
     pool->nwaiting++;
     ngx_http_background_pool_publish(pool);
 
-    ngx_http_background_cell_waiting(job->cell, 1);
+    ngx_http_background_cell_waiting(job->cell, 1, 0);
 
     ngx_http_background_slots_unlock();
 
@@ -340,7 +341,7 @@ ngx_http_background_pool_cancel(ngx_http_background_job_t *job)
     ngx_http_background_slots_unlock();
 
     if (rc == NGX_OK) {
-        ngx_http_background_cell_waiting(job->cell, -1);
+        ngx_http_background_cell_waiting(job->cell, -1, 0);
     }
 
     return rc;
@@ -385,6 +386,7 @@ ngx_http_background_pool_stop(ngx_cycle_t *cycle)
     for (i = 0; i < pool->nthreads; i++) {
         while (__atomic_load_n(&pool->seats[i].busy, __ATOMIC_ACQUIRE)) {
             ngx_msleep(1);
+            ngx_http_background_zone_beat();
         }
     }
 
@@ -603,11 +605,20 @@ ngx_http_background_pool_thread_handler(void *data, ngx_log_t *log)
     ngx_http_background_slots_unlock();
 
     while (job) {
-        __atomic_store_n(&seat->cell, job->cell, __ATOMIC_RELAXED);
+        if (ngx_http_background_cell_hold(job->cell, job->worker) == NGX_OK) {
+            ngx_http_background_cell_waiting(job->cell, -1, 1);
 
-        ngx_http_background_job_run(job, &seat->slot, &cpu);
+            __atomic_store_n(&seat->cell, job->cell, __ATOMIC_RELAXED);
 
-        __atomic_store_n(&seat->cell, NULL, __ATOMIC_RELAXED);
+            ngx_http_background_job_run(job, &seat->slot, &cpu);
+
+            __atomic_store_n(&seat->cell, NULL, __ATOMIC_RELAXED);
+
+            ngx_http_background_cell_unhold(job->cell);
+
+        } else {
+            job->cancelled = 1;
+        }
 
         ngx_http_background_slots_lock();
 
@@ -660,8 +671,6 @@ ngx_http_background_pool_next(ngx_http_background_seat_t *seat)
     ngx_http_background_pool_publish(pool);
 
     job->state = ngx_http_background_job_posted;
-
-    ngx_http_background_cell_waiting(job->cell, -1);
 
     return job;
 }

@@ -106,6 +106,8 @@ struct ngx_http_background_job_s {
     const ngx_http_background_kind_t *kind;
     void                            (*handler)(ngx_http_background_job_t *job);
     ngx_http_background_cell_t       *cell;        /* shows the progress */
+    uint64_t                          worker;      /* the pool's; what it was
+                                                      in the zone */
     const ngx_http_background_input_t *input;
     ngx_http_background_output_t      output;
 

@@ -21,6 +21,9 @@
 /* so many in a row, in which others do what was due */
 #define NGX_HTTP_BACKGROUND_TICKS     4
 
+/* polls before it is told that a worker hangs with a job */
+#define NGX_HTTP_BACKGROUND_BUSY      4
+
 /* while a cycle is to end before the worker does, in milliseconds */
 #define NGX_HTTP_BACKGROUND_HOLD      10
 #define NGX_HTTP_BACKGROUND_HOLD_MAX  10000
@@ -43,6 +46,8 @@ struct ngx_http_background_runner_s {
     ngx_queue_t                       cycles;     /* in order of their start */
     ngx_uint_t                        narrived;   /* of them */
     ngx_uint_t                        preferred;
+    ngx_uint_t                        busy;       /* polls in which a worker
+                                                     that hangs had a job */
     ngx_event_t                       timer;
     ngx_http_background_lines_t       lines;
 
@@ -80,6 +85,7 @@ static void ngx_http_background_cell_crashed(ngx_http_background_cell_t *cell,
     ngx_http_background_cell_t *guilty);
 static void ngx_http_background_tasks_triggers(ngx_uint_t start);
 static void ngx_http_background_tick(ngx_http_background_tasks_t *ts);
+static void ngx_http_background_tasks_lost(ngx_http_background_tasks_t *ts);
 static void ngx_http_background_poll(void);
 static void ngx_http_background_keeper_handler(ngx_event_t *ev);
 static void ngx_http_background_hold_handler(ngx_event_t *ev);
@@ -87,6 +93,7 @@ static void ngx_http_background_hold_handler(ngx_event_t *ev);
 static void ngx_http_background_runner_init(ngx_http_background_runner_t *r,
     ngx_http_background_task_t *task, ngx_log_t *log);
 static void ngx_http_background_runner_take(ngx_http_background_runner_t *r);
+static void ngx_http_background_runner_busy(ngx_http_background_runner_t *r);
 static void ngx_http_background_runner_release(
     ngx_http_background_runner_t *r);
 static void ngx_http_background_runner_stop(ngx_http_background_runner_t *r,
@@ -113,6 +120,8 @@ static void ngx_http_background_runner_run(ngx_http_background_runner_t *r,
     ngx_http_background_cycle_t *cycle, ngx_http_background_cell_t *cell,
     ngx_str_t *cause);
 static void ngx_http_background_runner_ended(
+    ngx_http_background_cycle_t *cycle);
+static void ngx_http_background_runner_lost(ngx_http_background_runner_t *r,
     ngx_http_background_cycle_t *cycle);
 static uint64_t ngx_http_background_runner_oldest(
     ngx_http_background_runner_t *r, ngx_http_background_cell_t *cell);
@@ -296,10 +305,6 @@ ngx_http_background_tasks_stop(void)
     ts->stopping = 1;
     ts->stopped = ngx_current_msec;
 
-    if (ts->keeper.timer_set) {
-        ngx_del_timer(&ts->keeper);
-    }
-
     ngx_http_background_tasks_triggers(0);
 
     for (i = 0; i < ts->nrunners; i++) {
@@ -349,6 +354,10 @@ ngx_http_background_tasks_exit(void)
         ngx_del_timer(&ts->hold);
     }
 
+    if (ts->keeper.timer_set) {
+        ngx_del_timer(&ts->keeper);
+    }
+
     ngx_http_background_crash_unwatch();
     for (i = 0; i < ts->nrunners; i++) {
         ngx_http_background_runner_flush(&ts->runners[i]);
@@ -363,10 +372,47 @@ ngx_http_background_tasks_exit(void)
 static void
 ngx_http_background_keeper_handler(ngx_event_t *ev)
 {
-    ngx_http_background_tick(ev->data);
-    ngx_http_background_poll();
+    ngx_http_background_tasks_t *ts = ev->data;
+
+    ngx_http_background_tick(ts);
+
+    if (ngx_http_background_zone_revoked()) {
+        ngx_http_background_tasks_lost(ts);
+    }
+
+    if (!ts->stopping) {
+        ngx_http_background_poll();
+    }
 
     ngx_add_timer(ev, NGX_HTTP_BACKGROUND_KEEPER);
+}
+
+
+/*
+ * Others have taken this worker for one that hangs: what was under way in it is
+ * not recorded, they may run it again.
+ */
+
+static void
+ngx_http_background_tasks_lost(ngx_http_background_tasks_t *ts)
+{
+    ngx_uint_t                     i;
+    ngx_http_background_runner_t  *r;
+
+    ngx_log_error(NGX_LOG_ERR, ts->log, 0,
+                  "background: the event loop stood still, "
+                  "the leases of this worker process are gone");
+
+    for (i = 0; i < ts->nrunners; i++) {
+        r = &ts->runners[i];
+
+        __atomic_store_n(&r->leased, 0, __ATOMIC_RELAXED);
+        __atomic_store_n(&r->arrived, NULL, __ATOMIC_RELAXED);
+
+        ngx_http_background_runner_stop(r, 1);
+    }
+
+    ngx_http_background_zone_rejoin();
 }
 
 
@@ -381,6 +427,8 @@ ngx_http_background_tick(ngx_http_background_tasks_t *ts)
     }
 
     ts->ticked = ngx_current_msec;
+
+    ngx_http_background_zone_beat();
 }
 
 
@@ -423,7 +471,7 @@ ngx_http_background_poll(void)
         ts->joined = 1;
     }
 
-    ngx_http_background_zone_reap(ts->log);
+    ngx_http_background_zone_reap(ts->ticks > 0, ts->log);
 
     /* the preferred worker has two chances for each one of the others */
 
@@ -510,7 +558,18 @@ ngx_http_background_runner_init(ngx_http_background_runner_t *r,
 static void
 ngx_http_background_runner_take(ngx_http_background_runner_t *r)
 {
-    if (ngx_http_background_lease_take(r->cell) != NGX_OK) {
+    ngx_int_t  rc;
+
+    rc = ngx_http_background_lease_take(r->cell);
+
+    if (rc == NGX_BUSY) {
+        ngx_http_background_runner_busy(r);
+        return;
+    }
+
+    r->busy = 0;
+
+    if (rc != NGX_OK) {
         return;
     }
 
@@ -524,6 +583,30 @@ ngx_http_background_runner_take(ngx_http_background_runner_t *r)
     }
 
     ngx_http_background_interval_arm(r);
+}
+
+
+/* a job that asks whether it is cancelled stops soon */
+
+static void
+ngx_http_background_runner_busy(ngx_http_background_runner_t *r)
+{
+    ngx_pid_t  pid;
+
+    if (++r->busy < NGX_HTTP_BACKGROUND_BUSY) {
+        return;
+    }
+
+    pid = ngx_http_background_cell_hangs(ngx_http_background_tasks.zcf->zone,
+                                         r->cell);
+
+    if (pid && ngx_http_background_cell_tell(r->cell)) {
+        ngx_log_error(NGX_LOG_ALERT, r->log, 0,
+                      "background task \"%V\": worker process %P hangs with a "
+                      "job of it, no other one takes it before the job ends or "
+                      "the process dies",
+                      &r->task->zone.name, pid);
+    }
 }
 
 
@@ -559,6 +642,8 @@ again:
     {
         cycle = ngx_queue_data(q, ngx_http_background_cycle_t, queue);
 
+        cycle->lost |= ngx_http_background_zone_revoked();
+
         if (!cycle->cancelled && (all || !cycle->finish)) {
 
             /* it, or others, may be gone then */
@@ -589,7 +674,7 @@ ngx_http_background_runner_cycle(ngx_http_background_runner_t *r,
     {
         cycle = ngx_queue_data(q, ngx_http_background_cycle_t, queue);
 
-        if (cycle->cell == cell) {
+        if (cycle->cell == cell && !cycle->lost) {
             return cycle;
         }
     }
@@ -624,7 +709,7 @@ ngx_http_background_runner_crashed(ngx_http_background_runner_t *r,
     ngx_http_background_cell_t *cell)
 {
     uint64_t                        started;
-    ngx_uint_t                      n;
+    ngx_uint_t                      n, revoked;
     ngx_http_background_last_t     *last;
     ngx_http_background_outcome_t   outcome;
 
@@ -634,7 +719,15 @@ ngx_http_background_runner_crashed(ngx_http_background_runner_t *r,
     outcome.cycles = ngx_http_background_cell_interrupted(cell);
     outcome.returned = ngx_http_background_cell_stats(cell)->abandoned;
     outcome.crash = 1;
-    ngx_str_set(&outcome.error, "worker process died during the cycle");
+
+    revoked = ngx_http_background_cell_revoked();
+
+    if (revoked) {
+        ngx_str_set(&outcome.error, "worker process hung during the cycle");
+
+    } else {
+        ngx_str_set(&outcome.error, "worker process died during the cycle");
+    }
 
     started = ngx_http_background_cell_started(cell);
 
@@ -644,7 +737,7 @@ ngx_http_background_runner_crashed(ngx_http_background_runner_t *r,
     last->started_at = last->finished_at - last->wall_time;
     last->failed = outcome.cycles - outcome.returned;
 
-    n = ngx_http_background_cell_spared(cell)
+    n = revoked || ngx_http_background_cell_spared(cell)
         ? 0 : ngx_http_background_record_crashed(r->task->zone.record);
 
     ngx_http_background_runner_record(r, cell, &outcome);
@@ -718,7 +811,9 @@ ngx_http_background_interval_handler(ngx_event_t *ev)
 
     /* other workers may have died in the task since the timer was set */
 
-    if (ngx_http_background_quarantined(r)) {
+    if (ngx_http_background_quarantined(r)
+        || ngx_http_background_zone_revoked())
+    {
         return;
     }
 
@@ -817,7 +912,9 @@ ngx_http_background_runner_admit(ngx_http_background_runner_t *r,
 {
     ngx_http_background_cell_t  *cell;
 
-    if (r == NULL || ngx_http_background_tasks.stopping) {
+    if (r == NULL || ngx_http_background_tasks.stopping
+        || ngx_http_background_zone_revoked())
+    {
         return NGX_DECLINED;
     }
 
@@ -903,6 +1000,12 @@ ngx_http_background_runner_ended(ngx_http_background_cycle_t *cycle)
     ngx_http_background_outcome_t   outcome;
 
     r = cycle->owner;
+
+    if (cycle->lost || ngx_http_background_zone_revoked()) {
+        ngx_http_background_runner_lost(r, cycle);
+        return;
+    }
+
     leased = (cycle->cell == r->cell);
 
     ngx_memzero(&outcome, sizeof(ngx_http_background_outcome_t));
@@ -925,6 +1028,7 @@ ngx_http_background_runner_ended(ngx_http_background_cycle_t *cycle)
     ngx_http_background_runner_log(r, cycle->cell, &outcome);
 
     if (cycle->handler && !outcome.returned) {
+        cycle->told = 1;
         cycle->handler(cycle, cycle->data);
 
     } else if (cycle->handler == NULL || cycle->unwanted) {
@@ -944,6 +1048,34 @@ ngx_http_background_runner_ended(ngx_http_background_cycle_t *cycle)
 }
 
 
+/* the cell is another worker's, or will be */
+
+static void
+ngx_http_background_runner_lost(ngx_http_background_runner_t *r,
+    ngx_http_background_cycle_t *cycle)
+{
+    ngx_uint_t  told;
+
+    told = cycle->told;
+
+    cycle->lost = 1;
+    cycle->told = 1;
+    cycle->end.outcome = ngx_http_background_cancel;
+
+    if (cycle->pending == 0) {
+        ngx_queue_remove(&cycle->queue);
+        r->narrived -= (cycle->cell != r->cell);
+    }
+
+    if (cycle->handler && !told) {
+        cycle->handler(cycle, cycle->data);
+
+    } else if (cycle->handler == NULL || cycle->unwanted) {
+        ngx_http_background_free(cycle);
+    }
+}
+
+
 /* when the oldest cycle under way began that is not abandoned; 0: none */
 
 static uint64_t
@@ -959,7 +1091,7 @@ ngx_http_background_runner_oldest(ngx_http_background_runner_t *r,
     {
         cycle = ngx_queue_data(q, ngx_http_background_cycle_t, queue);
 
-        if (cycle->cell == cell && !cycle->abandoned) {
+        if (cycle->cell == cell && !cycle->abandoned && !cycle->lost) {
             return cycle->started;
         }
     }

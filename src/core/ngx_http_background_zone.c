@@ -17,7 +17,7 @@
  * with their sizes.
  */
 #define NGX_HTTP_BACKGROUND_LAYOUT                                           \
-    ((uint64_t) 5 << 60                                                      \
+    ((uint64_t) 6 << 60                                                      \
      | (uint64_t) sizeof(ngx_http_background_stats_t) << 49                  \
      | (uint64_t) sizeof(ngx_http_background_cell_t) << 39                   \
      | (uint64_t) sizeof(ngx_http_background_record_t) << 27                 \
@@ -35,6 +35,16 @@
  */
 #define NGX_HTTP_BACKGROUND_LINGER   5000
 
+/*
+ * A worker whose timer has not come for so many punctual ticks of another one,
+ * and so many milliseconds, is revoked.
+ */
+#define NGX_HTTP_BACKGROUND_SILENT_TICKS  40
+#define NGX_HTTP_BACKGROUND_SILENT        10000
+
+/* copies of the statistics of a cell */
+#define NGX_HTTP_BACKGROUND_COPIES  3
+
 #define ngx_http_background_load(p)                                          \
     __atomic_load_n(p, __ATOMIC_ACQUIRE)
 #define ngx_http_background_store(p, v)                                      \
@@ -49,16 +59,21 @@
 /*
  * A registration.  The owner holds the mutex; "epoch" changes when the owner
  * is known to be gone, before "pid" is 0 and the registration is free for
- * another one.
+ * another one, and when it is revoked; "life" in the first case only.
  */
 
 typedef struct {
     pthread_mutex_t                 mutex;
     uint64_t                        epoch;
     uint64_t                        generation;
-    uint64_t                        died;         /* when it was seen first that
+    uint32_t                        joined;       /* the epoch that the owner
+                                                     goes by */
+    uint32_t                        revoked;      /* the last epoch that was */
+    uint32_t                        beat;         /* of the owner's timer */
+    uint32_t                        died;         /* when it was seen first that
                                                      the main thread is dead */
     uint32_t                        pid;          /* 0: free */
+    uint32_t                        life;
     uint32_t                        worker;
     uint32_t                        queued;       /* jobs that wait, */
     uint32_t                        ready;        /* of these with a thread */
@@ -71,36 +86,68 @@ typedef struct {
 
 
 /*
+ * A word of a cell: a value of 48 bits, and the tag of the worker that owns the
+ * cell.
+ */
+#define ngx_http_background_value(word)                                      \
+    ((word) & NGX_HTTP_BACKGROUND_VALUE)
+#define NGX_HTTP_BACKGROUND_VALUE  0xffffffffffff
+
+/*
+ * The word "version": which copy of the statistics is published, which one the
+ * owner may edit, which one rests, for whom, and a number that grows.
+ */
+#define NGX_HTTP_BACKGROUND_VERSION0  (1 << 2 | 2 << 4)
+
+#define ngx_http_background_published(v)  ((v) & 3)
+#define ngx_http_background_edited(v)     ((v) >> 2 & 3)
+#define ngx_http_background_resting(v)    ((v) >> 4 & 3)
+#define ngx_http_background_rests_for(v)  ((v) >> 6 & 0x3fffff)
+#define ngx_http_background_sequence(v)   ((v) >> 28)
+
+
+/*
  * Only the owner writes a cell, but where noted.  An entry of the ring has the
- * number of its cycle, or 0 while it is written.
+ * number of its cycle, or 0 while it is written, and a hash of its contents: a
+ * worker that was revoked may still write to it.
  */
 
 typedef struct {
-    uint64_t                        number;
-    ngx_http_background_cause_t     cause;
+    uint64_t                        number;       /* number << 32 | hash */
+    uint64_t                        started;      /* started_at << 8 | len */
+    u_char                          text[NGX_HTTP_BACKGROUND_CAUSE_LEN];
 } ngx_http_background_ring_t;
 
 
 struct ngx_http_background_cell_s {
     ngx_http_background_cell_t     *next;
     uint64_t                        owner;
-    uint64_t                        version;      /* published: stats[% 2] */
+    uint64_t                        held;         /* jobs on threads << 48
+                                                     | member << 32 | life;
+                                                     by any thread */
+    uint64_t                        version;
+    uint64_t                        rests;        /* the revoked owner that may
+                                                     still write to the copy
+                                                     that rests */
     uint64_t                        created;
-    uint64_t                        begun;        /* cycles */
-    uint64_t                        started;      /* the oldest under way */
+    uint64_t                        begun;        /* a word; cycles */
+    uint64_t                        started;      /* a word; the oldest under
+                                                     way */
     uint64_t                        spared;       /* "begun" when others' crash
                                                      ended cycles */
     uint64_t                        blamed;       /* of one that crashed */
     uint64_t                        declined;
     uint64_t                        skipped;
     uint64_t                        progress_done;
-                                                  /* by any thread */
+                                                  /* a word; by any thread */
     uint64_t                        progress_total;
-                                                  /* by any thread */
+                                                  /* a word; by any thread */
+    uint64_t                        waiting;      /* a word; by any thread */
     uint64_t                        late;         /* the state in which it is,
                                                      by any worker; 0: none */
-    uint32_t                        waiting;      /* by any thread */
-    ngx_http_background_stats_t    *stats[2];
+    uint64_t                        told;         /* "held" of whom it was told
+                                                     that it hangs */
+    ngx_http_background_stats_t    *stats[NGX_HTTP_BACKGROUND_COPIES];
     ngx_http_background_ring_t      causes[NGX_HTTP_BACKGROUND_CAUSES];
 };
 
@@ -146,6 +193,26 @@ struct ngx_http_background_zone_s {
 };
 
 
+/* what of a registration tells one owner of it from another */
+
+typedef struct {
+    uint64_t                        epoch;
+    uint32_t                        joined;
+    uint32_t                        life;
+    uint32_t                        pid;
+} ngx_http_background_life_t;
+
+
+/* this worker's own: for how long another one has not been heard of */
+
+typedef struct {
+    uint64_t                        epoch;
+    uint32_t                        beat;
+    ngx_uint_t                      ticks;
+    ngx_msec_t                      since;
+} ngx_http_background_watched_t;
+
+
 /* the master's own: what its children were started with */
 
 typedef struct {
@@ -169,6 +236,8 @@ typedef char  ngx_http_background_record_fits
 
 static ngx_int_t ngx_http_background_zone_init(ngx_shm_zone_t *shm_zone,
     void *data);
+static ngx_int_t ngx_http_background_zone_add_copies(
+    ngx_http_background_zone_t *zone, ngx_http_background_record_t *record);
 static ngx_int_t ngx_http_background_zone_create(
     ngx_http_background_zone_conf_t *zcf);
 static ngx_uint_t ngx_http_background_zone_resized(
@@ -198,20 +267,40 @@ static void ngx_http_background_zone_bury(ngx_http_background_zone_t *zone,
 static ngx_uint_t ngx_http_background_process_child(uint32_t pid);
 static void ngx_http_background_member_reap(
     ngx_http_background_member_t *member, ngx_log_t *log);
+static void ngx_http_background_member_watch(
+    ngx_http_background_member_t *member,
+    ngx_http_background_watched_t *watched, ngx_uint_t punctual,
+    ngx_log_t *log);
+static void ngx_http_background_member_read(
+    ngx_http_background_member_t *member, ngx_http_background_life_t *life);
 static ngx_int_t ngx_http_background_member_lock(
     ngx_http_background_member_t *member);
 static void ngx_http_background_member_free(
-    ngx_http_background_member_t *member, uint64_t epoch, uint32_t pid,
+    ngx_http_background_member_t *member, ngx_http_background_life_t *life,
     ngx_log_t *log);
 static ngx_uint_t ngx_http_background_process_exists(uint32_t pid);
 static void ngx_http_background_member_idle(
     ngx_http_background_member_t *member);
 static ngx_http_background_member_t *ngx_http_background_owner(
     ngx_http_background_zone_t *zone, uint64_t owner);
-static ngx_int_t ngx_http_background_take(uint64_t *word);
+static ngx_uint_t ngx_http_background_writes(
+    ngx_http_background_zone_t *zone, uint64_t owner);
+static ngx_http_background_member_t *ngx_http_background_holder(
+    ngx_http_background_zone_t *zone, uint64_t held);
 static ngx_int_t ngx_http_background_cell_own(
     ngx_http_background_cell_t *cell);
-static void ngx_http_background_give(uint64_t *word);
+static ngx_int_t ngx_http_background_cell_rests(
+    ngx_http_background_cell_t *cell, uint64_t owner);
+static ngx_int_t ngx_http_background_cell_seal(
+    ngx_http_background_cell_t *cell);
+static ngx_int_t ngx_http_background_word_seal(uint64_t *word,
+    uint64_t mask);
+static uint64_t ngx_http_background_tag(uint64_t owner);
+static void ngx_http_background_word_set(uint64_t *word, uint64_t value);
+static void ngx_http_background_word_add(uint64_t *word, uint64_t n,
+    ngx_uint_t held);
+static uint64_t ngx_http_background_ring_number(
+    ngx_http_background_ring_t *ring, uint64_t number);
 static void ngx_http_background_stats_total(
     ngx_http_background_stats_t *stats,
     const ngx_http_background_outcome_t *outcome);
@@ -252,6 +341,23 @@ static ngx_http_background_process_t
 static ngx_http_background_zone_t    *ngx_http_background_zone;
 static ngx_http_background_member_t  *ngx_http_background_member;
 static uint64_t                       ngx_http_background_self;
+
+/* the same of what only death makes free: slots of the budget, and "held" */
+
+static uint64_t                       ngx_http_background_life;
+
+/* "owner" before this worker took the last cell */
+
+static uint64_t                       ngx_http_background_former;
+
+static ngx_http_background_watched_t
+    ngx_http_background_watched[NGX_MAX_PROCESSES];
+
+/* what a worker edits that has lost the cell */
+
+static ngx_http_background_stats_t    ngx_http_background_lost;
+
+static uint64_t                       ngx_http_background_editing;
 
 
 ngx_int_t
@@ -313,6 +419,52 @@ ngx_http_background_zone_init(ngx_shm_zone_t *shm_zone, void *data)
     for (i = 0; i < zcf->tasks.nelts; i++) {
         if (ngx_http_background_zone_add_task(zcf->zone, tasks[i]) != NGX_OK) {
             return ngx_http_background_zone_too_small(zcf);
+        }
+    }
+
+    for (i = 0; i < zcf->tasks.nelts; i++) {
+        if (ngx_http_background_zone_add_copies(zcf->zone, tasks[i]->record)
+            != NGX_OK)
+        {
+            ngx_log_error(NGX_LOG_WARN, shm_zone->shm.log, 0,
+                          "background_zone is full: some tasks can't be taken "
+                          "over from a worker that hangs in %s:%ui",
+                          zcf->file, zcf->line);
+            break;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+/* of the statistics, for who takes a lease from a worker that hangs */
+
+static ngx_int_t
+ngx_http_background_zone_add_copies(ngx_http_background_zone_t *zone,
+    ngx_http_background_record_t *record)
+{
+    ngx_uint_t                    i;
+    ngx_http_background_cell_t   *cell;
+    ngx_http_background_stats_t  *stats;
+
+    for (i = 0; i < 2; i++) {
+
+        for (cell = i ? record->arrived : record->cells;
+             cell;
+             cell = cell->next)
+        {
+            if (cell->stats[2]) {
+                continue;
+            }
+
+            stats = ngx_slab_calloc(zone->shpool,
+                                    sizeof(ngx_http_background_stats_t));
+            if (stats == NULL) {
+                return NGX_ERROR;
+            }
+
+            ngx_http_background_store(&cell->stats[2], stats);
         }
     }
 
@@ -538,6 +690,7 @@ ngx_http_background_cell_create(ngx_http_background_zone_t *zone)
     }
 
     cell->created = ngx_current_msec;
+    cell->version = NGX_HTTP_BACKGROUND_VERSION0;
 
     return cell;
 }
@@ -553,7 +706,7 @@ ngx_http_background_cells_free(ngx_http_background_zone_t *zone,
     for ( /* void */ ; cell; cell = next) {
         next = cell->next;
 
-        for (i = 0; i < 2; i++) {
+        for (i = 0; i < NGX_HTTP_BACKGROUND_COPIES; i++) {
             if (cell->stats[i]) {
                 ngx_slab_free(zone->shpool, cell->stats[i]);
             }
@@ -773,9 +926,8 @@ ngx_http_background_zone_commit(ngx_http_background_zone_conf_t *zcf)
 static void
 ngx_http_background_zone_bury(ngx_http_background_zone_t *zone, ngx_log_t *log)
 {
-    uint32_t                       pid;
-    uint64_t                       epoch;
     ngx_uint_t                     i;
+    ngx_http_background_life_t     life;
     ngx_http_background_member_t  *member;
 
     if (ngx_process == NGX_PROCESS_SINGLE) {
@@ -785,11 +937,10 @@ ngx_http_background_zone_bury(ngx_http_background_zone_t *zone, ngx_log_t *log)
     for (i = 0; i < zone->nmembers; i++) {
         member = &zone->members[i];
 
-        epoch = ngx_http_background_load(&member->epoch);
-        pid = ngx_http_background_load(&member->pid);
+        ngx_http_background_member_read(member, &life);
 
-        if (!ngx_http_background_process_child(pid)) {
-            ngx_http_background_member_free(member, epoch, pid, log);
+        if (!ngx_http_background_process_child(life.pid)) {
+            ngx_http_background_member_free(member, &life, log);
         }
     }
 }
@@ -854,11 +1005,52 @@ found:
 
     ngx_http_background_zone = zone;
     ngx_http_background_member = member;
-    ngx_http_background_self =
-                        ngx_http_background_add(&member->epoch, 1) << 16
-                        | (i + 1);
+    ngx_http_background_life = (uint64_t) (i + 1) << 32
+                               | ngx_http_background_add(&member->life, 1);
+
+    ngx_http_background_zone_rejoin();
 
     return NGX_OK;
+}
+
+
+void
+ngx_http_background_zone_rejoin(void)
+{
+    uint64_t                       epoch;
+    ngx_http_background_member_t  *member;
+
+    member = ngx_http_background_member;
+
+    epoch = ngx_http_background_add(&member->epoch, 1);
+
+    ngx_http_background_self = epoch << 16
+                               | (member - ngx_http_background_zone->members
+                                  + 1);
+
+    ngx_http_background_store(&member->joined, (uint32_t) epoch);
+}
+
+
+ngx_uint_t
+ngx_http_background_zone_revoked(void)
+{
+    return ngx_http_background_self
+           && !ngx_http_background_zone_owns(ngx_http_background_self);
+}
+
+
+ngx_uint_t
+ngx_http_background_zone_owns(uint64_t self)
+{
+    return ngx_http_background_owner(ngx_http_background_zone, self) != NULL;
+}
+
+
+uint64_t
+ngx_http_background_zone_self(void)
+{
+    return ngx_http_background_self;
 }
 
 
@@ -873,7 +1065,9 @@ ngx_http_background_zone_leave(void)
         return;
     }
 
-    (void) ngx_http_background_add(&member->epoch, 1);
+    ngx_http_background_store(&member->joined, (uint32_t)
+                              ngx_http_background_add(&member->epoch, 1));
+    (void) ngx_http_background_add(&member->life, 1);
     ngx_http_background_member_idle(member);
     ngx_http_background_store(&member->pid, 0);
 
@@ -881,6 +1075,7 @@ ngx_http_background_zone_leave(void)
 
     ngx_http_background_member = NULL;
     ngx_http_background_self = 0;
+    ngx_http_background_life = 0;
 }
 
 
@@ -894,7 +1089,16 @@ ngx_http_background_zone_current(void)
 
 
 void
-ngx_http_background_zone_reap(ngx_log_t *log)
+ngx_http_background_zone_beat(void)
+{
+    if (ngx_http_background_member) {
+        (void) ngx_http_background_add(&ngx_http_background_member->beat, 1);
+    }
+}
+
+
+void
+ngx_http_background_zone_reap(ngx_uint_t punctual, ngx_log_t *log)
 {
     ngx_uint_t                     i, n;
     ngx_http_background_member_t  *member;
@@ -906,8 +1110,64 @@ ngx_http_background_zone_reap(ngx_log_t *log)
 
         if (member != ngx_http_background_member) {
             ngx_http_background_member_reap(member, log);
+            ngx_http_background_member_watch(member,
+                                  &ngx_http_background_watched[i], punctual,
+                                  log);
         }
     }
+}
+
+
+/*
+ * A worker that does nothing any more.  Who watches counts its own punctual
+ * ticks only: with a machine that is suspended all workers stand still.
+ */
+
+static void
+ngx_http_background_member_watch(ngx_http_background_member_t *member,
+    ngx_http_background_watched_t *watched, ngx_uint_t punctual,
+    ngx_log_t *log)
+{
+    uint32_t  pid, beat;
+    uint64_t  epoch;
+
+    epoch = ngx_http_background_load(&member->epoch);
+    pid = ngx_http_background_load(&member->pid);
+    beat = ngx_http_background_load(&member->beat);
+
+    if (pid == 0 || epoch != watched->epoch || beat != watched->beat) {
+        watched->epoch = epoch;
+        watched->beat = beat;
+        watched->ticks = 0;
+        watched->since = ngx_current_msec;
+        return;
+    }
+
+    if (!punctual
+        || (uint32_t) epoch != ngx_http_background_load(&member->joined))
+    {
+        return;
+    }
+
+    if (++watched->ticks < NGX_HTTP_BACKGROUND_SILENT_TICKS
+        || ngx_current_msec - watched->since < NGX_HTTP_BACKGROUND_SILENT)
+    {
+        return;
+    }
+
+    /* who takes a lease then knows why */
+
+    ngx_http_background_store(&member->revoked, (uint32_t) epoch);
+
+    if (!ngx_http_background_cas(&member->epoch, &epoch, epoch + 1)) {
+        return;
+    }
+
+    ngx_http_background_member_idle(member);
+
+    ngx_log_error(NGX_LOG_ERR, log, 0,
+                  "background: worker process %uD hangs, its leases are free",
+                  pid);
 }
 
 
@@ -926,34 +1186,46 @@ static void
 ngx_http_background_member_reap(ngx_http_background_member_t *member,
     ngx_log_t *log)
 {
-    uint32_t    pid;
-    uint64_t    epoch;
-    ngx_uint_t  exists;
+    ngx_uint_t                  exists;
+    ngx_http_background_life_t  life;
 
-    epoch = ngx_http_background_load(&member->epoch);
-    pid = ngx_http_background_load(&member->pid);
+    ngx_http_background_member_read(member, &life);
 
-    exists = ngx_http_background_process_exists(pid);
+    exists = ngx_http_background_process_exists(life.pid);
 
     if (ngx_http_background_member_lock(member) != NGX_OK) {
         if (!exists) {
-            ngx_http_background_member_free(member, epoch, pid, log);
+            ngx_http_background_member_free(member, &life, log);
         }
 
         return;
     }
 
     if (member->died == 0) {
-        member->died = ngx_current_msec;
+        member->died = (uint32_t) ngx_current_msec | 1;
     }
 
     if (!exists
-        || ngx_current_msec - member->died >= NGX_HTTP_BACKGROUND_LINGER)
+        || (int32_t) ((uint32_t) ngx_current_msec - member->died)
+           >= NGX_HTTP_BACKGROUND_LINGER)
     {
-        ngx_http_background_member_free(member, epoch, pid, log);
+        ngx_http_background_member_free(member, &life, log);
     }
 
     (void) pthread_mutex_unlock(&member->mutex);
+}
+
+
+/* before it is found out whether the owner is dead */
+
+static void
+ngx_http_background_member_read(ngx_http_background_member_t *member,
+    ngx_http_background_life_t *life)
+{
+    life->epoch = ngx_http_background_load(&member->epoch);
+    life->joined = ngx_http_background_load(&member->joined);
+    life->life = ngx_http_background_load(&member->life);
+    life->pid = ngx_http_background_load(&member->pid);
 }
 
 
@@ -976,9 +1248,13 @@ ngx_http_background_member_lock(ngx_http_background_member_t *member)
 
 static void
 ngx_http_background_member_free(ngx_http_background_member_t *member,
-    uint64_t epoch, uint32_t pid, ngx_log_t *log)
+    ngx_http_background_life_t *life, ngx_log_t *log)
 {
-    uint32_t  owner;
+    uint32_t  pid;
+    uint64_t  epoch;
+
+    pid = life->pid;
+    epoch = life->epoch;
 
     if (pid == 0
         || !ngx_http_background_cas(&member->epoch, &epoch, epoch + 1))
@@ -986,10 +1262,15 @@ ngx_http_background_member_free(ngx_http_background_member_t *member,
         return;
     }
 
+    /* another process may have the registration by now */
+
+    (void) ngx_http_background_cas(&member->joined, &life->joined,
+                                   (uint32_t) epoch + 1);
+    (void) ngx_http_background_cas(&member->life, &life->life, life->life + 1);
+
     ngx_http_background_member_idle(member);
 
-    owner = pid;
-    (void) ngx_http_background_cas(&member->pid, &owner, 0);
+    (void) ngx_http_background_cas(&member->pid, &life->pid, 0);
 
     ngx_log_error(NGX_LOG_NOTICE, log, 0,
                   "background: worker process %uD died, "
@@ -1036,54 +1317,338 @@ ngx_http_background_owner(ngx_http_background_zone_t *zone, uint64_t owner)
 }
 
 
-static ngx_int_t
-ngx_http_background_take(uint64_t *word)
+/* whether the process that owned it may not know yet that it does not */
+
+static ngx_uint_t
+ngx_http_background_writes(ngx_http_background_zone_t *zone, uint64_t owner)
 {
-    uint64_t  owner;
-
-    if (ngx_http_background_self == 0) {
-        return NGX_AGAIN;
-    }
-
-    owner = ngx_http_background_load(word);
-
-    if (ngx_http_background_owner(ngx_http_background_zone, owner)) {
-        return NGX_AGAIN;
-    }
-
-    if (!ngx_http_background_cas(word, &owner, ngx_http_background_self)) {
-        return NGX_AGAIN;
-    }
-
-    return NGX_OK;
+    return owner
+           && ngx_http_background_load(
+                                &zone->members[(owner & 0xffff) - 1].joined)
+              == (uint32_t) (owner >> 16);
 }
 
 
-/* the jobs of an owner that died wait no more */
+/* the registration of the process that has jobs on threads, or NULL */
+
+static ngx_http_background_member_t *
+ngx_http_background_holder(ngx_http_background_zone_t *zone, uint64_t held)
+{
+    ngx_http_background_member_t  *member;
+
+    if (held >> 48 == 0) {
+        return NULL;
+    }
+
+    member = &zone->members[(held >> 32 & 0xffff) - 1];
+
+    return (ngx_http_background_load(&member->life) == (uint32_t) held)
+           ? member : NULL;
+}
+
+
+/* see "Revocation" in the header */
 
 static ngx_int_t
 ngx_http_background_cell_own(ngx_http_background_cell_t *cell)
 {
-    if (ngx_http_background_take(&cell->owner) != NGX_OK) {
+    uint64_t                     owner, self;
+    ngx_http_background_zone_t  *zone;
+
+    zone = ngx_http_background_zone;
+    self = ngx_http_background_self;
+
+    if (self == 0) {
         return NGX_AGAIN;
     }
 
-    ngx_http_background_store(&cell->waiting, 0);
+    owner = ngx_http_background_load(&cell->owner);
+
+    if (ngx_http_background_owner(zone, owner)) {
+        return NGX_AGAIN;
+    }
+
+    if (ngx_http_background_holder(zone,
+                                   ngx_http_background_load(&cell->held)))
+    {
+        return NGX_BUSY;
+    }
+
+    if (ngx_http_background_zone_revoked()
+        || ngx_http_background_cell_rests(cell, owner) != NGX_OK)
+    {
+        return NGX_AGAIN;
+    }
+
+    ngx_http_background_former = owner;
+
+    if (!ngx_http_background_cas(&cell->owner, &owner, self)) {
+        return NGX_AGAIN;
+    }
+
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+
+    /* a thread may have begun a job just before */
+
+    if (ngx_http_background_holder(zone,
+                                   ngx_http_background_load(&cell->held)))
+    {
+        (void) ngx_http_background_cas(&cell->owner, &self, owner);
+        return NGX_BUSY;
+    }
+
+    return ngx_http_background_cell_seal(cell);
+}
+
+
+/* whether there is a copy of the statistics that nobody else may write to */
+
+static ngx_int_t
+ngx_http_background_cell_rests(ngx_http_background_cell_t *cell,
+    uint64_t owner)
+{
+    uint64_t                     rests;
+    ngx_http_background_zone_t  *zone;
+
+    zone = ngx_http_background_zone;
+
+    rests = ngx_http_background_load(&cell->rests);
+
+    if (rests == owner || !ngx_http_background_writes(zone, owner)) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_background_load(&cell->stats[2]) == NULL
+        || ngx_http_background_writes(zone, rests)
+        || !ngx_http_background_cas(&cell->rests, &rests, owner))
+    {
+        return NGX_AGAIN;
+    }
 
     return NGX_OK;
 }
 
 
-static void
-ngx_http_background_give(uint64_t *word)
+/*
+ * From here on nothing that a former owner does to the cell has an effect.
+ * This worker may be revoked meanwhile itself: a value that was read before it
+ * is known that it was not is the only one that is replaced.
+ */
+
+static ngx_int_t
+ngx_http_background_cell_seal(ngx_http_background_cell_t *cell)
 {
-    uint64_t  owner;
+    uint64_t                     v, new, rests, tag;
+    ngx_http_background_zone_t  *zone;
 
-    owner = ngx_http_background_self;
+    zone = ngx_http_background_zone;
 
-    if (owner) {
-        (void) ngx_http_background_cas(word, &owner, 0);
+    if (ngx_http_background_word_seal(&cell->begun,
+                                      NGX_HTTP_BACKGROUND_VALUE)
+        != NGX_OK
+        || ngx_http_background_word_seal(&cell->started,
+                                         NGX_HTTP_BACKGROUND_VALUE)
+           != NGX_OK
+        || ngx_http_background_word_seal(&cell->progress_done, 0) != NGX_OK
+        || ngx_http_background_word_seal(&cell->progress_total, 0) != NGX_OK
+        || ngx_http_background_word_seal(&cell->waiting, 0) != NGX_OK)
+    {
+        return NGX_AGAIN;
     }
+
+    do {
+        v = ngx_http_background_load(&cell->version);
+        rests = ngx_http_background_load(&cell->rests);
+
+        if (ngx_http_background_zone_revoked()) {
+            return NGX_AGAIN;
+        }
+
+        new = (ngx_http_background_sequence(v) + 1) << 28;
+
+        if (!ngx_http_background_writes(zone, rests)) {
+            new |= v & 0x3f;
+            continue;
+        }
+
+        tag = (rests & 0x7ff) << 11 | (rests >> 16 & 0x7ff);
+
+        if (ngx_http_background_rests_for(v) == tag) {
+            new |= v & 0xfffffff;
+
+        } else {
+            new |= tag << 6 | ngx_http_background_published(v)
+                   | ngx_http_background_resting(v) << 2
+                   | ngx_http_background_edited(v) << 4;
+        }
+
+    } while (!ngx_http_background_cas(&cell->version, &v, new));
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_word_seal(uint64_t *word, uint64_t mask)
+{
+    uint64_t  old, new;
+
+    do {
+        old = ngx_http_background_load(word);
+
+        if (ngx_http_background_zone_revoked()) {
+            return NGX_AGAIN;
+        }
+
+        new = ngx_http_background_tag(ngx_http_background_self) << 48
+              | (old & mask);
+
+    } while (!ngx_http_background_cas(word, &old, new));
+
+    return NGX_OK;
+}
+
+
+/* 5 bits of the epoch: a worker that was revoked more often knows it */
+
+static uint64_t
+ngx_http_background_tag(uint64_t owner)
+{
+    return (owner >> 16 & 0x1f) << 11 | (owner & 0x7ff);
+}
+
+
+static void
+ngx_http_background_word_set(uint64_t *word, uint64_t value)
+{
+    uint64_t  old, tag;
+
+    old = ngx_http_background_load(word);
+    tag = ngx_http_background_tag(ngx_http_background_self);
+
+    while (old >> 48 == tag
+           && !ngx_http_background_cas(word, &old,
+                                       tag << 48
+                                       | ngx_http_background_value(value)))
+    {
+        /* void */
+    }
+}
+
+
+/* a cell that is held has no other owner */
+
+static void
+ngx_http_background_word_add(uint64_t *word, uint64_t n, ngx_uint_t held)
+{
+    uint64_t  old, tag;
+
+    old = ngx_http_background_load(word);
+    tag = held ? old >> 48 : ngx_http_background_tag(ngx_http_background_self);
+
+    while (old >> 48 == tag
+           && !ngx_http_background_cas(word, &old,
+                                       tag << 48
+                                       | ngx_http_background_value(old + n)))
+    {
+        tag = held ? old >> 48 : tag;
+    }
+}
+
+
+ngx_uint_t
+ngx_http_background_cell_revoked(void)
+{
+    uint64_t  former;
+
+    former = ngx_http_background_former;
+
+    return former
+           && ngx_http_background_load(
+                    &ngx_http_background_zone->members[(former & 0xffff) - 1]
+                         .revoked)
+              == (uint32_t) (former >> 16);
+}
+
+
+ngx_int_t
+ngx_http_background_cell_hold(ngx_http_background_cell_t *cell, uint64_t self)
+{
+    uint64_t  held, new, life;
+
+    life = ngx_http_background_life;
+    held = ngx_http_background_load(&cell->held);
+
+    do {
+        if (held >> 48 && (held & 0xffffffffffff) == life) {
+            new = held + ((uint64_t) 1 << 48);
+
+        } else if (ngx_http_background_holder(ngx_http_background_zone, held)) {
+            return NGX_AGAIN;
+
+        } else {
+            new = (uint64_t) 1 << 48 | life;
+        }
+
+    } while (!ngx_http_background_cas(&cell->held, &held, new));
+
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+
+    if (ngx_http_background_zone_owns(self)) {
+        return NGX_OK;
+    }
+
+    ngx_http_background_cell_unhold(cell);
+
+    return NGX_AGAIN;
+}
+
+
+void
+ngx_http_background_cell_unhold(ngx_http_background_cell_t *cell)
+{
+    uint64_t  held;
+
+    held = ngx_http_background_load(&cell->held);
+
+    while (!ngx_http_background_cas(&cell->held, &held,
+                                    held - ((uint64_t) 1 << 48)))
+    {
+        /* void */
+    }
+}
+
+
+ngx_pid_t
+ngx_http_background_cell_hangs(ngx_http_background_zone_t *zone,
+    ngx_http_background_cell_t *cell)
+{
+    uint64_t                       held;
+    ngx_http_background_member_t  *member;
+
+    held = ngx_http_background_load(&cell->held);
+    member = ngx_http_background_holder(zone, held);
+
+    if (member == NULL
+        || ngx_http_background_owner(zone,
+                                     ngx_http_background_load(&cell->owner)))
+    {
+        return 0;
+    }
+
+    return ngx_http_background_load(&member->pid);
+}
+
+
+ngx_uint_t
+ngx_http_background_cell_tell(ngx_http_background_cell_t *cell)
+{
+    uint64_t  held, told;
+
+    held = ngx_http_background_value(ngx_http_background_load(&cell->held));
+    told = ngx_http_background_load(&cell->told);
+
+    return told != held && ngx_http_background_cas(&cell->told, &told, held);
 }
 
 
@@ -1124,7 +1689,13 @@ ngx_http_background_lease_take(ngx_http_background_cell_t *cell)
 void
 ngx_http_background_lease_release(ngx_http_background_cell_t *cell)
 {
-    ngx_http_background_give(&cell->owner);
+    uint64_t  self;
+
+    self = ngx_http_background_self;
+
+    if (self) {
+        (void) ngx_http_background_cas(&cell->owner, &self, 0);
+    }
 }
 
 
@@ -1195,23 +1766,38 @@ ngx_http_background_cell_begin(ngx_http_background_cell_t *cell, uint64_t now,
     uint64_t                     n;
     ngx_http_background_ring_t  *ring;
 
-    n = cell->begun + 1;
+    n = ngx_http_background_value(ngx_http_background_load(&cell->begun)) + 1;
     ring = &cell->causes[n % NGX_HTTP_BACKGROUND_CAUSES];
 
     ngx_http_background_store(&ring->number, 0);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
 
-    ring->cause = *cause;
+    ring->started = cause->started_at << 8 | cause->len;
+    ngx_memzero(ring->text, sizeof(ring->text));
+    ngx_memcpy(ring->text, cause->text, cause->len);
 
-    ngx_http_background_store(&ring->number, n);
+    ngx_http_background_store(&ring->number,
+                              ngx_http_background_ring_number(ring, n));
 
     if (ngx_http_background_cell_under_way(cell) == 0) {
-        ngx_http_background_store(&cell->progress_done, 0);
-        ngx_http_background_store(&cell->progress_total, 0);
-        ngx_http_background_store(&cell->started, now);
+        ngx_http_background_word_set(&cell->progress_done, 0);
+        ngx_http_background_word_set(&cell->progress_total, 0);
+        ngx_http_background_word_set(&cell->started, now);
     }
 
-    ngx_http_background_store(&cell->begun, n);
+    ngx_http_background_word_set(&cell->begun, n);
+}
+
+
+static uint64_t
+ngx_http_background_ring_number(ngx_http_background_ring_t *ring,
+    uint64_t number)
+{
+    return number << 32
+           | ngx_murmur_hash2((u_char *) &ring->started,
+                              sizeof(ngx_http_background_ring_t)
+                              - offsetof(ngx_http_background_ring_t,
+                                         started));
 }
 
 
@@ -1261,14 +1847,14 @@ ngx_http_background_cell_record(ngx_http_background_record_t *record,
 
     ngx_http_background_cell_publish(cell);
 
-    ngx_http_background_store(&cell->started, outcome->oldest);
+    ngx_http_background_word_set(&cell->started, outcome->oldest);
 
     /* a worker that died has left its numbers */
 
     if (outcome->oldest == 0) {
-        ngx_http_background_store(&cell->waiting, 0);
-        ngx_http_background_store(&cell->progress_total, 0);
-        ngx_http_background_store(&cell->progress_done, 0);
+        ngx_http_background_word_set(&cell->waiting, 0);
+        ngx_http_background_word_set(&cell->progress_total, 0);
+        ngx_http_background_word_set(&cell->progress_done, 0);
     }
 }
 
@@ -1355,7 +1941,7 @@ ngx_http_background_stats_ended(ngx_http_background_stats_t *stats,
 uint64_t
 ngx_http_background_cell_interrupted(ngx_http_background_cell_t *cell)
 {
-    return ngx_http_background_load(&cell->begun)
+    return ngx_http_background_value(ngx_http_background_load(&cell->begun))
            - ngx_http_background_cell_stats(cell)->recorded;
 }
 
@@ -1373,42 +1959,59 @@ ngx_http_background_cell_under_way(ngx_http_background_cell_t *cell)
 uint64_t
 ngx_http_background_cell_started(ngx_http_background_cell_t *cell)
 {
-    return ngx_http_background_load(&cell->started);
+    return ngx_http_background_value(ngx_http_background_load(&cell->started));
 }
 
 
 void
 ngx_http_background_cell_spare(ngx_http_background_cell_t *cell)
 {
-    ngx_http_background_store(&cell->spared,
-                              ngx_http_background_load(&cell->begun));
+    uint64_t  begun;
+
+    begun = ngx_http_background_load(&cell->begun);
+
+    if (begun >> 48 == ngx_http_background_tag(ngx_http_background_self)) {
+        ngx_http_background_store(&cell->spared, begun);
+    }
 }
 
 
 void
 ngx_http_background_cell_blame(ngx_http_background_cell_t *cell)
 {
-    ngx_http_background_store(&cell->blamed,
-                              ngx_http_background_load(&cell->begun));
+    uint64_t  begun;
+
+    begun = ngx_http_background_load(&cell->begun);
+
+    if (begun >> 48 == ngx_http_background_tag(ngx_http_background_self)) {
+        ngx_http_background_store(&cell->blamed, begun);
+    }
 }
 
 
 ngx_uint_t
 ngx_http_background_cell_spared(ngx_http_background_cell_t *cell)
 {
-    uint64_t  begun;
+    uint64_t  begun, mask;
 
-    begun = ngx_http_background_load(&cell->begun);
+    /* the tag is another one since the cell was taken over */
 
-    return ngx_http_background_load(&cell->spared) == begun
-           && ngx_http_background_load(&cell->blamed) != begun;
+    mask = NGX_HTTP_BACKGROUND_VALUE;
+    begun = ngx_http_background_load(&cell->begun) & mask;
+
+    return (ngx_http_background_load(&cell->spared) & mask) == begun
+           && (ngx_http_background_load(&cell->blamed) & mask) != begun;
 }
 
 
 const ngx_http_background_stats_t *
 ngx_http_background_cell_stats(ngx_http_background_cell_t *cell)
 {
-    return cell->stats[cell->version % 2];
+    uint64_t  version;
+
+    version = ngx_http_background_load(&cell->version);
+
+    return cell->stats[ngx_http_background_published(version)];
 }
 
 
@@ -1425,19 +2028,31 @@ ngx_http_background_cell_schedule(ngx_http_background_cell_t *cell,
 
 /*
  * A copy of the statistics to change, which publish() makes the published one;
- * a death in between leaves those before.
+ * a death in between leaves those before.  Which copy that is was read before
+ * it is known that the worker was not revoked: see "Revocation" in the header.
  */
 
 static ngx_http_background_stats_t *
 ngx_http_background_cell_edit(ngx_http_background_cell_t *cell)
 {
+    uint64_t                      version;
     ngx_http_background_stats_t  *stats;
+
+    version = ngx_http_background_load(&cell->version);
 
     /* a reader that sees what is written now has to see the last version */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
 
-    stats = cell->stats[(cell->version + 1) % 2];
-    *stats = *ngx_http_background_cell_stats(cell);
+    if (ngx_http_background_zone_revoked()) {
+        ngx_http_background_editing = 0;
+        stats = &ngx_http_background_lost;
+
+    } else {
+        ngx_http_background_editing = version;
+        stats = cell->stats[ngx_http_background_edited(version)];
+    }
+
+    *stats = *cell->stats[ngx_http_background_published(version)];
 
     return stats;
 }
@@ -1446,14 +2061,28 @@ ngx_http_background_cell_edit(ngx_http_background_cell_t *cell)
 static void
 ngx_http_background_cell_publish(ngx_http_background_cell_t *cell)
 {
-    ngx_http_background_store(&cell->version, cell->version + 1);
+    uint64_t  version, new;
+
+    version = ngx_http_background_editing;
+
+    if (version == 0) {
+        return;
+    }
+
+    new = (ngx_http_background_sequence(version) + 1) << 28
+          | (version & 0xffffff0)
+          | ngx_http_background_edited(version)
+          | ngx_http_background_published(version) << 2;
+
+    (void) ngx_http_background_cas(&cell->version, &version, new);
 }
 
 
 void
-ngx_http_background_cell_waiting(ngx_http_background_cell_t *cell, int n)
+ngx_http_background_cell_waiting(ngx_http_background_cell_t *cell, int n,
+    ngx_uint_t held)
 {
-    (void) ngx_http_background_add(&cell->waiting, (uint32_t) n);
+    ngx_http_background_word_add(&cell->waiting, (uint64_t) n, held);
 }
 
 
@@ -1473,10 +2102,11 @@ ngx_http_background_cell_skipped(ngx_http_background_cell_t *cell)
 
 void
 ngx_http_background_cell_progress(ngx_http_background_cell_t *cell,
-    int64_t done, int64_t total)
+    int64_t done, int64_t total, ngx_uint_t held)
 {
-    (void) ngx_http_background_add(&cell->progress_total, (uint64_t) total);
-    (void) ngx_http_background_add(&cell->progress_done, (uint64_t) done);
+    ngx_http_background_word_add(&cell->progress_total, (uint64_t) total,
+                                 held);
+    ngx_http_background_word_add(&cell->progress_done, (uint64_t) done, held);
 }
 
 
@@ -1505,32 +2135,33 @@ ngx_uint_t
 ngx_http_background_cell_causes(ngx_http_background_cell_t *cell,
     ngx_http_background_cause_t causes[NGX_HTTP_BACKGROUND_CAUSES])
 {
-    uint64_t                      number, last;
-    ngx_uint_t                    n;
-    ngx_http_background_ring_t   *ring;
-    ngx_http_background_cause_t  *cause;
+    size_t                       len;
+    uint64_t                     number, last;
+    ngx_uint_t                   n;
+    ngx_http_background_ring_t  *ring, copy;
 
     n = 0;
-    last = ngx_http_background_load(&cell->begun);
+    last = ngx_http_background_value(ngx_http_background_load(&cell->begun));
     number = (last < NGX_HTTP_BACKGROUND_CAUSES)
              ? 1 : last - NGX_HTTP_BACKGROUND_CAUSES + 1;
 
     for ( /* void */ ; number <= last; number++) {
         ring = &cell->causes[number % NGX_HTTP_BACKGROUND_CAUSES];
-        cause = &causes[n];
 
-        if (ngx_http_background_load(&ring->number) != number) {
+        copy = *ring;
+
+        len = copy.started & 0xff;
+
+        if (copy.number != ngx_http_background_ring_number(&copy, number)
+            || len > NGX_HTTP_BACKGROUND_CAUSE_LEN)
+        {
             continue;
         }
 
-        *cause = ring->cause;
-        __atomic_thread_fence(__ATOMIC_ACQUIRE);
-
-        if (ngx_http_background_load(&ring->number) == number
-            && cause->len <= NGX_HTTP_BACKGROUND_CAUSE_LEN)
-        {
-            n++;
-        }
+        causes[n].started_at = copy.started >> 8;
+        causes[n].len = len;
+        ngx_memcpy(causes[n].text, copy.text, len);
+        n++;
     }
 
     return n;
@@ -1606,11 +2237,19 @@ ngx_http_background_record_crashes(ngx_http_background_record_t *record)
 ngx_int_t
 ngx_http_background_budget_take(ngx_uint_t threads)
 {
-    ngx_uint_t  i;
+    uint64_t                     slot;
+    ngx_uint_t                   i;
+    ngx_http_background_zone_t  *zone;
 
-    for (i = 0; i < threads; i++) {
-        if (ngx_http_background_take(&ngx_http_background_zone->budget[i])
-            == NGX_OK)
+    zone = ngx_http_background_zone;
+
+    for (i = 0; i < threads && ngx_http_background_life; i++) {
+        slot = ngx_http_background_load(&zone->budget[i]);
+
+        if (ngx_http_background_holder(zone, slot) == NULL
+            && ngx_http_background_cas(&zone->budget[i], &slot,
+                                       (uint64_t) 1 << 48
+                                       | ngx_http_background_life))
         {
             return i;
         }
@@ -1623,7 +2262,12 @@ ngx_http_background_budget_take(ngx_uint_t threads)
 void
 ngx_http_background_budget_release(ngx_int_t slot)
 {
-    ngx_http_background_give(&ngx_http_background_zone->budget[slot]);
+    uint64_t  word;
+
+    word = (uint64_t) 1 << 48 | ngx_http_background_life;
+
+    (void) ngx_http_background_cas(&ngx_http_background_zone->budget[slot],
+                                   &word, 0);
 }
 
 
@@ -1713,7 +2357,7 @@ ngx_http_background_zone_info(ngx_http_background_zone_conf_t *zcf,
     info->jobs_running = 0;
 
     for (i = 0; i < NGX_HTTP_BACKGROUND_MAX_THREADS; i++) {
-        if (ngx_http_background_owner(zone,
+        if (ngx_http_background_holder(zone,
                                ngx_http_background_load(&zone->budget[i])))
         {
             info->jobs_running++;
@@ -1741,18 +2385,23 @@ ngx_http_background_cell_read(ngx_http_background_zone_t *zone,
 
     do {
         version = ngx_http_background_load(&cell->version);
-        snapshot->stats = *cell->stats[version % 2];
-        begun = ngx_http_background_load(&cell->begun);
+        snapshot->stats = *cell->stats[ngx_http_background_published(version)];
+        begun = ngx_http_background_value(
+                                    ngx_http_background_load(&cell->begun));
         __atomic_thread_fence(__ATOMIC_ACQUIRE);
     } while (ngx_http_background_load(&cell->version) != version);
 
     snapshot->created = cell->created;
     snapshot->declined = ngx_http_background_load(&cell->declined);
     snapshot->skipped = ngx_http_background_load(&cell->skipped);
-    snapshot->waiting = ngx_http_background_load(&cell->waiting);
-    snapshot->progress_done = ngx_http_background_load(&cell->progress_done);
-    snapshot->progress_total = ngx_http_background_load(&cell->progress_total);
-    snapshot->started = ngx_http_background_load(&cell->started);
+    snapshot->waiting = ngx_http_background_value(
+                                    ngx_http_background_load(&cell->waiting));
+    snapshot->progress_done = ngx_http_background_value(
+                                    ngx_http_background_load(&cell->progress_done));
+    snapshot->progress_total = ngx_http_background_value(
+                                    ngx_http_background_load(&cell->progress_total));
+    snapshot->started = ngx_http_background_value(
+                                    ngx_http_background_load(&cell->started));
 
     snapshot->begun = begun;
     snapshot->abandoned = snapshot->stats.abandoned;
@@ -1788,21 +2437,25 @@ ngx_http_background_cell_timing(ngx_http_background_zone_t *zone,
 
     do {
         version = ngx_http_background_load(&cell->version);
-        stats = cell->stats[version % 2];
+        stats = cell->stats[ngx_http_background_published(version)];
 
         timing->due = ngx_http_background_load(&stats->due);
         timing->failures = ngx_http_background_load(&stats->failures);
         timing->abandoned = ngx_http_background_load(&stats->abandoned);
         recorded = ngx_http_background_load(&stats->recorded);
 
-        begun = ngx_http_background_load(&cell->begun);
+        begun = ngx_http_background_value(
+                                    ngx_http_background_load(&cell->begun));
         __atomic_thread_fence(__ATOMIC_ACQUIRE);
     } while (ngx_http_background_load(&cell->version) != version);
 
     timing->created = cell->created;
-    timing->started = ngx_http_background_load(&cell->started);
-    timing->waiting = ngx_http_background_load(&cell->waiting);
-    timing->state = version + begun + 1;
+    timing->started = ngx_http_background_value(
+                                    ngx_http_background_load(&cell->started));
+    timing->waiting = ngx_http_background_value(
+                                    ngx_http_background_load(&cell->waiting));
+    timing->state = ngx_http_background_sequence(version) + begun + 1;
+    timing->hangs = ngx_http_background_cell_hangs(zone, cell);
 
     owner = ngx_http_background_load(&cell->owner);
 
@@ -1838,7 +2491,7 @@ ngx_http_background_cell_unhealthy(ngx_http_background_cell_t *cell)
     ngx_http_background_stats_t  *stats;
 
     version = ngx_http_background_load(&cell->version);
-    stats = cell->stats[version % 2];
+    stats = cell->stats[ngx_http_background_published(version)];
 
     return ngx_http_background_load(&stats->unhealthy)
            || ngx_http_background_load(&stats->abandoned);
@@ -1850,15 +2503,15 @@ ngx_http_background_cell_unhealthy(ngx_http_background_cell_t *cell)
 ngx_uint_t
 ngx_http_background_record_abandoned(ngx_http_background_record_t *record)
 {
-    uint64_t                     version;
-    ngx_http_background_cell_t  *cell;
+    ngx_http_background_cell_t         *cell;
+    const ngx_http_background_stats_t  *stats;
 
     cell = ngx_http_background_load(&record->arrived);
 
     for ( /* void */ ; cell; cell = ngx_http_background_load(&cell->next)) {
-        version = ngx_http_background_load(&cell->version);
+        stats = ngx_http_background_cell_stats(cell);
 
-        if (ngx_http_background_load(&cell->stats[version % 2]->abandoned)) {
+        if (ngx_http_background_load(&stats->abandoned)) {
             return 1;
         }
     }

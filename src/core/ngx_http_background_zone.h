@@ -19,9 +19,37 @@
  * cycles that are started by time, a task with "workers all" has one for each
  * worker.  Cycles that are started by what comes to a worker, as a request,
  * need no such lease: each worker takes any cell of the task's second chain
- * for them.  The statistics in a cell are kept twice: the owner fills in the
- * copy that nobody reads, then publishes it in one store.  A cycle is under
+ * for them.  The statistics in a cell are kept in copies: the owner fills in
+ * one that nobody reads, then publishes it in one store.  A cycle is under
  * way from the count in "begun" to that in the statistics.
+ *
+ * Revocation.  A worker whose event loop stands still is alive: it holds its
+ * mutex, and any store that it was about to do comes when it goes on.  Who sees
+ * that its "beat" stands still advances its epoch by compare-and-swap, so its
+ * leases are free, while it does not know it: it goes by the epoch in "joined"
+ * until its event loop comes to a tick, drops all, and joins again.  Then:
+ *
+ * - What the event loop writes of a cell is in words that carry the owner's tag
+ *   and change by compare-and-swap of what has that tag.  Who takes the cell
+ *   gives each word its own tag first: from then on nothing of the former owner
+ *   has an effect, and what was before is seen.
+ * - The statistics have three copies.  The word "version" says which one is
+ *   published and which one may be edited.  The owner reads it, then looks
+ *   whether it is revoked, then writes to that copy, then publishes it by
+ *   compare-and-swap.  Who takes the cell replaces the word, so that this fails,
+ *   and edits the third copy: the one that the former owner may write to rests
+ *   until its process has joined again or is dead.  "rests" names it, and is set
+ *   before the lease is taken.  While a copy rests the cell can't be taken from
+ *   another worker that is revoked: there would be no copy left.
+ * - A taker may be revoked in the middle.  It replaces only what it has read
+ *   before it has seen that it is not; the next taker replaces all.
+ * - A thread of the pool counts its job in "held" before it looks whether the
+ *   worker is revoked; who takes a cell looks at "held" after it has replaced
+ *   the owner: one of them sees the other.  "held" and slots of the budget name
+ *   the process, not its epoch: only its death makes them free.  A job that asks
+ *   whether it is cancelled is told so when the worker is revoked.
+ * - Entries of the ring have a hash of their contents.  Counters of cycles that
+ *   were not started, and the history, may be written by any worker.
  *
  * Memory is allocated and freed by the master only, when it reads a
  * configuration.  Nothing here takes a lock that a dead process could keep.
@@ -174,6 +202,9 @@ typedef struct {
     ngx_uint_t                    running;        /* in a worker that lives */
     ngx_uint_t                    abandoned;
     ngx_uint_t                    waiting;        /* jobs */
+    ngx_pid_t                     hangs;          /* the worker that was
+                                                     revoked and has a job on
+                                                     a thread; 0: none */
 } ngx_http_background_timing_t;
 
 
@@ -250,23 +281,45 @@ void ngx_http_background_zone_commit(ngx_http_background_zone_conf_t *zcf);
  * no free place, and may then be tried again.  leave() gives up what the
  * worker still owns.  current() tells whether it is registered and of the
  * configuration in use.  reap() looks for dead workers and frees what they
- * owned.
+ * owned, and revokes those that hang, if the caller's tick was punctual; beat()
+ * tells others that this one does not.  revoked() tells whether the worker was
+ * taken for one; rejoin() is for when it has dropped all that it had, with
+ * nothing of it on the stack.  owns(), for any thread, tells whether the worker
+ * still is what self() said.
  */
 ngx_int_t ngx_http_background_zone_join(ngx_http_background_zone_conf_t *zcf);
 void ngx_http_background_zone_leave(void);
 ngx_uint_t ngx_http_background_zone_current(void);
-void ngx_http_background_zone_reap(ngx_log_t *log);
+void ngx_http_background_zone_reap(ngx_uint_t punctual, ngx_log_t *log);
+void ngx_http_background_zone_beat(void);
+ngx_uint_t ngx_http_background_zone_revoked(void);
+void ngx_http_background_zone_rejoin(void);
+uint64_t ngx_http_background_zone_self(void);
+ngx_uint_t ngx_http_background_zone_owns(uint64_t self);
 
 
 /*
  * Leases.  take() returns NGX_OK when the caller has the lease, NGX_AGAIN when
  * another live worker has it or is to have it, as a newer configuration is in
- * use than the caller's; it can be called in any state.
+ * use than the caller's, NGX_BUSY when a worker that was revoked has a job of it
+ * on a thread; it can be called in any state.  tell() returns 1 once for each
+ * such worker.  revoked() tells whether the last cell that was taken was a
+ * revoked worker's.
  */
 ngx_http_background_cell_t *ngx_http_background_cell(
     ngx_http_background_record_t *record, ngx_uint_t n);
 ngx_int_t ngx_http_background_lease_take(ngx_http_background_cell_t *cell);
 void ngx_http_background_lease_release(ngx_http_background_cell_t *cell);
+ngx_uint_t ngx_http_background_cell_tell(ngx_http_background_cell_t *cell);
+ngx_uint_t ngx_http_background_cell_revoked(void);
+
+/*
+ * On the job's thread: hold() before the job, which is not run unless it
+ * returns NGX_OK; "self" is what the worker was when it posted the job.
+ */
+ngx_int_t ngx_http_background_cell_hold(ngx_http_background_cell_t *cell,
+    uint64_t self);
+void ngx_http_background_cell_unhold(ngx_http_background_cell_t *cell);
 
 
 /*
@@ -298,7 +351,8 @@ ngx_http_background_cell_t *ngx_http_background_cell_orphan(
  * schedule     changes when the next cycle is due
  * progress     adds to what cycles under way have done and have to do; for any
  *              thread
- * waiting      adds to the jobs that wait for a thread; for any thread
+ * waiting      adds to the jobs that wait for a thread; for any thread, as
+ *              progress, with "held" on one that holds the cell
  * declined, skipped
  *              count cycles that were not started
  */
@@ -318,9 +372,9 @@ const ngx_http_background_stats_t *ngx_http_background_cell_stats(
 void ngx_http_background_cell_schedule(ngx_http_background_cell_t *cell,
     uint64_t due);
 void ngx_http_background_cell_progress(ngx_http_background_cell_t *cell,
-    int64_t done, int64_t total);
-void ngx_http_background_cell_waiting(ngx_http_background_cell_t *cell,
-    int n);
+    int64_t done, int64_t total, ngx_uint_t held);
+void ngx_http_background_cell_waiting(ngx_http_background_cell_t *cell, int n,
+    ngx_uint_t held);
 void ngx_http_background_cell_declined(ngx_http_background_cell_t *cell);
 void ngx_http_background_cell_skipped(ngx_http_background_cell_t *cell);
 
@@ -389,6 +443,8 @@ ngx_uint_t ngx_http_background_cell_causes(ngx_http_background_cell_t *cell,
     ngx_http_background_cause_t causes[NGX_HTTP_BACKGROUND_CAUSES]);
 ngx_http_background_cell_t *ngx_http_background_cell_arrived(
     ngx_http_background_record_t *record, ngx_uint_t n);
+ngx_pid_t ngx_http_background_cell_hangs(ngx_http_background_zone_t *zone,
+    ngx_http_background_cell_t *cell);
 ngx_uint_t ngx_http_background_history_read(
     ngx_http_background_record_t *record,
     ngx_http_background_history_t history[NGX_HTTP_BACKGROUND_HISTORY]);

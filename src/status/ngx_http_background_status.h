@@ -43,7 +43,8 @@ typedef enum {
     ngx_http_background_not_late = 0,
     ngx_http_background_late_start,
     ngx_http_background_late_end,
-    ngx_http_background_late_thread
+    ngx_http_background_late_thread,
+    ngx_http_background_late_worker
 } ngx_http_background_late_e;
 
 
@@ -54,7 +55,8 @@ typedef struct {
     ngx_http_background_state_e       state;
     ngx_uint_t                        healthy;
     ngx_http_background_late_e        overdue;
-    uint64_t                          late;       /* for so long */
+    uint64_t                          late;       /* for so long, or the
+                                                     process that hangs */
     ngx_uint_t                        running;    /* cycles under way */
     ngx_uint_t                        waiting;    /* jobs of these that wait
                                                      for a thread */

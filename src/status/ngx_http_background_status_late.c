@@ -37,6 +37,11 @@ ngx_http_background_late(ngx_http_background_zone_conf_t *zcf,
 
     ngx_http_background_cell_timing(zcf->zone, cell, &timing);
 
+    if (timing.hangs) {
+        *time = timing.hangs;
+        return ngx_http_background_late_worker;
+    }
+
     late = ngx_http_background_late_with(zcf, task, &timing, &since);
 
     if (ngx_http_background_tasks_punctual()) {

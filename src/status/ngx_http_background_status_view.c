@@ -228,7 +228,14 @@ ngx_http_background_view_add_late(ngx_http_background_view_t *view,
 
     view->healthy = 0;
 
-    if (view->overdue == ngx_http_background_not_late || time > view->late) {
+    if (view->overdue == ngx_http_background_late_worker) {
+        return;
+    }
+
+    if (late == ngx_http_background_late_worker
+        || view->overdue == ngx_http_background_not_late
+        || time > view->late)
+    {
         view->overdue = late;
         view->late = time;
     }
@@ -349,6 +356,16 @@ ngx_http_background_view_error(ngx_http_background_view_t *view,
     case ngx_http_background_late_thread:
         fmt = "overdue: the cycle waits for a thread, it started %uLs ago";
         break;
+
+    case ngx_http_background_late_worker:
+        p = ngx_slprintf(buf, buf + NGX_HTTP_BACKGROUND_ERROR_LEN,
+                         "overdue: worker process %uL hangs with a job",
+                         view->late);
+
+        error.data = buf;
+        error.len = p - buf;
+
+        return error;
 
     default: /* ngx_http_background_not_late */
         error.data = view->stats.error;

@@ -93,7 +93,7 @@ fuzz_view(fuzz_input_t *in, ngx_http_background_view_t *view)
 
     view->state = fuzz_number(in, ngx_http_background_abandoned);
     view->healthy = fuzz_number(in, 1);
-    view->overdue = fuzz_number(in, ngx_http_background_late_thread);
+    view->overdue = fuzz_number(in, ngx_http_background_late_worker);
     view->late = fuzz_count(in);
     view->running = fuzz_number(in, 255);
     view->leased = fuzz_number(in, 1);
