@@ -83,8 +83,8 @@ struct ngx_http_background_cycle_s {
  * run     starts its operations; "ended" may be called before it returns
  * cancel  stops what is under way; "ended" is called at once or later
  *
- * A cycle with a job that does not stop at the time-out is abandoned: it is over
- * for all but the job.  "ended" is called then, with pending runs, and again
+ * A cycle with a job that does not stop at the time-out is abandoned: it is
+ * over for all but the job.  "ended" is called then, with pending runs, and again
  * when these have come home; "last" is what they have added to it then, and
  * free() waits for them.
  */

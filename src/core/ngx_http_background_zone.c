@@ -2397,9 +2397,9 @@ ngx_http_background_cell_read(ngx_http_background_zone_t *zone,
     snapshot->waiting = ngx_http_background_value(
                                     ngx_http_background_load(&cell->waiting));
     snapshot->progress_done = ngx_http_background_value(
-                                    ngx_http_background_load(&cell->progress_done));
+                            ngx_http_background_load(&cell->progress_done));
     snapshot->progress_total = ngx_http_background_value(
-                                    ngx_http_background_load(&cell->progress_total));
+                            ngx_http_background_load(&cell->progress_total));
     snapshot->started = ngx_http_background_value(
                                     ngx_http_background_load(&cell->started));
 

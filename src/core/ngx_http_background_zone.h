@@ -36,18 +36,18 @@
  * - The statistics have three copies.  The word "version" says which one is
  *   published and which one may be edited.  The owner reads it, then looks
  *   whether it is revoked, then writes to that copy, then publishes it by
- *   compare-and-swap.  Who takes the cell replaces the word, so that this fails,
- *   and edits the third copy: the one that the former owner may write to rests
- *   until its process has joined again or is dead.  "rests" names it, and is set
+ *   compare-and-swap.  Who takes the cell replaces the word, so this fails, and
+ *   edits the third copy: the one that the former owner may write to rests until
+ *   its process has joined again or is dead.  "rests" names it, and is set
  *   before the lease is taken.  While a copy rests the cell can't be taken from
  *   another worker that is revoked: there would be no copy left.
  * - A taker may be revoked in the middle.  It replaces only what it has read
  *   before it has seen that it is not; the next taker replaces all.
  * - A thread of the pool counts its job in "held" before it looks whether the
  *   worker is revoked; who takes a cell looks at "held" after it has replaced
- *   the owner: one of them sees the other.  "held" and slots of the budget name
- *   the process, not its epoch: only its death makes them free.  A job that asks
- *   whether it is cancelled is told so when the worker is revoked.
+ *   the owner: one of them sees the other.  "held" and slots of the budget
+ *   name the process, not its epoch: revocation does not make them free.  A job
+ *   that asks whether it is cancelled is told so when the worker is revoked.
  * - Entries of the ring have a hash of their contents.  Counters of cycles that
  *   were not started, and the history, may be written by any worker.
  *
@@ -301,8 +301,8 @@ ngx_uint_t ngx_http_background_zone_owns(uint64_t self);
 /*
  * Leases.  take() returns NGX_OK when the caller has the lease, NGX_AGAIN when
  * another live worker has it or is to have it, as a newer configuration is in
- * use than the caller's, NGX_BUSY when a worker that was revoked has a job of it
- * on a thread; it can be called in any state.  tell() returns 1 once for each
+ * use than the caller's, NGX_BUSY when a worker that was revoked has a job of
+ * it on a thread; it can be called in any state.  tell() returns 1 once for each
  * such worker.  revoked() tells whether the last cell that was taken was a
  * revoked worker's.
  */
