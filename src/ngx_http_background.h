@@ -84,6 +84,16 @@ typedef struct {
                                           /* CPU kinds: the job may hold a lock
                                              when it asks whether to stop, and
                                              never waits for others then */
+    ngx_uint_t                     retry;
+                                          /* the cycle is one of "retry", and
+                                             all of the work is due later: what
+                                             had failed in the last one will
+                                             do.  A kind that does all clears
+                                             it */
+    ngx_uint_t                     resumes;
+                                          /* to be set by a kind that does so:
+                                             all of the work stays due each
+                                             "interval" */
     ngx_uint_t                     restore_fs;
                                           /* CPU kinds: the work may change the
                                              thread's folder or umask, which
@@ -100,7 +110,8 @@ typedef struct {
  *         itself.
  * cancel  on the event loop, between start and done: stops at once all that
  *         start began, timers, connections, and does not call done.  What it
- *         leaves behind must not touch the run any more.
+ *         leaves behind must not touch the run any more.  If start itself stops
+ *         the cycle, cancel is called when start has returned.
  * work    on a pool thread, may block.  It returns soon after
  *         ngx_http_background_cancelled() said so, and asks at least every
  *         millisecond or 64 KiB of work.  It may call only what this header
@@ -268,6 +279,21 @@ ngx_int_t ngx_http_background_conf_abi(ngx_conf_t *cf, uint64_t abi,
 
 
 /*
+ * For a command's handler, behind add_operation(): the operation depends on
+ * variables of the request that starts a cycle.  "prepare" is called on the
+ * event loop, before start or work, and may set run->ctx, in memory of
+ * run->pool.  It returns NGX_OK; NGX_DECLINED, what the variables have is no
+ * argument for it; or NGX_ERROR, no memory.  The task needs "interval off", and
+ * a trigger that has requests.
+ */
+typedef ngx_int_t (*ngx_http_background_prepare_pt)(
+    ngx_http_background_run_t *run, ngx_http_request_t *r);
+
+char *ngx_http_background_use_request(ngx_conf_t *cf,
+    ngx_http_background_prepare_pt prepare);
+
+
+/*
  * Tells that all of an I/O run is over.  On the event loop; the run may be
  * gone when it returns.
  */
@@ -430,6 +456,9 @@ char *ngx_http_background_add_trigger_of(ngx_conf_t *cf,
 ngx_http_background_task_t *ngx_http_background_find_of(ngx_conf_t *cf,
     ngx_str_t *name, uint64_t abi);
 
+/* how many operations each of its cycles has */
+ngx_uint_t ngx_http_background_operations(ngx_http_background_task_t *task);
+
 
 typedef enum {
     ngx_http_background_success = 0,
@@ -453,7 +482,8 @@ typedef struct {
 
 
 /*
- * A cycle to start, zeroed but for what is wanted.
+ * A cycle to start, zeroed but for what is wanted.  The task's "timeout" counts
+ * from when its first job had a thread.
  *
  * cause       why, for the status; the first 40 bytes are kept
  * input       bytes in memory, which are copied, or
@@ -462,7 +492,13 @@ typedef struct {
  * max_output  in bytes
  * concurrency how many cycles that triggers have started may be under way of
  *             the task in this worker, with this one; 0: any number
- * finish      it goes on while the worker shuts down, as somebody waits for it
+ * waiting     counts the trigger's jobs that wait for a thread, or NULL; the
+ *             trigger only reads it, on the event loop
+ * queue       how many of these may be there before this cycle; 0: any number.
+ *             "max_queue" is the limit of all jobs
+ * request     whose variables the operations may use, by start() only, or NULL
+ * finish      somebody waits for it: it starts and goes on while the worker
+ *             shuts down
  * handler     is called when the cycle is over, maybe before start() returns;
  *             then or later the trigger calls ngx_http_background_free().
  *             NULL: nobody waits
@@ -476,6 +512,9 @@ typedef struct {
     size_t                          file_size;
     size_t                          max_output;
     ngx_uint_t                      concurrency;
+    ngx_uint_t                     *waiting;
+    ngx_uint_t                      queue;
+    ngx_http_request_t             *request;
     ngx_uint_t                      finish;     /* unsigned  finish:1; */
     void                          (*handler)(
                                           ngx_http_background_cycle_t *cycle,
@@ -488,7 +527,7 @@ typedef struct {
 
 typedef struct {
     ngx_http_background_outcome_e   outcome;
-    ngx_uint_t                      timed_out;  /* unsigned  timed_out:1; */
+    ngx_uint_t                      timed_out;  /* a failure after "timeout" */
     ngx_str_t                       error;      /* of a failure */
     ngx_msec_t                      wall_time;
     ngx_msec_t                      waited;     /* until the first of its jobs
@@ -508,18 +547,24 @@ typedef struct {
 
 
 /*
- * start  begins a cycle.  NGX_OK: the handler will be called, or was.  Else it
- *        will not be: NGX_BUSY, as many of the task's cycles are under way as
- *        may be; NGX_DECLINED, the task is quarantined or the worker shuts
- *        down; NGX_ERROR, no memory
- * stop   cancels a cycle that is under way; its handler is called at once, or
- *        when a job of it has come home.  Not to be called after the handler
- * end    what has become of it, in the handler or later
- * free   frees it, in the handler or later
+ * start   begins a cycle.  NGX_OK: the handler will be called, or was.  Else it
+ *         will not be: NGX_BUSY, as many of the task's cycles are under way or
+ *         as many jobs wait as may be; NGX_DECLINED, the task is quarantined or
+ *         the worker shuts down; NGX_ABORT, an operation refuses what the
+ *         request's variables have; NGX_ERROR, no memory
+ * waits   whether it is under way, and no job of it has had a thread
+ * stop    cancels a cycle that is under way; its handler is called at once, or
+ *         when a job of it has come home.  Not to be called after the handler
+ * detach  nobody waits for it any more: its handler will not be called, and it
+ *         frees itself.  Not to be called after the handler
+ * end     what has become of it, in the handler or later
+ * free    frees it, in the handler or later
  */
 ngx_int_t ngx_http_background_start(ngx_http_background_task_t *task,
     ngx_http_background_start_t *start, ngx_http_background_cycle_t **cycle);
+ngx_uint_t ngx_http_background_waits(ngx_http_background_cycle_t *cycle);
 void ngx_http_background_stop(ngx_http_background_cycle_t *cycle);
+void ngx_http_background_detach(ngx_http_background_cycle_t *cycle);
 const ngx_http_background_end_t *ngx_http_background_end(
     ngx_http_background_cycle_t *cycle);
 void ngx_http_background_free(ngx_http_background_cycle_t *cycle);

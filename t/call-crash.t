@@ -39,7 +39,8 @@ poll('three workers died', sub {
 
 is(logged(qr/worker process \d+ exited on signal 6/), 3, 'and no more');
 is($task{crash}{cycles}{failed}, 3, 'three failed cycles');
-is($task{crash}{last}{error}, 'worker process died during the cycle', 'error');
+is($task{crash}{last}{error}, 'worker process died during the cycle: SIGABRT',
+   'error');
 
 my $n = $task{good}{cycles}{completed};
 
@@ -54,6 +55,9 @@ poll('a long cycle, too', sub {
 
     return $task{long}{running} == 2;
 });
+
+is($task{long}{cycles}{failed}, 0, 'which has not failed');
+cmp_ok($task{long}{cycles}{cancelled}, '>=', 3, 'but was cancelled');
 
 # a better library, and a reload
 

@@ -7,12 +7,10 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use BackgroundCall;
-use BackgroundKind;
 use BackgroundLife;
 use BackgroundStatus;
 use Test::More;
 
-my $kind = load_kind('arrive');
 my $dir = dir();
 
 put('lines.c', readme_block('c', 'CALL(count_lines)'));
@@ -46,7 +44,7 @@ start($http . "background_task none { call $dir/lines.so count_lines /none; }"
       . "background_task timed { interval 1h; call $dir/first.so first_line; }"
       . ($cpp && !$ENV{BACKGROUND_ASAN}
               ? "background_task throws { call $dir/usage.so disk_usage /none; }"
-              : ''), 'location /first { arrive first; }', $kind);
+              : ''), 'location /first { background_run first; }');
 
 my %task;
 

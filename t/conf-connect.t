@@ -17,12 +17,38 @@ accepts('empty',
     'connect 127.0.0.1:65535 timeout=1ms;', 'connect 127.0.0.1:1 timeout=24h;',
     'connect 127.0.0.1:1 count=1;', 'connect 127.0.0.1:1 count=100000;',
     'connect 127.0.0.1:1 count=2 timeout=2s;',
-    'connect 127.0.0.1:1; connect 127.0.0.1:1;');
+    'connect 127.0.0.1:1; connect 127.0.0.1:1;',
+    'connect 127.0.0.1:1 resolve timeout=1s count=2;',
+    'connect [::1]:80 resolve;', 'connect unix:/tmp/socket resolve;');
+
+# a resolver of the same level, or the one above
+
+accepts('http', map { "$_ server { listen 127.0.0.1:1; }" }
+    'background_task t { connect no-such-host.invalid:80 resolve; } '
+    . 'resolver 127.0.0.1;');
+accepts('server', map { "background_task t { connect $_ resolve; } "
+                        . 'resolver 127.0.0.1;' }
+    'no-such-host.invalid:80', 'a_b-c.1.invalid.:65535', 'localhost:1');
+accepts('all', 'http { server { listen 127.0.0.1:1; background_task t { '
+    . 'connect no-such-host.invalid:80 resolve; } } resolver 127.0.0.1; }');
+
+rejects($_->[0], "$_->[1]\nbackground_task t {\n"
+    . "connect no-such-host.invalid:80 resolve; # here\n}"
+    => 'no "resolver" for parameter "resolve" of "connect" directive with '
+    . 'address "no-such-host.invalid:80"')
+    for ['http', ''], ['http', "server { resolver 127.0.0.1; }"],
+        ['server', ''], ['server', 'location / { resolver 127.0.0.1; }'];
+
+# what is no name yet
+
+warns('empty', map { ("connect $_;" => "host not found in address \"$_\" of "
+                      . '"connect" directive, its cycles will fail until it is')
+                   } 'no-such-host.invalid:80', 'no-such-host.invalid.:1');
 
 rejects('empty',
     (map { ("connect$_;" =>
             'invalid number of arguments in "connect" directive') }
-        '', ' 127.0.0.1:80 timeout=1s count=1 count=2'),
+        '', ' 127.0.0.1:80 timeout=1s count=1 resolve resolve'),
 
     (map { ("connect $_->[0];" => "$_->[1] in address \"$_->[0]\" of "
             . '"connect" directive, it must be "HOST:PORT" or "unix:PATH"') }
@@ -32,11 +58,15 @@ rejects('empty',
         ['127.0.0.1:80/x', 'invalid host'], ['[::1:80', 'invalid host'],
         ['http://127.0.0.1:80', 'invalid host'],
         ['[::g]:80', 'invalid IPv6 address'],
-        ['no-such-host.invalid:80', 'host not found'],
+        ['$host:80', 'host not found'], ['256.0.0.1:80', 'host not found'],
         ['unix:', 'no path in the unix domain socket'],
         ['unix:/' . 'x' x 200, 'too long path in the unix domain socket'],
         ['127.0.0.1', 'no port'], ['localhost', 'no port'],
-        ['[::1]', 'no port'], ['timeout=1s', 'host not found']),
+        ['[::1]', 'no port'], ['timeout=1s', 'no port']),
+
+    (map { ("connect $_ resolve;" => "invalid host in address \"$_\" of "
+            . '"connect" directive, it must be "HOST:PORT" or "unix:PATH"') }
+        '$host:80', '256.0.0.1:80', '*:80', '1.2.3:80'),
 
     (map { ("connect 127.0.0.1:80 timeout=$_;"
             => "invalid time \"timeout=$_\" in \"connect\" directive, "
@@ -50,7 +80,9 @@ rejects('empty',
 
     (map { ("connect 127.0.0.1:80 $_;"
             => "unknown parameter \"$_\" in \"connect\" directive") }
-        qw/ 5 timeout count foo=1 Timeout=1s /),
+        qw/ 5 timeout count foo=1 Timeout=1s resolve=1 resolv /),
+    'connect 127.0.0.1:80 resolve resolve;'
+        => 'duplicate parameter "resolve" in "connect" directive',
     'connect 127.0.0.1:80 "";'
         => 'unknown parameter "" in "connect" directive',
 );

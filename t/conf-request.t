@@ -20,6 +20,12 @@ accepts('server', map { "location \@named { }\nbackground_task t { $_ }" }
     'request / body=;', 'request / "body={$uri}" method=PUT;',
     'request / status=200;', 'request / status=200-599;',
     'request / status=200-299,304,404-404;',
+    'request / test=a;', 'request / test=$background_body;',
+    'request / "test=a $uri b";', 'request / scheme=https;',
+    'request / scheme=http;', 'request / address=127.0.0.1;',
+    'request / address=::1;', 'request / address=2001:DB8::0:7;',
+    'request / address=::ffff:1.2.3.4;', "request /\xe6\xb0\xb4;",
+    'request @named scheme=https address=10.0.0.1 test=$status;',
     'request / count=1;', 'request / count=1000000;',
     'request / method=A header=a:b header=b:c header=c:d header=d:e body=f '
         . 'status=200 count=2;',
@@ -27,7 +33,7 @@ accepts('server', map { "location \@named { }\nbackground_task t { $_ }" }
     'requests a concurrency=100000;', 'requests a rate=1r/m;',
     'requests a rate=1000000r/s;',
     'requests a concurrency=2 rate=10r/s method=HEAD header=a:b body=c '
-        . 'status=404;');
+        . 'status=404 test=$status scheme=https address=::1;');
 
 warns('server', map { ("background_task t { requests $_->[0]; }"
     => "\"$_->[1]\" of \"requests\" directive can't be read, its cycles will "
@@ -67,8 +73,22 @@ server('request /', 'requests a',
         '', '200,', ',200', '200,,201',
         qw/ 0 20 199 600 1000 200- -200 200-199 200-600 a 2xx 200-299-300 /),
 
+    ' test=' => 'invalid test "test=" in "%s" directive, it must be a string '
+                . 'with variables, as in "test=$upstream_http_x_ready"',
+    ' test=$' => 'invalid variable name',
+
+    (map { (" scheme=$_" => "invalid scheme \"scheme=$_\" in \"%s\" directive, "
+            . 'it must be "http" or "https"') }
+        '', qw{ HTTPS httpsx http:// ws unix $scheme }),
+
+    (map { (" \"address=$_\"" => "invalid address \"address=$_\" in \"%s\" "
+            . 'directive, it must be an IPv4 or IPv6 address, without a port') }
+        '', qw{ unix: unix:/run/a localhost a.test 1 127.1 127.0.0.256
+                127.0.0.1:80 127.0.0.0/8 [::1] [::1]:80 ::g fe80::1%lo all
+                $remote_addr }, '127.0.0.1 '),
+
     (map { (" $_ $_" => "duplicate parameter \"$_\" in \"%s\" directive") }
-        qw/ method=GET body=a status=200 /),
+        qw/ method=GET body=a status=200 test=a scheme=https address=::1 /),
 
     (map { (" $_" => "unknown parameter \"$_\" in \"%s\" directive") }
         qw/ foo foo=1 Method=GET status headers=a:b /));
@@ -105,6 +125,11 @@ my ($code, $said) = nginx_t(BackgroundConf::in('server',
 like($said, qr/\[emerg\] no location "\@b" in the server of "request" /,
      'no such location');
 like($said, qr/ directive in \S+nginx.conf:\d+$/m, 'and where');
+
+($code, $said) = nginx_t(BackgroundConf::in('server',
+    'background_task t { request / test=$no_such; }'));
+
+like($said, qr/\[emerg\] unknown "no_such" variable/, 'no such variable');
 
 done_testing();
 

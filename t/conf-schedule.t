@@ -21,7 +21,7 @@ rejects('task', map { ("$_;" => sprintf
     'interval', 'interval 1s jitter=1s jitter=1s',
     'retry', 'retry 1s max=2s max=2s',
     'timeout', 'timeout 1s 2s',
-    'health', 'health fails=1 passes=1 fails=1');
+    'health', 'health fails=1 passes=1 start=healthy fails=1');
 
 rejects('task', map { ("$_;\n$_; # here" => sprintf
         '"%s" directive is duplicate', /(\S+)/) }
@@ -104,7 +104,10 @@ rejects('task',
 # health
 
 accepts('task', 'health fails=1;', 'health passes=1;',
-        'health passes=2147483647 fails=2147483647;');
+        'health passes=2147483647 fails=2147483647;',
+        'health start=healthy;', 'health start=unhealthy;',
+        'health fails=2 start=unhealthy passes=2;',
+        'interval off; health start=healthy;');
 
 rejects('task', map { ("health $_;" => "invalid value \"$_\" in \"health\" "
         . 'directive, it must be a number from 1 to 2147483647') }
@@ -117,6 +120,21 @@ rejects('task',
     'health fails=1 foo=1;'
         => 'unknown parameter "foo=1" in "health" directive',
     'health "";' => 'unknown parameter "" in "health" directive',
+    'health start=healthy start=unhealthy;'
+        => 'duplicate parameter "start=unhealthy" in "health" directive',
+    map { ("health start=$_;" => "invalid value \"start=$_\" in \"health\" "
+           . 'directive, it must be "healthy" or "unhealthy"') }
+        '', qw/ on Unhealthy unhealthyy 1 /
+);
+
+# no cycle would ever make it healthy
+
+rejects('http',
+    map { ("background_task a { $_ simulate_io 1;\n} # here" =>
+           '"start=unhealthy" needs an "interval" that is not "off" in '
+           . 'background task "a"') }
+        'interval off; health start=unhealthy;',
+        'health start=unhealthy; interval off;'
 );
 
 done_testing();

@@ -67,6 +67,16 @@ for (@modules) {
     is(join(' ', sort keys %missing), '', "headers of " . ($names =~ s{ .*}{}r));
 }
 
+# a clone is in a folder whose name is like that of a module
+
+write_file("$dir/Makefile", join '', map { "modules:\t/a/ngx_http_background/$_\n" }
+           qw/ ndk_http_module.so ngx_http_background_module.so
+               ngx_http_background_call_module.so /);
+
+is(qx(bash -c '. "$root/util/common.sh"; own_modules "$dir/Makefile"'),
+   join('', map { "/a/ngx_http_background/ngx_http_background_$_.so\n" }
+            qw/ module call_module /), 'modules to be made');
+
 # nginx's handlers have parameters that not each of them uses
 
 my $flags = '-O2 -Wall -Wextra -Wno-unused-parameter -Werror -c -o /dev/null';

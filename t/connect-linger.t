@@ -221,7 +221,7 @@ sub ended {
 
     shutdown $peer, 1 or $!{ENOTCONN} or return "shutdown: $!";
 
-    my $end = time + 10;
+    my $end = time + $BackgroundStatus::deadline;
 
     until (ord getsockopt($peer, IPPROTO_TCP, TCP_INFO) == $closed) {
         return 'not closed' if time > $end;

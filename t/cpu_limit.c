@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "ngx_http_background_cpu_limit.h"
+#include "ngx_http_background_cpu_usage.h"
 
 
 #define V2_MOUNT                                                              \
@@ -35,6 +36,10 @@
 
 #define CPU_MOUNT                                                             \
     "32 31 0:29 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu\n"
+
+#define CPUACCT_MOUNT                                                         \
+    "33 31 0:30 / /sys/fs/cgroup/cpuacct rw,relatime - cgroup cgroup "        \
+    "rw,cpuacct\n"
 
 #define CPUSET_MOUNT                                                          \
     "34 31 0:31 / /sys/fs/cgroup/cpuset rw shared:3 master:1 - "              \
@@ -64,6 +69,9 @@ static void test_garbled_proc(void);
 static void test_odd_files(void);
 static void test_long_lines(void);
 static void test_root(void);
+static void test_usage(void);
+static void test_usage_v1(void);
+static void test_usage_values(void);
 
 static void tree(const char *cgroup, const char *mountinfo);
 static void put(const char *name, const char *text);
@@ -72,6 +80,7 @@ static void put_cfs(const char *dir, const char *quota, const char *period);
 static void make_dir(const char *name);
 static void is(const char *name, unsigned affinity, double cpus, double quota,
     const char *source);
+static void uses(const char *name, double quota, uint64_t usec);
 static void ok(int good, const char *format, ...)
     __attribute__((format(printf, 2, 3)));
 static void die(const char *what);
@@ -147,6 +156,9 @@ main(int argc, char **argv)
     test_odd_files();
     test_long_lines();
     test_root();
+    test_usage();
+    test_usage_v1();
+    test_usage_values();
 
     printf("1..%u\n", tests);
 
@@ -1039,6 +1051,135 @@ test_root(void)
 
 
 static void
+test_usage(void)
+{
+    tree("0::/a/b\n", V2_MOUNT);
+    put("/sys/fs/cgroup/cpu.stat", "usage_usec 1\n");
+    put("/sys/fs/cgroup/a/cpu.stat", "usage_usec 22\nuser_usec 2\n");
+    put("/sys/fs/cgroup/a/b/cpu.stat", "usage_usec 333\nuser_usec 3\n");
+    uses("usage: no quota", 0, UINT64_MAX);
+
+    put("/sys/fs/cgroup/a/b/cpu.max", "200000 100000\n");
+    uses("usage: the own group", 2, 333);
+
+    put("/sys/fs/cgroup/a/cpu.max", "150000 100000\n");
+    uses("usage: the parent has less", 1.5, 22);
+
+    put("/sys/fs/cgroup/a/cpu.max", "200000 100000\n");
+    uses("usage: the parent has as much", 2, 333);
+
+    put("/sys/fs/cgroup/cpu.max", "100000 100000\n");
+    uses("usage: the root has the least", 1, 1);
+
+    tree("0::/a\n", V2_MOUNT);
+    put("/sys/fs/cgroup/a/cpu.max", "200000 100000\n");
+    put("/sys/fs/cgroup/cpu.stat", "usage_usec 1\n");
+    uses("usage: no file", 2, UINT64_MAX);
+
+    tree("1:cpu:/a\n0::/a\n", HYBRID_MOUNT CPU_MOUNT);
+    put("/sys/fs/cgroup/unified/a/cpu.max", "100000 100000\n");
+    put("/sys/fs/cgroup/unified/a/cpu.stat", "usage_usec 22\n");
+    put_cfs("/sys/fs/cgroup/cpu/a", "200000\n", "100000\n");
+    uses("usage: v1 has more than v2", 1, 22);
+
+    put_cfs("/sys/fs/cgroup/cpu/a", "50000\n", "100000\n");
+    uses("usage: v1 has less than v2", 0.5, UINT64_MAX);
+}
+
+
+static void
+test_usage_v1(void)
+{
+    tree("4:cpu,cpuacct:/a/b\n",
+         "32 31 0:29 / /c rw - cgroup cgroup rw,cpu,cpuacct\n");
+    put_cfs("/c/a", "200000\n", "100000\n");
+    put("/c/a/cpuacct.usage", "22999\n");
+    put("/c/a/b/cpuacct.usage", "333000\n");
+    put("/c/cpuacct.usage", "1000\n");
+    uses("usage: v1, both controllers in one hierarchy", 2, 22);
+
+    tree("4:cpu:/a/b\n5:cpuacct:/a/b\n", CPUACCT_MOUNT CPU_MOUNT);
+    put_cfs("/sys/fs/cgroup/cpu/a/b", "200000\n", "100000\n");
+    put("/sys/fs/cgroup/cpuacct/cpuacct.usage", "1000\n");
+    put("/sys/fs/cgroup/cpuacct/a/cpuacct.usage", "22000\n");
+    put("/sys/fs/cgroup/cpuacct/a/b/cpuacct.usage", "333000\n");
+    uses("usage: v1, a hierarchy for each", 2, 333);
+
+    put_cfs("/sys/fs/cgroup/cpu/a", "100000\n", "100000\n");
+    uses("usage: v1, the parent has less", 1, 22);
+
+    put_cfs("/sys/fs/cgroup/cpu", "50000\n", "100000\n");
+    uses("usage: v1, the root has the least", 0.5, 1);
+
+    tree("4:cpu:/a\n5:cpuacct:/b\n", CPU_MOUNT CPUACCT_MOUNT);
+    put_cfs("/sys/fs/cgroup/cpu/a", "200000\n", "100000\n");
+    put("/sys/fs/cgroup/cpuacct/a/cpuacct.usage", "1000\n");
+    put("/sys/fs/cgroup/cpuacct/b/cpuacct.usage", "1000\n");
+    uses("usage: v1, a group of another name", 2, UINT64_MAX);
+
+    tree("4:cpu:/docker/0123/x\n5:cpuacct:/docker/0123/x\n",
+         "32 31 0:29 /docker/0123 /c/cpu ro - cgroup cgroup rw,cpu\n"
+         "33 31 0:30 / /c/cpuacct ro - cgroup cgroup rw,cpuacct\n");
+    put_cfs("/c/cpu", "200000\n", "100000\n");
+    put("/c/cpuacct/docker/0123/cpuacct.usage", "22000\n");
+    put("/c/cpuacct/docker/0123/x/cpuacct.usage", "1000\n");
+    put("/c/cpuacct/cpuacct.usage", "1000\n");
+    uses("usage: v1, mounts of different depth", 2, 22);
+}
+
+
+static void
+test_usage_values(void)
+{
+    size_t  i;
+    char    name[128], long_stat[1024 + 64];
+
+    static const struct {
+        const char  *text;
+        uint64_t     usec;
+    } values[] = {
+        { "usage_usec 0\n", 0 },
+        { "usage_usec 18446744073709551615\n", UINT64_MAX },
+        { "18446744073709551615\n", UINT64_MAX / 1000 },
+        { "999\n", 0 },
+        { "usage_usec 18446744073709551616\n", UINT64_MAX },
+        { "", UINT64_MAX },
+        { "\n", UINT64_MAX },
+        { "usage_usec", UINT64_MAX },
+        { "usage_usec \n", UINT64_MAX },
+        { "usage_usec -1\n", UINT64_MAX },
+        { "usage_usec 1", UINT64_MAX },
+        { "usage_usec 1x\n", UINT64_MAX },
+        { "nr_periods 1\nusage_usec 2\n", UINT64_MAX },
+        { "1000", UINT64_MAX }
+    };
+
+    for (i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+
+        tree("0::/\n", V2_MOUNT);
+        put("/sys/fs/cgroup/cpu.max", "100000 100000\n");
+        put("/sys/fs/cgroup/cpu.stat", values[i].text);
+
+        snprintf(name, sizeof(name), "usage %zu: %.*s", i,
+                 (int) strcspn(values[i].text, "\n"), values[i].text);
+        uses(name, 1, values[i].usec);
+    }
+
+    memset(long_stat, 'x', sizeof(long_stat));
+    memcpy(long_stat, "usage_usec 7\n", 13);
+
+    tree("0::/\n", V2_MOUNT);
+    put("/sys/fs/cgroup/cpu.max", "100000 100000\n");
+    put_bytes("/sys/fs/cgroup/cpu.stat", long_stat, sizeof(long_stat));
+    uses("usage: a long cpu.stat", 1, 7);
+
+    memset(long_stat, '1', sizeof(long_stat));
+    put_bytes("/sys/fs/cgroup/cpu.stat", long_stat, sizeof(long_stat));
+    uses("usage: a long number", 1, UINT64_MAX);
+}
+
+
+static void
 tree(const char *cgroup, const char *mountinfo)
 {
     if (snprintf(root, sizeof(root), "%s/%u", base, ++trees)
@@ -1156,6 +1297,28 @@ is(const char *name, unsigned affinity, double cpus, double quota,
            "# expected: limit=%u cpus=%g quota=%g source=%s\n",
            limit.limit, limit.cpus, limit.quota, limit.source,
            whole, cpus, quota, source);
+}
+
+
+/* UINT64_MAX: it can't be read */
+
+static void
+uses(const char *name, double quota, uint64_t usec)
+{
+    int       fd;
+    double    got_quota;
+    uint64_t  got;
+
+    fd = ngx_http_background_cpu_usage_open(root, &got_quota);
+    got = UINT64_MAX;
+
+    if (fd != -1) {
+        (void) ngx_http_background_cpu_usage_read(fd, &got);
+        close(fd);
+    }
+
+    ok(got == usec && fabs(got_quota - quota) <= 1e-9 * quota,
+       "%s: %ju of %g", name, (uintmax_t) got, got_quota);
 }
 
 

@@ -22,6 +22,7 @@ $flags .= ' -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined'
 
 my $out = `$cc $flags -I'$t/../src/core' -o '$dir/cpu_limit' '$t/cpu_limit.c' \\
     '$t/../src/core/ngx_http_background_cpu_limit.c' \\
+    '$t/../src/core/ngx_http_background_cpu_usage.c' \\
     '$t/../src/core/ngx_http_background_cgroup.c' 2>&1`;
 
 if ($? != 0) {

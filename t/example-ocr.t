@@ -51,11 +51,15 @@ image('a.png', 'Event loops never block');
 image('b.png', 'Threads may');
 put('spool/notes', 'no image');
 
-start(<<"EOF", '', 'daemon on; worker_processes 1;');
+start(<<"EOF", <<'EOF_LOCATIONS', 'daemon on; worker_processes 1;');
     background_threads 1;
     background_task ocr { interval 100ms; call $dir/ocr.so ocr $dir/spool; }
     background_task klingon { retry 1h; call $dir/ocr.so ocr $dir/spool tlh; }
+    background_task read { interval off; timeout 60s;
+                           call $dir/ocr.so ocr_image \$arg_lang; }
 EOF
+    location = /ocr { client_max_body_size 20m; background_run read wait=60s; }
+EOF_LOCATIONS
 
 my %task;
 
@@ -98,6 +102,29 @@ is($task{ocr}{operations}{completed}, 3, 'three images');
 
 is(sprintf('%04o', 07777 & (stat "$dir/spool/a.png.txt")[2] // 0), '0644',
    'texts are writable by their owner only');
+
+# an image that a request brings
+
+sub post {
+    my ($uri, $name) = @_;
+
+    open my $file, '<:raw', "$dir/spool/$name" or die "open: $!\n";
+    local $/;
+    my $image = <$file>;
+
+    return http("POST $uri HTTP/1.1\r\nHost: test\r\nConnection: close\r\n"
+                . 'Content-Length: ' . length($image) . "\r\n\r\n$image");
+}
+
+my $answer = post('/ocr', 'a.png');
+
+like($answer, qr{^HTTP/1.1 200 .*Event loops never block\s*\z}s, 'its text');
+like($answer, qr{\r\nContent-Type: text/plain; charset=utf-8\r}, 'its type');
+like(post('/ocr?lang=eng', 'b.png'), qr{^HTTP/1.1 200 .*Threads may\s*\z}s,
+     'in a language');
+like(post('/ocr', 'd.png'), qr{^HTTP/1.1 415 .*no image\n\z}s, 'no image');
+like(post("/ocr?lang=$_", 'a.png'), qr{^HTTP/1.1 400 .*no such language\n\z}s,
+     "no language: $_") for 'tlh', '../../eng', 'eng/x';
 
 stop();
 done_testing();

@@ -91,7 +91,8 @@ sub all_go_on {
 
     # a slow machine, or a sanitizer, is not what starves them
 
-    local $BackgroundStatus::deadline = max(30, 10 * $bound);
+    local $BackgroundStatus::deadline = max(
+        $BackgroundStatus::deadline, 10 * $bound);
 
     # the second time with those that come late
 

@@ -64,7 +64,9 @@ my %task = by_name($status);
 is($status->{generation}, 2, 'generation');
 is($task{long}{cycles}{cancelled}, 1, 'the long cycle was cancelled');
 is($task{long}{cycles}{failed}, 0, 'and did not fail');
-is(logged(qr/background task "waits": cancelled/), 4, 'cancelled, logged');
+is(logged(qr/background task "waits": stopped/), 4, 'stopped, logged');
+is(logged(qr/background task "long": cancelled after \d/), 1,
+    'a cycle was cancelled, logged');
 is(logged(qr/background: thread pool shut down/), 4, 'pools shut down');
 ok(!(grep { $task{long}{lease}{pid} == $_ } @old), 'a new worker has the lease');
 

@@ -1,5 +1,12 @@
 # The modules load into the packaged nginx, which runs as before.
 
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use BackgroundStatus ();
+
+BEGIN { $ENV{TEST_NGINX_TIMEOUT} ||= $BackgroundStatus::deadline }
+
 use Test::Nginx::Socket 'no_plan';
 
 run_tests();

@@ -19,6 +19,8 @@ use Test::More;
 
 browser();
 
+$BackgroundPage::stale = 1;
+
 my $fresh = '#fresh span';
 my $tasks = <<'EOF';
     background_task waits { interval 1d; simulate_io 1 delay=0-0; }

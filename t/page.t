@@ -52,8 +52,8 @@ poll('cycles are over', sub {
 visit('/page');
 
 is(text('verdict'), '1 of 6 tasks is failing', 'verdict');
-is(js('document.getElementById("top").dataset.verdict'), 'bad', 'its sign');
-is(js('document.title'), '(1) Background tasks', 'title');
+is(seen('document.getElementById("top").dataset.verdict'), 'bad', 'its sign');
+is(seen('document.title'), '(1) Background tasks', 'title');
 is(js('[...document.querySelectorAll(".task [data-f=name]")]'
         . '.map((n) => n.textContent).join(" ")'),
     'fails waits everywhere burns often hashes', 'the failing task first');
@@ -113,7 +113,7 @@ wait_for("document.querySelector('progress[value]').value"
 pass('it grows');
 
 is($shown->{badge}, 'running', 'running');
-like($shown->{next}, qr/^\d+ %$/, 'percentage');
+like($shown->{next}, qr/^\d+ % done$/, 'percentage');
 like($shown->{note}, qr/^for \d+ (?:s|min)/, 'since when');
 
 is(text('busy'), '1 of 2', 'threads');
@@ -162,6 +162,14 @@ done_testing();
 
 sub span {
     my ($s) = @_;
+
+    # on a machine that is busy
+
+    if ($s >= 59.95) {
+        my ($m, $rest) = (int(($s + 0.5) / 60), int($s + 0.5) % 60);
+
+        return "$m min" . ($m < 10 && $rest ? " $rest s" : '');
+    }
 
     return $s < 0.9995 ? sprintf '%.0f ms', $s * 1000
                        : sprintf $s < 9.995 ? '%.2f s' : '%.1f s', $s;

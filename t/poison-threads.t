@@ -38,7 +38,7 @@ stop();
 my $file = dir() . '/go';
 
 SKIP: {
-    skip 'no C compiler', 2
+    skip 'no C compiler', 4
         unless build_library(dir() . '/thread.so', root() . '/t/calls/thread.c',
                              '-pthread');
 
@@ -63,9 +63,12 @@ EOF
     poll('its cycle', sub {
         %task = by_name(status_anyhow());
 
-        return $task{waits}{running} && $task{waits}{cycles}{failed};
+        return $task{waits}{running} && $task{waits}{cycles}{cancelled} == 3;
     });
 
+    is($task{waits}{cycles}{failed}, 0, 'which did not fail');
+    is($task{crashes}{last}{error},
+       'worker process died during the cycle: SIGABRT', 'error');
     is(logged(qr/worker process \d+ exited on signal 6/), 3, 'three crashes');
     ok(!quarantined('waits'), 'a task that only waits is not');
 

@@ -1,6 +1,6 @@
 # A task whose cycles take worker processes down is left alone after three of
-# them in a row; everything else goes on, also what was under way in all of
-# these workers.
+# them in a row, and after a reload after one more; everything else goes on,
+# also what was under way in all of these workers, which did not fail.
 
 use strict;
 use warnings;
@@ -33,6 +33,7 @@ put('files/page', 'here');
 put('gate', '');
 
 my $location = "location /files/ { root ${\dir()}; }";
+my $killed = 0;
 my %task;
 
 # by one worker after the other
@@ -47,15 +48,16 @@ is_deeply(task('bad')->{cycles},
           { completed => 0, failed => 3, cancelled => 0,
             consecutive_failures => 3, started => 3, declined => 0,
             skipped => 0 }, 'three cycles failed');
-is(task('bad')->{last}{error}, 'worker process died during the cycle',
-   'error');
+is(task('bad')->{last}{error},
+   'worker process died during the cycle: SIGSEGV', 'error');
 ok(!task('bad')->{healthy}, 'not healthy, whatever "health" says');
 is(status_anyhow()->{status}, 'degraded', 'degraded');
 is(task('bad')->{next}, undef, 'no next cycle');
-is(logged(qr/\[alert\].*background task "bad": quarantined until the next reload, 3 worker processes in a row died in it$/m),
+is(logged(qr/\[alert\].*background task "bad": quarantined until the next reload, 3 worker processes in a row died in it, the last one of SIGSEGV$/m),
    1, 'alert');
-is(logged(qr/\[error\].*background task "bad": failed: worker process died during the cycle, retrying in 20ms$/m),
-   3, 'each failure is logged');
+is(logged(qr/\[error\].*background task "bad": failed: worker process died during the cycle: SIGSEGV, retrying in 20ms$/m),
+   2, 'the failures before are logged');
+is(logged(qr/background task "bad": failed/), 2, 'the last one is not');
 died(3, 'three workers died');
 
 goes_on('bad');
@@ -65,6 +67,7 @@ goes_on('bad');
 my $holder = task('bad')->{lease}{pid};
 
 signal('KILL', $holder);
+$killed = 1;
 
 poll('another holder', sub {
     my $lease = task('bad')->{lease};
@@ -91,8 +94,11 @@ poll('quarantined again', sub {
 });
 
 is(task('bad')->{state}, 'quarantined', 'state');
-is(task('bad')->{cycles}{failed}, 6, 'three more');
-died(6, 'and three workers');
+is(task('bad')->{cycles}{failed}, 4, 'one more');
+died(4, 'and one worker');
+is(logged(qr/\[alert\].*background task "bad": quarantined until the next reload, 4 worker processes in a row died in it, the last one of SIGSEGV$/m),
+   1, 'alert');
+is(logged(qr/background task "bad": failed/), 2, 'and no other line');
 goes_on('bad');
 
 # once the reason is gone a reload is all it takes
@@ -105,8 +111,16 @@ poll('runs', sub { task('bad')->{cycles}{completed} });
 is(task('bad')->{state}, 'waiting', 'waiting');
 ok(task('bad')->{healthy}, 'healthy');
 
+# a new row starts
+
+put('files/crash', 'always');
+
+poll('quarantined by three', sub { task('bad')->{state} eq 'quarantined' });
+died(7, 'three workers');
+
 forget();
 stop();
+$killed = 0;
 
 # two crashes, and a cycle that its worker survived, again and again
 
@@ -162,6 +176,30 @@ cmp_ok($died, '<=', 4, 'and one that was in a cycle then');
 is(task('bad')->{cycles}{failed}, $died, 'each of them failed');
 is(logged(qr/\[alert\].*background task "bad": quarantined/), 1, 'one alert');
 
+# all of them may try it after a reload, one by one: the first one dies
+
+signal('HUP');
+
+poll('quarantined again', sub {
+    return logged(qr/background task "bad": quarantined/) == 2;
+});
+
+$quarantined = time;
+
+poll('a retry\'s time is over again', sub { time > $quarantined + 4 });
+died($died + 1, 'one worker');
+is(task('bad')->{cycles}{failed}, $died + 1, 'one cycle');
+ok(!task('bad')->{healthy}, 'not healthy');
+
+# one by one, until one is good
+
+unlink $file or die "unlink: $!\n";
+signal('HUP');
+
+poll('all have had a cycle', sub { task('bad')->{cycles}{completed} == 4 });
+ok(task('bad')->{healthy}, 'healthy');
+died($died + 1, 'no other worker');
+
 forget();
 stop();
 
@@ -190,8 +228,11 @@ sub goes_on {
                      keys %task;
     });
 
-    is($task{$_}{state} eq 'quarantined', !1, "$_: not quarantined")
-        for grep { $_ ne $but } sort keys %task;
+    for (grep { $_ ne $but } sort keys %task) {
+        is($task{$_}{state} eq 'quarantined', !1, "$_: not quarantined");
+        cmp_ok($task{$_}{cycles}{failed}, '<=', $killed,
+               "$_: no cycle has failed but in a killed worker");
+    }
 
     is($task{$but}{cycles}{failed}, $before{$but}{cycles}{failed},
        "$but: no cycle meanwhile") if $before{$but}{state} eq 'quarantined';

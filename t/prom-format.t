@@ -16,6 +16,7 @@ use Test::More;
 my %types = (
     (map { ("nginx_background_$_" => 'gauge') }
         qw/ info cpu_limit threads jobs_running jobs_queued task_running
+            task_queued task_queued_seconds
             task_healthy task_quarantined task_overdue task_interval_seconds
             task_consecutive_failures last_cycle_timestamp_seconds
             last_success_timestamp_seconds /),
@@ -142,7 +143,7 @@ for my $name (qw/ good b.a-d_1 never /) {
 }
 
 is(scalar(grep { !/task="off"/ } keys %$value),
-    7 + 4 * (3 + 2 + 3 + 6 + 2 + 13) - 3,
+    7 + 4 * (3 + 2 + 3 + 8 + 2 + 13) - 3,
     'nothing else but these');
 
 # selection and verdict

@@ -1,6 +1,7 @@
 #!/usr/bin/env perl
 
-# brief leaves out process ids, paths and error texts, and nothing else.
+# brief leaves out versions, uptime, process ids, paths and error texts, and
+# nothing else.
 
 use strict;
 use warnings;
@@ -50,12 +51,15 @@ my $one = parse(my $one_body = (get('/json-brief'))[2]);
 # what it is about is there without it
 
 like($full_body, qr/$_/, "not brief: $_")
-    for '"pid"', '"error"', 'secret-file', 'timed out', 'denied';
+    for '"pid"', '"uptime_seconds"', '"version"', '"nginx"', '"error"',
+        'secret-file', 'timed out', 'denied';
 
 unlike($body, qr/$_/i, "brief: no $_")
-    for 'pid', 'error', 'secret', '/', 'timed', 'denied', 'digest';
+    for 'pid', 'uptime', 'version', 'nginx', 'error', 'secret', '/', 'timed',
+        'denied', 'digest';
 unlike($one_body, qr/$_/i, "brief, a task: no $_")
-    for 'pid', 'error', 'secret', '/', 'denied', 'digest';
+    for 'pid', 'uptime', 'version', 'nginx', 'error', 'secret', '/', 'denied',
+        'digest';
 
 is($brief->{status}, 'degraded', 'status');
 is($brief->{message}, '2 of 4 background tasks are not healthy', 'message');
@@ -63,14 +67,18 @@ is($one->{message}, '1 of 1 background tasks is not healthy', 'message of one');
 
 # the rest is the same, but for the time and the worker that answers
 
-delete @$_{qw/ now uptime_seconds worker pid /} for $full, $brief;
-delete $_->{running_seconds} for map { @{$_->{tasks}} } $full, $brief;
+delete @$_{qw/ now worker /} for $full, $brief;
+delete @$full{qw/ version nginx uptime_seconds pid /};
+delete @$_{qw/ running_seconds queued_seconds /}
+    for map { @{$_->{tasks}} } $full, $brief;
 
 for my $task (@{$full->{tasks}}) {
     delete $task->{error};
     delete $task->{lease}{pid} if $task->{lease};
     delete $task->{last}{error} if $task->{last};
     delete $task->{last_failure}{error} if $task->{last_failure};
+    delete $task->{directives};
+    delete $_->{error} for @{$task->{history}};
 }
 
 # due times are reckoned anew for each answer

@@ -80,7 +80,12 @@ sub look {
 
         wrong("$name: running", $task)
             if $task->{running} > ($task->{workers} eq 'all' ? 8 : 1)
-               || ($task->{state} eq 'running' xor $task->{running})
+               || ($task->{state} =~ /^(?:running|queued)$/
+                   xor $task->{running})
+               || ($task->{state} eq 'queued'
+                   xor ($task->{running}
+                        && $task->{queued} == $task->{running}))
+               || (defined $task->{queued_seconds} xor $task->{queued})
                || (defined $task->{running_seconds} xor $task->{running});
 
         wrong("$name: running seconds", $task)

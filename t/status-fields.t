@@ -33,9 +33,10 @@ my %types = (
 my %good = (
     name => 'string', workers => 'string', state => 'string',
     healthy => 'boolean', running => 'count',
-    running_seconds => 'null', waiting => 'count', abandoned => 'count',
-    overdue => 'boolean',
+    running_seconds => 'null', queued => 'count', queued_seconds => 'null',
+    waiting => 'count', abandoned => 'count', overdue => 'boolean',
     interval_seconds => 'seconds', retry_seconds => 'seconds',
+    timeout_seconds => 'seconds',
     'lease.pid' => 'count', 'lease.worker' => 'count',
     'cycles.completed' => 'count', 'cycles.failed' => 'count',
     'cycles.cancelled' => 'count', 'cycles.consecutive_failures' => 'count',
@@ -57,6 +58,8 @@ my %good = (
 
 my %all = map { $_ => $good{$_} } grep { !/^lease/ } keys %good;
 
+my %digest = (%good, timeout_seconds => 'null');
+
 my %bad = (
     (map { $_ => $good{$_} } grep { $_ ne 'last_failure' } keys %good),
     last_success => 'null', 'last.error' => 'string', error => 'string',
@@ -73,6 +76,7 @@ my %running = (%new, running_seconds => 'seconds', next => 'null');
 my %progress = (
     (map { $_ => $running{$_} } grep { $_ ne 'progress' } keys %running),
     'progress.done' => 'count', 'progress.total' => 'count',
+    timeout_seconds => 'null',
 );
 
 # a task for each: in these states they stay while this looks
@@ -156,7 +160,7 @@ fields('all', $tasks{all}, \%all);
 fields('bad', $tasks{bad}, \%bad);
 fields('new', $tasks{new}, \%new);
 fields('running', $tasks{running}, \%running);
-fields('digest', $tasks{digest}, \%good);
+fields('digest', $tasks{digest}, \%digest);
 fields('progress', $tasks{progress}, \%progress);
 
 # the server
@@ -213,6 +217,8 @@ is($tasks{good}{retry_seconds}, 7, 'retry');
 is($tasks{new}{interval_seconds}, 1.5, 'interval, a fraction');
 is($tasks{running}{interval_seconds}, 30, 'interval, default');
 is($tasks{running}{retry_seconds}, 5, 'retry, default');
+is($tasks{bad}{timeout_seconds}, 0.03, 'time-out');
+is($tasks{good}{timeout_seconds}, 60, 'time-out, default');
 
 is_deeply($tasks{good}{cycles}, { completed => 1, failed => 0, cancelled => 0,
                                   consecutive_failures => 0, started => 1,

@@ -65,6 +65,7 @@ start(<<"EOF", <<'EOF2', "$kinds\nworker_processes 2; worker_rlimit_core 0;");
     background_task crashes { retry 20ms; crash $dir/crash; }
 EOF
     location = /brief   { background_status brief; }
+    location = /tokens  { background_status; server_tokens off; }
     location = /waiting { background_status task=waiting; }
     location = /several { background_status task=retrying task=all failing=503; }
     location = /page    { background_status html; }
@@ -152,6 +153,7 @@ keep('all', body('/status'));
 keep('history', body('/status?history=1'));
 keep('brief', body('/brief'));
 keep('brief with history', body('/brief?history=1'));
+keep('no versions', body('/tokens?history=1'));
 keep('one task', body('/waiting'));
 keep('several', body('/several'));
 keep('the page\'s', body('/page', "Accept: application/json\r\n"));
@@ -166,7 +168,7 @@ unlink "$dir/crash" or die "unlink: $!\n";
 signal('HUP');
 
 poll('the old workers have stopped their tasks', sub {
-    logged(qr/"running": cancelled/);
+    logged(qr/"running": stopped/);
 });
 
 poll('a task that is stopped', sub {
@@ -222,7 +224,7 @@ for my $key (grep { $_ ne 'pid' } sort keys %$good) {
 
 for my $key (sort keys %{$good->{tasks}[0]}) {
     wrong("task: no $key", $good, sub { delete $_[0]{tasks}[0]{$key} })
-        if $key !~ /^(?:history|causes)$/;
+        if $key !~ /^(?:history|causes|health|directives)$/;
     wrong("task: $key of another type", $good,
         sub { $_[0]{tasks}[0]{$key} = [[]] });
 }
@@ -260,6 +262,11 @@ wrong('61 cycles', $good, sub {
 });
 wrong('a time of another form', $good, sub { $_[0]{now} =~ s/\.\d+// });
 wrong('brief with a pid', $brief, sub { $_[0]{pid} = 1 });
+wrong('brief with an uptime', $brief, sub { $_[0]{uptime_seconds} = 1 });
+wrong('brief with versions', $brief, sub {
+    $_[0]{version} = '0.1.0';
+    $_[0]{nginx} = '1.22.1';
+});
 
 @said = validate(@files);
 

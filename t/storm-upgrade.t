@@ -39,7 +39,7 @@ my @both;
 for my $round (1 .. $rounds) {
     my ($old, $new) = upgrade();
 
-    # both have their tasks, and keep to themselves
+    # both have what is for all workers, the old one what is for one
 
     my %by = answers($old, $new);
 
@@ -51,8 +51,12 @@ for my $round (1 .. $rounds) {
         is(parent($task{$_}{lease}{pid}), $master,
            "upgrade $round: $_: a worker of its own")
             for qw/ long_cpu io_one /;
+        is($task{long_cpu}{running}, $master == $old ? 1 : 0,
+           "upgrade $round: long_cpu: in the old one");
         cmp_ok($status->{cpu}{running}, '<=', 2, "upgrade $round: jobs");
     }
+
+    my %before = by_name($by{$old});
 
     signal('WINCH', $old);
     poll('the old workers are gone', sub { !others($old, $new) });
@@ -62,6 +66,11 @@ for my $round (1 .. $rounds) {
 
     is(master(), $new, "upgrade $round: the new one is alone");
     runs("upgrade $round");
+
+    my %after = by_name(status());
+
+    cmp_ok($after{$_}{cycles}{completed}, '>', $before{$_}{cycles}{completed},
+           "upgrade $round: $_: totals go on") for qw/ io_one cpu_one /;
 }
 
 # taken back: the old one's workers come again, the new one leaves
@@ -120,13 +129,15 @@ sub answers {
     my (@masters) = @_;
     my %by;
 
-    poll('both run their tasks', sub {
+    poll('both have looked at their tasks', sub {
         my $status = status();
         my %task = by_name($status);
 
-        $by{parent($status->{pid})} = $status
-            if $task{long_io}{running} == 2 && $task{long_cpu}{running}
-               && $task{io_one}{lease};
+        my $master = parent($status->{pid});
+
+        $by{$master} = $status
+            if $task{long_io}{running} == 2 && $task{io_one}{lease}
+               && $task{long_cpu}{$master == $masters[0] ? 'running' : 'lease'};
 
         return !grep { !$by{$_} } @masters;
     });

@@ -75,32 +75,41 @@ Files=2, Tests=3, .*
 Result: PASS
 \z/, 'a good end');
 
-# a file that is quiet for long does not keep others from being run
+# a file that is quiet for long does not keep others from being run, nor their
+# lines from being seen
 
 test('waits', <<'EOF_TEST');
 use Test::More;
 
 my ($dir) = @ARGV;
+my $said = '';
 
-for (1 .. 300) {
-    last if -e "$dir/last";
+for (1 .. 1000) {
+    open my $file, '<', "$dir/said" or die "open: $!\n";
+    $said = join '', <$file>;
+
+    last if $said =~ /last\.t .* ok$/m;
     select undef, undef, undef, 0.1;
 }
 
-ok(-e "$dir/last", 'the last one has run');
+like($said, qr/last\.t .* ok$/m, 'the line of the last one');
 done_testing();
 EOF_TEST
 
-test('last', <<'EOF_TEST');
-use Test::More tests => 1;
-
-my ($dir) = @ARGV;
-
-ok(open(my $file, '>', "$dir/last"), 'the last one');
-EOF_TEST
+test('last', "use Test::More tests => 1; pass('the last one');\n");
 
 $said = run('-j', 2, map { "$dir/$_.t" } qw/ waits some last /);
 like($said, qr{last\.t \.+ ok\n.*waits\.t \.+ ok\n}s, 'lines as they end');
+
+# a file that is not there
+
+mkdir "$dir/empty" or die "mkdir: $!\n";
+
+$said = qx{TMPDIR=$dir/empty '$FindBin::Bin/../util/test.sh' -j 2 t/suite.t t/x.t 2>&1};
+
+is($said, qq/no test file "t\/x.t"\n/, 'no such file');
+is($? >> 8, 2, 'its exit code');
+is_deeply([glob "$dir/empty/*"], [], 'nothing is left');
 
 done_testing();
 
@@ -117,11 +126,14 @@ sub run {
                                      $ENV{PERL5LIB} // ();
     local $ENV{BACKGROUND_TESTS} = "$dir/files";
 
-    return scalar qx/prove --norc --harness BackgroundHarness @_ :: $dir 2>&1/;
+    system "prove --norc --harness BackgroundHarness @_ :: $dir >$dir/said 2>&1";
+
+    return slurp('said');
 }
 
 sub slurp {
     open my $file, '<', "$dir/$_[0]" or return '';
+    local $/;
 
     return scalar(<$file>) // '';
 }

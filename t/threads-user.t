@@ -13,6 +13,10 @@ my $uid;
 
 BEGIN {
     $uid = 1_000_000 + $$;
+
+    # else files would be where nobody removes them
+    chown $uid, -1, $ENV{TMPDIR} if $ENV{BACKGROUND_TESTS};
+
     ($(, $)) = ($uid, "$uid $uid");
     ($<, $>) = ($uid, $uid);
 

@@ -57,9 +57,24 @@ cmp_ok($last->{wall_seconds}, '>=', 2 * $last->{cpu_seconds},
        'the threads pace themselves');
 
 stop();
+
+start('background_threads 1 priority=idle; '
+      . 'background_task waits { interval 1h; simulate_cpu 1ms; }');
+
+poll('a job of the class idle is done', sub { status()->{tasks}[0]{last} });
+
+$worker = a_worker();
+
+is_deeply([sort { $a <=> $b } map { policy_of($worker, $_) } threads($worker)],
+          [(policy_of($worker, $worker)) x 4, 5],
+          'SCHED_IDLE is that of the thread that had a job');
+
+stop();
 done_testing();
 
 sub nice_of { (split ' ', stat_of(@_))[16] }
+
+sub policy_of { (split ' ', stat_of(@_))[38] }
 
 sub stat_of {
     my ($pid, $tid) = @_;

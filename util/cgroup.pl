@@ -3,7 +3,7 @@
 use strict;
 use warnings;
 
-use BackgroundCgroup qw/ v1_group group quota slurp spew /;
+use BackgroundCgroup qw/ container group quota slurp spew /;
 use BackgroundLife;
 use BackgroundStatus;
 use IO::Socket::UNIX;
@@ -36,21 +36,22 @@ my @cases = (
     ['no CPU work', ''],
 );
 
-my ($group, $why) = v1_group('cpu', 'cpu.cfs_quota_us');
+my @groups = container();
+my $group = $groups[0];
 
 if (!$group) {
-    print "skipped: $why\n";
+    print "skipped: $groups[1]\n";
     exit;
 }
 
 # What else this machine does is to disturb neither nginx nor its client.
 
-my ($home) = $group =~ m{(.*)/};
+my @home = map { m{(.*)/} } @groups;
 my $client = group("${group}_client") or die "can't make ${group}_client: $!\n";
 
 spew("$_/cpu.shares", 100_000) for $group, $client;
 
-END { enter($home) if $home }
+END { enter(@home) }
 
 my %figures;
 
@@ -104,9 +105,9 @@ for (@names) {
 sub measure {
     my ($tasks) = @_;
 
-    enter($group);
+    enter(@groups);
     start($tasks, '', "worker_processes $workers;");
-    enter($client);
+    enter(@home, $client);
 
     poll('all workers burn', sub {
         my ($burns) = @{status()->{tasks}} or return 1;
@@ -178,7 +179,7 @@ sub cpu_stat {
     return %stat;
 }
 
-sub enter { spew("$_[0]/cgroup.procs", $$) }
+sub enter { spew("$_/cgroup.procs", $$) for @_ }
 
 sub median {
     my @sorted = sort { $a <=> $b } @_;

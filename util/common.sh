@@ -80,8 +80,7 @@ build_nginx() {
     fi
 
     # NDK's package holds its headers only: no module to be made of them
-    mapfile -t targets < <(sed -n 's/^modules:[[:space:]]*//p' \
-        "$objs/Makefile" | grep /ngx_http_background)
+    mapfile -t targets < <(own_modules "$objs/Makefile")
 
     [ ! -f "$ndk/src/ndk.c" ] || targets+=("$objs/ndk_http_module.so")
     [ -z "$complete" ] || targets+=("$objs/nginx")
@@ -94,6 +93,12 @@ build_nginx() {
         chown -R --reference="$root" "$build/lock" "$objs"
         chown --reference="$root" "$build"
     fi
+}
+
+# own_modules MAKEFILE: the targets that are modules of this project, one a line;
+# the name of a folder may be like theirs
+own_modules() {
+    sed -n 's/^modules:[[:space:]]*//p' "$1" | grep '/ngx_http_background[^/]*$'
 }
 
 # nginx_source: the folder of Debian's own source, fetched if need be
@@ -143,7 +148,7 @@ test_sanitized() {
     modules=$(modules "$objs" | paste -sd ' ')
     ! setarch -R true 2> /dev/null || fixed=(setarch -R)
 
-    BACKGROUND_ASAN=1 TEST_NGINX_TIMEOUT=${TEST_NGINX_TIMEOUT:-10} \
+    BACKGROUND_ASAN=1 \
         TEST_NGINX_BINARY=$objs/nginx TEST_NGINX_LOAD_MODULES=$modules \
         "${fixed[@]}" "$root/util/test.sh" "$@"
 }

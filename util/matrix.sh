@@ -39,6 +39,7 @@ tests=("$@")
 [ ${#releases[@]} -gt 0 ] || releases=(bookworm trixie forky)
 
 logs=$build/matrix
+export tree=/ngx_http_background_module      # inside of a root
 mkdir -p "$logs"
 
 if [ -n "${MATRIX_DIR-}" ]; then
@@ -64,7 +65,7 @@ inside() {
         mount --rbind /dev dev
         pivot_root . .
         umount -l .
-        exec env -i -C /work HOME=/root LC_ALL=C.UTF-8 \
+        exec env -i -C "$tree" HOME=/root LC_ALL=C.UTF-8 \
             PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"' bash "$@"
 }
 
@@ -99,7 +100,7 @@ row() {
 
     if [ -n "$source" ]; then
         run=(util/source.sh /nginx)
-        binary=/work/build/source/objs/nginx
+        binary=$tree/build/source/objs/nginx
     fi
 
     inside "$root" CC="$2" "${run[@]}" "${tests[@]}" > "$log" 2>&1 \
@@ -136,7 +137,7 @@ for release in "${releases[@]}"; do
         quietly "$logs/$release.log" make_root "$release" "$dir/$release"
     fi
 
-    copy "$root" "$dir/$release/work"
+    copy "$root" "$dir/$release$tree"
     [ -z "$source" ] || copy "$source" "$dir/$release/nginx"
 
     for cc in gcc clang; do

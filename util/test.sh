@@ -33,5 +33,10 @@ cd "$root"
 status=0
 prove --harness BackgroundHarness -j $(($(nproc) * 2 + 2)) "$@" || status=$?
 
-[ $status -ne 0 ] || rm -rf "$files"
+if [ $status -eq 0 ]; then
+    rm -rf "$files"
+else
+    rmdir --ignore-fail-on-non-empty "$files"
+fi
+
 exit $status

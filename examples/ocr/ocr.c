@@ -5,13 +5,15 @@
 
 
 /*
- * OCR of a spooled folder, by libtesseract: writes NAME.txt beside each image
- * that has none yet.
+ * OCR by libtesseract, of a spooled folder: writes NAME.txt beside each image
+ * that has none yet; and of an image that a request brings: its text is the
+ * response.
  *
  *     cc -O2 -shared -fPIC -fopenmp -I../../src -o ocr.so ocr.c \
  *         -ltesseract -lleptonica
  *
  *     call /usr/local/lib/ocr.so ocr SPOOL [LANGUAGE];
+ *     call /usr/local/lib/ocr.so ocr_image [LANGUAGE];
  */
 
 
@@ -90,13 +92,13 @@ write_text(const char *name, const char *text)
 }
 
 
-static void
-read_image(ngx_http_background_call_t *call, TessBaseAPI *api, PIX *image,
-    const char *name)
+/* to be freed by TessDeleteText(); NULL: it failed or was cancelled */
+
+static char *
+recognize(ngx_http_background_call_t *call, TessBaseAPI *api, PIX *image)
 {
-    int           rc;
-    char         *text;
-    ETEXT_DESC   *monitor;
+    int          rc;
+    ETEXT_DESC  *monitor;
 
     /* asked at each word */
 
@@ -110,11 +112,25 @@ read_image(ngx_http_background_call_t *call, TessBaseAPI *api, PIX *image,
 
     TessMonitorDelete(monitor);
 
+    if (rc != 0 || call->cancelled(call)) {
+        return NULL;
+    }
+
+    return TessBaseAPIGetUTF8Text(api);
+}
+
+
+static void
+read_image(ngx_http_background_call_t *call, TessBaseAPI *api, PIX *image,
+    const char *name)
+{
+    char  *text;
+
+    text = recognize(call, api, image);
+
     if (call->cancelled(call)) {
         return;
     }
-
-    text = (rc == 0) ? TessBaseAPIGetUTF8Text(api) : NULL;
 
     if (text == NULL) {
         call->fail(call, "can't make \"%s\"", name);
@@ -162,6 +178,32 @@ read_folder(ngx_http_background_call_t *call, TessBaseAPI *api,
 }
 
 
+/* to be deleted; NULL: there is no such language */
+
+static TessBaseAPI *
+open_api(const char *language)
+{
+    TessBaseAPI  *api;
+
+    /* this thread alone, without threads that OpenMP makes */
+    omp_set_max_active_levels(0);
+
+    /* what they say otherwise goes to standard error */
+    setMsgSeverity(L_SEVERITY_NONE);
+
+    api = TessBaseAPICreate();
+
+    if (TessBaseAPIInit3(api, NULL, language) != 0) {
+        TessBaseAPIDelete(api);
+        return NULL;
+    }
+
+    TessBaseAPISetVariable(api, "debug_file", "/dev/null");
+
+    return api;
+}
+
+
 NGX_HTTP_BACKGROUND_CALL(ocr)
 {
     int              i, n;
@@ -184,24 +226,16 @@ NGX_HTTP_BACKGROUND_CALL(ocr)
         return 1;
     }
 
-    /* this thread alone, without threads that OpenMP makes */
-    omp_set_max_active_levels(0);
+    api = open_api(language);
 
-    /* what they say otherwise goes to standard error */
-    setMsgSeverity(L_SEVERITY_NONE);
-
-    api = TessBaseAPICreate();
-
-    if (TessBaseAPIInit3(api, NULL, language) == 0) {
-        TessBaseAPISetVariable(api, "debug_file", "/dev/null");
-        call->add_completed(call, 0);
-        read_folder(call, api, spool, images, n);
+    if (api == NULL) {
+        call->fail(call, "no language \"%s\"", language);
 
     } else {
-        call->fail(call, "no language \"%s\"", language);
+        call->add_completed(call, 0);
+        read_folder(call, api, spool, images, n);
+        TessBaseAPIDelete(api);
     }
-
-    TessBaseAPIDelete(api);
 
     for (i = 0; i < n; i++) {
         free(images[i]);
@@ -210,4 +244,59 @@ NGX_HTTP_BACKGROUND_CALL(ocr)
     free(images);
 
     return 0;
+}
+
+
+/* a client's words, which become the name of a file */
+
+static int
+is_language(const char *language)
+{
+    size_t  len;
+
+    len = strspn(language, "abcdefghijklmnopqrstuvwxyz_+");
+
+    return len > 0 && len <= 64 && language[len] == '\0';
+}
+
+
+static int
+answer(ngx_http_background_call_t *call, int status, const char *text)
+{
+    call->status(call, status);
+    call->type(call, "text/plain; charset=utf-8");
+
+    return call->write(call, text, strlen(text));
+}
+
+
+NGX_HTTP_BACKGROUND_CALL(ocr_image)
+{
+    int           rc;
+    PIX          *image;
+    char         *text;
+    const char   *language;
+    TessBaseAPI  *api;
+
+    language = (call->argc && call->argv[0][0]) ? call->argv[0] : "eng";
+
+    if (!is_language(language) || (api = open_api(language)) == NULL) {
+        return answer(call, 400, "no such language\n");
+    }
+
+    image = pixReadMem((const l_uint8 *) call->input, call->input_len);
+
+    if (image == NULL) {
+        TessBaseAPIDelete(api);
+        return answer(call, 415, "no image\n");
+    }
+
+    text = recognize(call, api, image);
+    rc = text ? answer(call, 200, text) : 1;
+
+    TessDeleteText(text);
+    pixDestroy(&image);
+    TessBaseAPIDelete(api);
+
+    return rc;
 }

@@ -258,9 +258,12 @@ ngx_http_background_cgroup_walk(const char *root, const char *point,
     (void) sprintf(cg.path, "%s%s%s", root, point, group);
 
     cg.len = len;
+    cg.name = h->group;
     cg.data = data;
 
     for ( ;; ) {
+        cg.name_len = strlen(h->group) - (len - cg.len);
+
         h->read(&cg);
 
         if (cg.len == top) {
@@ -284,9 +287,7 @@ ngx_http_background_cgroup_value(ngx_http_background_cgroup_t *cg,
     size_t   len;
     ssize_t  n;
 
-    (void) strcpy(cg->path + cg->len, name);
-
-    fd = open(cg->path, O_RDONLY|O_CLOEXEC);
+    fd = ngx_http_background_cgroup_open(cg, name);
     if (fd == -1) {
         return NULL;
     }
@@ -315,6 +316,16 @@ ngx_http_background_cgroup_value(ngx_http_background_cgroup_t *cg,
     cg->value[len] = '\0';
 
     return cg->value;
+}
+
+
+int
+ngx_http_background_cgroup_open(ngx_http_background_cgroup_t *cg,
+    const char *name)
+{
+    (void) strcpy(cg->path + cg->len, name);
+
+    return open(cg->path, O_RDONLY|O_CLOEXEC);
 }
 
 

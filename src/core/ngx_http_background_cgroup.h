@@ -31,6 +31,8 @@
 typedef struct {
     char        *path;        /* the group's folder */
     size_t       len;         /* the path's, before a file's name */
+    const char  *name;        /* the group's, as in /proc/self/cgroup */
+    size_t       name_len;    /* an ancestor's name is the part before */
     void        *data;
     char         value[NGX_HTTP_BACKGROUND_VALUE_SIZE];
 } ngx_http_background_cgroup_t;
@@ -57,6 +59,10 @@ void ngx_http_background_cgroups(const char *root,
 
 /* the text of a group's file, as "/cpu.max", without its newline, or NULL */
 char *ngx_http_background_cgroup_value(ngx_http_background_cgroup_t *cg,
+    const char *name);
+
+/* a descriptor of a group's file, or -1 */
+int ngx_http_background_cgroup_open(ngx_http_background_cgroup_t *cg,
     const char *name);
 
 

@@ -68,6 +68,7 @@ ngx_http_background_add_kind(ngx_conf_t *cf,
 
     operation->kind = kind;
     operation->conf = conf;
+    operation->prepare = NULL;
 
     if (ngx_http_background_conf_title(cf, &operation->title) != NGX_OK) {
         return NGX_CONF_ERROR;
@@ -76,6 +77,28 @@ ngx_http_background_add_kind(ngx_conf_t *cf,
     if (kind->work) {
         task->cpu++;
     }
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_background_use_request(ngx_conf_t *cf,
+    ngx_http_background_prepare_pt prepare)
+{
+    ngx_http_background_task_t       *task;
+    ngx_http_background_operation_t  *operation;
+
+    task = ngx_http_background_conf_task(cf, "variables");
+
+    if (task == NULL || task->operations.nelts == 0) {
+        return NGX_CONF_ERROR;
+    }
+
+    operation = task->operations.elts;
+    operation[task->operations.nelts - 1].prepare = prepare;
+
+    task->request = 1;
 
     return NGX_CONF_OK;
 }
@@ -148,6 +171,13 @@ ngx_http_background_find_of(ngx_conf_t *cf, ngx_str_t *name, uint64_t abi)
     }
 
     return task;
+}
+
+
+ngx_uint_t
+ngx_http_background_operations(ngx_http_background_task_t *task)
+{
+    return task->operations.nelts;
 }
 
 

@@ -7,7 +7,6 @@
 #include <stdint.h>
 #include <string.h>
 
-#include "ngx_http_background_cgroup.h"
 #include "ngx_http_background_cpu_limit.h"
 
 
@@ -79,11 +78,22 @@ ngx_http_background_cpu_limit(const char *root, unsigned affinity,
 static void
 ngx_http_background_cgroup_v2(ngx_http_background_cgroup_t *cg)
 {
-    double      *least;
-    uint64_t     quota, period;
-    const char  *p;
+    double  *least;
 
     ngx_http_background_cgroup_cpuset(cg);
+
+    least = cg->data;
+
+    ngx_http_background_cgroup_least(&least[NGX_HTTP_BACKGROUND_CGROUP_V2],
+                                     ngx_http_background_cpu_max(cg));
+}
+
+
+double
+ngx_http_background_cpu_max(ngx_http_background_cgroup_t *cg)
+{
+    uint64_t     quota, period;
+    const char  *p;
 
     /* "150000 100000"; "max 100000" is not a number */
 
@@ -91,26 +101,34 @@ ngx_http_background_cgroup_v2(ngx_http_background_cgroup_t *cg)
     p = ngx_http_background_proc_number(p, &quota);
 
     if (p == NULL || *p++ != ' ') {
-        return;
+        return 0;
     }
 
     p = ngx_http_background_proc_number(p, &period);
 
     if (p == NULL || *p != '\0' || period == 0) {
-        return;
+        return 0;
     }
 
-    least = cg->data;
-
-    ngx_http_background_cgroup_least(&least[NGX_HTTP_BACKGROUND_CGROUP_V2],
-                                     (double) quota / (double) period);
+    return (double) quota / (double) period;
 }
 
 
 static void
 ngx_http_background_cgroup_cfs(ngx_http_background_cgroup_t *cg)
 {
-    double      *least;
+    double  *least;
+
+    least = cg->data;
+
+    ngx_http_background_cgroup_least(&least[NGX_HTTP_BACKGROUND_CGROUP_V1],
+                                     ngx_http_background_cpu_cfs(cg));
+}
+
+
+double
+ngx_http_background_cpu_cfs(ngx_http_background_cgroup_t *cg)
+{
     uint64_t     quota, period;
     const char  *p;
 
@@ -120,20 +138,17 @@ ngx_http_background_cgroup_cfs(ngx_http_background_cgroup_t *cg)
     p = ngx_http_background_proc_number(p, &quota);
 
     if (p == NULL || *p != '\0') {
-        return;
+        return 0;
     }
 
     p = ngx_http_background_cgroup_value(cg, "/cpu.cfs_period_us");
     p = ngx_http_background_proc_number(p, &period);
 
     if (p == NULL || *p != '\0' || period == 0) {
-        return;
+        return 0;
     }
 
-    least = cg->data;
-
-    ngx_http_background_cgroup_least(&least[NGX_HTTP_BACKGROUND_CGROUP_V1],
-                                     (double) quota / (double) period);
+    return (double) quota / (double) period;
 }
 
 

@@ -14,6 +14,9 @@
 #define _NGX_HTTP_BACKGROUND_CPU_LIMIT_H_INCLUDED_
 
 
+#include <ngx_http_background_cgroup.h>
+
+
 typedef struct {
     unsigned     limit;    /* whole CPUs: cpus rounded down, at least 1 */
     double       cpus;     /* the least of all that limits, in CPUs */
@@ -50,6 +53,10 @@ typedef struct {
  */
 void ngx_http_background_cpu_limit(const char *root, unsigned affinity,
     ngx_http_background_cpu_limit_t *limit);
+
+/* a group's time quota in CPUs, of v2 and of v1; 0: none */
+double ngx_http_background_cpu_max(ngx_http_background_cgroup_t *cg);
+double ngx_http_background_cpu_cfs(ngx_http_background_cgroup_t *cg);
 
 
 #endif /* _NGX_HTTP_BACKGROUND_CPU_LIMIT_H_INCLUDED_ */

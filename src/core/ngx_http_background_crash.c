@@ -9,6 +9,7 @@
 
 typedef struct {
     int                signo;
+    const char        *name;
     struct sigaction   before;
 } ngx_http_background_crash_signal_t;
 
@@ -20,21 +21,21 @@ static void ngx_http_background_crash_handler(int signo, siginfo_t *info,
 static ngx_http_background_crash_signal_t  ngx_http_background_crash_signals[]
     =
 {
-    { .signo = SIGSEGV },
-    { .signo = SIGBUS },
-    { .signo = SIGFPE },
-    { .signo = SIGILL },
-    { .signo = SIGABRT },
-    { .signo = SIGTRAP },
+    { .signo = SIGSEGV, .name = "SIGSEGV" },
+    { .signo = SIGBUS, .name = "SIGBUS" },
+    { .signo = SIGFPE, .name = "SIGFPE" },
+    { .signo = SIGILL, .name = "SIGILL" },
+    { .signo = SIGABRT, .name = "SIGABRT" },
+    { .signo = SIGTRAP, .name = "SIGTRAP" },
     { .signo = 0 }
 };
 
 
-static void  (*ngx_http_background_crashed)(void);
+static void  (*ngx_http_background_crashed)(int signo);
 
 
 ngx_int_t
-ngx_http_background_crash_watch(ngx_log_t *log, void (*handler)(void))
+ngx_http_background_crash_watch(ngx_log_t *log, void (*handler)(int signo))
 {
     struct sigaction                     sa;
     ngx_http_background_crash_signal_t  *signal;
@@ -80,12 +81,27 @@ ngx_http_background_crash_unwatch(void)
 }
 
 
+const char *
+ngx_http_background_crash_name(int signo)
+{
+    ngx_http_background_crash_signal_t  *signal;
+
+    for (signal = ngx_http_background_crash_signals; signal->signo; signal++) {
+        if (signal->signo == signo) {
+            return signal->name;
+        }
+    }
+
+    return NULL;
+}
+
+
 static void
 ngx_http_background_crash_handler(int signo, siginfo_t *info, void *data)
 {
     ngx_http_background_crash_signal_t  *signal;
 
-    ngx_http_background_crashed();
+    ngx_http_background_crashed(signo);
 
     for (signal = ngx_http_background_crash_signals; signal->signo; signal++) {
         if (signal->signo == signo) {

@@ -23,8 +23,12 @@
  *          and libraries may crash after that
  */
 ngx_int_t ngx_http_background_crash_watch(ngx_log_t *log,
-    void (*handler)(void));
+    void (*handler)(int signo));
 void ngx_http_background_crash_unwatch(void);
+
+
+/* "SIGSEGV" and the like; NULL: of no such signal */
+const char *ngx_http_background_crash_name(int signo);
 
 
 #endif /* _NGX_HTTP_BACKGROUND_CRASH_H_INCLUDED_ */

@@ -24,6 +24,7 @@ struct ngx_http_background_run_ctx_s {
     ngx_http_background_operation_t  *operation;
     ngx_http_background_cycle_t      *cycle;
     ngx_uint_t                        active;     /* unsigned  active:1; */
+    ngx_uint_t                        starting;   /* unsigned  starting:1; */
     ngx_uint_t                        abandoned;  /* unsigned  abandoned:1;
                                                      what the job's thread may
                                                      write is not read */
@@ -36,11 +37,19 @@ static ngx_int_t ngx_http_background_cycle_init_run(
     ngx_http_background_cycle_t *cycle, ngx_http_background_run_ctx_t *ctx,
     ngx_http_background_operation_t *operation,
     ngx_http_background_start_t *start);
+static void ngx_http_background_cycle_start_run(
+    ngx_http_background_cycle_t *cycle, ngx_http_background_run_ctx_t *ctx);
+static void ngx_http_background_cycle_cancel_run(
+    ngx_http_background_run_ctx_t *ctx);
 static void ngx_http_background_job_handler(ngx_http_background_job_t *job);
 static void ngx_http_background_run_over(ngx_http_background_run_ctx_t *ctx);
 static void ngx_http_background_run_timed_out(
     ngx_http_background_run_ctx_t *ctx);
 static void ngx_http_background_timeout_handler(ngx_event_t *ev);
+static ngx_msec_t ngx_http_background_cycle_left(
+    ngx_http_background_cycle_t *cycle);
+static uint64_t ngx_http_background_cycle_ran(
+    ngx_http_background_cycle_t *cycle);
 static void ngx_http_background_cycle_stop(
     ngx_http_background_cycle_t *cycle);
 static void ngx_http_background_cycle_abandon(
@@ -60,10 +69,12 @@ static void ngx_http_background_cycle_error(
 static void ngx_http_background_cycle_close(ngx_fd_t fd, ngx_log_t *log);
 
 
-ngx_http_background_cycle_t *
+ngx_int_t
 ngx_http_background_cycle_create(ngx_array_t *operations,
-    ngx_http_background_start_t *start, ngx_log_t *log)
+    ngx_http_background_start_t *start, ngx_log_t *log,
+    ngx_http_background_cycle_t **cp)
 {
+    ngx_int_t                     rc;
     ngx_pool_t                   *pool;
     ngx_http_background_cycle_t  *cycle;
 
@@ -93,18 +104,22 @@ ngx_http_background_cycle_create(ngx_array_t *operations,
     cycle->timeout.log = log;
     cycle->timeout.cancelable = 1;
 
-    if (ngx_http_background_cycle_init(cycle, start) != NGX_OK) {
+    rc = ngx_http_background_cycle_init(cycle, start);
+
+    if (rc != NGX_OK) {
         ngx_http_background_free(cycle);
-        return NULL;
+        return rc;
     }
 
-    return cycle;
+    *cp = cycle;
+
+    return NGX_OK;
 
 failed:
 
     ngx_http_background_cycle_drop(start, log);
 
-    return NULL;
+    return NGX_ERROR;
 }
 
 
@@ -112,6 +127,7 @@ static ngx_int_t
 ngx_http_background_cycle_init(ngx_http_background_cycle_t *cycle,
     ngx_http_background_start_t *start)
 {
+    ngx_int_t                         rc;
     ngx_uint_t                        i, n;
     ngx_str_t                        *bytes;
     ngx_http_background_operation_t  *operation;
@@ -138,11 +154,10 @@ ngx_http_background_cycle_init(ngx_http_background_cycle_t *cycle,
     }
 
     for (i = 0; i < n; i++) {
-        if (ngx_http_background_cycle_init_run(cycle, &cycle->runs[i],
-                                               &operation[i], start)
-            != NGX_OK)
-        {
-            return NGX_ERROR;
+        rc = ngx_http_background_cycle_init_run(cycle, &cycle->runs[i],
+                                                &operation[i], start);
+        if (rc != NGX_OK) {
+            return rc;
         }
     }
 
@@ -156,6 +171,7 @@ ngx_http_background_cycle_init_run(ngx_http_background_cycle_t *cycle,
     ngx_http_background_operation_t *operation,
     ngx_http_background_start_t *start)
 {
+    ngx_int_t                   rc;
     ngx_http_background_run_t  *run;
 
     run = &ctx->job.run;
@@ -173,12 +189,24 @@ ngx_http_background_cycle_init_run(ngx_http_background_cycle_t *cycle,
     ctx->job.kind = operation->kind;
     ctx->job.handler = ngx_http_background_job_handler;
     ctx->job.input = &cycle->input;
+    ctx->job.posted = &cycle->posted;
     ctx->job.output.max = start->max_output;
+    ctx->job.counter = start->waiting;
 
     ctx->operation = operation;
     ctx->cycle = cycle;
 
-    return NGX_OK;
+    if (operation->prepare == NULL) {
+        return NGX_OK;
+    }
+
+    if (start->request == NULL) {
+        return NGX_ABORT;
+    }
+
+    rc = operation->prepare(run, start->request);
+
+    return (rc == NGX_DECLINED) ? NGX_ABORT : rc;
 }
 
 
@@ -194,6 +222,8 @@ ngx_http_background_cycle_run(ngx_http_background_cycle_t *cycle,
     cycle->started_at = ngx_http_background_wall_clock();
     cycle->started_usec = ngx_http_background_usec(CLOCK_MONOTONIC);
 
+    cycle->time = timeout;
+
     if (timeout) {
         ngx_add_timer(&cycle->timeout, timeout);
     }
@@ -207,21 +237,62 @@ ngx_http_background_cycle_run(ngx_http_background_cycle_t *cycle,
 
         run->task = cycle->task;
         run->repeats = repeats;
+        run->retry = cycle->retry;
 
         ctx->job.cell = cycle->cell;
-        ctx->active = 1;
 
-        if (ctx->operation->kind->start) {
-            ctx->operation->kind->start(run);
+        /* one of those before may have cancelled the cycle */
 
-        } else if (ngx_http_background_pool_post(&ctx->job) != NGX_OK) {
-            ngx_http_background_run_over(ctx);
+        if (cycle->cancelled) {
+            cycle->pending--;
+            continue;
         }
+
+        ngx_http_background_cycle_start_run(cycle, ctx);
     }
 
     if (--cycle->pending == 0) {
         ngx_http_background_cycle_over(cycle);
     }
+}
+
+
+static void
+ngx_http_background_cycle_start_run(ngx_http_background_cycle_t *cycle,
+    ngx_http_background_run_ctx_t *ctx)
+{
+    ctx->active = 1;
+    ctx->job.worker = ngx_http_background_zone_self();
+
+    ngx_http_background_cell_pending(cycle->cell, 1, ctx->job.worker);
+
+    if (ctx->operation->kind->work) {
+        if (ngx_http_background_pool_post(&ctx->job) != NGX_OK) {
+            ngx_http_background_run_over(ctx);
+        }
+
+        return;
+    }
+
+    ctx->starting = 1;
+    ctx->operation->kind->start(&ctx->job.run);
+    ctx->starting = 0;
+
+    if (cycle->cancelled && ctx->active) {
+        ngx_http_background_cycle_cancel_run(ctx);
+    }
+}
+
+
+static void
+ngx_http_background_cycle_cancel_run(ngx_http_background_run_ctx_t *ctx)
+{
+    ctx->active = 0;
+
+    ctx->operation->kind->cancel(&ctx->job.run);
+    ctx->job.cancelled = 1;
+
+    ngx_http_background_run_over(ctx);
 }
 
 
@@ -247,6 +318,10 @@ ngx_http_background_run_over(ngx_http_background_run_ctx_t *ctx)
     cycle = ctx->cycle;
 
     ctx->active = 0;
+
+    if (!ctx->abandoned) {
+        ngx_http_background_cell_pending(cycle->cell, -1, ctx->job.worker);
+    }
 
     if (cycle->timed_out) {
         ngx_http_background_run_timed_out(ctx);
@@ -280,9 +355,20 @@ ngx_http_background_timeout_handler(ngx_event_t *ev)
 {
     ngx_http_background_cycle_t *cycle = ev->data;
 
+    ngx_msec_t  left;
+
     if (cycle->timed_out) {
         ngx_http_background_cycle_abandon(cycle);
         return;
+    }
+
+    if (cycle->arrived) {
+        left = ngx_http_background_cycle_left(cycle);
+
+        if (left) {
+            ngx_add_timer(ev, left);
+            return;
+        }
     }
 
     cycle->timed_out = 1;
@@ -290,6 +376,24 @@ ngx_http_background_timeout_handler(ngx_event_t *ev)
     ngx_add_timer(ev, NGX_HTTP_BACKGROUND_GRACE);
 
     ngx_http_background_cycle_stop(cycle);
+}
+
+
+/* what has arrived may wait for a thread as long as its trigger lets it */
+
+static ngx_msec_t
+ngx_http_background_cycle_left(ngx_http_background_cycle_t *cycle)
+{
+    uint64_t  ran, passed;
+
+    if (ngx_http_background_waits(cycle)) {
+        return cycle->time;
+    }
+
+    ran = ngx_http_background_cycle_ran(cycle);
+    passed = (ngx_http_background_usec(CLOCK_MONOTONIC) - ran) / 1000;
+
+    return (ran && passed < cycle->time) ? cycle->time - passed : 0;
 }
 
 
@@ -307,12 +411,18 @@ ngx_http_background_cycle_cancel(ngx_http_background_cycle_t *cycle)
 static void
 ngx_http_background_cycle_abandon(ngx_http_background_cycle_t *cycle)
 {
-    ngx_uint_t  i;
+    ngx_uint_t                      i;
+    ngx_http_background_run_ctx_t  *ctx;
 
     cycle->abandoned = 1;
 
     for (i = 0; i < cycle->nruns; i++) {
-        cycle->runs[i].abandoned = cycle->runs[i].active;
+        ctx = &cycle->runs[i];
+
+        if (ctx->active) {
+            ctx->abandoned = 1;
+            ngx_http_background_cell_pending(cycle->cell, -1, ctx->job.worker);
+        }
     }
 
     ngx_http_background_cycle_gather(cycle);
@@ -334,19 +444,18 @@ ngx_http_background_cycle_stop(ngx_http_background_cycle_t *cycle)
     for (i = 0; i < cycle->nruns; i++) {
         ctx = &cycle->runs[i];
 
-        if (!ctx->active) {
+        /* what is about to start is cancelled when it has */
+
+        if (!ctx->active || ctx->starting) {
             continue;
         }
 
         if (ctx->operation->kind->start) {
-            ctx->operation->kind->cancel(&ctx->job.run);
-            ctx->job.cancelled = 1;
+            ngx_http_background_cycle_cancel_run(ctx);
 
-        } else if (ngx_http_background_pool_cancel(&ctx->job) == NGX_AGAIN) {
-            continue;
+        } else if (ngx_http_background_pool_cancel(&ctx->job) == NGX_OK) {
+            ngx_http_background_run_over(ctx);
         }
-
-        ngx_http_background_run_over(ctx);
     }
 
     if (--cycle->pending == 0) {
@@ -389,6 +498,10 @@ ngx_http_background_cycle_gather(ngx_http_background_cycle_t *cycle)
 
     end->outcome = ngx_http_background_success;
 
+    /* a kind may have done all of its work */
+
+    cycle->retry = 0;
+
     for (i = 0; i < cycle->nruns; i++) {
         if (cycle->runs[i].abandoned) {
             last->failed++;
@@ -408,7 +521,10 @@ ngx_http_background_cycle_gather(ngx_http_background_cycle_t *cycle)
 
     last->success = (end->outcome == ngx_http_background_success);
 
-    end->timed_out = cycle->timed_out;
+    /* it may have been cancelled after the time-out */
+
+    end->timed_out = cycle->timed_out
+                     && end->outcome == ngx_http_background_failure;
     end->waited = ngx_http_background_cycle_waited(cycle);
     end->wall_time = last->wall_time;
     end->cpu_usec = last->cpu_usec;
@@ -441,6 +557,11 @@ ngx_http_background_cycle_gather_run(ngx_http_background_cycle_t *cycle,
 
     if (job->cancelled && !cycle->timed_out) {
         cycle->cancelled = 1;
+    }
+
+    if (job->run.resumes) {
+        cycle->resumes = 1;
+        cycle->retry |= job->run.retry;
     }
 
     if (result->message_len) {
@@ -488,20 +609,33 @@ ngx_http_background_cycle_gather_rest(ngx_http_background_cycle_t *cycle)
 static ngx_msec_t
 ngx_http_background_cycle_waited(ngx_http_background_cycle_t *cycle)
 {
+    uint64_t  ran;
+
+    ran = ngx_http_background_cycle_ran(cycle);
+
+    return (ran - ngx_min(cycle->started_usec, ran)) / 1000;
+}
+
+
+/* when the first of its jobs had a thread; usec, monotonic; 0: none had */
+
+static uint64_t
+ngx_http_background_cycle_ran(ngx_http_background_cycle_t *cycle)
+{
     uint64_t    ran, first;
     ngx_uint_t  i;
 
     first = 0;
 
     for (i = 0; i < cycle->nruns; i++) {
-        ran = cycle->runs[i].abandoned ? 0 : cycle->runs[i].job.ran;
+        ran = __atomic_load_n(&cycle->runs[i].job.ran, __ATOMIC_RELAXED);
 
         if (ran && (first == 0 || ran < first)) {
             first = ran;
         }
     }
 
-    return (first - ngx_min(cycle->started_usec, first)) / 1000;
+    return first;
 }
 
 
@@ -546,6 +680,31 @@ ngx_http_background_cycle_error(ngx_http_background_cycle_t *cycle)
                      - p;
         return;
     }
+}
+
+
+ngx_uint_t
+ngx_http_background_waits(ngx_http_background_cycle_t *cycle)
+{
+    ngx_uint_t                      i;
+    ngx_http_background_run_ctx_t  *ctx;
+
+    for (i = 0; i < cycle->nruns; i++) {
+        ctx = &cycle->runs[i];
+
+        if (!ctx->active || !ngx_http_background_pool_waits(&ctx->job)) {
+            return 0;
+        }
+    }
+
+    return 1;
+}
+
+
+void
+ngx_http_background_detach(ngx_http_background_cycle_t *cycle)
+{
+    cycle->handler = NULL;
 }
 
 

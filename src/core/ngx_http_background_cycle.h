@@ -25,6 +25,7 @@
 typedef struct {
     const ngx_http_background_kind_t  *kind;
     void                              *conf;
+    ngx_http_background_prepare_pt     prepare;   /* NULL: needs no request */
     ngx_str_t                          title;     /* for texts */
 } ngx_http_background_operation_t;
 
@@ -44,11 +45,13 @@ struct ngx_http_background_cycle_s {
     ngx_str_t                        *task;       /* name */
     ngx_array_t                      *operations;
     ngx_event_t                       timeout;
+    ngx_msec_t                        time;       /* of "timeout", 0: none */
 
     ngx_http_background_input_t       input;
     ngx_http_background_run_ctx_t    *runs;
     ngx_uint_t                        nruns;
     ngx_uint_t                        pending;    /* runs that are not over */
+    ngx_uint_t                        posted;     /* the pool's */
 
     ngx_http_background_output_t      none;       /* of an abandoned one */
 
@@ -67,6 +70,9 @@ struct ngx_http_background_cycle_s {
                                           void *data);
     void                             *data;
 
+    unsigned                          arrived:1;  /* not started by time */
+    unsigned                          retry:1;
+    unsigned                          resumes:1;  /* a kind of it does */
     unsigned                          finish:1;
     unsigned                          cancelled:1;
     unsigned                          timed_out:1;
@@ -78,7 +84,8 @@ struct ngx_http_background_cycle_s {
 
 
 /*
- * create  a cycle with what "start" says; NULL: no memory, and it is dropped
+ * create  a cycle with what "start" says; else "start" is dropped: NGX_ERROR, no
+ *         memory, or NGX_ABORT, an operation refuses the request
  * drop    closes a file of "start" that no cycle will be created with
  * run     starts its operations; "ended" may be called before it returns
  * cancel  stops what is under way; "ended" is called at once or later
@@ -88,9 +95,9 @@ struct ngx_http_background_cycle_s {
  * when these have come home; "last" is what they have added to it then, and
  * free() waits for them.
  */
-ngx_http_background_cycle_t *ngx_http_background_cycle_create(
-    ngx_array_t *operations, ngx_http_background_start_t *start,
-    ngx_log_t *log);
+ngx_int_t ngx_http_background_cycle_create(ngx_array_t *operations,
+    ngx_http_background_start_t *start, ngx_log_t *log,
+    ngx_http_background_cycle_t **cp);
 void ngx_http_background_cycle_drop(ngx_http_background_start_t *start,
     ngx_log_t *log);
 void ngx_http_background_cycle_run(ngx_http_background_cycle_t *cycle,

@@ -6,6 +6,7 @@
 
 #include "ngx_http_background_job.h"
 #include "ngx_http_background_fs.h"
+#include "ngx_http_background_headroom.h"
 #include "ngx_http_background_slot.h"
 
 
@@ -19,9 +20,14 @@
 #define NGX_HTTP_BACKGROUND_PACE_CHECK   500
 #define NGX_HTTP_BACKGROUND_PACE_SLEEP   10000
 
+/* a thread takes this part of its quota, whatever the container has left */
+#define NGX_HTTP_BACKGROUND_PACE_FLOOR   10
+
 
 static uint64_t ngx_http_background_pace(ngx_http_background_job_t *job,
     uint64_t now, uint64_t *rate_due);
+static uint64_t ngx_http_background_pace_cpu(ngx_http_background_job_t *job,
+    uint64_t now, ngx_uint_t quota);
 static uint64_t ngx_http_background_pay(uint64_t *bucket, uint64_t start,
     uint64_t cost);
 static void ngx_http_background_sleep(ngx_http_background_job_t *job,
@@ -46,7 +52,7 @@ ngx_http_background_job_run(ngx_http_background_job_t *job,
 
     ngx_http_background_job_begin(job, slot, start);
 
-    job->ran = job->pace.checked;
+    __atomic_store_n(&job->ran, job->pace.checked, __ATOMIC_RELAXED);
 
     if (ngx_http_background_job_stops(job)) {
         job->threads = 0;
@@ -82,6 +88,7 @@ ngx_http_background_job_begin(ngx_http_background_job_t *job,
     job->pace.checked = ngx_http_background_usec(CLOCK_MONOTONIC);
     job->pace.cpu_checked = cpu;
     job->pace.due = job->pace.checked;
+    job->pace.floor_due = job->pace.checked;
     job->pace.rate_due = &job->lead->rate_due;
 
     ngx_http_background_job_set_current(job);
@@ -175,7 +182,7 @@ static uint64_t
 ngx_http_background_pace(ngx_http_background_job_t *job, uint64_t now,
     uint64_t *rate_due)
 {
-    uint64_t                     cpu, cost, bytes, due;
+    uint64_t                     cost, bytes, due;
     ngx_uint_t                   quota;
     ngx_http_background_run_t   *run;
     ngx_http_background_pace_t  *pace;
@@ -186,7 +193,7 @@ ngx_http_background_pace(ngx_http_background_job_t *job, uint64_t now,
     pace = &job->pace;
     quota = ngx_http_background_pool_quota();
 
-    if (quota >= 100 && run->limit_rate == 0) {
+    if (quota == 0 && run->limit_rate == 0) {
         return 0;
     }
 
@@ -199,11 +206,8 @@ ngx_http_background_pace(ngx_http_background_job_t *job, uint64_t now,
 
     due = 0;
 
-    if (quota < 100) {
-        cpu = ngx_http_background_usec(CLOCK_THREAD_CPUTIME_ID);
-        due = ngx_http_background_pay(&pace->due, pace->checked,
-                                 (cpu - pace->cpu_checked) * 100 / quota);
-        pace->cpu_checked = cpu;
+    if (quota) {
+        due = ngx_http_background_pace_cpu(job, now, quota);
     }
 
     if (run->limit_rate) {
@@ -215,6 +219,34 @@ ngx_http_background_pace(ngx_http_background_job_t *job, uint64_t now,
     pace->checked = now;
 
     return due;
+}
+
+
+/*
+ * A thread waits for what "quota" grants it, and longer where the container
+ * has nothing left, but goes on at a small part of it.
+ */
+
+static uint64_t
+ngx_http_background_pace_cpu(ngx_http_background_job_t *job, uint64_t now,
+    ngx_uint_t quota)
+{
+    uint64_t                     cpu, cost, due, floor_due, room;
+    ngx_http_background_pace_t  *pace;
+
+    pace = &job->pace;
+
+    cpu = ngx_http_background_usec(CLOCK_THREAD_CPUTIME_ID);
+    cost = (cpu - pace->cpu_checked) * 100 / quota;
+    pace->cpu_checked = cpu;
+
+    due = ngx_http_background_pay(&pace->due, pace->checked, cost);
+    floor_due = ngx_http_background_pay(&pace->floor_due, pace->checked,
+                                        cost * NGX_HTTP_BACKGROUND_PACE_FLOOR);
+
+    room = ngx_http_background_headroom_due(now);
+
+    return ngx_max(due, ngx_min(room, floor_due));
 }
 
 
@@ -287,7 +319,9 @@ ngx_http_background_progress(ngx_http_background_run_t *run, uint64_t done,
     }
 
     ngx_http_background_cell_progress(job->cell, done - job->done,
-                                      total - job->total, job->lead != NULL);
+                                      total - job->total,
+                                      job->lead ? job->lead->worker
+                                                : job->worker);
     job->done = done;
     job->total = total;
 }

@@ -8,6 +8,7 @@
 
 
 #include "ngx_http_background_module.h"
+#include "ngx_http_background_instance.h"
 
 #include <ngx_event.h>
 #include <sys/eventfd.h>
@@ -19,6 +20,8 @@ static ngx_int_t ngx_http_background_init(ngx_conf_t *cf);
 
 static char *ngx_http_background_threads(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static ngx_int_t ngx_http_background_priority(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p);
 static ngx_int_t ngx_http_background_quota(ngx_conf_t *cf,
     ngx_http_background_arg_t *arg, void *p);
 static char *ngx_http_background_zone_directive(ngx_conf_t *cf,
@@ -40,6 +43,8 @@ static char *ngx_http_background_timeout(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_background_health(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static ngx_int_t ngx_http_background_health_start(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p);
 
 static ngx_int_t ngx_http_background_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_background_init_process(ngx_cycle_t *cycle);
@@ -63,7 +68,7 @@ static const ngx_http_background_bounds_t  ngx_http_background_thread_numbers =
 
 
 static const ngx_http_background_bounds_t  ngx_http_background_priorities = {
-    "value", -20, 19, NULL
+    "value", -20, 19, "a number from -20 to 19, or \"idle\""
 };
 
 
@@ -89,7 +94,7 @@ static const ngx_http_background_param_t  ngx_http_background_threads_params[] =
       offsetof(ngx_http_background_pool_conf_t, per_worker),
       &ngx_http_background_thread_numbers },
 
-    { ngx_string("priority="), 0, ngx_http_background_conf_number,
+    { ngx_string("priority="), 0, ngx_http_background_priority,
       offsetof(ngx_http_background_pool_conf_t, priority),
       &ngx_http_background_priorities },
 
@@ -131,6 +136,10 @@ static const ngx_http_background_param_t  ngx_http_background_health_params[] =
     { ngx_string("passes="), 0, ngx_http_background_conf_number,
       offsetof(ngx_http_background_task_t, passes),
       &ngx_http_background_numbers },
+
+    { ngx_string("start="), 0, ngx_http_background_health_start,
+      offsetof(ngx_http_background_task_t, zone.unhealthy),
+      NULL },
 
     ngx_http_background_null_param
 };
@@ -188,7 +197,7 @@ static ngx_command_t  ngx_http_background_commands[] = {
       NULL },
 
     { ngx_string("health"),
-      NGX_HTTP_BACKGROUND_TASK_CONF|NGX_CONF_TAKE12,
+      NGX_HTTP_BACKGROUND_TASK_CONF|NGX_CONF_TAKE123,
       ngx_http_background_health,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
@@ -370,6 +379,21 @@ ngx_http_background_threads(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 
 static ngx_int_t
+ngx_http_background_priority(ngx_conf_t *cf, ngx_http_background_arg_t *arg,
+    void *p)
+{
+    ngx_int_t *np = p;
+
+    if (ngx_strcmp(arg->value.data, "idle") == 0) {
+        *np = NGX_HTTP_BACKGROUND_PRIORITY_IDLE;
+        return NGX_OK;
+    }
+
+    return ngx_http_background_conf_number(cf, arg, p);
+}
+
+
+static ngx_int_t
 ngx_http_background_quota(ngx_conf_t *cf, ngx_http_background_arg_t *arg,
     void *p)
 {
@@ -532,6 +556,23 @@ ngx_http_background_task_init(ngx_conf_t *cf, ngx_http_background_task_t *task)
 
     ngx_conf_init_uint_value(task->zone.all, 0);
     ngx_conf_init_msec_value(task->interval, 30000);
+
+    /* cycles that triggers start have no say in the task's health */
+
+    if (task->zone.unhealthy && task->interval == 0) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"start=unhealthy\" needs an \"interval\" that is "
+                           "not \"off\" in background task \"%V\"",
+                           &task->zone.name);
+        return NGX_CONF_ERROR;
+    }
+
+    if (task->request && task->interval) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "variables of a request in background task \"%V\" "
+                           "need \"interval off\"", &task->zone.name);
+        return NGX_CONF_ERROR;
+    }
 
     if (task->retry == NGX_CONF_UNSET_MSEC) {
         task->retry = 5000;
@@ -732,6 +773,7 @@ ngx_http_background_health(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     task->fails = 1;
     task->passes = 1;
+    task->judged = 1;
 
     if (ngx_http_background_conf_params(cf, 1,
                                         ngx_http_background_health_params, task)
@@ -741,6 +783,27 @@ ngx_http_background_health(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_health_start(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p)
+{
+    ngx_uint_t *unhealthy = p;
+
+    if (ngx_strcmp(arg->value.data, "healthy") == 0) {
+        *unhealthy = 0;
+
+    } else if (ngx_strcmp(arg->value.data, "unhealthy") == 0) {
+        *unhealthy = 1;
+
+    } else {
+        return ngx_http_background_conf_invalid(cf, arg, "value",
+                                        "\"healthy\" or \"unhealthy\"");
+    }
+
+    return NGX_OK;
 }
 
 
@@ -767,6 +830,7 @@ ngx_http_background_init_module(ngx_cycle_t *cycle)
 
     if (bmcf && bmcf->used) {
         ngx_http_background_zone_commit(&bmcf->zone);
+        ngx_http_background_instance_init(cycle);
     }
 
     return NGX_OK;

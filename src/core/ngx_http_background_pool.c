@@ -6,6 +6,7 @@
 
 #include "ngx_http_background_pool.h"
 #include "ngx_http_background_fs.h"
+#include "ngx_http_background_headroom.h"
 #include "ngx_http_background_job.h"
 #include "ngx_http_background_slot.h"
 #include "ngx_http_background_thread.h"
@@ -23,6 +24,8 @@ typedef struct {
     ngx_uint_t                        initialized;
                                                   /* unsigned  initialized:1;
                                                      the thread's own */
+    uint64_t                          cpu;        /* CPU time after the last
+                                                     job; the thread's own */
     ngx_uint_t                        busy;       /* atomic */
     ngx_http_background_cell_t       *cell;       /* of the job that runs;
                                                      atomic */
@@ -44,6 +47,8 @@ typedef struct {
     /* under the mutex of the slots */
     ngx_queue_t                       waiting;    /* jobs */
     ngx_queue_t                       done;
+    ngx_uint_t                        told;       /* unsigned  told:1;
+                                                     that there are done ones */
     ngx_queue_t                       idle;       /* threads */
     ngx_uint_t                        nwaiting;
     ngx_uint_t                        nidle;
@@ -62,16 +67,22 @@ static void ngx_http_background_pool_notify_handler(ngx_event_t *ev);
 
 static void ngx_http_background_pool_dispatch(void);
 static ngx_int_t ngx_http_background_pool_call(
-    ngx_http_background_pool_t *pool);
+    ngx_http_background_pool_t *pool, ngx_http_background_seat_t **called);
+static void ngx_http_background_pool_not_called(
+    ngx_http_background_pool_t *pool, ngx_http_background_seat_t *seat);
 static void ngx_http_background_pool_timer_handler(ngx_event_t *ev);
 static void ngx_http_background_pool_event_handler(ngx_event_t *ev);
 static void ngx_http_background_pool_complete(void);
+static void ngx_http_background_pool_count(ngx_http_background_pool_t *pool,
+    ngx_http_background_job_t *job, ngx_int_t n);
 static ngx_uint_t ngx_http_background_pool_queued(
     ngx_http_background_pool_t *pool);
 static void ngx_http_background_pool_publish(ngx_http_background_pool_t *pool);
 
 static void ngx_http_background_pool_thread_handler(void *data,
     ngx_log_t *log);
+static ngx_uint_t ngx_http_background_pool_done(
+    ngx_http_background_pool_t *pool, ngx_http_background_job_t *job);
 static ngx_http_background_job_t *ngx_http_background_pool_next(
     ngx_http_background_seat_t *seat);
 
@@ -114,6 +125,11 @@ ngx_http_background_pool_start(ngx_cycle_t *cycle,
     }
 
     ngx_http_background_fs_open(cycle->log);
+
+    if (pcf->gives_way) {
+        ngx_http_background_headroom_open(cycle->log);
+    }
+
     ngx_http_background_pool_make_threads(pool, cycle);
 
     ngx_log_error(NGX_LOG_NOTICE, cycle->log, 0,
@@ -235,21 +251,9 @@ ngx_http_background_pool_notify(void)
 static void
 ngx_http_background_pool_notify_handler(ngx_event_t *ev)
 {
-    uint64_t           n;
-    ngx_connection_t  *c;
-
-    c = ev->data;
-
-    while (read(c->fd, &n, sizeof(uint64_t)) == -1 && ngx_errno == NGX_EINTR) {
-        /* void */
-    }
+    /* the event is edge-triggered: the counter need not be read */
 
     ev->ready = 0;
-
-    if (ngx_handle_read_event(ev, 0) != NGX_OK) {
-        ngx_log_error(NGX_LOG_ALERT, ev->log, 0,
-                      "background: the end of jobs can't be noticed");
-    }
 
     ngx_http_background_pool_complete();
     ngx_http_background_pool_dispatch();
@@ -266,7 +270,11 @@ ngx_http_background_pool_threads(void)
 ngx_uint_t
 ngx_http_background_pool_quota(void)
 {
-    return ngx_http_background_pool.conf->quota;
+    ngx_http_background_pool_conf_t  *pcf;
+
+    pcf = ngx_http_background_pool.conf;
+
+    return pcf->quota < 100 || pcf->gives_way ? pcf->quota : 0;
 }
 
 
@@ -295,14 +303,14 @@ ngx_http_background_pool_post(ngx_http_background_job_t *job)
     }
 
     job->lead = job;
-    job->worker = ngx_http_background_zone_self();
     job->state = ngx_http_background_job_waiting;
 
-    ngx_queue_insert_tail(&pool->waiting, &job->queue);
-    pool->nwaiting++;
-    ngx_http_background_pool_publish(pool);
+    if (job->posted) {
+        (*job->posted)++;
+    }
 
-    ngx_http_background_cell_waiting(job->cell, 1, 0);
+    ngx_queue_insert_tail(&pool->waiting, &job->queue);
+    ngx_http_background_pool_count(pool, job, 1);
 
     ngx_http_background_slots_unlock();
 
@@ -316,6 +324,7 @@ ngx_int_t
 ngx_http_background_pool_cancel(ngx_http_background_job_t *job)
 {
     ngx_int_t                    rc;
+    ngx_uint_t                   tell;
     ngx_http_background_pool_t  *pool;
 
     pool = &ngx_http_background_pool;
@@ -323,6 +332,7 @@ ngx_http_background_pool_cancel(ngx_http_background_job_t *job)
     __atomic_store_n(&job->cancel, 1, __ATOMIC_RELAXED);
 
     rc = NGX_AGAIN;
+    tell = 0;
 
     ngx_http_background_slots_lock();
 
@@ -331,8 +341,10 @@ ngx_http_background_pool_cancel(ngx_http_background_job_t *job)
         job->cancelled = 1;
 
         ngx_queue_remove(&job->queue);
-        pool->nwaiting--;
-        ngx_http_background_pool_publish(pool);
+        ngx_http_background_pool_count(pool, job, -1);
+
+        /* others of the cycle may be done, and nobody has told it */
+        tell = job->posted && --*job->posted == 0;
 
         rc = NGX_OK;
     }
@@ -340,11 +352,48 @@ ngx_http_background_pool_cancel(ngx_http_background_job_t *job)
     ngx_http_background_slots_wake();
     ngx_http_background_slots_unlock();
 
-    if (rc == NGX_OK) {
-        ngx_http_background_cell_waiting(job->cell, -1, 0);
+    if (tell) {
+        ngx_http_background_pool_notify();
     }
 
     return rc;
+}
+
+
+ngx_uint_t
+ngx_http_background_pool_waits(ngx_http_background_job_t *job)
+{
+    ngx_uint_t  waits;
+
+    ngx_http_background_slots_lock();
+
+    waits = (job->state == ngx_http_background_job_waiting);
+
+    ngx_http_background_slots_unlock();
+
+    return waits;
+}
+
+
+ngx_uint_t
+ngx_http_background_pool_full(void)
+{
+    ngx_uint_t                   full;
+    ngx_http_background_pool_t  *pool;
+
+    pool = &ngx_http_background_pool;
+
+    if (pool->nthreads == 0) {
+        return 0;
+    }
+
+    ngx_http_background_slots_lock();
+
+    full = ngx_http_background_pool_queued(pool) >= pool->conf->max_queue;
+
+    ngx_http_background_slots_unlock();
+
+    return full;
 }
 
 
@@ -392,6 +441,7 @@ ngx_http_background_pool_stop(ngx_cycle_t *cycle)
 
     ngx_http_background_threads_stop(pool->threads, pool->nthreads);
     ngx_http_background_fs_close(cycle->log);
+    ngx_http_background_headroom_close(cycle->log);
 
     pool->nthreads = 0;
 
@@ -421,14 +471,27 @@ ngx_http_background_pool_dispatch(void)
 {
     ngx_int_t                    rc;
     ngx_http_background_pool_t  *pool;
+    ngx_http_background_seat_t  *seat;
 
     pool = &ngx_http_background_pool;
 
-    do {
+    for ( ;; ) {
         ngx_http_background_slots_lock();
-        rc = ngx_http_background_pool_call(pool);
+        rc = ngx_http_background_pool_call(pool, &seat);
         ngx_http_background_slots_unlock();
-    } while (rc == NGX_OK);
+
+        if (rc != NGX_OK) {
+            break;
+        }
+
+        /* without the mutex, which is the first that the thread wants */
+
+        if (ngx_thread_task_post(seat->pool, &seat->task) != NGX_OK) {
+            ngx_http_background_pool_not_called(pool, seat);
+            rc = NGX_AGAIN;
+            break;
+        }
+    }
 
     if (rc == NGX_AGAIN && !pool->timer.timer_set) {
         ngx_add_timer(&pool->timer, NGX_HTTP_BACKGROUND_SLOT_POLL / 1000);
@@ -439,7 +502,8 @@ ngx_http_background_pool_dispatch(void)
 /* NGX_AGAIN: there is no slot; NGX_DONE: no job that needs one, or no thread */
 
 static ngx_int_t
-ngx_http_background_pool_call(ngx_http_background_pool_t *pool)
+ngx_http_background_pool_call(ngx_http_background_pool_t *pool,
+    ngx_http_background_seat_t **called)
 {
     ngx_queue_t                 *q;
     ngx_http_background_seat_t  *seat;
@@ -457,24 +521,40 @@ ngx_http_background_pool_call(ngx_http_background_pool_t *pool)
 
     __atomic_store_n(&seat->busy, 1, __ATOMIC_RELAXED);
 
-    if (ngx_thread_task_post(seat->pool, &seat->task) != NGX_OK) {
-        __atomic_store_n(&seat->busy, 0, __ATOMIC_RELAXED);
-        ngx_http_background_slot_release(&seat->slot);
-        return NGX_AGAIN;
-    }
-
     ngx_queue_remove(q);
     pool->nidle--;
     pool->called++;
     ngx_http_background_pool_publish(pool);
+
+    *called = seat;
 
     return NGX_OK;
 }
 
 
 static void
+ngx_http_background_pool_not_called(ngx_http_background_pool_t *pool,
+    ngx_http_background_seat_t *seat)
+{
+    __atomic_store_n(&seat->busy, 0, __ATOMIC_RELAXED);
+
+    ngx_http_background_slots_lock();
+
+    ngx_http_background_slot_release(&seat->slot);
+
+    ngx_queue_insert_tail(&pool->idle, &seat->queue);
+    pool->nidle++;
+    pool->called--;
+    ngx_http_background_pool_publish(pool);
+
+    ngx_http_background_slots_unlock();
+}
+
+
+static void
 ngx_http_background_pool_timer_handler(ngx_event_t *ev)
 {
+    ngx_http_background_pool_complete();
     ngx_http_background_pool_dispatch();
 }
 
@@ -520,6 +600,8 @@ ngx_http_background_pool_complete(void)
 
     ngx_http_background_slots_lock();
 
+    pool->told = 0;
+
     if (!ngx_queue_empty(&pool->done)) {
         ngx_queue_add(&done, &pool->done);
         ngx_queue_init(&pool->done);
@@ -556,6 +638,23 @@ ngx_http_background_pool_complete(void)
 }
 
 
+/* a job begins to wait, or does no more; locked */
+
+static void
+ngx_http_background_pool_count(ngx_http_background_pool_t *pool,
+    ngx_http_background_job_t *job, ngx_int_t n)
+{
+    pool->nwaiting += n;
+    ngx_http_background_pool_publish(pool);
+
+    ngx_http_background_cell_waiting(job->cell, n, job->worker);
+
+    if (job->counter) {
+        __atomic_store_n(job->counter, *job->counter + n, __ATOMIC_RELAXED);
+    }
+}
+
+
 /* jobs that no thread is about to take; locked */
 
 static ngx_uint_t
@@ -581,8 +680,7 @@ ngx_http_background_pool_thread_handler(void *data, ngx_log_t *log)
 {
     ngx_http_background_seat_t *seat = data;
 
-    uint64_t                     cpu;
-    ngx_uint_t                   first;
+    ngx_uint_t                   tell;
     ngx_http_background_job_t   *job, *next;
     ngx_http_background_pool_t  *pool;
 
@@ -591,9 +689,8 @@ ngx_http_background_pool_thread_handler(void *data, ngx_log_t *log)
     if (!seat->initialized) {
         seat->initialized = 1;
         ngx_http_background_pool_thread_init(pool->conf, log);
+        seat->cpu = ngx_http_background_usec(CLOCK_THREAD_CPUTIME_ID);
     }
-
-    cpu = ngx_http_background_usec(CLOCK_THREAD_CPUTIME_ID);
 
     ngx_http_background_slots_lock();
 
@@ -606,11 +703,9 @@ ngx_http_background_pool_thread_handler(void *data, ngx_log_t *log)
 
     while (job) {
         if (ngx_http_background_cell_hold(job->cell, job->worker) == NGX_OK) {
-            ngx_http_background_cell_waiting(job->cell, -1, 1);
-
             __atomic_store_n(&seat->cell, job->cell, __ATOMIC_RELAXED);
 
-            ngx_http_background_job_run(job, &seat->slot, &cpu);
+            ngx_http_background_job_run(job, &seat->slot, &seat->cpu);
 
             __atomic_store_n(&seat->cell, NULL, __ATOMIC_RELAXED);
 
@@ -622,15 +717,20 @@ ngx_http_background_pool_thread_handler(void *data, ngx_log_t *log)
 
         ngx_http_background_slots_lock();
 
-        first = ngx_queue_empty(&pool->done);
-        ngx_queue_insert_tail(&pool->done, &job->queue);
+        tell = ngx_http_background_pool_done(pool, job);
         next = ngx_http_background_pool_next(seat);
-
-        ngx_http_background_slots_unlock();
 
         /* with no other job, nginx tells that this task is over */
 
-        if (first && next) {
+        tell = next && !pool->told && (tell || pool->nwaiting == 0);
+
+        if (tell) {
+            pool->told = 1;
+        }
+
+        ngx_http_background_slots_unlock();
+
+        if (tell) {
             ngx_http_background_pool_notify();
         }
 
@@ -638,6 +738,21 @@ ngx_http_background_pool_thread_handler(void *data, ngx_log_t *log)
     }
 
     __atomic_store_n(&seat->busy, 0, __ATOMIC_RELEASE);
+}
+
+
+/*
+ * Returns whether the event loop has to know it now: what becomes of a cycle
+ * depends on the last one of its jobs.  Locked.
+ */
+
+static ngx_uint_t
+ngx_http_background_pool_done(ngx_http_background_pool_t *pool,
+    ngx_http_background_job_t *job)
+{
+    ngx_queue_insert_tail(&pool->done, &job->queue);
+
+    return job->posted == NULL || --*job->posted == 0;
 }
 
 
@@ -667,8 +782,7 @@ ngx_http_background_pool_next(ngx_http_background_seat_t *seat)
     job = ngx_queue_data(q, ngx_http_background_job_t, queue);
 
     ngx_queue_remove(q);
-    pool->nwaiting--;
-    ngx_http_background_pool_publish(pool);
+    ngx_http_background_pool_count(pool, job, -1);
 
     job->state = ngx_http_background_job_posted;
 

@@ -30,6 +30,10 @@
 #define NGX_HTTP_BACKGROUND_BLOCKING  2
 
 
+/* SCHED_IDLE, as if it were one more nice value */
+#define NGX_HTTP_BACKGROUND_PRIORITY_IDLE  20
+
+
 typedef struct ngx_http_background_job_s    ngx_http_background_job_t;
 typedef struct ngx_http_background_share_s  ngx_http_background_share_t;
 
@@ -38,9 +42,13 @@ typedef struct {
     ngx_uint_t                        threads;     /* 0: "auto" */
     ngx_uint_t                        per_worker;  /* 0: by default */
     ngx_uint_t                        max_queue;
-    ngx_int_t                         priority;    /* nice value */
+    ngx_int_t                         priority;    /* nice value, or that of
+                                                      "idle" */
     ngx_uint_t                        quota;       /* percent of a CPU for each
                                                       thread, 0: by default */
+    ngx_uint_t                        gives_way;   /* unsigned  gives_way:1;
+                                                      to what else the
+                                                      container uses */
     ngx_uint_t                        used;        /* some task has a job */
     ngx_uint_t                        blocking;    /* some kind needs threads
                                                       for blocking steps */
@@ -75,6 +83,7 @@ typedef struct {
     uint64_t                          cpu_checked;
     uint64_t                          bytes_checked;
     uint64_t                          due;
+    uint64_t                          floor_due;
     uint64_t                         *rate_due;    /* of all threads that share
                                                       the run */
 } ngx_http_background_pace_t;
@@ -106,10 +115,19 @@ struct ngx_http_background_job_s {
     const ngx_http_background_kind_t *kind;
     void                            (*handler)(ngx_http_background_job_t *job);
     ngx_http_background_cell_t       *cell;        /* shows the progress */
-    uint64_t                          worker;      /* the pool's; what it was
-                                                      in the zone */
+    uint64_t                          worker;      /* what it was in the zone
+                                                      when the run started */
     const ngx_http_background_input_t *input;
     ngx_http_background_output_t      output;
+    ngx_uint_t                       *counter;     /* of jobs that wait, changed
+                                                      under the slots' mutex;
+                                                      NULL: none */
+    ngx_uint_t                       *posted;      /* the pool's count of the
+                                                      jobs of a cycle, whose
+                                                      handlers may be called
+                                                      when the last one is over;
+                                                      under the slots' mutex;
+                                                      NULL: at once */
 
     /* when it is over */
     uint64_t                          cpu_usec;    /* thread CPU time */
@@ -162,6 +180,8 @@ void ngx_http_background_pool_limit(ngx_cycle_t *cycle,
  *         NGX_ERROR it is not, and the run's result has the reason
  * cancel  NGX_OK: the job will not run, nor its handler be called;
  *         NGX_AGAIN: it was told to stop and its handler will be called soon
+ * waits   whether the job waits for a thread
+ * full    whether as many jobs wait as may, "max_queue"
  * runs    whether a job of that cell, or any job for NULL, is on a thread;
  *         async-signal-safe, for any thread
  * stop    in exit_process, when all jobs were told to stop: waits for them,
@@ -171,11 +191,13 @@ void ngx_http_background_pool_start(ngx_cycle_t *cycle,
     ngx_http_background_pool_conf_t *pcf);
 ngx_int_t ngx_http_background_pool_post(ngx_http_background_job_t *job);
 ngx_int_t ngx_http_background_pool_cancel(ngx_http_background_job_t *job);
+ngx_uint_t ngx_http_background_pool_waits(ngx_http_background_job_t *job);
+ngx_uint_t ngx_http_background_pool_full(void);
 ngx_uint_t ngx_http_background_pool_runs(ngx_http_background_cell_t *cell);
 void ngx_http_background_pool_stop(ngx_cycle_t *cycle);
 
 
-/* of "background_threads"; quota in percent of a CPU */
+/* of "background_threads"; quota in percent of a CPU, 0: no limit */
 ngx_uint_t ngx_http_background_pool_threads(void);
 ngx_uint_t ngx_http_background_pool_quota(void);
 

@@ -26,6 +26,7 @@
 
 static ngx_uint_t ngx_http_background_affinity(ngx_conf_t *cf,
     ngx_http_background_pool_conf_t *pcf);
+static void ngx_http_background_pool_priority(ngx_int_t value, ngx_log_t *log);
 
 
 ngx_int_t
@@ -52,6 +53,7 @@ ngx_http_background_pool_init(ngx_conf_t *cf,
 
     if (pcf->quota == 0) {
         pcf->quota = 100;
+        pcf->gives_way = limit->quota > 0;
 
         if (limit->quota > 0 && limit->quota - (double) pcf->threads < 1) {
             share = ngx_min(limit->quota / (double) pcf->threads, 1);
@@ -105,10 +107,9 @@ void
 ngx_http_background_pool_thread_init(ngx_http_background_pool_conf_t *pcf,
     ngx_log_t *log)
 {
-    int                               priority;
-    sigset_t                          set;
-    ngx_err_t                         err;
-    ngx_core_conf_t                  *ccf;
+    sigset_t          set;
+    ngx_err_t         err;
+    ngx_core_conf_t  *ccf;
 
     ccf = (ngx_core_conf_t *) ngx_get_conf(ngx_cycle->conf_ctx,
                                            ngx_core_module);
@@ -126,19 +127,7 @@ ngx_http_background_pool_thread_init(ngx_http_background_pool_conf_t *pcf,
                       "background: pthread_sigmask() of a thread failed");
     }
 
-    ngx_set_errno(0);
-    priority = getpriority(PRIO_PROCESS, 0);
-
-    /* never less nice than the worker with its "worker_priority" */
-
-    if ((priority != -1 || ngx_errno == 0)
-        && priority < pcf->priority
-        && setpriority(PRIO_PROCESS, 0, pcf->priority) == -1)
-    {
-        ngx_log_error(NGX_LOG_WARN, log, ngx_errno,
-                      "background: setpriority(%i) of a thread failed",
-                      pcf->priority);
-    }
+    ngx_http_background_pool_priority(pcf->priority, log);
 
     if (syscall(SYS_ioprio_set, NGX_HTTP_BACKGROUND_IOPRIO_WHO_PROCESS, 0,
                 NGX_HTTP_BACKGROUND_IOPRIO_IDLE)
@@ -158,4 +147,39 @@ ngx_http_background_pool_thread_init(ngx_http_background_pool_conf_t *pcf,
     }
 
     ngx_http_background_fs_unshare(log);
+}
+
+
+static void
+ngx_http_background_pool_priority(ngx_int_t value, ngx_log_t *log)
+{
+    int                 priority;
+    struct sched_param  param;
+
+    if (value == NGX_HTTP_BACKGROUND_PRIORITY_IDLE) {
+        ngx_memzero(&param, sizeof(struct sched_param));
+
+        if (sched_setscheduler(0, SCHED_IDLE, &param) == -1) {
+            ngx_log_error(NGX_LOG_WARN, log, ngx_errno,
+                          "background: sched_setscheduler(SCHED_IDLE) of a "
+                          "thread failed");
+        }
+
+        /* what it has where the kernel knows no better */
+        value = 19;
+    }
+
+    ngx_set_errno(0);
+    priority = getpriority(PRIO_PROCESS, 0);
+
+    /* never less nice than the worker with its "worker_priority" */
+
+    if ((priority != -1 || ngx_errno == 0)
+        && priority < value
+        && setpriority(PRIO_PROCESS, 0, value) == -1)
+    {
+        ngx_log_error(NGX_LOG_WARN, log, ngx_errno,
+                      "background: setpriority(%i) of a thread failed",
+                      value);
+    }
 }

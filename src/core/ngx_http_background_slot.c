@@ -321,9 +321,15 @@ ngx_http_background_slot_turn_over(ngx_http_background_slot_t *slot)
 
     now = ngx_http_background_usec(CLOCK_MONOTONIC);
 
-    return now >= slot->taken + NGX_HTTP_BACKGROUND_TURN
-           && (ngx_http_background_slots.nparked
-               || ngx_http_background_budget_wanted());
+    if (ngx_http_background_slots.nparked
+        || ngx_http_background_budget_wanted())
+    {
+        return now >= slot->taken + NGX_HTTP_BACKGROUND_TURN;
+    }
+
+    slot->taken = now;
+
+    return 0;
 }
 
 

@@ -59,7 +59,8 @@ ngx_uint_t ngx_http_background_slots_contended(void);
  * release    gives a slot to the parked job that is next or back to the
  *            budget; locked
  * move       gives it to another thread of the same worker; locked
- * turn_over  whether a slot was kept for a turn, and others wait; locked
+ * turn_over  before the next job: whether a slot was kept for a turn, and
+ *            others wait; if none do, a turn begins; locked
  * park       gives the job's slot away until it has one again, which is not
  *            before "due" (usec, monotonic), or until it is told to stop
  */

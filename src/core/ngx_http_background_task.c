@@ -6,6 +6,7 @@
 
 #include "ngx_http_background_task.h"
 #include "ngx_http_background_crash.h"
+#include "ngx_http_background_instance.h"
 #include "ngx_http_background_job.h"
 #include "ngx_http_background_log.h"
 
@@ -51,11 +52,18 @@ struct ngx_http_background_runner_s {
     ngx_event_t                       timer;
     ngx_http_background_lines_t       lines;
 
+    /* where "retry" is for what failed: when all is due, 0: next time */
+    uint64_t                          whole;
+
     /* cycles that arrived and ended in this second, for the history */
     ngx_http_background_history_t     second;
 
     ngx_uint_t                        leased;     /* read by any thread that
                                                      crashes */
+    unsigned                          elsewhere:1;
+                                                  /* with the lease: a worker of
+                                                     another zone may have it */
+    unsigned                          told:1;
 };
 
 
@@ -76,16 +84,18 @@ typedef struct {
 
     unsigned                          joined:1;
     unsigned                          stopping:1;
+    unsigned                          aborted:1;
     unsigned                          told:1;
 } ngx_http_background_tasks_t;
 
 
-static void ngx_http_background_tasks_crashed(void);
+static void ngx_http_background_tasks_crashed(int signo);
 static void ngx_http_background_cell_crashed(ngx_http_background_cell_t *cell,
-    ngx_http_background_cell_t *guilty);
+    int signo, ngx_uint_t known, ngx_http_background_cell_t *guilty);
 static void ngx_http_background_tasks_triggers(ngx_uint_t start);
 static void ngx_http_background_tick(ngx_http_background_tasks_t *ts);
 static void ngx_http_background_tasks_lost(ngx_http_background_tasks_t *ts);
+static void ngx_http_background_tasks_hold(void);
 static void ngx_http_background_poll(void);
 static void ngx_http_background_keeper_handler(ngx_event_t *ev);
 static void ngx_http_background_hold_handler(ngx_event_t *ev);
@@ -93,7 +103,10 @@ static void ngx_http_background_hold_handler(ngx_event_t *ev);
 static void ngx_http_background_runner_init(ngx_http_background_runner_t *r,
     ngx_http_background_task_t *task, ngx_log_t *log);
 static void ngx_http_background_runner_take(ngx_http_background_runner_t *r);
-static void ngx_http_background_runner_busy(ngx_http_background_runner_t *r);
+static void ngx_http_background_runner_hangs(ngx_http_background_runner_t *r);
+static void ngx_http_background_runner_enter(ngx_http_background_runner_t *r);
+static void ngx_http_background_runner_adopt(ngx_http_background_runner_t *r);
+static void ngx_http_background_runner_save(ngx_http_background_runner_t *r);
 static void ngx_http_background_runner_release(
     ngx_http_background_runner_t *r);
 static void ngx_http_background_runner_stop(ngx_http_background_runner_t *r,
@@ -102,6 +115,8 @@ static ngx_http_background_cycle_t *ngx_http_background_runner_cycle(
     ngx_http_background_runner_t *r, ngx_http_background_cell_t *cell);
 static void ngx_http_background_runner_orphans(
     ngx_http_background_runner_t *r);
+static void ngx_http_background_runner_inherit(
+    ngx_http_background_runner_t *r, ngx_http_background_cell_t *cell);
 static void ngx_http_background_runner_crashed(
     ngx_http_background_runner_t *r, ngx_http_background_cell_t *cell);
 static ngx_uint_t ngx_http_background_quarantined(
@@ -113,7 +128,9 @@ static void ngx_http_background_interval_failed(
     ngx_http_background_runner_t *r);
 
 static ngx_int_t ngx_http_background_runner_admit(
-    ngx_http_background_runner_t *r, ngx_uint_t concurrency);
+    ngx_http_background_runner_t *r, ngx_http_background_start_t *start);
+static ngx_uint_t ngx_http_background_runner_busy(
+    ngx_http_background_runner_t *r, ngx_http_background_start_t *start);
 static void ngx_http_background_runner_begin(ngx_http_background_cell_t *cell,
     ngx_str_t *text);
 static void ngx_http_background_runner_run(ngx_http_background_runner_t *r,
@@ -133,6 +150,8 @@ static void ngx_http_background_runner_second(ngx_http_background_runner_t *r,
     const ngx_http_background_last_t *last);
 static uint64_t ngx_http_background_jitter(ngx_http_background_task_t *task);
 static void ngx_http_background_runner_flush(ngx_http_background_runner_t *r);
+static uint64_t ngx_http_background_due(ngx_http_background_runner_t *r,
+    uint64_t failures);
 
 
 static ngx_http_background_tasks_t  ngx_http_background_tasks;
@@ -192,6 +211,8 @@ ngx_http_background_tasks_start(ngx_cycle_t *cycle,
 
     ts->zcf = zcf;
 
+    ngx_http_background_instance_open(zcf->instance, cycle->log);
+
     ngx_http_background_poll();
 
     ngx_add_timer(&ts->keeper, NGX_HTTP_BACKGROUND_KEEPER);
@@ -214,10 +235,10 @@ ngx_http_background_tasks_start(ngx_cycle_t *cycle,
  */
 
 static void
-ngx_http_background_tasks_crashed(void)
+ngx_http_background_tasks_crashed(int signo)
 {
-    ngx_uint_t                     i;
-    ngx_http_background_cell_t    *cell, *arrived;
+    ngx_uint_t                     i, known;
+    ngx_http_background_cell_t    *guilty, *arrived;
     ngx_http_background_tasks_t   *ts;
     ngx_http_background_runner_t  *r;
 
@@ -227,26 +248,22 @@ ngx_http_background_tasks_crashed(void)
         return;
     }
 
-    cell = ngx_http_background_job_current();
+    guilty = ngx_http_background_job_current();
 
-    if (cell == NULL
-        && (ngx_thread_tid() == ngx_pid
-            || !ngx_http_background_pool_runs(NULL)))
-    {
-        return;
-    }
+    known = guilty || (ngx_thread_tid() != ngx_pid
+                       && ngx_http_background_pool_runs(NULL));
 
     for (i = 0; i < ts->nrunners; i++) {
         r = &ts->runners[i];
 
         if (__atomic_load_n(&r->leased, __ATOMIC_RELAXED)) {
-            ngx_http_background_cell_crashed(r->cell, cell);
+            ngx_http_background_cell_crashed(r->cell, signo, known, guilty);
         }
 
         arrived = __atomic_load_n(&r->arrived, __ATOMIC_RELAXED);
 
         if (arrived) {
-            ngx_http_background_cell_crashed(arrived, cell);
+            ngx_http_background_cell_crashed(arrived, signo, known, guilty);
         }
     }
 }
@@ -255,15 +272,22 @@ ngx_http_background_tasks_crashed(void)
 /* "guilty" is the cell of the job that crashed; NULL: of any that is running */
 
 static void
-ngx_http_background_cell_crashed(ngx_http_background_cell_t *cell,
-    ngx_http_background_cell_t *guilty)
+ngx_http_background_cell_crashed(ngx_http_background_cell_t *cell, int signo,
+    ngx_uint_t known, ngx_http_background_cell_t *guilty)
 {
-    if (guilty ? cell == guilty : ngx_http_background_pool_runs(cell)) {
-        ngx_http_background_cell_blame(cell);
+    uint32_t  mark;
+
+    if (!known) {
+        mark = 0;
+
+    } else if (guilty ? cell == guilty : ngx_http_background_pool_runs(cell)) {
+        mark = NGX_HTTP_BACKGROUND_BLAMED;
 
     } else {
-        ngx_http_background_cell_spare(cell);
+        mark = NGX_HTTP_BACKGROUND_SPARED;
     }
+
+    ngx_http_background_cell_mark(cell, signo, mark);
 }
 
 
@@ -313,9 +337,24 @@ ngx_http_background_tasks_stop(void)
 
     for (i = 0; i < ts->nrunners; i++) {
         if (!ngx_queue_empty(&ts->runners[i].cycles)) {
-            ngx_add_timer(&ts->hold, NGX_HTTP_BACKGROUND_HOLD);
+            ngx_http_background_tasks_hold();
             break;
         }
+    }
+}
+
+
+/* only a timer keeps a worker alive that shuts down */
+
+static void
+ngx_http_background_tasks_hold(void)
+{
+    ngx_http_background_tasks_t  *ts;
+
+    ts = &ngx_http_background_tasks;
+
+    if (ts->stopping && !ts->hold.timer_set) {
+        ngx_add_timer(&ts->hold, NGX_HTTP_BACKGROUND_HOLD);
     }
 }
 
@@ -331,6 +370,8 @@ ngx_http_background_tasks_abort(void)
     if (ts->zcf == NULL) {
         return;
     }
+
+    ts->aborted = 1;
 
     for (i = 0; i < ts->nrunners; i++) {
         ngx_http_background_runner_stop(&ts->runners[i], 1);
@@ -363,6 +404,7 @@ ngx_http_background_tasks_exit(void)
         ngx_http_background_runner_flush(&ts->runners[i]);
     }
 
+    ngx_http_background_instance_close(ts->log);
     ngx_http_background_zone_leave();
 
     ts->zcf = NULL;
@@ -408,6 +450,7 @@ ngx_http_background_tasks_lost(ngx_http_background_tasks_t *ts)
 
         __atomic_store_n(&r->leased, 0, __ATOMIC_RELAXED);
         __atomic_store_n(&r->arrived, NULL, __ATOMIC_RELAXED);
+        r->elsewhere = 0;
 
         ngx_http_background_runner_stop(r, 1);
     }
@@ -480,6 +523,9 @@ ngx_http_background_poll(void)
 
         if (!r->leased && (r->preferred || ts->polls % 2)) {
             ngx_http_background_runner_take(r);
+
+        } else if (r->elsewhere) {
+            ngx_http_background_runner_enter(r);
         }
 
         if (r->task->zone.arrives) {
@@ -563,7 +609,7 @@ ngx_http_background_runner_take(ngx_http_background_runner_t *r)
     rc = ngx_http_background_lease_take(r->cell);
 
     if (rc == NGX_BUSY) {
-        ngx_http_background_runner_busy(r);
+        ngx_http_background_runner_hangs(r);
         return;
     }
 
@@ -575,21 +621,91 @@ ngx_http_background_runner_take(ngx_http_background_runner_t *r)
 
     __atomic_store_n(&r->leased, 1, __ATOMIC_RELAXED);
 
+    r->whole = 0;
+    r->elsewhere = !r->task->zone.all;
+    r->told = 0;
+
+    ngx_http_background_runner_inherit(r, r->cell);
+
+    ngx_http_background_runner_enter(r);
+}
+
+
+/* a worker with the lease waits for those of other zones to give the task up */
+
+static void
+ngx_http_background_runner_enter(ngx_http_background_runner_t *r)
+{
+    ngx_int_t  rc;
+
+    if (r->elsewhere) {
+        rc = ngx_http_background_instance_lock(&r->task->zone.name, r->log);
+        ngx_http_background_runner_adopt(r);
+
+        if (rc != NGX_OK) {
+
+            ngx_http_background_cell_absent(r->cell);
+
+            if (!r->told) {
+                r->told = 1;
+
+                ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
+                              "background task \"%V\": waits for a worker of "
+                              "another zone, which has it",
+                              &r->task->zone.name);
+            }
+
+            return;
+        }
+
+        r->elsewhere = 0;
+
+        ngx_http_background_runner_save(r);
+    }
+
     ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
                   "background task \"%V\": started", &r->task->zone.name);
 
-    if (ngx_http_background_cell_interrupted(r->cell)) {
-        ngx_http_background_runner_crashed(r, r->cell);
+    ngx_http_background_interval_arm(r);
+}
+
+
+/* also while the other one has the task: the status is that one's */
+
+static void
+ngx_http_background_runner_adopt(ngx_http_background_runner_t *r)
+{
+    ngx_http_background_state_t  state;
+
+    if (ngx_http_background_instance_read(&r->task->zone.name, &state,
+                                          sizeof(ngx_http_background_state_t))
+        == NGX_OK)
+    {
+        ngx_http_background_cell_adopt(r->task->zone.record, r->cell, &state);
+    }
+}
+
+
+static void
+ngx_http_background_runner_save(ngx_http_background_runner_t *r)
+{
+    ngx_http_background_state_t  state;
+
+    if (r->task->zone.all || r->elsewhere) {
+        return;
     }
 
-    ngx_http_background_interval_arm(r);
+    ngx_http_background_cell_save(r->task->zone.record, r->cell, &state);
+    ngx_http_background_instance_write(&r->task->zone.name, &state,
+                                       sizeof(ngx_http_background_state_t),
+                                       r->log);
 }
 
 
 /* a job that asks whether it is cancelled stops soon */
 
 static void
-ngx_http_background_runner_busy(ngx_http_background_runner_t *r)
+ngx_http_background_runner_hangs(ngx_http_background_runner_t *r)
 {
     ngx_pid_t  pid;
 
@@ -613,11 +729,19 @@ ngx_http_background_runner_busy(ngx_http_background_runner_t *r)
 static void
 ngx_http_background_runner_release(ngx_http_background_runner_t *r)
 {
+    if (!r->task->zone.all && !r->elsewhere) {
+        ngx_http_background_instance_unlock(&r->task->zone.name, r->log);
+    }
+
     ngx_http_background_lease_release(r->cell);
     __atomic_store_n(&r->leased, 0, __ATOMIC_RELAXED);
 
-    ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
-                  "background task \"%V\": cancelled", &r->task->zone.name);
+    if (!r->elsewhere) {
+        ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
+                      "background task \"%V\": stopped", &r->task->zone.name);
+    }
+
+    r->elsewhere = 0;
 }
 
 
@@ -696,38 +820,58 @@ ngx_http_background_runner_orphans(ngx_http_background_runner_t *r)
             return;
         }
 
-        ngx_http_background_runner_crashed(r, cell);
+        ngx_http_background_runner_inherit(r, cell);
         ngx_http_background_lease_release(cell);
     }
 }
 
 
-/* the former owner of the cell died in the middle of cycles */
+/* the former owner of the cell may have died in the middle of cycles */
+
+static void
+ngx_http_background_runner_inherit(ngx_http_background_runner_t *r,
+    ngx_http_background_cell_t *cell)
+{
+    if (ngx_http_background_cell_interrupted(cell)) {
+        ngx_http_background_runner_crashed(r, cell);
+    }
+
+    ngx_http_background_cell_settle(cell);
+}
+
+
+/* cycles that are not the reason of the crash are cancelled */
 
 static void
 ngx_http_background_runner_crashed(ngx_http_background_runner_t *r,
     ngx_http_background_cell_t *cell)
 {
+    u_char                          text[NGX_HTTP_BACKGROUND_ERROR_LEN];
     uint64_t                        started;
-    ngx_uint_t                      n, revoked;
+    ngx_uint_t                      n, spared, revoked;
+    const char                     *name;
     ngx_http_background_last_t     *last;
     ngx_http_background_outcome_t   outcome;
 
     ngx_memzero(&outcome, sizeof(ngx_http_background_outcome_t));
 
-    outcome.outcome = ngx_http_background_failure;
+    revoked = ngx_http_background_cell_revoked();
+    spared = !revoked && ngx_http_background_cell_spared(cell);
+    name = revoked ? NULL : ngx_http_background_crash_name(
+                                     ngx_http_background_cell_signal(cell));
+
+    outcome.outcome = spared ? ngx_http_background_cancel
+                             : ngx_http_background_failure;
     outcome.cycles = ngx_http_background_cell_interrupted(cell);
     outcome.returned = ngx_http_background_cell_stats(cell)->abandoned;
     outcome.crash = 1;
 
-    revoked = ngx_http_background_cell_revoked();
-
-    if (revoked) {
-        ngx_str_set(&outcome.error, "worker process hung during the cycle");
-
-    } else {
-        ngx_str_set(&outcome.error, "worker process died during the cycle");
-    }
+    outcome.error.data = text;
+    outcome.error.len = ngx_slprintf(text, text + sizeof(text),
+                                     "worker process %s during the cycle%s%s",
+                                     revoked ? "hung" : "died",
+                                     name ? ": " : "", name ? name : "")
+                        - text;
 
     started = ngx_http_background_cell_started(cell);
 
@@ -735,19 +879,29 @@ ngx_http_background_runner_crashed(ngx_http_background_runner_t *r,
     last->finished_at = ngx_http_background_wall_clock();
     last->wall_time = ngx_max(ngx_current_msec, started) - started;
     last->started_at = last->finished_at - last->wall_time;
-    last->failed = outcome.cycles - outcome.returned;
+    last->failed = spared ? 0 : outcome.cycles - outcome.returned;
 
-    n = revoked || ngx_http_background_cell_spared(cell)
+    n = spared || revoked
         ? 0 : ngx_http_background_record_crashed(r->task->zone.record);
 
     ngx_http_background_runner_record(r, cell, &outcome);
-    ngx_http_background_runner_log(r, cell, &outcome);
 
-    if (n == NGX_HTTP_BACKGROUND_CRASHES) {
+    if (spared) {
+        ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
+                      "background task \"%V\": %uL cycles cancelled, their "
+                      "worker process died of %s in another task",
+                      &r->task->zone.name, outcome.cycles,
+                      name ? name : "a signal");
+
+    } else if (n) {
         ngx_log_error(NGX_LOG_ALERT, r->log, 0,
                       "background task \"%V\": quarantined until the next "
-                      "reload, %ui worker processes in a row died in it",
-                      &r->task->zone.name, n);
+                      "reload, %ui worker processes in a row died in it%s%s",
+                      &r->task->zone.name, n,
+                      name ? ", the last one of " : "", name ? name : "");
+
+    } else {
+        ngx_http_background_runner_log(r, cell, &outcome);
     }
 }
 
@@ -755,8 +909,7 @@ ngx_http_background_runner_crashed(ngx_http_background_runner_t *r,
 static ngx_uint_t
 ngx_http_background_quarantined(ngx_http_background_runner_t *r)
 {
-    return ngx_http_background_record_crashes(r->task->zone.record)
-           >= NGX_HTTP_BACKGROUND_CRASHES;
+    return ngx_http_background_record_quarantined(r->task->zone.record);
 }
 
 
@@ -824,6 +977,11 @@ ngx_http_background_interval_handler(ngx_event_t *ev)
         return;
     }
 
+    if (ngx_http_background_record_trial(r->task->zone.record) != NGX_OK) {
+        ngx_add_timer(ev, NGX_HTTP_BACKGROUND_KEEPER);
+        return;
+    }
+
     /* what time starts does not overlap with what has arrived */
 
     if (!ngx_queue_empty(&r->cycles)) {
@@ -836,12 +994,16 @@ ngx_http_background_interval_handler(ngx_event_t *ev)
 
     ngx_memzero(&start, sizeof(ngx_http_background_start_t));
 
-    cycle = ngx_http_background_cycle_create(&r->task->operations, &start,
-                                             r->log);
-    if (cycle == NULL) {
+    if (ngx_http_background_cycle_create(&r->task->operations, &start, r->log,
+                                         &cycle)
+        != NGX_OK)
+    {
         ngx_http_background_interval_failed(r);
         return;
     }
+
+    cycle->retry = ngx_http_background_cell_stats(r->cell)->failures
+                   && r->whole > ngx_current_msec;
 
     ngx_http_background_runner_run(r, cycle, r->cell,
                                    &ngx_http_background_interval);
@@ -877,28 +1039,28 @@ ngx_http_background_start(ngx_http_background_task_t *task,
     ngx_http_background_start_t *start, ngx_http_background_cycle_t **cp)
 {
     ngx_int_t                      rc;
-    ngx_http_background_cycle_t   *cycle;
     ngx_http_background_runner_t  *r;
 
     r = task->runner;
 
-    rc = ngx_http_background_runner_admit(r, start->concurrency);
+    rc = ngx_http_background_runner_admit(r, start);
 
     if (rc != NGX_OK) {
         ngx_http_background_cycle_drop(start, ngx_cycle->log);
         return rc;
     }
 
-    cycle = ngx_http_background_cycle_create(&task->operations, start, r->log);
-    if (cycle == NULL) {
-        return NGX_ERROR;
+    rc = ngx_http_background_cycle_create(&task->operations, start, r->log,
+                                          cp);
+    if (rc != NGX_OK) {
+        ngx_http_background_record_tried(task->zone.record);
+        return rc;
     }
 
-    *cp = cycle;
-
+    (*cp)->arrived = 1;
     r->narrived++;
 
-    ngx_http_background_runner_run(r, cycle, r->arrived, &start->cause);
+    ngx_http_background_runner_run(r, *cp, r->arrived, &start->cause);
 
     return NGX_OK;
 }
@@ -908,11 +1070,16 @@ ngx_http_background_start(ngx_http_background_task_t *task,
 
 static ngx_int_t
 ngx_http_background_runner_admit(ngx_http_background_runner_t *r,
-    ngx_uint_t concurrency)
+    ngx_http_background_start_t *start)
 {
-    ngx_http_background_cell_t  *cell;
+    ngx_http_background_cell_t   *cell;
+    ngx_http_background_tasks_t  *ts;
 
-    if (r == NULL || ngx_http_background_tasks.stopping
+    ts = &ngx_http_background_tasks;
+
+    /* clients that an old worker has accepted are still waited for */
+
+    if (r == NULL || ts->aborted || (ts->stopping && !start->finish)
         || ngx_http_background_zone_revoked())
     {
         return NGX_DECLINED;
@@ -927,9 +1094,7 @@ ngx_http_background_runner_admit(ngx_http_background_runner_t *r,
 
         __atomic_store_n(&r->arrived, cell, __ATOMIC_RELAXED);
 
-        if (ngx_http_background_cell_interrupted(cell)) {
-            ngx_http_background_runner_crashed(r, cell);
-        }
+        ngx_http_background_runner_inherit(r, cell);
     }
 
     if (ngx_http_background_quarantined(r)) {
@@ -937,12 +1102,35 @@ ngx_http_background_runner_admit(ngx_http_background_runner_t *r,
         return NGX_DECLINED;
     }
 
-    if (concurrency && r->narrived >= concurrency) {
+    if (ngx_http_background_runner_busy(r, start)) {
         ngx_http_background_cell_declined(r->arrived);
         return NGX_BUSY;
     }
 
+    if (ngx_http_background_record_trial(r->task->zone.record) != NGX_OK) {
+        ngx_http_background_cell_declined(r->arrived);
+        return NGX_DECLINED;
+    }
+
     return NGX_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_background_runner_busy(ngx_http_background_runner_t *r,
+    ngx_http_background_start_t *start)
+{
+    if (start->concurrency && r->narrived >= start->concurrency) {
+        return 1;
+    }
+
+    if (start->waiting && start->queue
+        && __atomic_load_n(start->waiting, __ATOMIC_RELAXED) >= start->queue)
+    {
+        return 1;
+    }
+
+    return r->task->cpu && ngx_http_background_pool_full();
 }
 
 
@@ -968,6 +1156,8 @@ ngx_http_background_runner_run(ngx_http_background_runner_t *r,
     cycle->ended = ngx_http_background_runner_ended;
 
     ngx_queue_insert_tail(&r->cycles, &cycle->queue);
+
+    ngx_http_background_tasks_hold();
 
     ngx_http_background_runner_begin(cell, cause);
 
@@ -1020,6 +1210,12 @@ ngx_http_background_runner_ended(ngx_http_background_cycle_t *cycle)
     if (!outcome.abandoned) {
         ngx_queue_remove(&cycle->queue);
         r->narrived -= !leased;
+    }
+
+    if (leased && !outcome.returned && !cycle->retry) {
+        r->whole = cycle->resumes ? ngx_current_msec + r->task->interval
+                                    + ngx_http_background_jitter(r->task)
+                                  : 0;
     }
 
     outcome.oldest = ngx_http_background_runner_oldest(r, cycle->cell);
@@ -1113,30 +1309,40 @@ ngx_http_background_runner_record(ngx_http_background_runner_t *r,
     task = r->task;
     stats = ngx_http_background_cell_stats(cell);
 
-    outcome->fails = (ngx_http_background_quarantined(r) || outcome->abandoned)
-                     ? 1 : task->fails;
-    outcome->passes = task->passes;
-
     if (cell != r->cell) {
-        if (outcome->outcome != ngx_http_background_cancel) {
+        if (outcome->outcome != ngx_http_background_cancel
+            && (outcome->cycles > outcome->returned || outcome->crash))
+        {
             ngx_http_background_runner_second(r, &outcome->last);
+
+            if (task->judged) {
+                ngx_http_background_record_judge(task->zone.record,
+                            outcome->outcome == ngx_http_background_success,
+                            outcome->abandoned ? 1 : task->fails,
+                            task->passes);
+            }
         }
 
     } else {
+        outcome->fails = (ngx_http_background_quarantined(r)
+                          || outcome->abandoned) ? 1 : task->fails;
+        outcome->passes = task->passes;
         outcome->history = 1;
 
         if (outcome->outcome == ngx_http_background_success) {
-            outcome->due = ngx_current_msec + task->interval
-                           + ngx_http_background_jitter(task);
+            outcome->due = ngx_http_background_due(r, 0);
 
         } else if (outcome->outcome == ngx_http_background_failure) {
             failures = stats->failures + outcome->cycles - outcome->returned;
-            outcome->due = ngx_current_msec
-                           + ngx_http_background_retry(task, failures);
+            outcome->due = ngx_http_background_due(r, failures);
         }
     }
 
     ngx_http_background_cell_record(task->zone.record, cell, outcome);
+
+    if (cell == r->cell) {
+        ngx_http_background_runner_save(r);
+    }
 }
 
 
@@ -1144,12 +1350,14 @@ static void
 ngx_http_background_runner_log(ngx_http_background_runner_t *r,
     ngx_http_background_cell_t *cell, ngx_http_background_outcome_t *outcome)
 {
-    u_char      text[NGX_HTTP_BACKGROUND_ERROR_LEN];
-    uint64_t    failures;
-    ngx_str_t  *name, error;
-    ngx_msec_t  retry;
+    u_char       text[NGX_HTTP_BACKGROUND_ERROR_LEN];
+    uint64_t     failures;
+    ngx_str_t   *name, error;
+    ngx_uint_t   retries;
 
     name = &r->task->zone.name;
+    retries = (cell == r->cell && !outcome->abandoned
+               && !ngx_http_background_quarantined(r));
 
     if (outcome->outcome == ngx_http_background_success) {
         ngx_http_background_log_success(&r->lines, r->log, name,
@@ -1157,7 +1365,14 @@ ngx_http_background_runner_log(ngx_http_background_runner_t *r,
         return;
     }
 
-    if (outcome->outcome != ngx_http_background_failure) {
+    if (outcome->outcome == ngx_http_background_cancel) {
+        if (cell == r->cell) {
+            ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
+                          "background task \"%V\": cancelled after %uL.%03uLs",
+                          name, outcome->last.wall_time / 1000,
+                          outcome->last.wall_time % 1000);
+        }
+
         return;
     }
 
@@ -1168,7 +1383,6 @@ ngx_http_background_runner_log(ngx_http_background_runner_t *r,
     }
 
     failures = ngx_http_background_cell_stats(cell)->failures;
-    retry = ngx_http_background_retry(r->task, failures);
     error = outcome->error;
 
     if (outcome->abandoned) {
@@ -1182,8 +1396,8 @@ ngx_http_background_runner_log(ngx_http_background_runner_t *r,
 
     ngx_http_background_log_failure(&r->lines, r->log, name, &outcome->last,
                                     failures, &error,
-                                    cell != r->cell || outcome->abandoned
-                                    ? 0 : retry);
+                                    (retries && outcome->due)
+                                    ? outcome->due - ngx_current_msec : 0);
 }
 
 
@@ -1230,10 +1444,58 @@ ngx_http_background_jitter(ngx_http_background_task_t *task)
 static void
 ngx_http_background_runner_flush(ngx_http_background_runner_t *r)
 {
-    if (r->second.finished_at) {
-        ngx_http_background_record_history(r->task->zone.record, &r->second);
-        ngx_memzero(&r->second, sizeof(ngx_http_background_history_t));
+    ngx_str_t                           error;
+    const ngx_http_background_stats_t  *stats;
+
+    if (r->second.finished_at == 0) {
+        return;
     }
+
+    ngx_str_null(&error);
+
+    if (r->second.failed && r->arrived) {
+        stats = ngx_http_background_cell_stats(r->arrived);
+
+        /* of a cycle in this second */
+
+        if (stats->failure_at / 1000 == r->second.finished_at / 1000) {
+            error.data = (u_char *) stats->error;
+            error.len = stats->error_len;
+        }
+    }
+
+    ngx_http_background_record_history(r->task->zone.record, &r->second,
+                                       &error);
+    ngx_memzero(&r->second, sizeof(ngx_http_background_history_t));
+}
+
+
+/* after a good cycle, without failures, or after so many failures in a row */
+
+static uint64_t
+ngx_http_background_due(ngx_http_background_runner_t *r, uint64_t failures)
+{
+    uint64_t                     now, due;
+    ngx_http_background_task_t  *task;
+
+    task = r->task;
+    now = ngx_current_msec;
+
+    if (failures == 0) {
+        return r->whole ? ngx_max(r->whole, now)
+                        : now + task->interval
+                          + ngx_http_background_jitter(task);
+    }
+
+    due = now + ngx_http_background_retry(task, failures);
+
+    /* a longer pause is not for what has not failed */
+
+    if (r->whole && task->retry < task->interval) {
+        due = ngx_min(due, ngx_max(r->whole, now + task->retry));
+    }
+
+    return due;
 }
 
 

@@ -33,11 +33,15 @@ struct ngx_http_background_task_s {
     ngx_msec_t                         timeout;   /* 0: none */
     ngx_uint_t                         fails;
     ngx_uint_t                         passes;
+    ngx_uint_t                         judged;    /* by cycles that arrive,
+                                                     too: it has "health" */
 
     ngx_array_t                        operations;
     ngx_array_t                        triggers;
 
     ngx_uint_t                         cpu;       /* CPU operations */
+    ngx_uint_t                         request;   /* an operation has variables
+                                                     of a request */
 
     /* the worker's */
     ngx_http_background_runner_t      *runner;

@@ -17,7 +17,7 @@
  * with their sizes.
  */
 #define NGX_HTTP_BACKGROUND_LAYOUT                                           \
-    ((uint64_t) 6 << 60                                                      \
+    ((uint64_t) 7 << 60                                                      \
      | (uint64_t) sizeof(ngx_http_background_stats_t) << 49                  \
      | (uint64_t) sizeof(ngx_http_background_cell_t) << 39                   \
      | (uint64_t) sizeof(ngx_http_background_record_t) << 27                 \
@@ -133,9 +133,6 @@ struct ngx_http_background_cell_s {
     uint64_t                        begun;        /* a word; cycles */
     uint64_t                        started;      /* a word; the oldest under
                                                      way */
-    uint64_t                        spared;       /* "begun" when others' crash
-                                                     ended cycles */
-    uint64_t                        blamed;       /* of one that crashed */
     uint64_t                        declined;
     uint64_t                        skipped;
     uint64_t                        progress_done;
@@ -143,6 +140,10 @@ struct ngx_http_background_cell_s {
     uint64_t                        progress_total;
                                                   /* a word; by any thread */
     uint64_t                        waiting;      /* a word; by any thread */
+    uint64_t                        pending;      /* a word; runs that are not
+                                                     over */
+    uint64_t                        crash;        /* a word; signal | spared or
+                                                     blamed, by any thread */
     uint64_t                        late;         /* the state in which it is,
                                                      by any worker; 0: none */
     uint64_t                        told;         /* "held" of whom it was told
@@ -170,11 +171,19 @@ struct ngx_http_background_record_s {
     ngx_http_background_cell_t     *cells;
     ngx_http_background_cell_t     *arrived;      /* cells without a lease */
     uint64_t                        generation;   /* the last that has it */
-    uint32_t                        crashes;
+    uint64_t                        trial;        /* owner of a cycle that may
+                                                     crash as those before */
+    uint32_t                        crashes;      /* in a row */
+    uint32_t                        quarantined;
+    uint32_t                        unhealthy;    /* by cycles that arrive */
+    uint64_t                        failures;     /* of these in a row */
+    uint64_t                        successes;
     uint32_t                        name_len;
     u_char                          name[NGX_HTTP_BACKGROUND_NAME_LEN];
     uint64_t                        number;       /* of the last cycle */
     ngx_http_background_stored_t    history[NGX_HTTP_BACKGROUND_HISTORY];
+    uint64_t                        ntexts;       /* written so far */
+    ngx_http_background_text_t      texts[NGX_HTTP_BACKGROUND_TEXTS];
 };
 
 
@@ -182,6 +191,7 @@ struct ngx_http_background_zone_s {
     uint64_t                        magic;
     uint64_t                        layout;
     uint64_t                        created;
+    uint64_t                        instance;
     uint64_t                        generation;
     uint64_t                        jobs_completed;
     uint64_t                        jobs_usec;
@@ -240,22 +250,37 @@ static ngx_int_t ngx_http_background_zone_add_copies(
     ngx_http_background_zone_t *zone, ngx_http_background_record_t *record);
 static ngx_int_t ngx_http_background_zone_create(
     ngx_http_background_zone_conf_t *zcf);
-static ngx_uint_t ngx_http_background_zone_resized(
+static ngx_shm_zone_t *ngx_http_background_zone_before(
     ngx_http_background_zone_conf_t *zcf);
+static void ngx_http_background_zone_resized(
+    ngx_http_background_zone_conf_t *zcf, ngx_shm_zone_t *before);
+static ngx_http_background_zone_t *ngx_http_background_zone_of(
+    ngx_shm_zone_t *shm_zone);
 static ngx_int_t ngx_http_background_zone_reuse(
     ngx_http_background_zone_conf_t *zcf);
 static ngx_int_t ngx_http_background_zone_add_task(
-    ngx_http_background_zone_t *zone, ngx_http_background_zone_task_t *task);
+    ngx_http_background_zone_conf_t *zcf,
+    ngx_http_background_zone_task_t *task);
+static ngx_int_t ngx_http_background_record_copy(
+    ngx_http_background_zone_conf_t *zcf,
+    ngx_http_background_record_t *record);
+static ngx_int_t ngx_http_background_cells_copy(
+    ngx_http_background_zone_conf_t *zcf, ngx_http_background_cell_t **last,
+    ngx_http_background_cell_t *from);
+static void ngx_http_background_cell_copy(ngx_http_background_cell_t *cell,
+    ngx_http_background_zone_t *zone, ngx_http_background_cell_t *from);
+static ngx_uint_t ngx_http_background_cells_start(
+    ngx_http_background_zone_task_t *task);
 static ngx_int_t ngx_http_background_zone_add_cells(
     ngx_http_background_zone_t *zone, ngx_http_background_cell_t **last,
-    ngx_uint_t n);
+    ngx_uint_t n, ngx_uint_t unhealthy);
 static ngx_http_background_cell_t *ngx_http_background_cell_create(
-    ngx_http_background_zone_t *zone);
+    ngx_http_background_zone_t *zone, ngx_uint_t unhealthy);
 static void ngx_http_background_cells_free(ngx_http_background_zone_t *zone,
     ngx_http_background_cell_t *cell);
 static ngx_uint_t ngx_http_background_zone_children(void);
 static ngx_http_background_record_t *ngx_http_background_zone_lookup(
-    ngx_http_background_zone_t *zone, ngx_str_t *name);
+    ngx_http_background_zone_t *zone, u_char *name, size_t len);
 static void ngx_http_background_zone_sweep(
     ngx_http_background_zone_conf_t *zcf);
 static uint64_t ngx_http_background_zone_oldest(
@@ -296,9 +321,10 @@ static ngx_int_t ngx_http_background_cell_seal(
 static ngx_int_t ngx_http_background_word_seal(uint64_t *word,
     uint64_t mask);
 static uint64_t ngx_http_background_tag(uint64_t owner);
+static uint64_t ngx_http_background_word_get(uint64_t *word);
 static void ngx_http_background_word_set(uint64_t *word, uint64_t value);
 static void ngx_http_background_word_add(uint64_t *word, uint64_t n,
-    ngx_uint_t held);
+    uint64_t self);
 static uint64_t ngx_http_background_ring_number(
     ngx_http_background_ring_t *ring, uint64_t number);
 static void ngx_http_background_stats_total(
@@ -315,7 +341,17 @@ static void ngx_http_background_cell_publish(
     ngx_http_background_cell_t *cell);
 static void ngx_http_background_record_survived(
     ngx_http_background_record_t *record);
+static ngx_uint_t ngx_http_background_cells_orphaned(
+    ngx_http_background_cell_t *cell);
+static void ngx_http_background_record_text(
+    ngx_http_background_record_t *record, uint64_t number,
+    const ngx_str_t *error);
+static ngx_int_t ngx_http_background_text_read(
+    ngx_http_background_text_t *dst, ngx_http_background_text_t *src);
+static uint32_t ngx_http_background_text_crc(ngx_http_background_text_t *text);
 static ngx_uint_t ngx_http_background_others_wait(ngx_uint_t parked);
+static void ngx_http_background_stats_copy(ngx_http_background_stats_t *dst,
+    ngx_http_background_stats_t *src);
 
 
 /*
@@ -358,6 +394,8 @@ static ngx_http_background_watched_t
 static ngx_http_background_stats_t    ngx_http_background_lost;
 
 static uint64_t                       ngx_http_background_editing;
+
+static ngx_uint_t                     ngx_http_background_changes;
 
 
 ngx_int_t
@@ -417,7 +455,7 @@ ngx_http_background_zone_init(ngx_shm_zone_t *shm_zone, void *data)
     }
 
     for (i = 0; i < zcf->tasks.nelts; i++) {
-        if (ngx_http_background_zone_add_task(zcf->zone, tasks[i]) != NGX_OK) {
+        if (ngx_http_background_zone_add_task(zcf, tasks[i]) != NGX_OK) {
             return ngx_http_background_zone_too_small(zcf);
         }
     }
@@ -433,6 +471,9 @@ ngx_http_background_zone_init(ngx_shm_zone_t *shm_zone, void *data)
             break;
         }
     }
+
+    zcf->instance = zcf->zone->instance;
+    zcf->before = NULL;
 
     return NGX_OK;
 }
@@ -478,6 +519,7 @@ ngx_http_background_zone_create(ngx_http_background_zone_conf_t *zcf)
     int                          err;
     ngx_log_t                   *log;
     ngx_uint_t                   i;
+    ngx_shm_zone_t              *before;
     ngx_slab_pool_t             *shpool;
     pthread_mutexattr_t          attr;
     ngx_http_background_zone_t  *zone;
@@ -518,37 +560,71 @@ ngx_http_background_zone_create(ngx_http_background_zone_conf_t *zcf)
         return NGX_ERROR;
     }
 
-    if (ngx_http_background_zone_resized(zcf)) {
+    before = ngx_http_background_zone_before(zcf);
 
-        if (ngx_process == NGX_PROCESS_SINGLE) {
-            ngx_log_error(NGX_LOG_EMERG, log, 0,
-                          "background_zone can't be changed while nginx runs "
-                          "with \"master_process off\" in %s:%ui",
-                          zcf->file, zcf->line);
-            return NGX_ERROR;
-        }
-
-        ngx_log_error(NGX_LOG_NOTICE, log, 0,
-                      "background: zone size changed to %uz, "
-                      "statistics start anew", zcf->size);
+    if (before && ngx_process == NGX_PROCESS_SINGLE) {
+        ngx_log_error(NGX_LOG_EMERG, log, 0,
+                      "background_zone can't be changed while nginx runs "
+                      "with \"master_process off\" in %s:%ui",
+                      zcf->file, zcf->line);
+        return NGX_ERROR;
     }
 
     zone->magic = NGX_HTTP_BACKGROUND_MAGIC;
     zone->layout = NGX_HTTP_BACKGROUND_LAYOUT;
     zone->created = ngx_current_msec;
+    zone->instance = (uint64_t) ngx_pid << 32
+                     | (ngx_current_msec & 0xffffffff);
     zone->shpool = shpool;
 
     shpool->data = zone;
     zcf->zone = zone;
 
+    if (before) {
+        ngx_http_background_zone_resized(zcf, before);
+    }
+
     return NGX_OK;
 }
 
 
-/* while the configuration is read, ngx_cycle is the one in use so far */
+/* what the zone itself has; workers of before still add to theirs */
 
-static ngx_uint_t
-ngx_http_background_zone_resized(ngx_http_background_zone_conf_t *zcf)
+static void
+ngx_http_background_zone_resized(ngx_http_background_zone_conf_t *zcf,
+    ngx_shm_zone_t *before)
+{
+    ngx_http_background_zone_t  *zone, *from;
+
+    zone = zcf->zone;
+    from = ngx_http_background_zone_of(before);
+
+    if (from == NULL) {
+        ngx_log_error(NGX_LOG_NOTICE, zcf->shm_zone->shm.log, 0,
+                      "background: zone size changed to %uz, "
+                      "statistics start anew", zcf->size);
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_NOTICE, zcf->shm_zone->shm.log, 0,
+                  "background: zone size changed to %uz", zcf->size);
+
+    zone->created = from->created;
+    zone->generation = from->generation;
+    zone->jobs_completed = ngx_http_background_load(&from->jobs_completed);
+    zone->jobs_usec = ngx_http_background_load(&from->jobs_usec);
+
+    zcf->before = from;
+}
+
+
+/*
+ * The zone of the configuration in use so far, which ngx_cycle still is while
+ * another one is read, if it has another size.
+ */
+
+static ngx_shm_zone_t *
+ngx_http_background_zone_before(ngx_http_background_zone_conf_t *zcf)
 {
     ngx_uint_t        i;
     ngx_shm_zone_t   *shm_zone;
@@ -561,7 +637,7 @@ ngx_http_background_zone_resized(ngx_http_background_zone_conf_t *zcf)
 
         if (i >= part->nelts) {
             if (part->next == NULL) {
-                return 0;
+                return NULL;
             }
 
             part = part->next;
@@ -572,7 +648,7 @@ ngx_http_background_zone_resized(ngx_http_background_zone_conf_t *zcf)
         if (shm_zone[i].tag == zcf->shm_zone->tag
             && shm_zone[i].shm.size != zcf->size)
         {
-            return 1;
+            return &shm_zone[i];
         }
     }
 }
@@ -581,16 +657,11 @@ ngx_http_background_zone_resized(ngx_http_background_zone_conf_t *zcf)
 static ngx_int_t
 ngx_http_background_zone_reuse(ngx_http_background_zone_conf_t *zcf)
 {
-    ngx_slab_pool_t             *shpool;
     ngx_http_background_zone_t  *zone;
 
-    shpool = (ngx_slab_pool_t *) zcf->shm_zone->shm.addr;
-    zone = shpool->data;
+    zone = ngx_http_background_zone_of(zcf->shm_zone);
 
-    if (zone == NULL
-        || zone->magic != NGX_HTTP_BACKGROUND_MAGIC
-        || zone->layout != NGX_HTTP_BACKGROUND_LAYOUT)
-    {
+    if (zone == NULL) {
         ngx_log_error(NGX_LOG_EMERG, zcf->shm_zone->shm.log, 0,
                       "background_zone was made by another version of the "
                       "module, restart nginx or change the size in %s:%ui",
@@ -605,13 +676,39 @@ ngx_http_background_zone_reuse(ngx_http_background_zone_conf_t *zcf)
 }
 
 
+/* NULL: it was made by another version of the module */
+
+static ngx_http_background_zone_t *
+ngx_http_background_zone_of(ngx_shm_zone_t *shm_zone)
+{
+    ngx_slab_pool_t             *shpool;
+    ngx_http_background_zone_t  *zone;
+
+    shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
+    zone = shpool->data;
+
+    if (zone == NULL
+        || zone->magic != NGX_HTTP_BACKGROUND_MAGIC
+        || zone->layout != NGX_HTTP_BACKGROUND_LAYOUT)
+    {
+        return NULL;
+    }
+
+    return zone;
+}
+
+
 static ngx_int_t
-ngx_http_background_zone_add_task(ngx_http_background_zone_t *zone,
+ngx_http_background_zone_add_task(ngx_http_background_zone_conf_t *zcf,
     ngx_http_background_zone_task_t *task)
 {
+    ngx_http_background_zone_t    *zone;
     ngx_http_background_record_t  *record;
 
-    record = ngx_http_background_zone_lookup(zone, &task->name);
+    zone = zcf->zone;
+
+    record = ngx_http_background_zone_lookup(zone, task->name.data,
+                                             task->name.len);
 
     if (record == NULL) {
         record = ngx_slab_calloc(zone->shpool,
@@ -625,18 +722,145 @@ ngx_http_background_zone_add_task(ngx_http_background_zone_t *zone,
 
         record->next = zone->records;
         zone->records = record;
+
+        if (ngx_http_background_record_copy(zcf, record) != NGX_OK) {
+            return NGX_ERROR;
+        }
     }
 
     task->record = record;
 
-    if (ngx_http_background_zone_add_cells(zone, &record->cells, task->cells)
+    if (ngx_http_background_zone_add_cells(zone, &record->cells, task->cells,
+                                     ngx_http_background_cells_start(task))
         != NGX_OK)
     {
         return NGX_ERROR;
     }
 
     return ngx_http_background_zone_add_cells(zone, &record->arrived,
-                                              task->arrived);
+                                              task->arrived, 0);
+}
+
+
+/* what the zone of another size has of the task */
+
+static ngx_int_t
+ngx_http_background_record_copy(ngx_http_background_zone_conf_t *zcf,
+    ngx_http_background_record_t *record)
+{
+    ngx_http_background_record_t  *from;
+
+    if (zcf->before == NULL) {
+        return NGX_OK;
+    }
+
+    from = ngx_http_background_zone_lookup(zcf->before, record->name,
+                                           record->name_len);
+    if (from == NULL) {
+        return NGX_OK;
+    }
+
+    record->crashes = ngx_http_background_load(&from->crashes);
+    record->number = ngx_http_background_load(&from->number);
+    ngx_memcpy(record->history, from->history, sizeof(record->history));
+
+    if (ngx_http_background_cells_copy(zcf, &record->cells, from->cells)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_background_cells_copy(zcf, &record->arrived,
+                                          from->arrived);
+}
+
+
+static ngx_int_t
+ngx_http_background_cells_copy(ngx_http_background_zone_conf_t *zcf,
+    ngx_http_background_cell_t **last, ngx_http_background_cell_t *from)
+{
+    ngx_http_background_cell_t  *cell;
+
+    for ( /* void */ ; from; from = from->next) {
+
+        cell = ngx_http_background_cell_create(zcf->zone, 0);
+        if (cell == NULL) {
+            return NGX_ERROR;
+        }
+
+        ngx_http_background_cell_copy(cell, zcf->before, from);
+
+        *last = cell;
+        last = &cell->next;
+    }
+
+    return NGX_OK;
+}
+
+
+/*
+ * The worker of before cancels what is under way there.  Where it has a lease
+ * the new one adopts what it does until it has given that up.
+ */
+
+static void
+ngx_http_background_cell_copy(ngx_http_background_cell_t *cell,
+    ngx_http_background_zone_t *zone, ngx_http_background_cell_t *from)
+{
+    uint64_t                         n;
+    ngx_uint_t                       i;
+    ngx_http_background_stats_t     *stats;
+    ngx_http_background_snapshot_t   snapshot;
+
+    ngx_http_background_cell_read(zone, from, &snapshot);
+
+    cell->created = snapshot.created;
+    cell->begun = snapshot.begun;
+    cell->declined = snapshot.declined;
+    cell->skipped = snapshot.skipped;
+
+    stats = cell->stats[0];
+    *stats = snapshot.stats;
+
+    n = snapshot.begun - ngx_min(snapshot.begun, stats->recorded);
+
+    /* what is abandoned has failed already */
+
+    stats->recorded += n;
+    stats->cycles_cancelled += n - ngx_min(n, stats->abandoned);
+    stats->abandoned = 0;
+
+    /* what is written meanwhile does not have its hash */
+
+    for (i = 0; i < NGX_HTTP_BACKGROUND_CAUSES; i++) {
+        cell->causes[i] = from->causes[i];
+    }
+}
+
+
+/*
+ * Whether cells are added as unhealthy: those of a task that has some are so
+ * if one of them is.
+ */
+
+static ngx_uint_t
+ngx_http_background_cells_start(ngx_http_background_zone_task_t *task)
+{
+    ngx_http_background_cell_t  *cell;
+
+    cell = task->record->cells;
+
+    if (cell == NULL) {
+        return task->unhealthy;
+    }
+
+    for ( /* void */ ; cell; cell = cell->next) {
+        if (task->unhealthy && ngx_http_background_cell_unhealthy(cell)) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 
@@ -644,14 +868,14 @@ ngx_http_background_zone_add_task(ngx_http_background_zone_t *zone,
 
 static ngx_int_t
 ngx_http_background_zone_add_cells(ngx_http_background_zone_t *zone,
-    ngx_http_background_cell_t **last, ngx_uint_t n)
+    ngx_http_background_cell_t **last, ngx_uint_t n, ngx_uint_t unhealthy)
 {
     ngx_http_background_cell_t  *cell;
 
     for ( /* void */ ; n; n--) {
 
         if (*last == NULL) {
-            cell = ngx_http_background_cell_create(zone);
+            cell = ngx_http_background_cell_create(zone, unhealthy);
             if (cell == NULL) {
                 return NGX_ERROR;
             }
@@ -667,7 +891,8 @@ ngx_http_background_zone_add_cells(ngx_http_background_zone_t *zone,
 
 
 static ngx_http_background_cell_t *
-ngx_http_background_cell_create(ngx_http_background_zone_t *zone)
+ngx_http_background_cell_create(ngx_http_background_zone_t *zone,
+    ngx_uint_t unhealthy)
 {
     ngx_uint_t                    i;
     ngx_http_background_cell_t   *cell;
@@ -686,6 +911,7 @@ ngx_http_background_cell_create(ngx_http_background_zone_t *zone)
             return NULL;
         }
 
+        stats->unhealthy = unhealthy;
         cell->stats[i] = stats;
     }
 
@@ -719,13 +945,13 @@ ngx_http_background_cells_free(ngx_http_background_zone_t *zone,
 
 static ngx_http_background_record_t *
 ngx_http_background_zone_lookup(ngx_http_background_zone_t *zone,
-    ngx_str_t *name)
+    u_char *name, size_t len)
 {
     ngx_http_background_record_t  *record;
 
     for (record = zone->records; record; record = record->next) {
-        if (record->name_len == name->len
-            && ngx_memcmp(record->name, name->data, name->len) == 0)
+        if (record->name_len == len
+            && ngx_memcmp(record->name, name, len) == 0)
         {
             return record;
         }
@@ -913,7 +1139,7 @@ ngx_http_background_zone_commit(ngx_http_background_zone_conf_t *zcf)
         }
 
         tasks[i]->record->generation = zcf->generation;
-        ngx_http_background_store(&tasks[i]->record->crashes, 0);
+        ngx_http_background_store(&tasks[i]->record->quarantined, 0);
     }
 }
 
@@ -1451,7 +1677,11 @@ ngx_http_background_cell_seal(ngx_http_background_cell_t *cell)
            != NGX_OK
         || ngx_http_background_word_seal(&cell->progress_done, 0) != NGX_OK
         || ngx_http_background_word_seal(&cell->progress_total, 0) != NGX_OK
-        || ngx_http_background_word_seal(&cell->waiting, 0) != NGX_OK)
+        || ngx_http_background_word_seal(&cell->waiting, 0) != NGX_OK
+        || ngx_http_background_word_seal(&cell->pending, 0) != NGX_OK
+        || ngx_http_background_word_seal(&cell->crash,
+                                         NGX_HTTP_BACKGROUND_VALUE)
+           != NGX_OK)
     {
         return NGX_AGAIN;
     }
@@ -1518,6 +1748,13 @@ ngx_http_background_tag(uint64_t owner)
 }
 
 
+static uint64_t
+ngx_http_background_word_get(uint64_t *word)
+{
+    return ngx_http_background_value(ngx_http_background_load(word));
+}
+
+
 static void
 ngx_http_background_word_set(uint64_t *word, uint64_t value)
 {
@@ -1536,22 +1773,22 @@ ngx_http_background_word_set(uint64_t *word, uint64_t value)
 }
 
 
-/* a cell that is held has no other owner */
+/* for any thread: "self" is what the worker was when the cycle began */
 
 static void
-ngx_http_background_word_add(uint64_t *word, uint64_t n, ngx_uint_t held)
+ngx_http_background_word_add(uint64_t *word, uint64_t n, uint64_t self)
 {
     uint64_t  old, tag;
 
     old = ngx_http_background_load(word);
-    tag = held ? old >> 48 : ngx_http_background_tag(ngx_http_background_self);
+    tag = ngx_http_background_tag(self);
 
     while (old >> 48 == tag
            && !ngx_http_background_cas(word, &old,
                                        tag << 48
                                        | ngx_http_background_value(old + n)))
     {
-        tag = held ? old >> 48 : tag;
+        /* void */
     }
 }
 
@@ -1667,6 +1904,13 @@ ngx_http_background_cell(ngx_http_background_record_t *record, ngx_uint_t n)
 }
 
 
+ngx_http_background_cell_t *
+ngx_http_background_cell_next(ngx_http_background_cell_t *cell)
+{
+    return ngx_http_background_load(&cell->next);
+}
+
+
 ngx_int_t
 ngx_http_background_lease_take(ngx_http_background_cell_t *cell)
 {
@@ -1763,10 +2007,13 @@ void
 ngx_http_background_cell_begin(ngx_http_background_cell_t *cell, uint64_t now,
     const ngx_http_background_cause_t *cause)
 {
-    uint64_t                     n;
+    uint64_t                     n, recorded;
     ngx_http_background_ring_t  *ring;
 
-    n = ngx_http_background_value(ngx_http_background_load(&cell->begun)) + 1;
+    recorded = ngx_http_background_cell_stats(cell)->recorded;
+    n = ngx_http_background_word_get(&cell->begun);
+
+    n = ngx_max(n, recorded) + 1;
     ring = &cell->causes[n % NGX_HTTP_BACKGROUND_CAUSES];
 
     ngx_http_background_store(&ring->number, 0);
@@ -1786,6 +2033,8 @@ ngx_http_background_cell_begin(ngx_http_background_cell_t *cell, uint64_t now,
     }
 
     ngx_http_background_word_set(&cell->begun, n);
+
+    ngx_http_background_changes++;
 }
 
 
@@ -1825,6 +2074,10 @@ ngx_http_background_cell_record(ngx_http_background_record_t *record,
         ngx_http_background_record_survived(record);
     }
 
+    if (!outcome->abandoned) {
+        ngx_http_background_record_tried(record);
+    }
+
     ngx_http_background_stats_total(stats, outcome);
 
     if (outcome->due) {
@@ -1841,7 +2094,8 @@ ngx_http_background_cell_record(ngx_http_background_record_t *record,
             history.wall_time = outcome->last.wall_time;
             history.failed = outcome->last.failed;
 
-            ngx_http_background_record_history(record, &history);
+            ngx_http_background_record_history(record, &history,
+                                               &outcome->error);
         }
     }
 
@@ -1853,6 +2107,7 @@ ngx_http_background_cell_record(ngx_http_background_record_t *record,
 
     if (outcome->oldest == 0) {
         ngx_http_background_word_set(&cell->waiting, 0);
+        ngx_http_background_word_set(&cell->pending, 0);
         ngx_http_background_word_set(&cell->progress_total, 0);
         ngx_http_background_word_set(&cell->progress_done, 0);
     }
@@ -1863,29 +2118,31 @@ static void
 ngx_http_background_stats_total(ngx_http_background_stats_t *stats,
     const ngx_http_background_outcome_t *outcome)
 {
+    uint64_t                           cycles;
     const ngx_http_background_last_t  *last;
 
     last = &outcome->last;
+    cycles = outcome->cycles - outcome->returned;
 
     stats->operations_completed += last->completed;
     stats->operations_failed += last->failed;
     stats->bytes += last->bytes;
     stats->io_time += last->io_time;
     stats->cpu_usec += last->cpu_usec;
-    stats->wall_time += last->wall_time;
+    stats->wall_time += last->wall_time * cycles;
 
     switch (outcome->outcome) {
 
     case ngx_http_background_success:
-        stats->cycles_completed += outcome->cycles;
+        stats->cycles_completed += cycles;
         break;
 
     case ngx_http_background_failure:
-        stats->cycles_failed += outcome->cycles - outcome->returned;
+        stats->cycles_failed += cycles;
         break;
 
     default: /* ngx_http_background_cancel */
-        stats->cycles_cancelled += outcome->cycles;
+        stats->cycles_cancelled += cycles;
     }
 }
 
@@ -1896,13 +2153,15 @@ static void
 ngx_http_background_stats_ended(ngx_http_background_stats_t *stats,
     const ngx_http_background_outcome_t *outcome)
 {
+    uint64_t                           cycles;
     ngx_uint_t                         i;
     const ngx_http_background_last_t  *last;
 
     last = &outcome->last;
+    cycles = outcome->cycles - outcome->returned;
 
     if (outcome->outcome == ngx_http_background_success) {
-        stats->successes++;
+        stats->successes += cycles;
         stats->failures = 0;
         stats->success_at = last->finished_at;
 
@@ -1911,7 +2170,7 @@ ngx_http_background_stats_ended(ngx_http_background_stats_t *stats,
         }
 
     } else {
-        stats->failures += outcome->cycles - outcome->returned;
+        stats->failures += cycles;
         stats->successes = 0;
         stats->failure_at = last->finished_at;
 
@@ -1933,16 +2192,20 @@ ngx_http_background_stats_ended(ngx_http_background_stats_t *stats,
         }
     }
 
-    stats->buckets[i]++;
-    stats->buckets_time += last->wall_time;
+    stats->buckets[i] += cycles;
+    stats->buckets_time += last->wall_time * cycles;
 }
 
 
 uint64_t
 ngx_http_background_cell_interrupted(ngx_http_background_cell_t *cell)
 {
-    return ngx_http_background_value(ngx_http_background_load(&cell->begun))
-           - ngx_http_background_cell_stats(cell)->recorded;
+    uint64_t  begun, recorded;
+
+    begun = ngx_http_background_word_get(&cell->begun);
+    recorded = ngx_http_background_cell_stats(cell)->recorded;
+
+    return begun - ngx_min(begun, recorded);
 }
 
 
@@ -1959,48 +2222,120 @@ ngx_http_background_cell_under_way(ngx_http_background_cell_t *cell)
 uint64_t
 ngx_http_background_cell_started(ngx_http_background_cell_t *cell)
 {
-    return ngx_http_background_value(ngx_http_background_load(&cell->started));
+    return ngx_http_background_word_get(&cell->started);
 }
 
 
-void
-ngx_http_background_cell_spare(ngx_http_background_cell_t *cell)
-{
-    uint64_t  begun;
-
-    begun = ngx_http_background_load(&cell->begun);
-
-    if (begun >> 48 == ngx_http_background_tag(ngx_http_background_self)) {
-        ngx_http_background_store(&cell->spared, begun);
-    }
-}
-
+/*
+ * The event loop may begin cycles between the mark and the end of the process:
+ * they are marked, too.
+ */
 
 void
-ngx_http_background_cell_blame(ngx_http_background_cell_t *cell)
+ngx_http_background_cell_mark(ngx_http_background_cell_t *cell, int signo,
+    uint32_t mark)
 {
-    uint64_t  begun;
+    uint64_t  old, new, tag;
 
-    begun = ngx_http_background_load(&cell->begun);
+    old = ngx_http_background_load(&cell->crash);
+    tag = ngx_http_background_tag(ngx_http_background_self);
 
-    if (begun >> 48 == ngx_http_background_tag(ngx_http_background_self)) {
-        ngx_http_background_store(&cell->blamed, begun);
-    }
+    do {
+        if (old >> 48 != tag) {
+            return;
+        }
+
+        new = old | mark;
+
+        if (ngx_http_background_value(old) == 0) {
+            new |= (uint32_t) signo;
+        }
+
+    } while (!ngx_http_background_cas(&cell->crash, &old, new));
 }
 
 
 ngx_uint_t
 ngx_http_background_cell_spared(ngx_http_background_cell_t *cell)
 {
-    uint64_t  begun, mask;
+    uint64_t  crash;
 
-    /* the tag is another one since the cell was taken over */
+    crash = ngx_http_background_load(&cell->crash);
 
-    mask = NGX_HTTP_BACKGROUND_VALUE;
-    begun = ngx_http_background_load(&cell->begun) & mask;
+    return (crash & NGX_HTTP_BACKGROUND_SPARED)
+           && !(crash & NGX_HTTP_BACKGROUND_BLAMED);
+}
 
-    return (ngx_http_background_load(&cell->spared) & mask) == begun
-           && (ngx_http_background_load(&cell->blamed) & mask) != begun;
+
+int
+ngx_http_background_cell_signal(ngx_http_background_cell_t *cell)
+{
+    return ngx_http_background_load(&cell->crash) & 0xff;
+}
+
+
+void
+ngx_http_background_cell_settle(ngx_http_background_cell_t *cell)
+{
+    ngx_http_background_word_set(&cell->crash, 0);
+}
+
+
+void
+ngx_http_background_cell_save(ngx_http_background_record_t *record,
+    ngx_http_background_cell_t *cell, ngx_http_background_state_t *state)
+{
+    ngx_memzero(state, sizeof(ngx_http_background_state_t));
+
+    state->layout = NGX_HTTP_BACKGROUND_LAYOUT;
+    state->crashes = ngx_http_background_load(&record->crashes);
+    state->stats = *ngx_http_background_cell_stats(cell);
+
+    /* a job does not go to another instance: what it does is not known there */
+
+    state->stats.recorded += state->stats.abandoned;
+    state->stats.abandoned = 0;
+}
+
+
+void
+ngx_http_background_cell_adopt(ngx_http_background_record_t *record,
+    ngx_http_background_cell_t *cell, const ngx_http_background_state_t *state)
+{
+    const ngx_http_background_stats_t  *stats;
+
+    if (state->layout != NGX_HTTP_BACKGROUND_LAYOUT
+        || state->stats.error_len > NGX_HTTP_BACKGROUND_ERROR_LEN
+        || state->stats.last.message_len > NGX_HTTP_BACKGROUND_MESSAGE_LEN)
+    {
+        return;
+    }
+
+    stats = ngx_http_background_cell_stats(cell);
+
+    if (state->stats.recorded < stats->recorded
+        || ngx_memcmp(&state->stats, stats,
+                      sizeof(ngx_http_background_stats_t))
+           == 0)
+    {
+        return;
+    }
+
+    ngx_http_background_store(&record->crashes, (uint32_t) state->crashes);
+
+    *ngx_http_background_cell_edit(cell) = state->stats;
+    ngx_http_background_cell_publish(cell);
+
+    /* until then fewer have begun than were recorded: none is under way */
+
+    ngx_http_background_word_set(&cell->begun, state->stats.recorded);
+}
+
+
+void
+ngx_http_background_cell_absent(ngx_http_background_cell_t *cell)
+{
+    ngx_http_background_store(&cell->created, ngx_current_msec);
 }
 
 
@@ -2075,14 +2410,24 @@ ngx_http_background_cell_publish(ngx_http_background_cell_t *cell)
           | ngx_http_background_published(version) << 2;
 
     (void) ngx_http_background_cas(&cell->version, &version, new);
+
+    ngx_http_background_changes++;
 }
 
 
 void
 ngx_http_background_cell_waiting(ngx_http_background_cell_t *cell, int n,
-    ngx_uint_t held)
+    uint64_t self)
 {
-    ngx_http_background_word_add(&cell->waiting, (uint64_t) n, held);
+    ngx_http_background_word_add(&cell->waiting, (uint64_t) (int64_t) n, self);
+}
+
+
+void
+ngx_http_background_cell_pending(ngx_http_background_cell_t *cell, int n,
+    uint64_t self)
+{
+    ngx_http_background_word_add(&cell->pending, (uint64_t) (int64_t) n, self);
 }
 
 
@@ -2102,23 +2447,27 @@ ngx_http_background_cell_skipped(ngx_http_background_cell_t *cell)
 
 void
 ngx_http_background_cell_progress(ngx_http_background_cell_t *cell,
-    int64_t done, int64_t total, ngx_uint_t held)
+    int64_t done, int64_t total, uint64_t self)
 {
     ngx_http_background_word_add(&cell->progress_total, (uint64_t) total,
-                                 held);
-    ngx_http_background_word_add(&cell->progress_done, (uint64_t) done, held);
+                                 self);
+    ngx_http_background_word_add(&cell->progress_done, (uint64_t) done, self);
 }
 
 
 void
 ngx_http_background_record_history(ngx_http_background_record_t *record,
-    const ngx_http_background_history_t *history)
+    const ngx_http_background_history_t *history, const ngx_str_t *error)
 {
     uint64_t                       number, wall, failed;
     ngx_http_background_stored_t  *entry;
 
     number = ngx_http_background_add(&record->number, 1);
     entry = &record->history[number % NGX_HTTP_BACKGROUND_HISTORY];
+
+    if (error && error->len) {
+        ngx_http_background_record_text(record, number, error);
+    }
 
     number &= 0xffff;
     wall = ngx_min(history->wall_time, 0xffffffff);
@@ -2128,6 +2477,84 @@ ngx_http_background_record_history(ngx_http_background_record_t *record,
                               history->finished_at << 16 | number);
     ngx_http_background_store(&entry->outcome,
                               wall << 32 | failed << 16 | number);
+}
+
+
+/*
+ * Workers may write the same text at the same time, and die while they do: a
+ * text is one if its sum is right.  What the text before says, too, is not
+ * stored again.
+ */
+
+static void
+ngx_http_background_record_text(ngx_http_background_record_t *record,
+    uint64_t number, const ngx_str_t *error)
+{
+    size_t                      len;
+    uint64_t                    n;
+    ngx_http_background_text_t  text;
+
+    n = ngx_http_background_load(&record->ntexts);
+    len = ngx_min(error->len, NGX_HTTP_BACKGROUND_TEXT_LEN);
+
+    if (ngx_http_background_text_read(&text,
+                              &record->texts[n % NGX_HTTP_BACKGROUND_TEXTS])
+        != NGX_OK
+        || text.len != len || ngx_memcmp(text.text, error->data, len) != 0)
+    {
+        n = ngx_http_background_add(&record->ntexts, 1);
+
+        text.first = number;
+        text.len = len;
+        ngx_memcpy(text.text, error->data, len);
+    }
+
+    text.last = number;
+    text.crc = ngx_http_background_text_crc(&text);
+
+    record->texts[n % NGX_HTTP_BACKGROUND_TEXTS] = text;
+}
+
+
+static ngx_int_t
+ngx_http_background_text_read(ngx_http_background_text_t *dst,
+    ngx_http_background_text_t *src)
+{
+    *dst = *src;
+
+    return (dst->len && dst->len <= NGX_HTTP_BACKGROUND_TEXT_LEN
+            && dst->crc == ngx_http_background_text_crc(dst))
+           ? NGX_OK : NGX_DECLINED;
+}
+
+
+static uint32_t
+ngx_http_background_text_crc(ngx_http_background_text_t *text)
+{
+    return ngx_crc32_short((u_char *) &text->len,
+                           offsetof(ngx_http_background_text_t, text)
+                           - offsetof(ngx_http_background_text_t, len)
+                           + text->len);
+}
+
+
+ngx_uint_t
+ngx_http_background_texts_read(ngx_http_background_record_t *record,
+    ngx_http_background_text_t texts[NGX_HTTP_BACKGROUND_TEXTS])
+{
+    ngx_uint_t  i, n;
+
+    n = 0;
+
+    for (i = 0; i < NGX_HTTP_BACKGROUND_TEXTS; i++) {
+        if (ngx_http_background_text_read(&texts[n], &record->texts[i])
+            == NGX_OK)
+        {
+            n++;
+        }
+    }
+
+    return n;
 }
 
 
@@ -2141,7 +2568,7 @@ ngx_http_background_cell_causes(ngx_http_background_cell_t *cell,
     ngx_http_background_ring_t  *ring, copy;
 
     n = 0;
-    last = ngx_http_background_value(ngx_http_background_load(&cell->begun));
+    last = ngx_http_background_word_get(&cell->begun);
     number = (last < NGX_HTTP_BACKGROUND_CAUSES)
              ? 1 : last - NGX_HTTP_BACKGROUND_CAUSES + 1;
 
@@ -2193,6 +2620,7 @@ ngx_http_background_history_read(ngx_http_background_record_t *record,
             continue;
         }
 
+        history[n].number = number;
         history[n].finished_at = finished >> 16;
         history[n].wall_time = outcome >> 32;
         history[n].failed = outcome >> 16 & 0xffff;
@@ -2206,7 +2634,18 @@ ngx_http_background_history_read(ngx_http_background_record_t *record,
 ngx_uint_t
 ngx_http_background_record_crashed(ngx_http_background_record_t *record)
 {
-    return ngx_http_background_add(&record->crashes, 1);
+    uint32_t  n, quarantined;
+
+    n = ngx_http_background_add(&record->crashes, 1);
+    quarantined = 0;
+
+    if (n < NGX_HTTP_BACKGROUND_CRASHES
+        || !ngx_http_background_cas(&record->quarantined, &quarantined, 1))
+    {
+        return 0;
+    }
+
+    return n;
 }
 
 
@@ -2215,22 +2654,125 @@ ngx_http_background_record_crashed(ngx_http_background_record_t *record)
 static void
 ngx_http_background_record_survived(ngx_http_background_record_t *record)
 {
-    uint32_t  n;
-
-    n = ngx_http_background_load(&record->crashes);
-
-    while (n != 0 && n < NGX_HTTP_BACKGROUND_CRASHES) {
-        if (ngx_http_background_cas(&record->crashes, &n, 0)) {
-            break;
-        }
+    if (!ngx_http_background_load(&record->quarantined)
+        && ngx_http_background_load(&record->crashes))
+    {
+        ngx_http_background_store(&record->crashes, 0);
     }
 }
 
 
 ngx_uint_t
-ngx_http_background_record_crashes(ngx_http_background_record_t *record)
+ngx_http_background_record_quarantined(ngx_http_background_record_t *record)
 {
-    return ngx_http_background_load(&record->crashes);
+    return ngx_http_background_load(&record->quarantined);
+}
+
+
+/*
+ * When the worker with the cycle on trial dies the word is free before the
+ * crash is recorded.  The task becomes quarantined before that, too.
+ */
+
+ngx_int_t
+ngx_http_background_record_trial(ngx_http_background_record_t *record)
+{
+    uint64_t  trial;
+
+    if (ngx_http_background_load(&record->crashes)
+        < NGX_HTTP_BACKGROUND_CRASHES)
+    {
+        return NGX_OK;
+    }
+
+    trial = ngx_http_background_load(&record->trial);
+
+    if (ngx_http_background_self == 0
+        || ngx_http_background_owner(ngx_http_background_zone, trial)
+        || !ngx_http_background_cas(&record->trial, &trial,
+                                    ngx_http_background_self))
+    {
+        return NGX_AGAIN;
+    }
+
+    if (ngx_http_background_cells_orphaned(record->cells)
+        || ngx_http_background_cells_orphaned(record->arrived)
+        || ngx_http_background_load(&record->quarantined))
+    {
+        ngx_http_background_record_tried(record);
+        return NGX_AGAIN;
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_background_record_tried(ngx_http_background_record_t *record)
+{
+    uint64_t  self;
+
+    self = ngx_http_background_self;
+
+    if (self && ngx_http_background_load(&record->trial) == self) {
+        (void) ngx_http_background_cas(&record->trial, &self, 0);
+    }
+}
+
+
+/* whether there are cycles whose owner died, not recorded yet */
+
+static ngx_uint_t
+ngx_http_background_cells_orphaned(ngx_http_background_cell_t *cell)
+{
+    uint64_t  owner;
+
+    for ( /* void */ ; cell; cell = ngx_http_background_load(&cell->next)) {
+
+        owner = ngx_http_background_load(&cell->owner);
+
+        if (owner
+            && ngx_http_background_owner(ngx_http_background_zone, owner)
+               == NULL
+            && ngx_http_background_cell_interrupted(cell))
+        {
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+void
+ngx_http_background_record_judge(ngx_http_background_record_t *record,
+    ngx_uint_t success, ngx_uint_t fails, ngx_uint_t passes)
+{
+    if (success) {
+        ngx_http_background_store(&record->failures, 0);
+
+        if (ngx_http_background_add(&record->successes, 1) + 1 >= passes) {
+            ngx_http_background_store(&record->unhealthy, 0);
+        }
+
+        return;
+    }
+
+    ngx_http_background_store(&record->successes, 0);
+
+    if (ngx_http_background_add(&record->failures, 1) + 1 >= fails) {
+        ngx_http_background_store(&record->unhealthy, 1);
+    }
+}
+
+
+ngx_uint_t
+ngx_http_background_record_verdict(ngx_http_background_record_t *record,
+    uint64_t *failures)
+{
+    *failures = ngx_http_background_load(&record->failures);
+
+    return !ngx_http_background_load(&record->unhealthy);
 }
 
 
@@ -2339,6 +2881,13 @@ ngx_http_background_budget_completed(ngx_uint_t n, uint64_t usec)
 }
 
 
+ngx_uint_t
+ngx_http_background_zone_changes(void)
+{
+    return ngx_http_background_changes;
+}
+
+
 void
 ngx_http_background_zone_info(ngx_http_background_zone_conf_t *zcf,
     ngx_http_background_zone_info_t *info)
@@ -2374,38 +2923,54 @@ ngx_http_background_zone_info(ngx_http_background_zone_conf_t *zcf,
 }
 
 
+/* of the error, what is used: it is more than half */
+
+static void
+ngx_http_background_stats_copy(ngx_http_background_stats_t *dst,
+    ngx_http_background_stats_t *src)
+{
+    ngx_memcpy(dst, src, offsetof(ngx_http_background_stats_t, error));
+
+    /* a length that is not of this version is found out later */
+
+    ngx_memcpy(dst->error, src->error,
+               ngx_min(dst->error_len, NGX_HTTP_BACKGROUND_ERROR_LEN));
+}
+
+
 void
 ngx_http_background_cell_read(ngx_http_background_zone_t *zone,
     ngx_http_background_cell_t *cell, ngx_http_background_snapshot_t *snapshot)
 {
-    uint64_t                       version, begun, owner;
+    uint64_t                       version, begun, owner, pending;
     ngx_http_background_member_t  *member;
 
     /* the version moves on only while cycles end: some copy is undisturbed */
 
     do {
         version = ngx_http_background_load(&cell->version);
-        snapshot->stats = *cell->stats[ngx_http_background_published(version)];
-        begun = ngx_http_background_value(
-                                    ngx_http_background_load(&cell->begun));
+        ngx_http_background_stats_copy(&snapshot->stats,
+                        cell->stats[ngx_http_background_published(version)]);
+        begun = ngx_http_background_word_get(&cell->begun);
+        snapshot->waiting = ngx_http_background_word_get(&cell->waiting);
+        pending = ngx_http_background_word_get(&cell->pending);
+        snapshot->progress_done =
+                        ngx_http_background_word_get(&cell->progress_done);
+        snapshot->progress_total =
+                        ngx_http_background_word_get(&cell->progress_total);
+        snapshot->started = ngx_http_background_word_get(&cell->started);
         __atomic_thread_fence(__ATOMIC_ACQUIRE);
     } while (ngx_http_background_load(&cell->version) != version);
 
-    snapshot->created = cell->created;
+    snapshot->created = ngx_http_background_load(&cell->created);
     snapshot->declined = ngx_http_background_load(&cell->declined);
     snapshot->skipped = ngx_http_background_load(&cell->skipped);
-    snapshot->waiting = ngx_http_background_value(
-                                    ngx_http_background_load(&cell->waiting));
-    snapshot->progress_done = ngx_http_background_value(
-                            ngx_http_background_load(&cell->progress_done));
-    snapshot->progress_total = ngx_http_background_value(
-                            ngx_http_background_load(&cell->progress_total));
-    snapshot->started = ngx_http_background_value(
-                                    ngx_http_background_load(&cell->started));
 
     snapshot->begun = begun;
     snapshot->abandoned = snapshot->stats.abandoned;
-    snapshot->running = begun - snapshot->stats.recorded - snapshot->abandoned;
+    snapshot->running = begun
+                        - ngx_min(begun, snapshot->stats.recorded
+                                         + snapshot->abandoned);
 
     owner = ngx_http_background_load(&cell->owner);
     member = ngx_http_background_owner(zone, owner);
@@ -2423,6 +2988,9 @@ ngx_http_background_cell_read(ngx_http_background_zone_t *zone,
         snapshot->abandoned = 0;
         snapshot->waiting = 0;
     }
+
+    snapshot->queued = (snapshot->waiting && snapshot->waiting >= pending)
+                       ? snapshot->running : 0;
 }
 
 
@@ -2444,23 +3012,21 @@ ngx_http_background_cell_timing(ngx_http_background_zone_t *zone,
         timing->abandoned = ngx_http_background_load(&stats->abandoned);
         recorded = ngx_http_background_load(&stats->recorded);
 
-        begun = ngx_http_background_value(
-                                    ngx_http_background_load(&cell->begun));
+        begun = ngx_http_background_word_get(&cell->begun);
         __atomic_thread_fence(__ATOMIC_ACQUIRE);
     } while (ngx_http_background_load(&cell->version) != version);
 
-    timing->created = cell->created;
-    timing->started = ngx_http_background_value(
-                                    ngx_http_background_load(&cell->started));
-    timing->waiting = ngx_http_background_value(
-                                    ngx_http_background_load(&cell->waiting));
+    timing->created = ngx_http_background_load(&cell->created);
+    timing->started = ngx_http_background_word_get(&cell->started);
+    timing->waiting = ngx_http_background_word_get(&cell->waiting);
     timing->state = ngx_http_background_sequence(version) + begun + 1;
     timing->hangs = ngx_http_background_cell_hangs(zone, cell);
 
     owner = ngx_http_background_load(&cell->owner);
 
     timing->running = ngx_http_background_owner(zone, owner)
-                      ? begun - recorded - timing->abandoned : 0;
+                      ? begun - ngx_min(begun, recorded + timing->abandoned)
+                      : 0;
 }
 
 

@@ -147,6 +147,12 @@ typedef struct {
 } ngx_http_background_cause_t;
 
 
+/* why the worker's death was not, or was, of the cell's cycles */
+
+#define NGX_HTTP_BACKGROUND_SPARED  0x100
+#define NGX_HTTP_BACKGROUND_BLAMED  0x200
+
+
 /* how a cycle ended, and what follows */
 
 typedef struct {
@@ -169,6 +175,15 @@ typedef struct {
 } ngx_http_background_outcome_t;
 
 
+/* what a worker of another zone goes on with */
+
+typedef struct {
+    uint64_t                      layout;
+    uint64_t                      crashes;        /* in a row */
+    ngx_http_background_stats_t   stats;
+} ngx_http_background_state_t;
+
+
 /* a consistent copy of a cell, for the status */
 
 typedef struct {
@@ -179,6 +194,9 @@ typedef struct {
     ngx_uint_t                    abandoned;      /* others */
     ngx_uint_t                    waiting;        /* jobs that wait for a
                                                      thread */
+    ngx_uint_t                    queued;         /* cycles; 0 while any of
+                                                     them does more than wait
+                                                     for a thread */
     uint64_t                      begun;          /* cycles */
     uint64_t                      declined;
     uint64_t                      skipped;
@@ -209,10 +227,28 @@ typedef struct {
 
 
 typedef struct {
+    uint64_t    number;             /* of the entry, set by history_read() */
     uint64_t    finished_at;
     uint64_t    wall_time;
     ngx_uint_t  failed;             /* operations, at most 65535 */
 } ngx_http_background_history_t;
+
+
+/*
+ * The text of failed entries of the history, the beginning of it: of those from
+ * "first" to "last" that failed.
+ */
+
+#define NGX_HTTP_BACKGROUND_TEXTS     4
+#define NGX_HTTP_BACKGROUND_TEXT_LEN  200
+
+typedef struct {
+    uint32_t    crc;                /* of what follows, for the zone */
+    uint32_t    len;
+    uint64_t    first;
+    uint64_t    last;
+    u_char      text[NGX_HTTP_BACKGROUND_TEXT_LEN];
+} ngx_http_background_text_t;
 
 
 typedef struct {
@@ -232,6 +268,7 @@ typedef struct {
     ngx_str_t                      name;
     ngx_uint_t                     all;       /* a cell for each worker */
     ngx_uint_t                     arrives;   /* has cells without a lease */
+    ngx_uint_t                     unhealthy; /* as which it starts */
 
     /* set by the zone */
     ngx_uint_t                     cells;
@@ -259,6 +296,9 @@ typedef struct {
     ngx_uint_t                    workers;    /* worker processes */
     ngx_shm_zone_t               *shm_zone;
     ngx_http_background_zone_t   *zone;
+    ngx_http_background_zone_t   *before;     /* of another size, or NULL;
+                                                 while the zone is made */
+    uint64_t                      instance;   /* the zone's own number */
     uint64_t                      generation; /* by ..._zone_commit() */
     uint64_t                      committed;  /* when, ngx_current_msec */
 } ngx_http_background_zone_conf_t;
@@ -308,6 +348,8 @@ ngx_uint_t ngx_http_background_zone_owns(uint64_t self);
  */
 ngx_http_background_cell_t *ngx_http_background_cell(
     ngx_http_background_record_t *record, ngx_uint_t n);
+ngx_http_background_cell_t *ngx_http_background_cell_next(
+    ngx_http_background_cell_t *cell);
 ngx_int_t ngx_http_background_lease_take(ngx_http_background_cell_t *cell);
 void ngx_http_background_lease_release(ngx_http_background_cell_t *cell);
 ngx_uint_t ngx_http_background_cell_tell(ngx_http_background_cell_t *cell);
@@ -342,17 +384,23 @@ ngx_http_background_cell_t *ngx_http_background_cell_orphan(
  * interrupted  how many cycles of the former owner began and were never
  *              recorded: it died in the middle
  * started      when the oldest of these, or of those under way, began
- * spare        the worker crashes, and the cycles under way are not the
- *              reason
- * blame        they may be the reason, whoever spares them; both functions are
- *              async-signal-safe, for any thread
- * spared       whether the interrupted cycles were spared and not blamed
+ * mark         the worker crashes: adds to the signal's number, of which the
+ *              first one stays, whether the cycles are the reason; of two marks
+ *              "blamed" counts.  Async-signal-safe, for any thread
+ * spared       whether the interrupted cycles are not the reason
+ * signal       the signal that the former owner died of; 0: not known
+ * settle       the new owner has recorded them: forgets the mark
+ * save, adopt  the state, for workers of another zone and of one; adopt() is
+ *              called while no cycle is under way, and does nothing if another
+ *              version of the module has saved it
+ * absent       a worker of another zone has the task: this one is not late
  * stats        the published statistics
  * schedule     changes when the next cycle is due
  * progress     adds to what cycles under way have done and have to do; for any
  *              thread
  * waiting      adds to the jobs that wait for a thread; for any thread, as
- *              progress, with "held" on one that holds the cell
+ *              progress: "self" is what self() was when the cycle began
+ * pending      adds to the runs that are not over, in the same way
  * declined, skipped
  *              count cycles that were not started
  */
@@ -364,26 +412,47 @@ void ngx_http_background_cell_record(ngx_http_background_record_t *record,
 uint64_t ngx_http_background_cell_interrupted(
     ngx_http_background_cell_t *cell);
 uint64_t ngx_http_background_cell_started(ngx_http_background_cell_t *cell);
-void ngx_http_background_cell_spare(ngx_http_background_cell_t *cell);
-void ngx_http_background_cell_blame(ngx_http_background_cell_t *cell);
+void ngx_http_background_cell_mark(ngx_http_background_cell_t *cell, int signo,
+    uint32_t mark);
 ngx_uint_t ngx_http_background_cell_spared(ngx_http_background_cell_t *cell);
+int ngx_http_background_cell_signal(ngx_http_background_cell_t *cell);
+void ngx_http_background_cell_settle(ngx_http_background_cell_t *cell);
+void ngx_http_background_cell_save(ngx_http_background_record_t *record,
+    ngx_http_background_cell_t *cell, ngx_http_background_state_t *state);
+void ngx_http_background_cell_adopt(ngx_http_background_record_t *record,
+    ngx_http_background_cell_t *cell,
+    const ngx_http_background_state_t *state);
+void ngx_http_background_cell_absent(ngx_http_background_cell_t *cell);
 const ngx_http_background_stats_t *ngx_http_background_cell_stats(
     ngx_http_background_cell_t *cell);
 void ngx_http_background_cell_schedule(ngx_http_background_cell_t *cell,
     uint64_t due);
 void ngx_http_background_cell_progress(ngx_http_background_cell_t *cell,
-    int64_t done, int64_t total, ngx_uint_t held);
+    int64_t done, int64_t total, uint64_t self);
 void ngx_http_background_cell_waiting(ngx_http_background_cell_t *cell, int n,
-    ngx_uint_t held);
+    uint64_t self);
+void ngx_http_background_cell_pending(ngx_http_background_cell_t *cell, int n,
+    uint64_t self);
 void ngx_http_background_cell_declined(ngx_http_background_cell_t *cell);
 void ngx_http_background_cell_skipped(ngx_http_background_cell_t *cell);
 
 
 /*
  * What belongs to the whole task: how many cycles in a row ended with the
- * worker's death.  crashed() returns that number with this one.  A cycle that
- * ends otherwise starts anew, unless the limit was reached; so does a reload in
- * any case.  history() adds an entry to the last cycles.
+ * worker's death, and whether it is quarantined for that.  A reload ends the
+ * quarantine, but the row goes on: the next cycle is a trial.
+ *
+ * crashed      one more of them; returns their number if the task becomes
+ *              quarantined by this one, or 0
+ * quarantined  no cycle is to be started
+ * trial        NGX_OK: a cycle may start; NGX_AGAIN: not while another one is
+ *              on trial
+ * tried        the cycle on trial did not start
+ * judge        counts the outcome of a cycle that has arrived, in any worker,
+ *              for the task's health
+ * verdict      whether these find it healthy, and their failures in a row
+ * history      adds an entry to the last cycles, with the text of a failure or
+ *              NULL
  */
 
 /* cycles in a row that end with the worker's death before a task is left */
@@ -391,10 +460,17 @@ void ngx_http_background_cell_skipped(ngx_http_background_cell_t *cell);
 
 ngx_uint_t ngx_http_background_record_crashed(
     ngx_http_background_record_t *record);
-ngx_uint_t ngx_http_background_record_crashes(
+ngx_uint_t ngx_http_background_record_quarantined(
     ngx_http_background_record_t *record);
+ngx_int_t ngx_http_background_record_trial(
+    ngx_http_background_record_t *record);
+void ngx_http_background_record_tried(ngx_http_background_record_t *record);
+void ngx_http_background_record_judge(ngx_http_background_record_t *record,
+    ngx_uint_t success, ngx_uint_t fails, ngx_uint_t passes);
+ngx_uint_t ngx_http_background_record_verdict(
+    ngx_http_background_record_t *record, uint64_t *failures);
 void ngx_http_background_record_history(ngx_http_background_record_t *record,
-    const ngx_http_background_history_t *history);
+    const ngx_http_background_history_t *history, const ngx_str_t *error);
 
 
 /*
@@ -427,8 +503,12 @@ ngx_uint_t ngx_http_background_cell_judged(ngx_http_background_cell_t *cell,
     uint64_t state);
 
 
-/* reading, for any process that has the zone; none of them waits */
+/*
+ * Reading, for any process that has the zone; none of them waits.  changes() is
+ * another number when this worker has begun or recorded a cycle.
+ */
 
+ngx_uint_t ngx_http_background_zone_changes(void);
 void ngx_http_background_zone_info(ngx_http_background_zone_conf_t *zcf,
     ngx_http_background_zone_info_t *info);
 void ngx_http_background_cell_read(ngx_http_background_zone_t *zone,
@@ -448,6 +528,8 @@ ngx_pid_t ngx_http_background_cell_hangs(ngx_http_background_zone_t *zone,
 ngx_uint_t ngx_http_background_history_read(
     ngx_http_background_record_t *record,
     ngx_http_background_history_t history[NGX_HTTP_BACKGROUND_HISTORY]);
+ngx_uint_t ngx_http_background_texts_read(ngx_http_background_record_t *record,
+    ngx_http_background_text_t texts[NGX_HTTP_BACKGROUND_TEXTS]);
 
 extern const ngx_msec_t
     ngx_http_background_buckets[NGX_HTTP_BACKGROUND_BUCKETS];

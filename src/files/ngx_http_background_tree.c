@@ -819,7 +819,9 @@ ngx_http_background_path_text(u_char *text, ngx_str_t *root, ngx_str_t *path)
         skip--;
     }
 
-    p = ngx_cpymem(p, path->data + skip, path->len - skip);
+    if (skip < path->len) {
+        p = ngx_cpymem(p, path->data + skip, path->len - skip);
+    }
 
     *p++ = '"';
     *p = '\0';

@@ -40,6 +40,8 @@ typedef struct {
     int                             abi;
     int                             argc;
     char                          **argv;
+    ngx_http_complex_value_t       *values;  /* NULL: no argument has
+                                                variables */
     ngx_uint_t                      parks;   /* unsigned  parks:1; */
 } ngx_http_background_call_conf_t;
 
@@ -71,6 +73,11 @@ static ngx_int_t ngx_http_background_call_abi(ngx_conf_t *cf, void *handle,
 static const int *ngx_http_background_call_int(ngx_conf_t *cf, void *handle,
     ngx_str_t *symbol, const char *suffix);
 static char *ngx_http_background_call_dlerror(void);
+
+static ngx_int_t ngx_http_background_call_arguments(ngx_conf_t *cf,
+    ngx_http_background_call_conf_t *ccf);
+static ngx_int_t ngx_http_background_call_prepare(
+    ngx_http_background_run_t *run, ngx_http_request_t *r);
 
 static void ngx_http_background_call_work(ngx_http_background_run_t *run);
 static ngx_int_t ngx_http_background_call_init(
@@ -168,7 +175,7 @@ ngx_http_background_call(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
-    ccf = ngx_palloc(cf->pool, sizeof(ngx_http_background_call_conf_t));
+    ccf = ngx_pcalloc(cf->pool, sizeof(ngx_http_background_call_conf_t));
     if (ccf == NULL) {
         return NGX_CONF_ERROR;
     }
@@ -200,21 +207,75 @@ ngx_http_background_call(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
+    if (ngx_http_background_call_arguments(cf, ccf) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_http_background_add_operation(cf, &ngx_http_background_call_kind,
+                                          ccf)
+        != NGX_CONF_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    return ccf->values
+           ? ngx_http_background_use_request(cf,
+                                            ngx_http_background_call_prepare)
+           : NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_call_arguments(ngx_conf_t *cf,
+    ngx_http_background_call_conf_t *ccf)
+{
+    ngx_int_t                          i;
+    ngx_str_t                         *value;
+    ngx_uint_t                         variables;
+    ngx_http_compile_complex_value_t   ccv;
+
+    value = cf->args->elts;
+    value += 3;
+
     ccf->argc = cf->args->nelts - 3;
 
     ccf->argv = ngx_palloc(cf->pool, (ccf->argc + 1) * sizeof(char *));
     if (ccf->argv == NULL) {
-        return NGX_CONF_ERROR;
+        return NGX_ERROR;
     }
 
-    for (i = 3; i < cf->args->nelts; i++) {
-        ccf->argv[i - 3] = (char *) value[i].data;
+    variables = 0;
+
+    for (i = 0; i < ccf->argc; i++) {
+        ccf->argv[i] = (char *) value[i].data;
+        variables += ngx_http_script_variables_count(&value[i]);
     }
 
     ccf->argv[ccf->argc] = NULL;
 
-    return ngx_http_background_add_operation(cf,
-                                         &ngx_http_background_call_kind, ccf);
+    if (variables == 0) {
+        return NGX_OK;
+    }
+
+    ccf->values = ngx_pcalloc(cf->pool,
+                              ccf->argc * sizeof(ngx_http_complex_value_t));
+    if (ccf->values == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < ccf->argc; i++) {
+        ngx_memzero(&ccv, sizeof(ngx_http_compile_complex_value_t));
+
+        ccv.cf = cf;
+        ccv.value = &value[i];
+        ccv.complex_value = &ccf->values[i];
+
+        if (ngx_http_compile_complex_value(&ccv) != NGX_OK) {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
 }
 
 
@@ -554,6 +615,50 @@ ngx_http_background_call_dlerror(void)
 }
 
 
+static ngx_int_t
+ngx_http_background_call_prepare(ngx_http_background_run_t *run,
+    ngx_http_request_t *r)
+{
+    ngx_http_background_call_conf_t *ccf = run->conf;
+
+    char       **argv;
+    ngx_int_t    i;
+    ngx_str_t    value;
+
+    argv = ngx_palloc(run->pool, (ccf->argc + 1) * sizeof(char *));
+    if (argv == NULL) {
+        return NGX_ERROR;
+    }
+
+    for (i = 0; i < ccf->argc; i++) {
+        if (ngx_http_complex_value(r, &ccf->values[i], &value) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
+        /* a request gives no options, and nothing that is cut */
+
+        if (ngx_strlchr(value.data, value.data + value.len, '\0')
+            || (value.len && value.data[0] == '-' && ccf->argv[i][0] != '-'))
+        {
+            return NGX_DECLINED;
+        }
+
+        argv[i] = ngx_pnalloc(run->pool, value.len + 1);
+        if (argv[i] == NULL) {
+            return NGX_ERROR;
+        }
+
+        (void) ngx_cpystrn((u_char *) argv[i], value.data, value.len + 1);
+    }
+
+    argv[ccf->argc] = NULL;
+
+    run->ctx = argv;
+
+    return NGX_OK;
+}
+
+
 static void
 ngx_http_background_call_work(ngx_http_background_run_t *run)
 {
@@ -622,7 +727,7 @@ ngx_http_background_call_init(ngx_http_background_call_ctx_t *ctx,
 
     call->task = (char *) task;
     call->argc = ccf->argc;
-    call->argv = (const char *const *) ccf->argv;
+    call->argv = run->ctx ? run->ctx : (const char *const *) ccf->argv;
     call->cancelled = ngx_http_background_call_cancelled;
     call->progress = ngx_http_background_call_progress;
     call->add_bytes = ngx_http_background_call_add_bytes;

@@ -14,7 +14,7 @@
  */
 
 
-#include <ngx_http_background.h>
+#include "ngx_http_background_connect_name.h"
 
 #include <ngx_event.h>
 #include <ngx_event_connect.h>
@@ -33,10 +33,17 @@
 
 
 typedef struct {
+    ngx_http_background_connect_name_t *names;        /* with "resolve" */
+} ngx_http_background_connect_main_conf_t;
+
+
+typedef struct {
+    ngx_http_background_connect_name_t *name;         /* NULL: resolved */
     ngx_addr_t                         *addrs;
     ngx_uint_t                          naddrs;
     ngx_uint_t                          count;
     ngx_msec_t                          timeout;
+    ngx_uint_t                          resolve;
 } ngx_http_background_connect_conf_t;
 
 
@@ -56,6 +63,10 @@ struct ngx_http_background_connect_s {
     ngx_http_background_connect_peer_t *peers;
     ngx_uint_t                          npeers;       /* begun */
     ngx_event_t                         event;        /* begins the next ones */
+    ngx_addr_t                         *addrs;
+    ngx_uint_t                          naddrs;
+    ngx_http_background_connect_wait_t  wait;
+    ngx_msec_t                          started;
     ngx_log_t                           log;
 };
 
@@ -71,11 +82,21 @@ typedef struct {
 
 static char *ngx_http_background_connect(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static ngx_int_t ngx_http_background_connect_url(ngx_conf_t *cf,
+    ngx_url_t *u);
 static ngx_int_t ngx_http_background_connect_addr(ngx_conf_t *cf,
+    ngx_http_background_connect_main_conf_t *cmcf,
     ngx_http_background_connect_conf_t *ccf);
+static ngx_uint_t ngx_http_background_connect_is_name(ngx_str_t *host);
+static ngx_int_t ngx_http_background_connect_invalid(ngx_conf_t *cf,
+    const char *error);
+static void *ngx_http_background_connect_create_main_conf(ngx_conf_t *cf);
+static ngx_int_t ngx_http_background_connect_init(ngx_conf_t *cf);
 
 static void ngx_http_background_connect_start(ngx_http_background_run_t *run);
 static void ngx_http_background_connect_cancel(ngx_http_background_run_t *run);
+static void ngx_http_background_connect_resolved(
+    ngx_http_background_connect_wait_t *wait);
 static void ngx_http_background_connect_slice(ngx_event_t *ev);
 static void ngx_http_background_connect_try(
     ngx_http_background_connect_peer_t *peer);
@@ -139,6 +160,9 @@ static const ngx_http_background_param_t  ngx_http_background_connect_params[] =
       offsetof(ngx_http_background_connect_conf_t, count),
       &ngx_http_background_connect_counts },
 
+    { ngx_string("resolve"), 0, ngx_http_background_conf_flag,
+      offsetof(ngx_http_background_connect_conf_t, resolve), NULL },
+
     ngx_http_background_null_param
 };
 
@@ -146,7 +170,7 @@ static const ngx_http_background_param_t  ngx_http_background_connect_params[] =
 static ngx_command_t  ngx_http_background_connect_commands[] = {
 
     { ngx_string("connect"),
-      NGX_HTTP_BACKGROUND_TASK_CONF|NGX_CONF_TAKE123,
+      NGX_HTTP_BACKGROUND_TASK_CONF|NGX_CONF_TAKE1234,
       ngx_http_background_connect,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
@@ -158,9 +182,10 @@ static ngx_command_t  ngx_http_background_connect_commands[] = {
 
 static ngx_http_module_t  ngx_http_background_connect_module_ctx = {
     NULL,                                  /* preconfiguration */
-    NULL,                                  /* postconfiguration */
+    ngx_http_background_connect_init,      /* postconfiguration */
 
-    NULL,                                  /* create main configuration */
+    ngx_http_background_connect_create_main_conf,
+                                           /* create main configuration */
     NULL,                                  /* init main configuration */
 
     NULL,                                  /* create server configuration */
@@ -190,6 +215,8 @@ ngx_module_t  ngx_http_background_connect_module = {
 static char *
 ngx_http_background_connect(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
+    ngx_http_background_connect_main_conf_t *cmcf = conf;
+
     ngx_http_background_connect_conf_t  *ccf;
 
     ccf = ngx_pcalloc(cf->pool, sizeof(ngx_http_background_connect_conf_t));
@@ -207,7 +234,7 @@ ngx_http_background_connect(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    if (ngx_http_background_connect_addr(cf, ccf) != NGX_OK) {
+    if (ngx_http_background_connect_addr(cf, cmcf, ccf) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
@@ -218,37 +245,140 @@ ngx_http_background_connect(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
 static ngx_int_t
 ngx_http_background_connect_addr(ngx_conf_t *cf,
+    ngx_http_background_connect_main_conf_t *cmcf,
     ngx_http_background_connect_conf_t *ccf)
 {
     ngx_url_t   u;
     ngx_str_t  *value;
 
+    if (ngx_http_background_connect_url(cf, &u) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (u.naddrs == 0 && ccf->resolve) {
+
+        if (!ngx_http_background_connect_is_name(&u.host)) {
+            return ngx_http_background_connect_invalid(cf, "invalid host");
+        }
+
+        ccf->name = ngx_http_background_connect_name_add(cf, &u, &cmcf->names);
+
+        return ccf->name ? NGX_OK : NGX_ERROR;
+    }
+
+    if (u.naddrs || ngx_inet_resolve_host(cf->pool, &u) == NGX_OK) {
+        ccf->addrs = u.addrs;
+        ccf->naddrs = u.naddrs;
+
+        return NGX_OK;
+    }
+
+    if (u.err == NULL || !ngx_http_background_connect_is_name(&u.host)) {
+        return ngx_http_background_connect_invalid(cf,
+                                                 u.err ? u.err : "no memory");
+    }
+
     value = cf->args->elts;
 
-    ngx_memzero(&u, sizeof(ngx_url_t));
+    ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
+                       "%s in address \"%V\" of \"%V\" directive, its cycles "
+                       "will fail until it is", u.err, &value[1], &value[0]);
 
-    u.url = value[1];
+    ccf->name = ngx_http_background_connect_name_add(cf, &u, NULL);
 
-    if (ngx_parse_url(cf->pool, &u) != NGX_OK) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "%s in address \"%V\" of \"%V\" directive, "
-                           "it must be \"HOST:PORT\" or \"unix:PATH\"",
-                           u.err ? u.err : "no memory", &value[1], &value[0]);
-        return NGX_ERROR;
+    return ccf->name ? NGX_OK : NGX_ERROR;
+}
+
+
+/* without an address for a name */
+
+static ngx_int_t
+ngx_http_background_connect_url(ngx_conf_t *cf, ngx_url_t *u)
+{
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    ngx_memzero(u, sizeof(ngx_url_t));
+
+    u->url = value[1];
+    u->no_resolve = 1;
+
+    if (ngx_parse_url(cf->pool, u) != NGX_OK) {
+        return ngx_http_background_connect_invalid(cf,
+                                               u->err ? u->err : "no memory");
     }
 
-    if (u.no_port) {
-        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "no port in address \"%V\" of \"%V\" directive, "
-                           "it must be \"HOST:PORT\" or \"unix:PATH\"",
-                           &value[1], &value[0]);
-        return NGX_ERROR;
+    if (u->no_port) {
+        return ngx_http_background_connect_invalid(cf, "no port");
     }
-
-    ccf->addrs = u.addrs;
-    ccf->naddrs = u.naddrs;
 
     return NGX_OK;
+}
+
+
+/* what may be a name once, as an address or a variable may not */
+
+static ngx_uint_t
+ngx_http_background_connect_is_name(ngx_str_t *host)
+{
+    u_char      c, *p;
+    ngx_uint_t  name;
+
+    name = 0;
+
+    for (p = host->data; p < host->data + host->len; p++) {
+
+        if (*p == '.' || (*p >= '0' && *p <= '9')) {
+            continue;
+        }
+
+        c = *p | 0x20;
+
+        if ((c < 'a' || c > 'z') && *p != '-' && *p != '_' && *p < 0x80) {
+            return 0;
+        }
+
+        name = 1;
+    }
+
+    return name;
+}
+
+
+static ngx_int_t
+ngx_http_background_connect_invalid(ngx_conf_t *cf, const char *error)
+{
+    ngx_str_t  *value;
+
+    value = cf->args->elts;
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "%s in address \"%V\" of \"%V\" directive, "
+                       "it must be \"HOST:PORT\" or \"unix:PATH\"",
+                       error, &value[1], &value[0]);
+
+    return NGX_ERROR;
+}
+
+
+static void *
+ngx_http_background_connect_create_main_conf(ngx_conf_t *cf)
+{
+    return ngx_pcalloc(cf->pool,
+                       sizeof(ngx_http_background_connect_main_conf_t));
+}
+
+
+static ngx_int_t
+ngx_http_background_connect_init(ngx_conf_t *cf)
+{
+    ngx_http_background_connect_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf,
+                                          ngx_http_background_connect_module);
+
+    return ngx_http_background_connect_names_check(cf, cmcf->names);
 }
 
 
@@ -284,6 +414,22 @@ ngx_http_background_connect_start(ngx_http_background_run_t *run)
     run->ctx = connect;
     run->result.active = ccf->count;
 
+    if (ccf->name) {
+        connect->started = ngx_current_msec;
+
+        connect->wait.name = ccf->name;
+        connect->wait.run = run;
+        connect->wait.handler = ngx_http_background_connect_resolved;
+        connect->wait.data = connect;
+
+        ngx_http_background_connect_resolve(&connect->wait);
+
+        return;
+    }
+
+    connect->addrs = ccf->addrs;
+    connect->naddrs = ccf->naddrs;
+
     ngx_http_background_connect_slice(&connect->event);
 
     return;
@@ -303,6 +449,8 @@ ngx_http_background_connect_cancel(ngx_http_background_run_t *run)
 
     connect = run->ctx;
 
+    ngx_http_background_connect_resolve_cancel(&connect->wait);
+
     if (connect->event.posted) {
         ngx_delete_posted_event(&connect->event);
     }
@@ -310,6 +458,34 @@ ngx_http_background_connect_cancel(ngx_http_background_run_t *run)
     for (i = 0; i < connect->npeers; i++) {
         ngx_http_background_connect_close(&connect->peers[i]);
     }
+}
+
+
+/* waiting for the name is one more time, whatever the number of copies */
+
+static void
+ngx_http_background_connect_resolved(ngx_http_background_connect_wait_t *wait)
+{
+    ngx_http_background_run_t           *run;
+    ngx_http_background_connect_t       *connect;
+    ngx_http_background_connect_conf_t  *ccf;
+
+    run = wait->run;
+    connect = wait->data;
+    ccf = run->conf;
+
+    run->result.io_time += ngx_current_msec - connect->started;
+
+    if (wait->naddrs == 0) {
+        run->result.failed += ccf->count - 1;
+        ngx_http_background_done(run);
+        return;
+    }
+
+    connect->addrs = wait->addrs;
+    connect->naddrs = wait->naddrs;
+
+    ngx_http_background_connect_slice(&connect->event);
 }
 
 
@@ -381,7 +557,7 @@ ngx_http_background_connect_open(ngx_http_background_connect_peer_t *peer)
 
     connect = peer->connect;
     ccf = connect->run->conf;
-    addr = &ccf->addrs[peer->addr];
+    addr = &connect->addrs[peer->addr];
 
     ngx_http_background_connect_trim();
 
@@ -478,27 +654,35 @@ static ngx_int_t
 ngx_http_background_connect_fail(ngx_http_background_connect_peer_t *peer,
     ngx_err_t err, const char *text)
 {
+    ngx_addr_t                          *addr;
     ngx_http_background_run_t           *run;
+    ngx_http_background_connect_t       *connect;
     ngx_http_background_connect_conf_t  *ccf;
 
-    run = peer->connect->run;
+    connect = peer->connect;
+    run = connect->run;
     ccf = run->conf;
 
     ngx_http_background_connect_close(peer);
 
-    if (peer->addr + 1 < ccf->naddrs) {
+    if (peer->addr + 1 < connect->naddrs) {
         peer->addr++;
         return NGX_DECLINED;
     }
 
-    if (ccf->naddrs == 1) {
-        ngx_http_background_fail(&run->result, err, "connect() %s", text);
+    addr = &connect->addrs[peer->addr];
 
-    } else {
+    if (connect->naddrs > 1) {
         ngx_http_background_fail(&run->result, err,
                                  "connect() to %V, the last of %ui addresses, "
-                                 "%s", &ccf->addrs[peer->addr].name,
-                                 ccf->naddrs, text);
+                                 "%s", &addr->name, connect->naddrs, text);
+
+    } else if (ccf->name) {
+        ngx_http_background_fail(&run->result, err, "connect() to %V %s",
+                                 &addr->name, text);
+
+    } else {
+        ngx_http_background_fail(&run->result, err, "connect() %s", text);
     }
 
     return NGX_ERROR;

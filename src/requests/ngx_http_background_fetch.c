@@ -15,6 +15,14 @@
 #define NGX_HTTP_BACKGROUND_REQUEST_URI      128
 
 
+typedef enum {
+    ngx_http_background_fetch_passed = 0,       /* or without "test=" */
+    ngx_http_background_fetch_empty,
+    ngx_http_background_fetch_zero,
+    ngx_http_background_fetch_no_memory
+} ngx_http_background_fetch_test_e;
+
+
 /* a request, in its connection's pool */
 
 typedef struct {
@@ -26,14 +34,17 @@ typedef struct {
     ngx_buf_t                             buffer;
 
     ngx_http_background_fetches_t        *requests;  /* NULL: cancelled */
+    ngx_http_background_fetch_conf_t     *conf;
     ngx_queue_t                           queue;
     ngx_str_t                            *task;
     ngx_connection_t                     *connection;
     ngx_http_request_t                   *request;
     ngx_str_t                             uri;       /* for texts */
     ngx_str_t                            *refused;   /* header, by nginx */
+    ngx_str_t                             response;  /* its beginning */
     ngx_msec_t                            started;
     ngx_uint_t                            status;
+    ngx_http_background_fetch_test_e      test;
 
     unsigned                              complete:1;
     unsigned                              error:1;
@@ -79,10 +90,16 @@ static u_char *ngx_http_background_fetch_log(ngx_log_t *log, u_char *buf,
     size_t len);
 
 static void ngx_http_background_fetch_cleanup(void *data);
+static ngx_http_background_fetch_test_e ngx_http_background_fetch_judge(
+    ngx_http_background_fetch_t *req);
 static void ngx_http_background_fetch_end(void *data);
+static ngx_uint_t ngx_http_background_fetch_check(
+    ngx_http_background_fetch_t *req);
 static void ngx_http_background_fetch_cancel_slice(ngx_event_t *ev);
 static void ngx_http_background_fetch_cancel(
     ngx_http_background_fetch_t *req);
+static ngx_http_background_fetch_t *ngx_http_background_fetch_of(
+    ngx_http_request_t *r);
 
 
 /* no port, no address: an unnamed peer of a unix socket */
@@ -276,9 +293,11 @@ static void
 ngx_http_background_fetch_init(ngx_http_background_fetch_t *req,
     ngx_connection_t *c, ngx_pool_t *pool, ngx_http_background_fetches_t *rs)
 {
+    ngx_addr_t       *addr;
     ngx_listening_t  *ls;
 
     req->requests = rs;
+    req->conf = rs->conf;
     req->task = rs->run->task;
     req->connection = c;
     req->started = ngx_current_msec;
@@ -319,6 +338,14 @@ ngx_http_background_fetch_init(ngx_http_background_fetch_t *req,
     c->local_sockaddr = c->sockaddr;
     c->local_socklen = c->socklen;
     c->addr_text = ls->addr_text;
+
+    addr = rs->conf->address;
+
+    if (addr) {
+        c->sockaddr = addr->sockaddr;
+        c->socklen = addr->socklen;
+        c->addr_text = addr->name;
+    }
 
     c->recv = ngx_http_background_fetch_recv;
     c->recv_chain = ngx_http_background_fetch_recv_chain;
@@ -436,6 +463,14 @@ ngx_http_background_fetch_set_uri(ngx_http_background_fetch_t *req,
 
     if (value.len > 1 && value.data[0] == '@') {
         value = root;
+    }
+
+    if (ngx_http_background_fetch_encode_uri(r->pool, &value,
+                                             req->requests->list)
+        != NGX_OK)
+    {
+        ngx_http_background_fetch_fail(req->requests, NULL, 0, "no memory");
+        return NGX_ERROR;
     }
 
     if (ngx_http_background_fetch_parse_uri(r, &value, cscf->merge_slashes)
@@ -872,6 +907,40 @@ ngx_http_background_fetch_cleanup(void *data)
     if (req->connection->error && !r->filter_finalize) {
         req->error = 1;
     }
+
+    /* variables of the response are still known, too */
+
+    req->test = ngx_http_background_fetch_judge(req);
+}
+
+
+static ngx_http_background_fetch_test_e
+ngx_http_background_fetch_judge(ngx_http_background_fetch_t *req)
+{
+    ngx_str_t  value;
+
+    if (req->conf->test == NULL || req->requests == NULL || req->failed
+        || req->refused || req->error || !req->complete
+        || !ngx_http_background_fetch_expected(req->conf, req->status))
+    {
+        return ngx_http_background_fetch_passed;
+    }
+
+    if (ngx_http_complex_value(req->request, req->conf->test, &value)
+        != NGX_OK)
+    {
+        return ngx_http_background_fetch_no_memory;
+    }
+
+    if (value.len == 0) {
+        return ngx_http_background_fetch_empty;
+    }
+
+    if (value.len == 1 && value.data[0] == '0') {
+        return ngx_http_background_fetch_zero;
+    }
+
+    return ngx_http_background_fetch_passed;
 }
 
 
@@ -885,7 +954,6 @@ ngx_http_background_fetch_end(void *data)
 {
     ngx_http_background_fetch_t *req = data;
 
-    off_t                            sent;
     ngx_http_background_result_t    *result;
     ngx_http_background_fetches_t   *rs;
 
@@ -901,15 +969,33 @@ ngx_http_background_fetch_end(void *data)
 
     ngx_post_event(&rs->event, &ngx_posted_next_events);
 
-    sent = req->connection->sent;
-
     result = &rs->run->result;
-    result->bytes += sent;
+    result->bytes += req->connection->sent;
     result->io_time += ngx_current_msec - req->started;
 
-    if (req->failed) {
-        return;
+    if (ngx_http_background_fetch_check(req)) {
+        result->completed++;
+
+    } else if (rs->failed) {
+        rs->failed(rs, &req->uri);
     }
+}
+
+
+/* counts a failure */
+
+static ngx_uint_t
+ngx_http_background_fetch_check(ngx_http_background_fetch_t *req)
+{
+    off_t                           sent;
+    ngx_http_background_fetches_t  *rs;
+
+    if (req->failed) {
+        return 0;
+    }
+
+    rs = req->requests;
+    sent = req->connection->sent;
 
     if (req->refused) {
         ngx_http_background_fetch_fail(rs, &req->uri, 0,
@@ -928,9 +1014,20 @@ ngx_http_background_fetch_end(void *data)
                                   "response is incomplete, it ended after %O "
                                   "bytes", sent);
 
+    } else if (req->test == ngx_http_background_fetch_no_memory) {
+        ngx_http_background_fetch_fail(rs, &req->uri, 0, "no memory");
+
+    } else if (req->test) {
+        ngx_http_background_fetch_fail(rs, &req->uri, 0, "test \"%V\" is %s",
+                           &req->conf->test->value,
+                           req->test == ngx_http_background_fetch_zero
+                           ? "\"0\"" : "empty");
+
     } else {
-        result->completed++;
+        return 1;
     }
+
+    return 0;
 }
 
 
@@ -1008,6 +1105,10 @@ ngx_http_background_fetches_cancel(ngx_http_background_fetches_t *rs)
     {
         req = ngx_queue_data(q, ngx_http_background_fetch_t, queue);
         req->requests = NULL;
+
+        if (rs->failed) {
+            rs->failed(rs, &req->uri);
+        }
     }
 
     if (!ngx_queue_empty(&rs->active)) {
@@ -1110,8 +1211,8 @@ ngx_http_background_fetches_exit(void)
 }
 
 
-ngx_str_t *
-ngx_http_background_fetch_task(ngx_http_request_t *r)
+static ngx_http_background_fetch_t *
+ngx_http_background_fetch_of(ngx_http_request_t *r)
 {
     ngx_http_connection_t  *hc;
 
@@ -1124,7 +1225,40 @@ ngx_http_background_fetch_task(ngx_http_request_t *r)
         return NULL;
     }
 
-    return ((ngx_http_background_fetch_t *) hc)->task;
+    return (ngx_http_background_fetch_t *) hc;
+}
+
+
+ngx_str_t *
+ngx_http_background_fetch_task(ngx_http_request_t *r)
+{
+    ngx_http_background_fetch_t  *req;
+
+    req = ngx_http_background_fetch_of(r);
+
+    return req ? req->task : NULL;
+}
+
+
+ngx_http_background_fetch_conf_t *
+ngx_http_background_fetch_conf(ngx_http_request_t *r)
+{
+    ngx_http_background_fetch_t  *req;
+
+    req = ngx_http_background_fetch_of(r);
+
+    return req ? req->conf : NULL;
+}
+
+
+ngx_str_t *
+ngx_http_background_fetch_response(ngx_http_request_t *r)
+{
+    ngx_http_background_fetch_t  *req;
+
+    req = ngx_http_background_fetch_of(r);
+
+    return req && req->conf->test ? &req->response : NULL;
 }
 
 
@@ -1134,11 +1268,12 @@ ngx_http_background_fetch_quiet(ngx_http_request_t *r)
     ngx_log_t                    *log;
     ngx_http_background_fetch_t  *req;
 
-    if (ngx_http_background_fetch_task(r) == NULL) {
+    req = ngx_http_background_fetch_of(r);
+
+    if (req == NULL) {
         return NGX_DECLINED;
     }
 
-    req = (ngx_http_background_fetch_t *) r->main->http_connection;
     log = r->connection->log;
 
     /* each location has set the level anew; "debug" shows all */

@@ -44,7 +44,11 @@ typedef struct {
     ngx_str_t                             default_host;
     ngx_array_t                           headers;
     ngx_array_t                           statuses;
+    ngx_uint_t                            last;     /* without these */
     ngx_http_complex_value_t             *body;
+    ngx_http_complex_value_t             *test;     /* NULL: none */
+    ngx_uint_t                            https;    /* unsigned  https:1; */
+    ngx_addr_t                           *address;  /* NULL: "unix:" */
 } ngx_http_background_fetch_conf_t;
 
 
@@ -53,19 +57,34 @@ typedef struct {
 typedef struct {
     ngx_array_t                           requests;  /* _request_conf_t * */
     ngx_array_t                           named;     /* of "request" alone */
+
+    /* nginx's own; NULL: not replaced */
+    ngx_http_get_variable_pt              scheme;
+    ngx_http_get_variable_pt              https;
 } ngx_http_background_fetch_main_conf_t;
 
 
-/* the requests of one run; all but "event" is for requests_init() to fill in */
+typedef struct ngx_http_background_fetches_s  ngx_http_background_fetches_t;
 
-typedef struct {
+typedef void (*ngx_http_background_fetch_failed_pt)(
+    ngx_http_background_fetches_t *rs, ngx_str_t *uri);
+
+
+/*
+ * The requests of one run; all is for fetches_init() to fill in, but "list" and
+ * "failed", which is called for each request that has failed or, as the run
+ * is cancelled, has not ended; the URI is empty if it is not known.
+ */
+
+struct ngx_http_background_fetches_s {
     ngx_http_background_run_t            *run;
     ngx_http_background_fetch_conf_t     *conf;
     ngx_uint_t                            list;     /* failures name the URI */
     ngx_uint_t                            nactive;
     ngx_queue_t                           active;
     ngx_event_t                           event;
-} ngx_http_background_fetches_t;
+    ngx_http_background_fetch_failed_pt   failed;   /* or NULL */
+};
 
 
 /*
@@ -81,8 +100,14 @@ typedef struct {
  *
  * Errors have been logged.
  *
+ * variables
+ *            makes $scheme and $https those of an https client in requests
+ *            with "scheme=https"; in postconfiguration
+ *
  * For each request:
  *
+ * encode_uri percent-encodes, as browsers do, what no URI may have; blanks and
+ *            control characters are left as they are where "blanks" is not set
  * parse_uri  sets all that a request has of its URI
  * expected   whether a status is one of those that succeed
  */
@@ -99,6 +124,15 @@ ngx_http_background_fetch_conf_t *ngx_http_background_fetch_create_conf(
       offsetof(type, conf), NULL },                                           \
                                                                               \
     { ngx_string("status="), 0, ngx_http_background_fetch_status,           \
+      offsetof(type, conf), NULL },                                           \
+                                                                              \
+    { ngx_string("test="), 0, ngx_http_background_fetch_test,               \
+      offsetof(type, conf), NULL },                                           \
+                                                                              \
+    { ngx_string("scheme="), 0, ngx_http_background_fetch_scheme,           \
+      offsetof(type, conf), NULL },                                           \
+                                                                              \
+    { ngx_string("address="), 0, ngx_http_background_fetch_address,         \
       offsetof(type, conf), NULL }
 
 ngx_int_t ngx_http_background_fetch_method(ngx_conf_t *cf,
@@ -109,10 +143,19 @@ ngx_int_t ngx_http_background_fetch_body(ngx_conf_t *cf,
     ngx_http_background_arg_t *arg, void *p);
 ngx_int_t ngx_http_background_fetch_status(ngx_conf_t *cf,
     ngx_http_background_arg_t *arg, void *p);
+ngx_int_t ngx_http_background_fetch_test(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p);
+ngx_int_t ngx_http_background_fetch_scheme(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p);
+ngx_int_t ngx_http_background_fetch_address(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p);
 ngx_int_t ngx_http_background_fetch_uri(ngx_conf_t *cf, ngx_str_t *uri,
     ngx_http_complex_value_t *cv);
 void ngx_http_background_fetch_default_host(
     ngx_http_background_fetch_conf_t *rcf);
+void ngx_http_background_fetch_variables(ngx_conf_t *cf);
+ngx_int_t ngx_http_background_fetch_encode_uri(ngx_pool_t *pool, ngx_str_t *uri,
+    ngx_uint_t blanks);
 ngx_int_t ngx_http_background_fetch_parse_uri(ngx_http_request_t *r,
     ngx_str_t *uri, ngx_uint_t merge_slashes);
 ngx_uint_t ngx_http_background_fetch_expected(
@@ -145,8 +188,18 @@ void ngx_cdecl ngx_http_background_fetch_fail(
     const char *fmt, ...);
 
 
-/* the task of such a request, or of what it started; NULL for all others */
+/*
+ * Of such a request, or of what it started; NULL for all others:
+ *
+ * task       its task
+ * conf       what all requests of the operation have in common
+ * response   where the beginning of its response's body is, for "test="; NULL
+ *            without "test=", too
+ */
 ngx_str_t *ngx_http_background_fetch_task(ngx_http_request_t *r);
+ngx_http_background_fetch_conf_t *ngx_http_background_fetch_conf(
+    ngx_http_request_t *r);
+ngx_str_t *ngx_http_background_fetch_response(ngx_http_request_t *r);
 
 /*
  * A phase handler: nginx's own lines on such a request are not for the log

@@ -64,6 +64,7 @@ ngx_http_background_fetch_create_conf(ngx_conf_t *cf)
     }
 
     rcf->ctx = cf->ctx;
+    rcf->last = 399;
 
     rmcf = ngx_http_conf_get_module_main_conf(cf,
                                            ngx_http_background_request_module);
@@ -321,6 +322,91 @@ ngx_http_background_fetch_range(ngx_str_t *s,
 }
 
 
+ngx_int_t
+ngx_http_background_fetch_test(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p)
+{
+    ngx_http_background_fetch_conf_t **rcf = p;
+
+    ngx_http_complex_value_t  *test;
+
+    if (arg->value.len == 0) {
+        return ngx_http_background_conf_invalid(cf, arg, "test",
+                                    "a string with variables, as in "
+                                    "\"test=$upstream_http_x_ready\"");
+    }
+
+    test = ngx_palloc(cf->pool, sizeof(ngx_http_complex_value_t));
+    if (test == NULL) {
+        return NGX_ERROR;
+    }
+
+    (*rcf)->test = test;
+
+    return ngx_http_background_fetch_compile(cf, &arg->value, test);
+}
+
+
+ngx_int_t
+ngx_http_background_fetch_scheme(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p)
+{
+    ngx_http_background_fetch_conf_t **rcf = p;
+
+    if (ngx_strcmp(arg->value.data, "https") == 0) {
+        (*rcf)->https = 1;
+
+    } else if (ngx_strcmp(arg->value.data, "http") != 0) {
+        return ngx_http_background_conf_invalid(cf, arg, "scheme",
+                                                "\"http\" or \"https\"");
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_background_fetch_address(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p)
+{
+    ngx_http_background_fetch_conf_t **rcf = p;
+
+    ngx_int_t    rc;
+    ngx_addr_t  *addr;
+
+    addr = ngx_pcalloc(cf->pool, sizeof(ngx_addr_t));
+    if (addr == NULL) {
+        return NGX_ERROR;
+    }
+
+    rc = ngx_parse_addr(cf->pool, addr, arg->value.data, arg->value.len);
+
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
+    }
+
+    if (rc == NGX_DECLINED) {
+        return ngx_http_background_conf_invalid(cf, arg, "address",
+                                        "an IPv4 or IPv6 address, without a "
+                                        "port");
+    }
+
+    /* as nginx has it of a client */
+
+    addr->name.data = ngx_pnalloc(cf->pool, NGX_SOCKADDR_STRLEN);
+    if (addr->name.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    addr->name.len = ngx_sock_ntop(addr->sockaddr, addr->socklen,
+                                   addr->name.data, NGX_SOCKADDR_STRLEN, 0);
+
+    (*rcf)->address = addr;
+
+    return NGX_OK;
+}
+
+
 static ngx_int_t
 ngx_http_background_fetch_compile(ngx_conf_t *cf, ngx_str_t *value,
     ngx_http_complex_value_t *cv)
@@ -431,7 +517,7 @@ ngx_http_background_fetch_expected(ngx_http_background_fetch_conf_t *rcf,
     ngx_http_background_status_range_t  *range;
 
     if (rcf->statuses.nelts == 0) {
-        return status >= 200 && status <= 399;
+        return status >= 200 && status <= rcf->last;
     }
 
     range = rcf->statuses.elts;

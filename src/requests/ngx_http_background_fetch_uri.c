@@ -7,6 +7,68 @@
 #include "ngx_http_background_fetch.h"
 
 
+/*
+ * Bytes that browsers encode, of those that no URI may have: blanks and control
+ * characters, what is not ASCII, and, in a path, "<>\^`{} or, in arguments,
+ * "<>.
+ */
+
+static const uint32_t  ngx_http_background_uri_path[] = {
+    0xffffffff, 0x50000005, 0x50000000, 0xa8000001,
+    0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff
+};
+
+static const uint32_t  ngx_http_background_uri_args[] = {
+    0xffffffff, 0x50000005, 0x00000000, 0x80000000,
+    0xffffffff, 0xffffffff, 0xffffffff, 0xffffffff
+};
+
+
+ngx_int_t
+ngx_http_background_fetch_encode_uri(ngx_pool_t *pool, ngx_str_t *uri,
+    ngx_uint_t blanks)
+{
+    u_char          *p, *src, *last, c;
+    const uint32_t  *table;
+
+    static u_char  hex[] = "0123456789ABCDEF";
+
+    p = ngx_pnalloc(pool, 3 * uri->len + 1);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    table = ngx_http_background_uri_path;
+    src = uri->data;
+    last = src + uri->len;
+
+    uri->data = p;
+
+    while (src < last) {
+        c = *src++;
+
+        if (c == '?') {
+            table = ngx_http_background_uri_args;
+        }
+
+        if ((table[c >> 5] & ((uint32_t) 1 << (c & 0x1f))) == 0
+            || (!blanks && (c <= ' ' || c == 0x7f)))
+        {
+            *p++ = c;
+            continue;
+        }
+
+        *p++ = '%';
+        *p++ = hex[c >> 4];
+        *p++ = hex[c & 0xf];
+    }
+
+    uri->len = p - uri->data;
+
+    return NGX_OK;
+}
+
+
 /* as nginx does it with what a client sent */
 
 ngx_int_t
@@ -42,10 +104,12 @@ ngx_http_background_fetch_parse_uri(ngx_http_request_t *r, ngx_str_t *uri,
     if (r->complex_uri || r->quoted_uri) {
         r->uri.data = ngx_pnalloc(r->pool, r->uri.len);
         if (r->uri.data == NULL) {
+            r->uri.len = 0;
             return NGX_ERROR;
         }
 
         if (ngx_http_parse_complex_uri(r, merge_slashes) != NGX_OK) {
+            r->uri.len = 0;
             return NGX_ERROR;
         }
     }

@@ -10,7 +10,8 @@
 static ngx_int_t ngx_http_background_reader_read(
     ngx_http_background_reader_t *reader);
 static void ngx_http_background_reader_thread(void *data, ngx_log_t *log);
-static void ngx_http_background_reader_open(ngx_http_background_read_t *rd);
+static void ngx_http_background_reader_open_file(
+    ngx_http_background_read_t *rd);
 static void ngx_http_background_reader_handler(ngx_event_t *ev);
 static void ngx_http_background_reader_destroy(
     ngx_http_background_reader_t *reader);
@@ -78,6 +79,31 @@ failed:
 
 
 ngx_int_t
+ngx_http_background_reader_open(ngx_http_background_reader_t *reader)
+{
+    if (reader->opened) {
+        return NGX_OK;
+    }
+
+    if (reader->state == ngx_http_background_reader_reading) {
+        return NGX_AGAIN;
+    }
+
+    if (reader->state == ngx_http_background_reader_failed) {
+        return NGX_DECLINED;
+    }
+
+    if (ngx_http_background_reader_read(reader) == NGX_OK) {
+        return NGX_AGAIN;
+    }
+
+    reader->state = ngx_http_background_reader_failed;
+
+    return NGX_DECLINED;
+}
+
+
+ngx_int_t
 ngx_http_background_reader_next(ngx_http_background_reader_t *reader,
     ngx_str_t *uri)
 {
@@ -135,7 +161,7 @@ ngx_http_background_reader_thread(void *data, ngx_log_t *log)
     ngx_http_background_read_t *rd = data;
 
     if (rd->fd == NGX_INVALID_FILE) {
-        ngx_http_background_reader_open(rd);
+        ngx_http_background_reader_open_file(rd);
 
         if (rd->failed) {
             return;
@@ -155,10 +181,8 @@ ngx_http_background_reader_thread(void *data, ngx_log_t *log)
 
 
 static void
-ngx_http_background_reader_open(ngx_http_background_read_t *rd)
+ngx_http_background_reader_open_file(ngx_http_background_read_t *rd)
 {
-    ngx_file_info_t  fi;
-
     /* non-blocking, should it be no file but a pipe */
 
     rd->fd = open((char *) rd->name, O_RDONLY|O_NONBLOCK|O_CLOEXEC|O_NOCTTY);
@@ -169,18 +193,15 @@ ngx_http_background_reader_open(ngx_http_background_read_t *rd)
         return;
     }
 
-    if (ngx_fd_info(rd->fd, &fi) == NGX_FILE_ERROR) {
+    if (ngx_fd_info(rd->fd, &rd->info) == NGX_FILE_ERROR) {
         rd->err = ngx_errno;
         rd->failed = ngx_fd_info_n;
         return;
     }
 
-    if (!ngx_is_file(&fi)) {
+    if (!ngx_is_file(&rd->info)) {
         rd->failed = "not a regular file:";
-        return;
     }
-
-    rd->size = ngx_file_size(&fi);
 }
 
 
@@ -206,7 +227,8 @@ ngx_http_background_reader_handler(ngx_event_t *ev)
         reader->lines.last += rd->n;
         reader->lines.eof = (rd->n == 0);
         reader->offset += rd->n;
-        reader->size = rd->size;
+        reader->info = rd->info;
+        reader->opened = 1;
     }
 
     reader->event->handler(reader->event);

@@ -33,7 +33,7 @@ typedef struct {
     size_t                                free;     /* of buffer, in bytes */
 
     ssize_t                               n;        /* as of read() */
-    off_t                                 size;     /* of the file */
+    ngx_file_info_t                       info;
     const char                           *failed;   /* call, or NULL */
     ngx_err_t                             err;
 } ngx_http_background_read_t;
@@ -53,7 +53,9 @@ typedef struct {
     ngx_uint_t                            state;
     ngx_http_background_linebuf_t         lines;
     off_t                                 offset;   /* of what has been read */
-    off_t                                 size;     /* of the file */
+    ngx_file_info_t                       info;
+    ngx_uint_t                            opened;   /* unsigned  opened:1;
+                                                       "info" is known */
 
     ngx_http_background_read_t            read;
     ngx_thread_task_t                     task;
@@ -76,6 +78,8 @@ ngx_int_t ngx_http_background_reader_parse(
  * On the event loop:
  *
  * create  does not open the file yet
+ * open    before the first URI is taken: NGX_OK, "info" is known, or NGX_AGAIN,
+ *         as below, or NGX_DECLINED, the file can't be read, as "next" tells
  * next    as parse, and
  *         NGX_OK     uri is in use until the next call
  *         NGX_AGAIN  the handler of event is called when there is more
@@ -86,6 +90,7 @@ ngx_int_t ngx_http_background_reader_parse(
 ngx_http_background_reader_t *ngx_http_background_reader_create(
     ngx_http_background_run_t *run, ngx_str_t *file,
     ngx_event_t *event);
+ngx_int_t ngx_http_background_reader_open(ngx_http_background_reader_t *reader);
 ngx_int_t ngx_http_background_reader_next(ngx_http_background_reader_t *reader,
     ngx_str_t *uri);
 void ngx_http_background_reader_free(ngx_http_background_reader_t *reader);

@@ -179,8 +179,8 @@ ngx_http_background_request_create_main_conf(ngx_conf_t *cf)
 {
     ngx_http_background_fetch_main_conf_t  *rmcf;
 
-    rmcf = ngx_palloc(cf->pool,
-                      sizeof(ngx_http_background_fetch_main_conf_t));
+    rmcf = ngx_pcalloc(cf->pool,
+                       sizeof(ngx_http_background_fetch_main_conf_t));
     if (rmcf == NULL) {
         return NULL;
     }
@@ -208,7 +208,7 @@ ngx_http_background_request_create_main_conf(ngx_conf_t *cf)
 static ngx_int_t
 ngx_http_background_request_postconf(ngx_conf_t *cf)
 {
-    ngx_uint_t                              i;
+    ngx_uint_t                              i, https;
     ngx_http_handler_pt                    *h;
     ngx_http_core_main_conf_t              *cmcf;
     ngx_http_background_request_op_t      **op;
@@ -218,9 +218,18 @@ ngx_http_background_request_postconf(ngx_conf_t *cf)
     rmcf = ngx_http_conf_get_module_main_conf(cf,
                                            ngx_http_background_request_module);
     rcf = rmcf->requests.elts;
+    https = 0;
 
     for (i = 0; i < rmcf->requests.nelts; i++) {
         ngx_http_background_fetch_default_host(rcf[i]);
+
+        if (rcf[i]->https) {
+            https = 1;
+        }
+    }
+
+    if (https) {
+        ngx_http_background_fetch_variables(cf);
     }
 
     op = rmcf->named.elts;

@@ -4,9 +4,12 @@
  */
 
 
-/* "requests": requests the URIs of a list. */
+/*
+ * "requests": requests the URIs of a list, or those that failed of it.
+ */
 
 
+#include "ngx_http_background_failed.h"
 #include "ngx_http_background_reader.h"
 #include "ngx_http_background_fetch.h"
 
@@ -23,6 +26,9 @@ typedef struct {
     ngx_str_t                             file;
     ngx_uint_t                            concurrency;
     uint64_t                              pause;    /* of "rate=", in usec */
+
+    /* of the last cycle in this worker; NULL: nothing is known */
+    ngx_http_background_failed_t         *failed;
 } ngx_http_background_requests_op_t;
 
 
@@ -33,8 +39,14 @@ typedef struct {
     ngx_http_background_requests_op_t    *op;
     ngx_http_background_reader_t         *reader;
     uint64_t                              due;      /* of the next, in usec */
-    ngx_uint_t                            over;     /* unsigned  over:1;
-                                                       no more to start */
+    ngx_http_background_failed_t         *failed;   /* in this cycle */
+    ngx_http_background_failed_t         *known;    /* in the last one, to be
+                                                       requested first */
+    ngx_uint_t                            next;     /* of these */
+
+    unsigned                              part:1;   /* the list is as known */
+    unsigned                              read:1;   /* to its end */
+    unsigned                              over:1;   /* no more to start */
 } ngx_http_background_requests_ctx_t;
 
 
@@ -44,6 +56,7 @@ static ngx_int_t ngx_http_background_requests_rate(ngx_conf_t *cf,
     ngx_http_background_arg_t *arg, void *p);
 static ngx_int_t ngx_http_background_requests_pause(ngx_str_t *rate,
     uint64_t *pause);
+static void ngx_http_background_requests_cleanup(void *data);
 
 static void ngx_http_background_requests_run_start(
     ngx_http_background_run_t *run);
@@ -55,6 +68,16 @@ static ngx_msec_t ngx_http_background_requests_delay(
     ngx_http_background_requests_ctx_t *ctx);
 static ngx_int_t ngx_http_background_requests_next(
     ngx_http_background_requests_ctx_t *ctx, ngx_str_t *uri);
+static ngx_int_t ngx_http_background_requests_known(
+    ngx_http_background_requests_ctx_t *ctx, ngx_str_t *uri);
+static void ngx_http_background_requests_progress(
+    ngx_http_background_requests_ctx_t *ctx);
+static void ngx_http_background_requests_long(
+    ngx_http_background_requests_ctx_t *ctx, ngx_uint_t line);
+static void ngx_http_background_requests_failed(
+    ngx_http_background_fetches_t *rs, ngx_str_t *uri);
+static void ngx_http_background_requests_remember(
+    ngx_http_background_requests_ctx_t *ctx);
 
 
 static ngx_http_background_kind_t  ngx_http_background_requests_kind = {
@@ -137,17 +160,26 @@ static char *
 ngx_http_background_requests(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_str_t                          *value;
+    ngx_pool_cleanup_t                 *cln;
     ngx_http_background_requests_op_t  *op;
 
     op = ngx_pcalloc(cf->pool, sizeof(ngx_http_background_requests_op_t));
-    if (op == NULL) {
+    cln = ngx_pool_cleanup_add(cf->pool, 0);
+
+    if (op == NULL || cln == NULL) {
         return NGX_CONF_ERROR;
     }
+
+    cln->handler = ngx_http_background_requests_cleanup;
+    cln->data = op;
 
     op->conf = ngx_http_background_fetch_create_conf(cf);
     if (op->conf == NULL) {
         return NGX_CONF_ERROR;
     }
+
+    /* with a redirect nothing is in a cache */
+    op->conf->last = 299;
 
     value = cf->args->elts;
 
@@ -230,10 +262,21 @@ ngx_http_background_requests_pause(ngx_str_t *rate, uint64_t *pause)
 
 
 static void
+ngx_http_background_requests_cleanup(void *data)
+{
+    ngx_http_background_requests_op_t *op = data;
+
+    ngx_http_background_failed_free(op->failed);
+}
+
+
+static void
 ngx_http_background_requests_run_start(ngx_http_background_run_t *run)
 {
     ngx_http_background_requests_op_t   *op;
     ngx_http_background_requests_ctx_t  *ctx;
+
+    run->resumes = 1;
 
     ctx = ngx_pcalloc(run->pool, sizeof(ngx_http_background_requests_ctx_t));
     if (ctx == NULL) {
@@ -244,17 +287,30 @@ ngx_http_background_requests_run_start(ngx_http_background_run_t *run)
 
     ctx->op = op;
 
-    ctx->reader = ngx_http_background_reader_create(run, &op->file,
-                                                    &ctx->requests.event);
-    if (ctx->reader == NULL) {
+    ctx->failed = ngx_http_background_failed_create(run->log);
+    if (ctx->failed == NULL) {
         goto failed;
     }
 
+    ctx->reader = ngx_http_background_reader_create(run, &op->file,
+                                                    &ctx->requests.event);
+    if (ctx->reader == NULL) {
+        ngx_http_background_failed_free(ctx->failed);
+        goto failed;
+    }
+
+    if (run->retry) {
+        ctx->known = op->failed;
+        op->failed = NULL;
+    }
+
+    run->retry = (ctx->known != NULL);
     run->ctx = ctx;
 
     ngx_http_background_fetches_init(&ctx->requests, run, op->conf,
                                      ngx_http_background_requests_slice);
     ctx->requests.list = 1;
+    ctx->requests.failed = ngx_http_background_requests_failed;
 
     ngx_http_background_requests_slice(&ctx->requests.event);
 
@@ -275,6 +331,7 @@ ngx_http_background_requests_run_cancel(ngx_http_background_run_t *run)
     ctx = run->ctx;
 
     ngx_http_background_fetches_cancel(&ctx->requests);
+    ngx_http_background_requests_remember(ctx);
     ngx_http_background_reader_free(ctx->reader);
 }
 
@@ -284,15 +341,13 @@ ngx_http_background_requests_slice(ngx_event_t *ev)
 {
     ngx_http_background_requests_ctx_t *ctx = ev->data;
 
-    ngx_int_t                      rc;
-    ngx_uint_t                     n;
-    ngx_msec_t                     delay;
-    ngx_http_background_run_t     *run;
-    ngx_http_complex_value_t       uri;
-    ngx_http_background_reader_t  *reader;
+    ngx_int_t                   rc;
+    ngx_uint_t                  n;
+    ngx_msec_t                  delay;
+    ngx_http_background_run_t  *run;
+    ngx_http_complex_value_t    uri;
 
     run = ctx->requests.run;
-    reader = ctx->reader;
 
     ngx_memzero(&uri, sizeof(ngx_http_complex_value_t));
 
@@ -327,20 +382,17 @@ ngx_http_background_requests_slice(ngx_event_t *ev)
 
         if (ngx_http_background_fetch_start(&ctx->requests, &uri) != NGX_OK)
         {
+            ngx_http_background_failed_add(ctx->failed, &uri.value, 0);
             ctx->over = 1;
         }
     }
 
     run->result.active = ctx->requests.nactive;
 
-    ngx_http_background_progress(run,
-                                 reader->offset
-                                 - (reader->lines.last - reader->lines.pos),
-                                 reader->size);
+    ngx_http_background_requests_progress(ctx);
 
     if (ctx->over && ctx->requests.nactive == 0) {
-        ngx_http_background_fetches_cancel(&ctx->requests);
-        ngx_http_background_reader_free(reader);
+        ngx_http_background_requests_run_cancel(run);
         ngx_http_background_done(run);
     }
 }
@@ -381,14 +433,19 @@ ngx_http_background_requests_next(ngx_http_background_requests_ctx_t *ctx,
 
     reader = ctx->reader;
 
+    if (ctx->known) {
+        rc = ngx_http_background_requests_known(ctx, uri);
+
+        if (rc != NGX_DECLINED) {
+            return rc;
+        }
+    }
+
     for ( ;; ) {
         rc = ngx_http_background_reader_next(reader, uri);
 
         if (rc == NGX_DECLINED) {
-            ngx_http_background_fetch_fail(&ctx->requests, NULL, 0,
-                                           "line %ui is longer than %d bytes",
-                                           reader->lines.number,
-                                           NGX_HTTP_BACKGROUND_READER_LINE);
+            ngx_http_background_requests_long(ctx, reader->lines.number);
             continue;
         }
 
@@ -398,9 +455,180 @@ ngx_http_background_requests_next(ngx_http_background_requests_ctx_t *ctx,
                                            rd->err ? "%s \"%s\" failed"
                                                      : "%s \"%s\"",
                                            rd->failed, rd->name);
+            ctx->failed->rest = 1;
             continue;
+        }
+
+        if (rc == NGX_DONE) {
+            ctx->read = 1;
         }
 
         return rc;
     }
+}
+
+
+/* NGX_DECLINED: the list is to be read */
+
+static ngx_int_t
+ngx_http_background_requests_known(ngx_http_background_requests_ctx_t *ctx,
+    ngx_str_t *uri)
+{
+    ngx_int_t                           rc;
+    ngx_uint_t                          i;
+    ngx_http_background_run_t          *run;
+    ngx_http_background_failed_t       *known;
+    ngx_http_background_failed_line_t  *line;
+
+    known = ctx->known;
+    run = ctx->requests.run;
+
+    if (!ctx->part) {
+        rc = ngx_http_background_reader_open(ctx->reader);
+
+        if (rc == NGX_AGAIN) {
+            return NGX_AGAIN;
+        }
+
+        if (rc != NGX_OK
+            || !ngx_http_background_failed_same(known, &ctx->reader->info))
+        {
+            goto whole;
+        }
+
+        ctx->part = 1;
+
+        if (known->lines.nelts) {
+            ngx_http_background_message(&run->result,
+                                        "retry of the %ui that failed",
+                                        known->lines.nelts);
+        }
+    }
+
+    line = known->lines.elts;
+
+    while (ctx->next < known->lines.nelts) {
+        i = ctx->next++;
+
+        if (line[i].line == 0) {
+            *uri = line[i].uri;
+            return NGX_OK;
+        }
+
+        ngx_http_background_requests_long(ctx, line[i].line);
+    }
+
+    if (!known->rest) {
+        return NGX_DONE;
+    }
+
+    if (ctx->requests.nactive) {
+        return NGX_AGAIN;
+    }
+
+    if (run->result.failed) {
+        return NGX_DONE;
+    }
+
+    /* these are good now, the others may not be */
+
+    run->result.message_len = 0;
+
+whole:
+
+    ngx_http_background_failed_free(known);
+
+    run->retry = 0;
+    ctx->known = NULL;
+    ctx->part = 0;
+
+    return NGX_DECLINED;
+}
+
+
+/* in bytes of the list, or in URIs that failed */
+
+static void
+ngx_http_background_requests_progress(ngx_http_background_requests_ctx_t *ctx)
+{
+    ngx_http_background_run_t     *run;
+    ngx_http_background_reader_t  *reader;
+
+    run = ctx->requests.run;
+    reader = ctx->reader;
+
+    if (ctx->part) {
+        ngx_http_background_progress(run, ctx->next, ctx->known->lines.nelts);
+        return;
+    }
+
+    ngx_http_background_progress(run,
+                                 reader->offset
+                                 - (reader->lines.last - reader->lines.pos),
+                                 ngx_file_size(&reader->info));
+}
+
+
+static void
+ngx_http_background_requests_long(ngx_http_background_requests_ctx_t *ctx,
+    ngx_uint_t line)
+{
+    static ngx_str_t  none = ngx_string("");
+
+    ngx_http_background_fetch_fail(&ctx->requests, NULL, 0,
+                                   "line %ui is longer than %d bytes", line,
+                                   NGX_HTTP_BACKGROUND_READER_LINE);
+
+    ngx_http_background_failed_add(ctx->failed, &none, line);
+}
+
+
+static void
+ngx_http_background_requests_failed(ngx_http_background_fetches_t *rs,
+    ngx_str_t *uri)
+{
+    ngx_http_background_requests_ctx_t  *ctx;
+
+    ctx = (ngx_http_background_requests_ctx_t *) rs;
+
+    ngx_http_background_failed_add(ctx->failed, uri, 0);
+}
+
+
+/* what "retry" is to ask for; of no use where the list was never read */
+
+static void
+ngx_http_background_requests_remember(ngx_http_background_requests_ctx_t *ctx)
+{
+    ngx_uint_t                          i;
+    ngx_http_background_failed_t       *failed, *known;
+    ngx_http_background_failed_line_t  *line;
+
+    failed = ctx->failed;
+    known = ctx->known;
+
+    if (ctx->part) {
+        line = known->lines.elts;
+
+        for (i = ctx->next; i < known->lines.nelts; i++) {
+            ngx_http_background_failed_add(failed, &line[i].uri, line[i].line);
+        }
+
+        failed->file = known->file;
+        failed->rest |= known->rest;
+
+    } else {
+        failed->file = ctx->reader->info;
+        failed->rest |= !ctx->read;
+    }
+
+    ngx_http_background_failed_free(known);
+    ngx_http_background_failed_free(ctx->op->failed);
+
+    if (failed->rest && failed->lines.nelts == 0) {
+        ngx_http_background_failed_free(failed);
+        failed = NULL;
+    }
+
+    ctx->op->failed = failed;
 }

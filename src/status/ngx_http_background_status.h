@@ -24,6 +24,7 @@ typedef struct {
     ngx_pool_t                       *pool;
     ngx_chain_t                      *out;
     ngx_chain_t                      *last;
+    ngx_uint_t                        n;          /* buffers */
     off_t                             size;
     ngx_uint_t                        failed;     /* no memory */
 } ngx_http_background_writer_t;
@@ -32,6 +33,7 @@ typedef struct {
 typedef enum {
     ngx_http_background_waiting = 0,
     ngx_http_background_running,
+    ngx_http_background_queued,
     ngx_http_background_retrying,
     ngx_http_background_quarantined,
     ngx_http_background_stopped,
@@ -62,6 +64,10 @@ typedef struct {
                                                      for a thread */
     ngx_uint_t                        abandoned;  /* cycles whose jobs did not
                                                      stop at the time-out */
+    ngx_uint_t                        queued;     /* cycles under way that
+                                                     only wait for a thread */
+    uint64_t                          queued_since;
+                                                  /* the first of these */
     uint64_t                          begun;      /* cycles */
     uint64_t                          declined;
     uint64_t                          skipped;
@@ -83,23 +89,53 @@ typedef struct {
 
 typedef struct {
     ngx_http_background_main_conf_t  *bmcf;
-    ngx_http_background_view_t       *tasks;
-    ngx_uint_t                        ntasks;
-    ngx_uint_t                        unhealthy;  /* tasks */
-    ngx_http_background_zone_info_t   info;
     ngx_uint_t                        brief;
+    ngx_uint_t                        versions;   /* may be told */
     ngx_uint_t                        history;
+    uint64_t                          now;        /* wall clock, ms */
+
+    /* of the tasks that have been read so far, and of those: */
+    ngx_uint_t                        ntasks;
+    ngx_uint_t                        unhealthy;
+    void                             *kept;       /* what "task" keeps */
+
+    /* when all have been */
+    ngx_http_background_zone_info_t   info;
 } ngx_http_background_status_t;
 
 
-/* a format of the answer */
+/*
+ * A format of the answer, which is written in slices.
+ *
+ * head    what comes first; called when all tasks have been read
+ * task    optional: one has been read, as number ntasks - 1, and is written; or
+ *         what "part" needs of it is kept, in an element of that size
+ * part    optional: when all have been read, one of "parts" for the "n" tasks
+ *         from that one on; with 0 of 0 tasks where there are none
+ * tail    optional: what comes last
+ */
 
 typedef struct ngx_http_background_format_s  ngx_http_background_format_t;
 
 struct ngx_http_background_format_s {
     ngx_str_t                             name;   /* in the directive */
     ngx_str_t                             type;   /* Content-Type */
-    void                                (*write)(
+
+    void                                (*head)(
+                                         ngx_http_background_writer_t *w,
+                                         ngx_http_background_status_t *status);
+    void                                (*task)(
+                                         ngx_http_background_writer_t *w,
+                                         ngx_http_background_status_t *status,
+                                         ngx_http_background_view_t *view);
+    size_t                                keep;
+    ngx_uint_t                            parts;
+    void                                (*part)(
+                                         ngx_http_background_writer_t *w,
+                                         ngx_http_background_status_t *status,
+                                         ngx_uint_t part, ngx_uint_t from,
+                                         ngx_uint_t n);
+    void                                (*tail)(
                                          ngx_http_background_writer_t *w,
                                          ngx_http_background_status_t *status);
 
@@ -114,6 +150,36 @@ struct ngx_http_background_format_s {
 extern const ngx_http_background_format_t  ngx_http_background_json;
 extern const ngx_http_background_format_t  ngx_http_background_html;
 extern const ngx_http_background_format_t  ngx_http_background_prometheus;
+
+
+/* what is rendered: a location's directive in one of its formats */
+
+typedef struct ngx_http_background_rendering_s
+    ngx_http_background_rendering_t;
+
+typedef struct {
+    ngx_http_background_main_conf_t      *bmcf;
+    const ngx_http_background_format_t   *format;
+    ngx_array_t                          *names;  /* of ngx_str_t, NULL: all
+                                                     tasks */
+    ngx_uint_t                            brief;
+    ngx_uint_t                            versions;  /* may be told */
+    ngx_uint_t                            history;
+
+    /* the answer to one of the requests */
+    ngx_int_t                           (*send)(ngx_http_request_t *r,
+                                     const ngx_http_background_format_t *format,
+                                     ngx_uint_t unhealthy, off_t size,
+                                     ngx_chain_t *out);
+
+    /* that a request gets now, or NULL */
+    ngx_http_background_rendering_t      *rendering;
+} ngx_http_background_source_t;
+
+
+/* a content handler: calls "send", at once or later, then with NGX_DONE */
+ngx_int_t ngx_http_background_render(ngx_http_request_t *r,
+    ngx_http_background_source_t *source);
 
 
 ngx_int_t ngx_http_background_html_init(ngx_conf_t *cf);
@@ -151,11 +217,36 @@ ngx_int_t ngx_http_background_add_header(ngx_http_request_t *r, ngx_str_t *key,
     ngx_str_t *value);
 
 
-/* a place for "size" bytes, or NULL */
+/*
+ * A writer.
+ *
+ * reserve  returns a buffer with room for "size" bytes, or NULL
+ * wrote    what was put there ends at p
+ * write    formats, for what is written once
+ * append   adds a buffer
+ * join     moves what the other one has to the end
+ * release  frees what was reserved
+ */
 ngx_buf_t *ngx_http_background_reserve(ngx_http_background_writer_t *w,
     size_t size);
+void ngx_http_background_wrote(ngx_http_background_writer_t *w, u_char *p);
 void ngx_cdecl ngx_http_background_write(ngx_http_background_writer_t *w,
     const char *fmt, ...);
+void ngx_http_background_append(ngx_http_background_writer_t *w,
+    ngx_chain_t *cl, ngx_buf_t *b);
+void ngx_http_background_join(ngx_http_background_writer_t *w,
+    ngx_http_background_writer_t *other);
+void ngx_http_background_release(ngx_http_background_writer_t *w);
+
+
+/* a literal, "12", "12.345" of 12345, and "2026-11-25T21:30:12.000Z" */
+
+#define ngx_http_background_put(p, text)                                      \
+    ngx_cpymem(p, text, sizeof(text) - 1)
+
+u_char *ngx_http_background_put_number(u_char *p, uint64_t n);
+u_char *ngx_http_background_put_thousandths(u_char *p, uint64_t n);
+u_char *ngx_http_background_put_time(u_char *p, uint64_t at);
 
 
 #endif /* _NGX_HTTP_BACKGROUND_STATUS_H_INCLUDED_ */

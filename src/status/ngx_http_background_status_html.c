@@ -16,7 +16,7 @@
 #include <ngx_http_background_status_page.h>
 
 
-static void ngx_http_background_html_write(ngx_http_background_writer_t *w,
+static void ngx_http_background_html_head(ngx_http_background_writer_t *w,
     ngx_http_background_status_t *status);
 static ngx_int_t ngx_http_background_html_headers(ngx_http_request_t *r);
 static ngx_int_t ngx_http_background_html_hash(ngx_conf_t *cf,
@@ -29,7 +29,12 @@ static ngx_int_t ngx_http_background_html_hash(ngx_conf_t *cf,
 const ngx_http_background_format_t  ngx_http_background_html = {
     ngx_string("html"),
     ngx_string("text/html; charset=utf-8"),
-    ngx_http_background_html_write,
+    ngx_http_background_html_head,
+    NULL,
+    0,
+    0,
+    NULL,
+    NULL,
     &ngx_http_background_json,
     ngx_http_background_html_headers
 };
@@ -105,7 +110,7 @@ ngx_http_background_html_hash(ngx_conf_t *cf, const char *element,
 
 
 static void
-ngx_http_background_html_write(ngx_http_background_writer_t *w,
+ngx_http_background_html_head(ngx_http_background_writer_t *w,
     ngx_http_background_status_t *status)
 {
     ngx_buf_t    *b;
@@ -123,11 +128,8 @@ ngx_http_background_html_write(ngx_http_background_writer_t *w,
     b->last = b->pos + sizeof(ngx_http_background_page) - 1;
     b->memory = 1;
 
-    cl->buf = b;
-    cl->next = NULL;
+    ngx_http_background_append(w, cl, b);
 
-    w->out = cl;
-    w->last = cl;
     w->size = b->last - b->pos;
 }
 

@@ -6,119 +6,176 @@
 
 #include "ngx_http_background_status.h"
 
+/* a task with the longest numbers, without its texts; and one more of a text */
+#define NGX_HTTP_BACKGROUND_JSON_TASK  NGX_HTTP_BACKGROUND_WRITE_MAX
+#define NGX_HTTP_BACKGROUND_JSON_BYTE  6
 
-static void ngx_http_background_json_write(ngx_http_background_writer_t *w,
+/* the same of an entry in the history, or of one of the causes */
+#define NGX_HTTP_BACKGROUND_JSON_ENTRY  256
+
+
+#define ngx_http_background_put_value(p, key, put, value)                     \
+    put(ngx_http_background_put(p, key), value)
+#define ngx_http_background_put_count(p, key, n)                              \
+    ngx_http_background_put_value(p, key, ngx_http_background_put_number, n)
+#define ngx_http_background_put_seconds(p, key, ms)                           \
+    ngx_http_background_put_value(p, key,                                     \
+                                  ngx_http_background_put_thousandths, ms)
+#define ngx_http_background_put_at(p, key, at)                                \
+    ngx_http_background_put_value(p, key, ngx_http_background_json_time, at)
+
+
+static void ngx_http_background_json_head(ngx_http_background_writer_t *w,
     ngx_http_background_status_t *status);
-static void ngx_http_background_json_cpu(ngx_http_background_writer_t *w,
+static u_char *ngx_http_background_json_cpu(u_char *p,
+    ngx_http_background_status_t *status);
+static void ngx_http_background_json_tail(ngx_http_background_writer_t *w,
     ngx_http_background_status_t *status);
 static void ngx_http_background_json_task(ngx_http_background_writer_t *w,
     ngx_http_background_status_t *status, ngx_http_background_view_t *view);
-static void ngx_http_background_json_lease(ngx_http_background_writer_t *w,
-    ngx_http_background_status_t *status, ngx_http_background_view_t *view);
-static void ngx_http_background_json_last(ngx_http_background_writer_t *w,
-    ngx_http_background_status_t *status, ngx_http_background_view_t *view);
-static void ngx_http_background_json_history(ngx_http_background_writer_t *w,
+static u_char *ngx_http_background_json_state(u_char *p,
     ngx_http_background_view_t *view);
-static void ngx_http_background_json_time(ngx_http_background_writer_t *w,
-    const char *key, uint64_t at);
-static void ngx_http_background_json_seconds(ngx_http_background_writer_t *w,
-    const char *key, uint64_t ms);
-static void ngx_http_background_json_string(ngx_http_background_writer_t *w,
-    u_char *data, size_t len);
+static u_char *ngx_http_background_json_rhythm(u_char *p,
+    ngx_http_background_task_t *task);
+static u_char *ngx_http_background_json_lease(u_char *p,
+    ngx_http_background_status_t *status, ngx_http_background_view_t *view);
+static u_char *ngx_http_background_json_totals(u_char *p,
+    ngx_http_background_view_t *view);
+static u_char *ngx_http_background_json_last(u_char *p,
+    ngx_http_background_status_t *status, ngx_http_background_view_t *view);
+static u_char *ngx_http_background_json_failure(u_char *p,
+    ngx_http_background_status_t *status, ngx_http_background_view_t *view);
+static u_char *ngx_http_background_json_next(u_char *p,
+    ngx_http_background_status_t *status, ngx_http_background_view_t *view);
+static void ngx_http_background_json_conf(ngx_http_background_writer_t *w,
+    ngx_http_background_status_t *status, ngx_http_background_task_t *task);
+static void ngx_http_background_json_history(ngx_http_background_writer_t *w,
+    ngx_http_background_status_t *status, ngx_http_background_view_t *view);
+static u_char *ngx_http_background_json_text(u_char *p,
+    ngx_http_background_history_t *history, ngx_http_background_text_t *texts,
+    ngx_uint_t n);
+static void ngx_http_background_json_causes(ngx_http_background_writer_t *w,
+    ngx_http_background_view_t *view);
+static u_char *ngx_http_background_json_time(u_char *p, uint64_t at);
+static u_char *ngx_http_background_json_string(u_char *p, u_char *data,
+    size_t len);
 static size_t ngx_http_background_utf8(u_char *dst, u_char *src, size_t len);
 
 
 const ngx_http_background_format_t  ngx_http_background_json = {
     ngx_string("json"),
     ngx_string("application/json"),
-    ngx_http_background_json_write,
+    ngx_http_background_json_head,
+    ngx_http_background_json_task,
+    0,
+    0,
+    NULL,
+    ngx_http_background_json_tail,
     NULL,
     NULL
 };
 
 
 static void
-ngx_http_background_json_write(ngx_http_background_writer_t *w,
+ngx_http_background_json_head(ngx_http_background_writer_t *w,
     ngx_http_background_status_t *status)
 {
-    uint64_t                          uptime;
-    ngx_uint_t                        i;
-    ngx_time_t                       *tp;
+    u_char                           *p;
+    ngx_buf_t                        *b;
     ngx_http_background_zone_info_t  *info;
 
+    b = ngx_http_background_reserve(w, NGX_HTTP_BACKGROUND_WRITE_MAX);
+    if (b == NULL) {
+        return;
+    }
+
+    p = b->last;
     info = &status->info;
-    tp = ngx_timeofday();
 
     if (status->unhealthy == 0) {
-        ngx_http_background_write(w, "{\"status\":\"ok\",\"message\":"
+        p = ngx_http_background_put(p, "{\"status\":\"ok\",\"message\":"
                                 "\"Server is running with background tasks\"");
 
     } else {
-        ngx_http_background_write(w, "{\"status\":\"degraded\",\"message\":"
-                                  "\"%ui of %ui background tasks %s not "
-                                  "healthy\"",
-                                  status->unhealthy, status->ntasks,
-                                  status->unhealthy == 1 ? "is" : "are");
+        p = ngx_http_background_put_count(p, "{\"status\":\"degraded\","
+                                          "\"message\":\"", status->unhealthy);
+        p = ngx_http_background_put_count(p, " of ", status->ntasks);
+        p = (status->unhealthy == 1)
+            ? ngx_http_background_put(p, " background tasks is not healthy\"")
+            : ngx_http_background_put(p, " background tasks are not healthy\"");
     }
 
-    ngx_http_background_write(w, ",\"version\":\"%s\",\"nginx\":\"%s\"",
-                              NGX_HTTP_BACKGROUND_VERSION, NGINX_VERSION);
+    if (status->versions) {
+        p = ngx_http_background_put(p, ",\"version\":\""
+                                    NGX_HTTP_BACKGROUND_VERSION
+                                    "\",\"nginx\":\"" NGINX_VERSION "\"");
+    }
 
-    ngx_http_background_json_time(w, ",\"now\":",
-                                  (uint64_t) tp->sec * 1000 + tp->msec);
-
-    uptime = ngx_current_msec - info->created;
-
-    ngx_http_background_json_seconds(w, ",\"uptime_seconds\":", uptime);
-
-    ngx_http_background_write(w, ",\"generation\":%uL", info->generation);
+    p = ngx_http_background_put_at(p, ",\"now\":", status->now);
 
     if (!status->brief) {
-        ngx_http_background_write(w, ",\"pid\":%P", ngx_pid);
+        p = ngx_http_background_put_seconds(p, ",\"uptime_seconds\":",
+                                            ngx_current_msec - info->created);
     }
 
-    ngx_http_background_write(w, ",\"worker\":%ui,"
-                              "\"zone\":{\"size\":%uz,\"free\":%uz}",
-                              ngx_worker, status->bmcf->zone.size, info->free);
+    p = ngx_http_background_put_count(p, ",\"generation\":", info->generation);
 
-    ngx_http_background_json_cpu(w, status);
-
-    ngx_http_background_write(w, ",\"tasks\":[");
-
-    for (i = 0; i < status->ntasks; i++) {
-        ngx_http_background_write(w, i ? ",\n" : "\n");
-        ngx_http_background_json_task(w, status, &status->tasks[i]);
+    if (!status->brief) {
+        p = ngx_http_background_put_count(p, ",\"pid\":", (uint64_t) ngx_pid);
     }
 
-    ngx_http_background_write(w, "]}\n");
+    p = ngx_http_background_put_count(p, ",\"worker\":", ngx_worker);
+    p = ngx_http_background_put_count(p, ",\"zone\":{\"size\":",
+                                      status->bmcf->zone.size);
+    p = ngx_http_background_put_count(p, ",\"free\":", info->free);
+    p = ngx_http_background_json_cpu(p, status);
+    p = ngx_http_background_put(p, ",\"tasks\":[");
+
+    ngx_http_background_wrote(w, p);
 }
 
 
-static void
-ngx_http_background_json_cpu(ngx_http_background_writer_t *w,
-    ngx_http_background_status_t *status)
+static u_char *
+ngx_http_background_json_cpu(u_char *p, ngx_http_background_status_t *status)
 {
+    size_t                            len;
     ngx_http_background_pool_conf_t  *pcf;
     ngx_http_background_zone_info_t  *info;
 
     info = &status->info;
     pcf = &status->bmcf->pool;
 
-    ngx_http_background_write(w,
-                              ",\n\"cpu\":{\"limit\":%ui,\"source\":\"%s\","
-                              "\"threads\":%ui,\"quota\":%ui.%02ui,"
-                              "\"running\":%ui,\"queued\":%ui,"
-                              "\"completed\":%uL",
-                              (ngx_uint_t) pcf->cpu_limit.limit,
-                              pcf->cpu_limit.source,
-                              pcf->used ? pcf->threads : 0,
-                              pcf->quota / 100, pcf->quota % 100,
-                              info->jobs_running, info->jobs_queued,
-                              info->jobs_completed);
+    p = ngx_http_background_put_count(p, "},\n\"cpu\":{\"limit\":",
+                                      (uint64_t) pcf->cpu_limit.limit);
 
-    ngx_http_background_json_seconds(w, ",\"seconds\":",
-                                     info->jobs_usec / 1000);
-    ngx_http_background_write(w, "}");
+    p = ngx_http_background_put(p, ",\"source\":\"");
+    len = ngx_min(ngx_strlen(pcf->cpu_limit.source), 64);
+    p = ngx_cpymem(p, pcf->cpu_limit.source, len);
+
+    p = ngx_http_background_put_count(p, "\",\"threads\":",
+                                      pcf->used ? pcf->threads : 0);
+    p = ngx_http_background_put_count(p, ",\"quota\":", pcf->quota / 100);
+    *p++ = '.';
+    *p++ = (u_char) ('0' + pcf->quota / 10 % 10);
+    *p++ = (u_char) ('0' + pcf->quota % 10);
+
+    p = ngx_http_background_put_count(p, ",\"running\":", info->jobs_running);
+    p = ngx_http_background_put_count(p, ",\"queued\":", info->jobs_queued);
+    p = ngx_http_background_put_count(p, ",\"completed\":",
+                                      info->jobs_completed);
+    p = ngx_http_background_put_seconds(p, ",\"seconds\":",
+                                        info->jobs_usec / 1000);
+    *p++ = '}';
+
+    return p;
+}
+
+
+static void
+ngx_http_background_json_tail(ngx_http_background_writer_t *w,
+    ngx_http_background_status_t *status)
+{
+    ngx_http_background_write(w, "]}\n");
 }
 
 
@@ -126,138 +183,196 @@ static void
 ngx_http_background_json_task(ngx_http_background_writer_t *w,
     ngx_http_background_status_t *status, ngx_http_background_view_t *view)
 {
-    u_char                        buf[NGX_HTTP_BACKGROUND_ERROR_LEN];
+    size_t                        texts;
+    u_char                       *p, buf[NGX_HTTP_BACKGROUND_ERROR_LEN];
+    ngx_buf_t                    *b;
     ngx_str_t                     error;
-    ngx_time_t                   *tp;
     ngx_http_background_task_t   *task;
     ngx_http_background_stats_t  *stats;
 
     task = view->task;
     stats = &view->stats;
 
-    ngx_http_background_write(w, "{\"name\":");
-    ngx_http_background_json_string(w, task->zone.name.data,
-                                    task->zone.name.len);
+    error = ngx_http_background_view_error(view, buf);
+    texts = 2 * stats->error_len + stats->last.message_len + error.len;
 
-    ngx_http_background_write(w, ",\"workers\":\"%s\",\"state\":\"%V\","
-                              "\"healthy\":%s,\"running\":%ui",
-                              task->zone.all ? "all" : "one",
-                              &ngx_http_background_states[view->state],
-                              view->healthy ? "true" : "false",
-                              view->running);
-
-    if (view->running) {
-        ngx_http_background_json_seconds(w, ",\"running_seconds\":",
-                                         ngx_max(ngx_current_msec,
-                                                 view->started)
-                                         - view->started);
-    } else {
-        ngx_http_background_write(w, ",\"running_seconds\":null");
+    b = ngx_http_background_reserve(w, NGX_HTTP_BACKGROUND_JSON_TASK
+                                  + NGX_HTTP_BACKGROUND_JSON_BYTE * texts);
+    if (b == NULL) {
+        return;
     }
 
-    ngx_http_background_write(w, ",\"waiting\":%ui,\"abandoned\":%ui,"
-                              "\"overdue\":%s",
-                              view->waiting, view->abandoned,
-                              view->overdue ? "true" : "false");
+    p = b->last;
 
-    if (task->interval) {
-        ngx_http_background_json_seconds(w, ",\"interval_seconds\":",
-                                         task->interval);
-    } else {
-        ngx_http_background_write(w, ",\"interval_seconds\":null");
+    if (w->size) {
+        *p++ = ',';
     }
 
-    ngx_http_background_json_seconds(w, ",\"retry_seconds\":", task->retry);
+    /* a name has no character that would have to be escaped */
+
+    p = ngx_http_background_put(p, "\n{\"name\":\"");
+    p = ngx_cpymem(p, task->zone.name.data, task->zone.name.len);
+    p = task->zone.all ? ngx_http_background_put(p, "\",\"workers\":\"all\"")
+                       : ngx_http_background_put(p, "\",\"workers\":\"one\"");
+
+    p = ngx_http_background_json_state(p, view);
+    p = ngx_http_background_json_rhythm(p, task);
 
     if (!task->zone.all) {
-        ngx_http_background_json_lease(w, status, view);
+        p = ngx_http_background_json_lease(p, status, view);
     }
 
-    ngx_http_background_write(w, ",\"cycles\":{\"completed\":%uL,"
-                              "\"failed\":%uL,\"cancelled\":%uL,"
-                              "\"consecutive_failures\":%uL,"
-                              "\"started\":%uL,\"declined\":%uL,"
-                              "\"skipped\":%uL}",
-                              stats->cycles_completed, stats->cycles_failed,
-                              stats->cycles_cancelled, stats->failures,
-                              view->begun, view->declined, view->skipped);
-
-    ngx_http_background_write(w, ",\"operations\":{\"completed\":%uL,"
-                              "\"failed\":%uL,\"bytes\":%uL}",
-                              stats->operations_completed,
-                              stats->operations_failed, stats->bytes);
-
-    ngx_http_background_json_seconds(w, ",\"io_seconds\":", stats->io_time);
-    ngx_http_background_json_seconds(w, ",\"cpu_seconds\":",
-                                     stats->cpu_usec / 1000);
-    ngx_http_background_json_seconds(w, ",\"wall_seconds\":",
-                                     stats->wall_time);
-
-    ngx_http_background_json_last(w, status, view);
+    p = ngx_http_background_json_totals(p, view);
+    p = ngx_http_background_json_last(p, status, view);
+    p = ngx_http_background_put_at(p, ",\"last_success\":", stats->success_at);
+    p = ngx_http_background_json_failure(p, status, view);
 
     if (!status->brief) {
-        error = ngx_http_background_view_error(view, buf);
-
-        ngx_http_background_write(w, ",\"error\":");
-
-        if (error.len) {
-            ngx_http_background_json_string(w, error.data, error.len);
-
-        } else {
-            ngx_http_background_write(w, "null");
-        }
+        p = ngx_http_background_put(p, ",\"error\":");
+        p = error.len
+            ? ngx_http_background_json_string(p, error.data, error.len)
+            : ngx_http_background_put(p, "null");
     }
 
-    if (view->due) {
-        tp = ngx_timeofday();
+    p = ngx_http_background_json_next(p, status, view);
 
-        ngx_http_background_json_time(w, ",\"next\":",
-                                      (uint64_t) tp->sec * 1000 + tp->msec
-                                      + ngx_max(view->due, ngx_current_msec)
-                                      - ngx_current_msec);
-    } else {
-        ngx_http_background_write(w, ",\"next\":null");
-    }
-
-    if (view->running && view->progress_total) {
-        ngx_http_background_write(w, ",\"progress\":"
-                                  "{\"done\":%uL,\"total\":%uL}",
-                                  ngx_min(view->progress_done,
-                                          view->progress_total),
-                                  view->progress_total);
-    } else {
-        ngx_http_background_write(w, ",\"progress\":null");
-    }
+    ngx_http_background_wrote(w, p);
 
     if (status->history) {
-        ngx_http_background_json_history(w, view);
+        ngx_http_background_json_conf(w, status, task);
+        ngx_http_background_json_history(w, status, view);
+        ngx_http_background_json_causes(w, view);
     }
 
-    ngx_http_background_write(w, "}");
+    b = ngx_http_background_reserve(w, 1);
+
+    if (b) {
+        *b->last = '}';
+        ngx_http_background_wrote(w, b->last + 1);
+    }
 }
 
 
-static void
-ngx_http_background_json_lease(ngx_http_background_writer_t *w,
+static u_char *
+ngx_http_background_json_state(u_char *p, ngx_http_background_view_t *view)
+{
+    ngx_str_t  *state;
+    uint64_t    now;
+
+    now = ngx_current_msec;
+    state = &ngx_http_background_states[view->state];
+
+    p = ngx_http_background_put(p, ",\"state\":\"");
+    p = ngx_cpymem(p, state->data, state->len);
+    p = view->healthy ? ngx_http_background_put(p, "\",\"healthy\":true")
+                      : ngx_http_background_put(p, "\",\"healthy\":false");
+
+    p = ngx_http_background_put_count(p, ",\"running\":", view->running);
+
+    if (view->running) {
+        p = ngx_http_background_put_seconds(p, ",\"running_seconds\":",
+                              ngx_max(now, view->started) - view->started);
+    } else {
+        p = ngx_http_background_put(p, ",\"running_seconds\":null");
+    }
+
+    p = ngx_http_background_put_count(p, ",\"queued\":", view->queued);
+
+    if (view->queued) {
+        p = ngx_http_background_put_seconds(p, ",\"queued_seconds\":",
+                    ngx_max(now, view->queued_since) - view->queued_since);
+    } else {
+        p = ngx_http_background_put(p, ",\"queued_seconds\":null");
+    }
+
+    p = ngx_http_background_put_count(p, ",\"waiting\":", view->waiting);
+    p = ngx_http_background_put_count(p, ",\"abandoned\":", view->abandoned);
+
+    return view->overdue ? ngx_http_background_put(p, ",\"overdue\":true")
+                         : ngx_http_background_put(p, ",\"overdue\":false");
+}
+
+
+static u_char *
+ngx_http_background_json_rhythm(u_char *p, ngx_http_background_task_t *task)
+{
+    if (task->interval) {
+        p = ngx_http_background_put_seconds(p, ",\"interval_seconds\":",
+                                            task->interval);
+    } else {
+        p = ngx_http_background_put(p, ",\"interval_seconds\":null");
+    }
+
+    p = ngx_http_background_put_seconds(p, ",\"retry_seconds\":", task->retry);
+
+    if (task->timeout) {
+        return ngx_http_background_put_seconds(p, ",\"timeout_seconds\":",
+                                               task->timeout);
+    }
+
+    return ngx_http_background_put(p, ",\"timeout_seconds\":null");
+}
+
+
+static u_char *
+ngx_http_background_json_lease(u_char *p,
     ngx_http_background_status_t *status, ngx_http_background_view_t *view)
 {
     if (view->leased == 0) {
-        ngx_http_background_write(w, ",\"lease\":null");
-
-    } else if (status->brief) {
-        ngx_http_background_write(w, ",\"lease\":{\"worker\":%ui}",
-                                  view->worker);
-
-    } else {
-        ngx_http_background_write(w, ",\"lease\":{\"pid\":%P,\"worker\":%ui}",
-                                  view->pid, view->worker);
+        return ngx_http_background_put(p, ",\"lease\":null");
     }
+
+    p = ngx_http_background_put(p, ",\"lease\":{");
+
+    if (!status->brief) {
+        p = ngx_http_background_put_count(p, "\"pid\":", (uint64_t) view->pid);
+        *p++ = ',';
+    }
+
+    p = ngx_http_background_put_count(p, "\"worker\":", view->worker);
+    *p++ = '}';
+
+    return p;
 }
 
 
-static void
-ngx_http_background_json_last(ngx_http_background_writer_t *w,
-    ngx_http_background_status_t *status, ngx_http_background_view_t *view)
+static u_char *
+ngx_http_background_json_totals(u_char *p, ngx_http_background_view_t *view)
+{
+    ngx_http_background_stats_t  *stats;
+
+    stats = &view->stats;
+
+    p = ngx_http_background_put_count(p, ",\"cycles\":{\"completed\":",
+                                      stats->cycles_completed);
+    p = ngx_http_background_put_count(p, ",\"failed\":", stats->cycles_failed);
+    p = ngx_http_background_put_count(p, ",\"cancelled\":",
+                                      stats->cycles_cancelled);
+    p = ngx_http_background_put_count(p, ",\"consecutive_failures\":",
+                                      stats->failures);
+    p = ngx_http_background_put_count(p, ",\"started\":", view->begun);
+    p = ngx_http_background_put_count(p, ",\"declined\":", view->declined);
+    p = ngx_http_background_put_count(p, ",\"skipped\":", view->skipped);
+
+    p = ngx_http_background_put_count(p, "},\"operations\":{\"completed\":",
+                                      stats->operations_completed);
+    p = ngx_http_background_put_count(p, ",\"failed\":",
+                                      stats->operations_failed);
+    p = ngx_http_background_put_count(p, ",\"bytes\":", stats->bytes);
+
+    p = ngx_http_background_put_seconds(p, "},\"io_seconds\":",
+                                        stats->io_time);
+    p = ngx_http_background_put_seconds(p, ",\"cpu_seconds\":",
+                                        stats->cpu_usec / 1000);
+
+    return ngx_http_background_put_seconds(p, ",\"wall_seconds\":",
+                                           stats->wall_time);
+}
+
+
+static u_char *
+ngx_http_background_json_last(u_char *p, ngx_http_background_status_t *status,
+    ngx_http_background_view_t *view)
 {
     ngx_http_background_last_t   *last;
     ngx_http_background_stats_t  *stats;
@@ -266,95 +381,252 @@ ngx_http_background_json_last(ngx_http_background_writer_t *w,
     last = &stats->last;
 
     if (last->finished_at == 0) {
-        ngx_http_background_write(w, ",\"last\":null");
-
-    } else {
-        ngx_http_background_json_time(w, ",\"last\":{\"started\":",
-                                      last->started_at);
-        ngx_http_background_json_time(w, ",\"finished\":", last->finished_at);
-
-        ngx_http_background_write(w, ",\"operations\":%uL,\"failed\":%uL,"
-                                  "\"bytes\":%uL",
-                                  last->completed + last->failed, last->failed,
-                                  last->bytes);
-
-        ngx_http_background_json_seconds(w, ",\"io_seconds\":", last->io_time);
-        ngx_http_background_json_seconds(w, ",\"cpu_seconds\":",
-                                         last->cpu_usec / 1000);
-        ngx_http_background_json_seconds(w, ",\"wall_seconds\":",
-                                         last->wall_time);
-
-        if (!status->brief) {
-            ngx_http_background_write(w, ",\"error\":");
-
-            if (view->last_failed) {
-                ngx_http_background_json_string(w, stats->error,
-                                                stats->error_len);
-            } else {
-                ngx_http_background_write(w, "null");
-            }
-
-            if (last->message_len) {
-                ngx_http_background_write(w, ",\"message\":");
-                ngx_http_background_json_string(w, last->message,
-                                                last->message_len);
-            }
-        }
-
-        ngx_http_background_write(w, "}");
+        return ngx_http_background_put(p, ",\"last\":null");
     }
 
-    ngx_http_background_json_time(w, ",\"last_success\":", stats->success_at);
+    p = ngx_http_background_put_at(p, ",\"last\":{\"started\":",
+                                   last->started_at);
+    p = ngx_http_background_put_at(p, ",\"finished\":", last->finished_at);
+    p = ngx_http_background_put_count(p, ",\"operations\":",
+                                      last->completed + last->failed);
+    p = ngx_http_background_put_count(p, ",\"failed\":", last->failed);
+    p = ngx_http_background_put_count(p, ",\"bytes\":", last->bytes);
+    p = ngx_http_background_put_seconds(p, ",\"io_seconds\":", last->io_time);
+    p = ngx_http_background_put_seconds(p, ",\"cpu_seconds\":",
+                                        last->cpu_usec / 1000);
+    p = ngx_http_background_put_seconds(p, ",\"wall_seconds\":",
+                                        last->wall_time);
+
+    if (!status->brief) {
+        p = ngx_http_background_put(p, ",\"error\":");
+        p = view->last_failed
+            ? ngx_http_background_json_string(p, stats->error,
+                                              stats->error_len)
+            : ngx_http_background_put(p, "null");
+
+        if (last->message_len) {
+            p = ngx_http_background_put(p, ",\"message\":");
+            p = ngx_http_background_json_string(p, last->message,
+                                                last->message_len);
+        }
+    }
+
+    *p++ = '}';
+
+    return p;
+}
+
+
+static u_char *
+ngx_http_background_json_failure(u_char *p,
+    ngx_http_background_status_t *status, ngx_http_background_view_t *view)
+{
+    ngx_http_background_stats_t  *stats;
+
+    stats = &view->stats;
 
     if (stats->failure_at == 0) {
-        ngx_http_background_write(w, ",\"last_failure\":null");
+        return ngx_http_background_put(p, ",\"last_failure\":null");
+    }
+
+    p = ngx_http_background_put_at(p, ",\"last_failure\":{\"finished\":",
+                                   stats->failure_at);
+
+    if (!status->brief) {
+        p = ngx_http_background_put(p, ",\"error\":");
+        p = ngx_http_background_json_string(p, stats->error, stats->error_len);
+    }
+
+    *p++ = '}';
+
+    return p;
+}
+
+
+static u_char *
+ngx_http_background_json_next(u_char *p, ngx_http_background_status_t *status,
+    ngx_http_background_view_t *view)
+{
+    uint64_t  now;
+
+    now = ngx_current_msec;
+
+    if (view->due) {
+        p = ngx_http_background_put_at(p, ",\"next\":",
+                                       status->now
+                                       + ngx_max(view->due, now) - now);
+    } else {
+        p = ngx_http_background_put(p, ",\"next\":null");
+    }
+
+    if (view->running == 0 || view->progress_total == 0) {
+        return ngx_http_background_put(p, ",\"progress\":null");
+    }
+
+    p = ngx_http_background_put_count(p, ",\"progress\":{\"done\":",
+                          ngx_min(view->progress_done, view->progress_total));
+    p = ngx_http_background_put_count(p, ",\"total\":", view->progress_total);
+    *p++ = '}';
+
+    return p;
+}
+
+
+/* what it is to do; names of files may be in the directives */
+
+static void
+ngx_http_background_json_conf(ngx_http_background_writer_t *w,
+    ngx_http_background_status_t *status, ngx_http_background_task_t *task)
+{
+    u_char                           *p;
+    ngx_buf_t                        *b;
+    ngx_str_t                        *title;
+    ngx_uint_t                        i;
+    ngx_http_background_operation_t  *operation;
+
+    ngx_http_background_write(w, ",\"health\":{\"fails\":%ui,"
+                              "\"passes\":%ui}", task->fails, task->passes);
+
+    if (status->brief) {
         return;
     }
 
-    ngx_http_background_json_time(w, ",\"last_failure\":{\"finished\":",
-                                  stats->failure_at);
+    operation = task->operations.elts;
 
-    if (!status->brief) {
-        ngx_http_background_write(w, ",\"error\":");
-        ngx_http_background_json_string(w, stats->error, stats->error_len);
+    ngx_http_background_write(w, ",\"directives\":[");
+
+    for (i = 0; i < task->operations.nelts; i++) {
+        title = &operation[i].title;
+
+        b = ngx_http_background_reserve(w, NGX_HTTP_BACKGROUND_JSON_ENTRY
+                                      + NGX_HTTP_BACKGROUND_JSON_BYTE
+                                        * NGX_HTTP_BACKGROUND_ERROR_LEN);
+        if (b == NULL) {
+            return;
+        }
+
+        p = b->last;
+
+        if (i) {
+            *p++ = ',';
+        }
+
+        p = ngx_http_background_json_string(p, title->data, title->len);
+
+        ngx_http_background_wrote(w, p);
     }
 
-    ngx_http_background_write(w, "}");
+    ngx_http_background_write(w, "]");
 }
 
 
 static void
 ngx_http_background_json_history(ngx_http_background_writer_t *w,
-    ngx_http_background_view_t *view)
+    ngx_http_background_status_t *status, ngx_http_background_view_t *view)
 {
-    ngx_uint_t                     i, n;
-    ngx_http_background_cause_t    causes[NGX_HTTP_BACKGROUND_CAUSES];
-    ngx_http_background_history_t  history[NGX_HTTP_BACKGROUND_HISTORY];
+    u_char                         *p;
+    ngx_buf_t                      *b;
+    ngx_uint_t                      i, n, ntexts;
+    ngx_http_background_text_t      texts[NGX_HTTP_BACKGROUND_TEXTS];
+    ngx_http_background_history_t   history[NGX_HTTP_BACKGROUND_HISTORY];
 
     n = ngx_http_background_history_read(view->task->zone.record, history);
+
+    ntexts = status->brief ? 0
+             : ngx_http_background_texts_read(view->task->zone.record, texts);
 
     ngx_http_background_write(w, ",\"history\":[");
 
     for (i = 0; i < n; i++) {
-        ngx_http_background_json_time(w, i ? ",{\"finished\":"
-                                           : "{\"finished\":",
-                                      history[i].finished_at);
-        ngx_http_background_json_seconds(w, ",\"wall_seconds\":",
-                                         history[i].wall_time);
-        ngx_http_background_write(w, ",\"failed\":%ui}", history[i].failed);
+        b = ngx_http_background_reserve(w, NGX_HTTP_BACKGROUND_JSON_ENTRY
+                                      + NGX_HTTP_BACKGROUND_JSON_BYTE
+                                        * NGX_HTTP_BACKGROUND_TEXT_LEN);
+        if (b == NULL) {
+            return;
+        }
+
+        p = b->last;
+
+        if (i) {
+            *p++ = ',';
+        }
+
+        p = ngx_http_background_put_at(p, "{\"finished\":",
+                                       history[i].finished_at);
+        p = ngx_http_background_put_seconds(p, ",\"wall_seconds\":",
+                                            history[i].wall_time);
+        p = ngx_http_background_put_count(p, ",\"failed\":",
+                                          history[i].failed);
+
+        if (history[i].failed) {
+            p = ngx_http_background_json_text(p, &history[i], texts, ntexts);
+        }
+
+        *p++ = '}';
+
+        ngx_http_background_wrote(w, p);
     }
 
-    ngx_http_background_write(w, "],\"causes\":[");
+    ngx_http_background_write(w, "]");
+}
+
+
+static u_char *
+ngx_http_background_json_text(u_char *p,
+    ngx_http_background_history_t *history, ngx_http_background_text_t *texts,
+    ngx_uint_t n)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < n; i++) {
+        if (history->number >= texts[i].first
+            && history->number <= texts[i].last)
+        {
+            p = ngx_http_background_put(p, ",\"error\":");
+
+            return ngx_http_background_json_string(p, texts[i].text,
+                                                   texts[i].len);
+        }
+    }
+
+    return p;
+}
+
+
+static void
+ngx_http_background_json_causes(ngx_http_background_writer_t *w,
+    ngx_http_background_view_t *view)
+{
+    u_char                       *p;
+    ngx_buf_t                    *b;
+    ngx_uint_t                    i, n;
+    ngx_http_background_cause_t   causes[NGX_HTTP_BACKGROUND_CAUSES];
 
     n = ngx_http_background_view_causes(view, causes);
 
+    ngx_http_background_write(w, ",\"causes\":[");
+
     for (i = 0; i < n; i++) {
-        ngx_http_background_json_time(w, i ? ",{\"started\":"
-                                           : "{\"started\":",
-                                      causes[i].started_at);
-        ngx_http_background_write(w, ",\"cause\":");
-        ngx_http_background_json_string(w, causes[i].text, causes[i].len);
-        ngx_http_background_write(w, "}");
+        b = ngx_http_background_reserve(w, NGX_HTTP_BACKGROUND_JSON_ENTRY
+                                      + NGX_HTTP_BACKGROUND_JSON_BYTE
+                                        * NGX_HTTP_BACKGROUND_CAUSE_LEN);
+        if (b == NULL) {
+            return;
+        }
+
+        p = b->last;
+
+        if (i) {
+            *p++ = ',';
+        }
+
+        p = ngx_http_background_put_at(p, "{\"started\":",
+                                       causes[i].started_at);
+        p = ngx_http_background_put(p, ",\"cause\":");
+        p = ngx_http_background_json_string(p, causes[i].text, causes[i].len);
+        *p++ = '}';
+
+        ngx_http_background_wrote(w, p);
     }
 
     ngx_http_background_write(w, "]");
@@ -363,59 +635,36 @@ ngx_http_background_json_history(ngx_http_background_writer_t *w,
 
 /* "at" is in milliseconds since the epoch, 0 is null */
 
-static void
-ngx_http_background_json_time(ngx_http_background_writer_t *w, const char *key,
-    uint64_t at)
+static u_char *
+ngx_http_background_json_time(u_char *p, uint64_t at)
 {
-    ngx_tm_t  tm;
-
     if (at == 0) {
-        ngx_http_background_write(w, "%snull", key);
-        return;
+        return ngx_http_background_put(p, "null");
     }
 
-    ngx_gmtime(at / 1000, &tm);
+    *p++ = '"';
+    p = ngx_http_background_put_time(p, at);
+    *p++ = '"';
 
-    ngx_http_background_write(w, "%s\"%4d-%02d-%02dT%02d:%02d:%02d.%03uLZ\"",
-                              key, tm.ngx_tm_year, tm.ngx_tm_mon,
-                              tm.ngx_tm_mday, tm.ngx_tm_hour, tm.ngx_tm_min,
-                              tm.ngx_tm_sec, at % 1000);
+    return p;
 }
 
 
-static void
-ngx_http_background_json_seconds(ngx_http_background_writer_t *w,
-    const char *key, uint64_t ms)
-{
-    ngx_http_background_write(w, "%s%uL.%03uL", key, ms / 1000, ms % 1000);
-}
+/* at most NGX_HTTP_BACKGROUND_JSON_BYTE of a byte; what is longer is cut */
 
-
-static void
-ngx_http_background_json_string(ngx_http_background_writer_t *w, u_char *data,
-    size_t len)
+static u_char *
+ngx_http_background_json_string(u_char *p, u_char *data, size_t len)
 {
-    u_char     *p, buf[3 * NGX_HTTP_BACKGROUND_ERROR_LEN];
-    size_t      escaped;
-    ngx_buf_t  *b;
+    u_char  buf[3 * NGX_HTTP_BACKGROUND_ERROR_LEN];
 
     len = ngx_min(len, NGX_HTTP_BACKGROUND_ERROR_LEN);
     len = ngx_http_background_utf8(buf, data, len);
-    escaped = len + ngx_escape_json(NULL, buf, len) + 2;
-
-    b = ngx_http_background_reserve(w, escaped);
-    if (b == NULL) {
-        return;
-    }
-
-    p = b->last;
 
     *p++ = '"';
     p = (u_char *) ngx_escape_json(p, buf, len);
     *p++ = '"';
 
-    w->size += escaped;
-    b->last = p;
+    return p;
 }
 
 

@@ -107,14 +107,21 @@ ngx_http_background_late_with(ngx_http_background_zone_conf_t *zcf,
 }
 
 
-/* what was due in an earlier configuration may not have been in the last one */
+/*
+ * What was due in an earlier configuration may not have been in the last one,
+ * nor what a worker of another zone had until now.
+ */
 
 static uint64_t
 ngx_http_background_late_due(ngx_http_background_zone_conf_t *zcf,
     ngx_http_background_task_t *task, ngx_http_background_timing_t *timing)
 {
+    uint64_t  since;
+
     if (timing->due) {
-        return ngx_max(timing->due, task->zone.since);
+        since = ngx_max(timing->created, task->zone.since);
+
+        return ngx_max(timing->due, since);
     }
 
     return ngx_max(timing->created, zcf->committed) + task->jitter;

@@ -21,6 +21,9 @@ typedef struct {
                                                          all tasks */
     ngx_uint_t                            failing;    /* code, 0: 200 */
     ngx_uint_t                            brief;
+
+    /* by whether it is the other format, and has the history */
+    ngx_http_background_source_t          sources[2][2];
 } ngx_http_background_status_loc_conf_t;
 
 
@@ -42,12 +45,13 @@ static ngx_int_t ngx_http_background_status_task(ngx_conf_t *cf,
     ngx_http_background_arg_t *arg, void *p);
 
 static ngx_int_t ngx_http_background_status_handler(ngx_http_request_t *r);
+static const ngx_http_background_format_t *ngx_http_background_status_format(
+    ngx_http_request_t *r, ngx_http_background_status_loc_conf_t *blcf);
+static ngx_int_t ngx_http_background_status_send(ngx_http_request_t *r,
+    const ngx_http_background_format_t *format, ngx_uint_t unhealthy,
+    off_t size, ngx_chain_t *out);
 static ngx_int_t ngx_http_background_status_headers(ngx_http_request_t *r,
     const ngx_http_background_format_t *format);
-static ngx_int_t ngx_http_background_status_read(ngx_http_request_t *r,
-    ngx_http_background_status_t *status);
-static ngx_uint_t ngx_http_background_status_selects(
-    ngx_http_background_status_loc_conf_t *blcf, ngx_str_t *name);
 
 
 static const ngx_http_background_format_t  *ngx_http_background_formats[] = {
@@ -275,9 +279,10 @@ static ngx_int_t
 ngx_http_background_status_handler(ngx_http_request_t *r)
 {
     ngx_int_t                               rc;
-    ngx_uint_t                              quality;
-    ngx_http_background_writer_t            w;
-    ngx_http_background_status_t            status;
+    ngx_str_t                               arg;
+    ngx_uint_t                              history;
+    ngx_http_core_loc_conf_t               *clcf;
+    ngx_http_background_source_t           *source;
     const ngx_http_background_format_t     *format;
     ngx_http_background_status_loc_conf_t  *blcf;
 
@@ -291,38 +296,67 @@ ngx_http_background_status_handler(ngx_http_request_t *r)
     }
 
     blcf = ngx_http_get_module_loc_conf(r, ngx_http_background_status_module);
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    format = ngx_http_background_status_format(r, blcf);
+    history = ngx_http_arg(r, (u_char *) "history", 7, &arg) == NGX_OK
+              && arg.len == 1 && arg.data[0] == '1';
+
+    source = &blcf->sources[format != blcf->format][history];
+
+    if (source->bmcf == NULL) {
+        source->bmcf = ngx_http_get_module_main_conf(r,
+                                                  ngx_http_background_module);
+        source->format = format;
+        source->names = blcf->names;
+        source->brief = blcf->brief;
+        source->versions = !blcf->brief
+                      && clcf->server_tokens != NGX_HTTP_SERVER_TOKENS_OFF;
+        source->history = history;
+        source->send = ngx_http_background_status_send;
+    }
+
+    return ngx_http_background_render(r, source);
+}
+
+
+static const ngx_http_background_format_t *
+ngx_http_background_status_format(ngx_http_request_t *r,
+    ngx_http_background_status_loc_conf_t *blcf)
+{
+    ngx_uint_t                           quality;
+    const ngx_http_background_format_t  *format, *other;
 
     format = blcf->format;
+    other = format->other;
 
-    if (format->other) {
-        quality = ngx_http_background_accept(r, &format->other->type);
-
-        if (quality && quality >= ngx_http_background_accept(r, &format->type))
-        {
-            format = format->other;
-        }
+    if (other == NULL) {
+        return format;
     }
 
-    if (ngx_http_background_status_read(r, &status) != NGX_OK) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
+    quality = ngx_http_background_accept(r, &other->type);
+
+    if (quality && quality >= ngx_http_background_accept(r, &format->type)) {
+        return other;
     }
 
-    ngx_memzero(&w, sizeof(ngx_http_background_writer_t));
+    return format;
+}
 
-    w.pool = r->pool;
 
-    format->write(&w, &status);
+static ngx_int_t
+ngx_http_background_status_send(ngx_http_request_t *r,
+    const ngx_http_background_format_t *format, ngx_uint_t unhealthy,
+    off_t size, ngx_chain_t *out)
+{
+    ngx_int_t                               rc;
+    ngx_http_background_status_loc_conf_t  *blcf;
 
-    if (w.failed) {
-        return NGX_HTTP_INTERNAL_SERVER_ERROR;
-    }
+    blcf = ngx_http_get_module_loc_conf(r, ngx_http_background_status_module);
 
-    w.last->buf->last_buf = (r == r->main);
-    w.last->buf->last_in_chain = 1;
-
-    r->headers_out.content_length_n = w.size;
-    r->headers_out.status = (status.unhealthy && blcf->failing)
-                            ? blcf->failing : NGX_HTTP_OK;
+    r->headers_out.content_length_n = size;
+    r->headers_out.status = (unhealthy && blcf->failing) ? blcf->failing
+                                                         : NGX_HTTP_OK;
 
     if (ngx_http_background_status_headers(r, format) != NGX_OK) {
         return NGX_HTTP_INTERNAL_SERVER_ERROR;
@@ -334,7 +368,7 @@ ngx_http_background_status_handler(ngx_http_request_t *r)
         return rc;
     }
 
-    return ngx_http_output_filter(r, w.out);
+    return ngx_http_output_filter(r, out);
 }
 
 
@@ -397,80 +431,4 @@ ngx_http_background_add_header(ngx_http_request_t *r, ngx_str_t *key,
     h->value = *value;
 
     return NGX_OK;
-}
-
-
-static ngx_int_t
-ngx_http_background_status_read(ngx_http_request_t *r,
-    ngx_http_background_status_t *status)
-{
-    ngx_str_t                                arg;
-    ngx_uint_t                               i;
-    ngx_http_background_view_t              *view;
-    ngx_http_background_main_conf_t         *bmcf;
-    ngx_http_background_zone_task_t        **tasks;
-    ngx_http_background_status_loc_conf_t   *blcf;
-
-    bmcf = ngx_http_get_module_main_conf(r, ngx_http_background_module);
-    blcf = ngx_http_get_module_loc_conf(r, ngx_http_background_status_module);
-
-    ngx_memzero(status, sizeof(ngx_http_background_status_t));
-
-    status->bmcf = bmcf;
-    status->brief = blcf->brief;
-    status->history = ngx_http_arg(r, (u_char *) "history", 7, &arg) == NGX_OK
-                      && arg.len == 1 && arg.data[0] == '1';
-
-    ngx_http_background_zone_info(&bmcf->zone, &status->info);
-
-    status->tasks = ngx_palloc(r->pool, bmcf->zone.tasks.nelts
-                                        * sizeof(ngx_http_background_view_t));
-    if (status->tasks == NULL) {
-        return NGX_ERROR;
-    }
-
-    tasks = bmcf->zone.tasks.elts;
-
-    for (i = 0; i < bmcf->zone.tasks.nelts; i++) {
-
-        if (!ngx_http_background_status_selects(blcf, &tasks[i]->name)) {
-            continue;
-        }
-
-        view = &status->tasks[status->ntasks++];
-
-        ngx_http_background_view_read(view, &bmcf->zone,
-                                    (ngx_http_background_task_t *) tasks[i]);
-
-        if (!view->healthy) {
-            status->unhealthy++;
-        }
-    }
-
-    return NGX_OK;
-}
-
-
-static ngx_uint_t
-ngx_http_background_status_selects(ngx_http_background_status_loc_conf_t *blcf,
-    ngx_str_t *name)
-{
-    ngx_str_t   *names;
-    ngx_uint_t   i;
-
-    if (blcf->names == NULL) {
-        return 1;
-    }
-
-    names = blcf->names->elts;
-
-    for (i = 0; i < blcf->names->nelts; i++) {
-        if (names[i].len == name->len
-            && ngx_memcmp(names[i].data, name->data, name->len) == 0)
-        {
-            return 1;
-        }
-    }
-
-    return 0;
 }

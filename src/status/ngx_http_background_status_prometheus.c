@@ -22,6 +22,11 @@
 /* the longest name of a metric, or label but the task's name, with quotes */
 #define NGX_HTTP_BACKGROUND_LABEL  128
 
+/* the longest line: the labels on both sides of the name, and a number */
+#define NGX_HTTP_BACKGROUND_LINE                                              \
+    (2 * NGX_HTTP_BACKGROUND_LABEL + NGX_HTTP_BACKGROUND_NAME_LEN             \
+     + NGX_INT64_LEN + sizeof(".000000") + 1)
+
 
 typedef enum {
     ngx_http_background_count = 0,        /* uint64_t */
@@ -30,6 +35,7 @@ typedef enum {
     ngx_http_background_usec,             /* uint64_t, in microseconds */
     ngx_http_background_at,               /* uint64_t, in milliseconds, 0: no
                                              such time */
+    ngx_http_background_queued_time,
     ngx_http_background_interval,         /* of the task */
     ngx_http_background_quarantine,       /* by the state */
     ngx_http_background_overdue
@@ -48,57 +54,29 @@ typedef struct {
 } ngx_http_background_metric_t;
 
 
-typedef struct {
-    ngx_http_background_writer_t         *writer;
-    ngx_http_background_status_t         *status;
-    ngx_uint_t                            open;    /* OpenMetrics */
-} ngx_http_background_metrics_t;
-
-
-static void ngx_http_background_prometheus_text(
-    ngx_http_background_writer_t *w, ngx_http_background_status_t *status);
-static void ngx_http_background_prometheus_open(
-    ngx_http_background_writer_t *w, ngx_http_background_status_t *status);
-static void ngx_http_background_metrics(ngx_http_background_metrics_t *m);
-static void ngx_http_background_metrics_pool(
-    ngx_http_background_metrics_t *m);
-static void ngx_http_background_metrics_tasks(
-    ngx_http_background_metrics_t *m,
-    const ngx_http_background_metric_t *metric);
-static ngx_uint_t ngx_http_background_metrics_absent(
-    ngx_http_background_view_t *view,
-    const ngx_http_background_metric_t *metric);
-static void ngx_http_background_metrics_label(
-    ngx_http_background_writer_t *w, const ngx_str_t *before,
-    ngx_http_background_view_t *view, const ngx_str_t *after);
-static void ngx_http_background_metrics_durations(
-    ngx_http_background_metrics_t *m);
+static void ngx_http_background_text_head(ngx_http_background_writer_t *w,
+    ngx_http_background_status_t *status);
+static void ngx_http_background_text_part(ngx_http_background_writer_t *w,
+    ngx_http_background_status_t *status, ngx_uint_t part, ngx_uint_t from,
+    ngx_uint_t n);
+static void ngx_http_background_open_head(ngx_http_background_writer_t *w,
+    ngx_http_background_status_t *status);
+static void ngx_http_background_open_part(ngx_http_background_writer_t *w,
+    ngx_http_background_status_t *status, ngx_uint_t part, ngx_uint_t from,
+    ngx_uint_t n);
+static void ngx_http_background_open_tail(ngx_http_background_writer_t *w,
+    ngx_http_background_status_t *status);
+static void ngx_http_background_metrics_pool(ngx_http_background_writer_t *w,
+    ngx_http_background_status_t *status, ngx_uint_t open);
+static void ngx_http_background_metrics_part(ngx_http_background_writer_t *w,
+    ngx_http_background_status_t *status, ngx_uint_t part, ngx_uint_t from,
+    ngx_uint_t n, ngx_uint_t open);
 static u_char *ngx_http_background_metrics_bound(u_char *buf,
     ngx_msec_t bound);
 static void ngx_http_background_metrics_family(
-    ngx_http_background_metrics_t *m, const char *family, const char *type,
-    const char *help);
-static void ngx_http_background_metrics_value(
-    ngx_http_background_writer_t *w, ngx_http_background_view_t *view,
-    const ngx_http_background_metric_t *metric);
-
-
-static const ngx_http_background_format_t  ngx_http_background_openmetrics = {
-    ngx_null_string,
-    ngx_string("application/openmetrics-text; version=1.0.0; charset=utf-8"),
-    ngx_http_background_prometheus_open,
-    NULL,
-    NULL
-};
-
-
-const ngx_http_background_format_t  ngx_http_background_prometheus = {
-    ngx_string("prometheus"),
-    ngx_string("text/plain; version=0.0.4; charset=utf-8"),
-    ngx_http_background_prometheus_text,
-    &ngx_http_background_openmetrics,
-    NULL
-};
+    ngx_http_background_writer_t *w, ngx_uint_t open, const char *family,
+    const char *type, const char *help);
+static u_char *ngx_http_background_metrics_millionths(u_char *p, uint64_t n);
 
 
 static const ngx_http_background_metric_t  ngx_http_background_metric[] = {
@@ -135,9 +113,18 @@ static const ngx_http_background_metric_t  ngx_http_background_metric[] = {
       ngx_http_background_usec,
       ngx_http_background_of_stats(cpu_usec) },
 
-    { "task_running", "Workers that are in a cycle of the task now.", NULL, 0,
+    { "task_running", "Cycles of the task that are under way, queued ones "
+      "included.", NULL, 0,
       ngx_http_background_gauge,
       offsetof(ngx_http_background_view_t, running) },
+
+    { "task_queued", "Cycles of the task that only wait for a thread.", NULL,
+      0,
+      ngx_http_background_gauge,
+      offsetof(ngx_http_background_view_t, queued) },
+
+    { "task_queued_seconds", "How long the first of these has waited.", NULL,
+      0, ngx_http_background_queued_time, 0 },
 
     { "task_healthy", "Whether the task is healthy.", NULL, 0,
       ngx_http_background_gauge,
@@ -166,9 +153,72 @@ static const ngx_http_background_metric_t  ngx_http_background_metric[] = {
     { "last_success_timestamp_seconds", "When the last good cycle ended, as "
       "Unix time.", NULL, 0,
       ngx_http_background_at,
-      ngx_http_background_of_stats(success_at) },
+      ngx_http_background_of_stats(success_at) }
+};
 
-    { NULL, NULL, NULL, 0, ngx_http_background_count, 0 }
+
+/* what a task has of all this, in the units of the zone */
+
+typedef struct {
+    const ngx_str_t                      *name;
+    uint64_t                              values[
+                                   sizeof(ngx_http_background_metric)
+                                   / sizeof(ngx_http_background_metric_t)];
+    uint64_t                              buckets[
+                                           NGX_HTTP_BACKGROUND_BUCKETS + 1];
+    uint64_t                              buckets_time;
+} ngx_http_background_figures_t;
+
+
+static void ngx_http_background_metrics_keep(ngx_http_background_writer_t *w,
+    ngx_http_background_status_t *status, ngx_http_background_view_t *view);
+static uint64_t ngx_http_background_metrics_figure(
+    ngx_http_background_view_t *view,
+    const ngx_http_background_metric_t *metric);
+static void ngx_http_background_metrics_tasks(ngx_http_background_writer_t *w,
+    ngx_http_background_figures_t *f, ngx_uint_t n, ngx_uint_t i);
+static void ngx_http_background_metrics_durations(
+    ngx_http_background_writer_t *w, ngx_http_background_figures_t *f,
+    ngx_uint_t n);
+static u_char *ngx_http_background_metrics_duration(u_char *p, ngx_str_t *le,
+    ngx_http_background_figures_t *f);
+static u_char *ngx_http_background_metrics_label(u_char *p,
+    const ngx_str_t *before, const ngx_str_t *name, const ngx_str_t *after);
+static u_char *ngx_http_background_metrics_value(u_char *p,
+    const ngx_http_background_metric_t *metric, uint64_t n);
+
+
+/* and the durations */
+#define NGX_HTTP_BACKGROUND_PARTS                                             \
+    (sizeof(ngx_http_background_metric)                                       \
+     / sizeof(ngx_http_background_metric_t) + 1)
+
+
+static const ngx_http_background_format_t  ngx_http_background_openmetrics = {
+    ngx_null_string,
+    ngx_string("application/openmetrics-text; version=1.0.0; charset=utf-8"),
+    ngx_http_background_open_head,
+    ngx_http_background_metrics_keep,
+    sizeof(ngx_http_background_figures_t),
+    NGX_HTTP_BACKGROUND_PARTS,
+    ngx_http_background_open_part,
+    ngx_http_background_open_tail,
+    NULL,
+    NULL
+};
+
+
+const ngx_http_background_format_t  ngx_http_background_prometheus = {
+    ngx_string("prometheus"),
+    ngx_string("text/plain; version=0.0.4; charset=utf-8"),
+    ngx_http_background_text_head,
+    ngx_http_background_metrics_keep,
+    sizeof(ngx_http_background_figures_t),
+    NGX_HTTP_BACKGROUND_PARTS,
+    ngx_http_background_text_part,
+    NULL,
+    &ngx_http_background_openmetrics,
+    NULL
 };
 
 
@@ -184,103 +234,97 @@ static const ngx_str_t  ngx_http_background_label_end = ngx_string("\"} ");
 
 
 static void
-ngx_http_background_prometheus_text(ngx_http_background_writer_t *w,
+ngx_http_background_text_head(ngx_http_background_writer_t *w,
     ngx_http_background_status_t *status)
 {
-    ngx_http_background_metrics_t  m;
-
-    m.writer = w;
-    m.status = status;
-    m.open = 0;
-
-    ngx_http_background_metrics(&m);
+    ngx_http_background_metrics_pool(w, status, 0);
 }
 
 
 static void
-ngx_http_background_prometheus_open(ngx_http_background_writer_t *w,
+ngx_http_background_text_part(ngx_http_background_writer_t *w,
+    ngx_http_background_status_t *status, ngx_uint_t part, ngx_uint_t from,
+    ngx_uint_t n)
+{
+    ngx_http_background_metrics_part(w, status, part, from, n, 0);
+}
+
+
+static void
+ngx_http_background_open_head(ngx_http_background_writer_t *w,
     ngx_http_background_status_t *status)
 {
-    ngx_http_background_metrics_t  m;
+    ngx_http_background_metrics_pool(w, status, 1);
+}
 
-    m.writer = w;
-    m.status = status;
-    m.open = 1;
 
-    ngx_http_background_metrics(&m);
+static void
+ngx_http_background_open_part(ngx_http_background_writer_t *w,
+    ngx_http_background_status_t *status, ngx_uint_t part, ngx_uint_t from,
+    ngx_uint_t n)
+{
+    ngx_http_background_metrics_part(w, status, part, from, n, 1);
+}
 
+
+static void
+ngx_http_background_open_tail(ngx_http_background_writer_t *w,
+    ngx_http_background_status_t *status)
+{
     ngx_http_background_write(w, "# EOF\n");
-}
-
-
-static void
-ngx_http_background_metrics(ngx_http_background_metrics_t *m)
-{
-    const ngx_http_background_metric_t  *metric;
-
-    ngx_http_background_metrics_pool(m);
-
-    for (metric = ngx_http_background_metric; metric->family; metric++) {
-
-        if (metric->help) {
-            ngx_http_background_metrics_family(m, metric->family,
-                                      metric->counter ? "counter" : "gauge",
-                                      metric->help);
-        }
-
-        ngx_http_background_metrics_tasks(m, metric);
-    }
-
-    ngx_http_background_metrics_durations(m);
 }
 
 
 /* what is not of a task */
 
 static void
-ngx_http_background_metrics_pool(ngx_http_background_metrics_t *m)
+ngx_http_background_metrics_pool(ngx_http_background_writer_t *w,
+    ngx_http_background_status_t *status, ngx_uint_t open)
 {
-    ngx_http_background_writer_t     *w;
     ngx_http_background_pool_conf_t  *pcf;
     ngx_http_background_zone_info_t  *info;
 
-    w = m->writer;
-    pcf = &m->status->bmcf->pool;
-    info = &m->status->info;
+    pcf = &status->bmcf->pool;
+    info = &status->info;
 
-    ngx_http_background_metrics_family(m, m->open ? "" : "info",
-                                       m->open ? "info" : "gauge",
+    ngx_http_background_metrics_family(w, open, open ? "" : "info",
+                                       open ? "info" : "gauge",
                                        "Versions of the module and of nginx.");
-    ngx_http_background_write(w, "nginx_background_info{version=\"%s\","
-                              "nginx=\"%s\"} 1\n",
-                              NGX_HTTP_BACKGROUND_VERSION, NGINX_VERSION);
 
-    ngx_http_background_metrics_family(m, "cpu_limit", "gauge",
+    if (status->versions) {
+        ngx_http_background_write(w, "nginx_background_info{version=\"%s\","
+                                  "nginx=\"%s\"} 1\n",
+                                  NGX_HTTP_BACKGROUND_VERSION, NGINX_VERSION);
+    } else {
+        ngx_http_background_write(w, "nginx_background_info 1\n");
+    }
+
+    ngx_http_background_metrics_family(w, open, "cpu_limit", "gauge",
                                        "CPUs that nginx may use.");
     ngx_http_background_write(w, "nginx_background_cpu_limit %ui\n",
                               (ngx_uint_t) pcf->cpu_limit.limit);
 
-    ngx_http_background_metrics_family(m, "threads", "gauge",
+    ngx_http_background_metrics_family(w, open, "threads", "gauge",
                                        "Jobs that may run at once.");
     ngx_http_background_write(w, "nginx_background_threads %ui\n",
                               pcf->used ? pcf->threads : 0);
 
-    ngx_http_background_metrics_family(m, "jobs_running", "gauge",
+    ngx_http_background_metrics_family(w, open, "jobs_running", "gauge",
                                        "Jobs that run now.");
     ngx_http_background_write(w, "nginx_background_jobs_running %ui\n",
                               info->jobs_running);
 
-    ngx_http_background_metrics_family(m, "jobs_queued", "gauge",
+    ngx_http_background_metrics_family(w, open, "jobs_queued", "gauge",
                                        "Jobs that wait for a thread now.");
     ngx_http_background_write(w, "nginx_background_jobs_queued %ui\n",
                               info->jobs_queued);
 
-    ngx_http_background_metrics_family(m, "jobs", "counter",
+    ngx_http_background_metrics_family(w, open, "jobs", "counter",
                                        "Jobs that are over.");
     ngx_http_background_write(w, "nginx_background_jobs_total %uL\n",
                               info->jobs_completed);
 
-    ngx_http_background_metrics_family(m, "job_seconds", "counter",
+    ngx_http_background_metrics_family(w, open, "job_seconds", "counter",
                                        "CPU time that jobs used.");
     ngx_http_background_write(w, "nginx_background_job_seconds_total "
                               "%uL.%06uL\n",
@@ -290,189 +334,259 @@ ngx_http_background_metrics_pool(ngx_http_background_metrics_t *m)
 
 
 static void
-ngx_http_background_metrics_tasks(ngx_http_background_metrics_t *m,
-    const ngx_http_background_metric_t *metric)
+ngx_http_background_metrics_part(ngx_http_background_writer_t *w,
+    ngx_http_background_status_t *status, ngx_uint_t part, ngx_uint_t from,
+    ngx_uint_t n, ngx_uint_t open)
 {
-    u_char                        *p, buf[NGX_HTTP_BACKGROUND_LABEL];
-    ngx_str_t                      before, after;
-    ngx_uint_t                     i;
-    ngx_http_background_view_t    *view;
-    ngx_http_background_writer_t  *w;
+    ngx_http_background_figures_t       *f;
+    const ngx_http_background_metric_t  *metric;
 
-    w = m->writer;
+    f = (ngx_http_background_figures_t *) status->kept + from;
 
-    before.data = buf;
-    p = ngx_slprintf(buf, buf + sizeof(buf), "nginx_background_%s%s{task=\"",
-                     metric->family, metric->counter ? "_total" : "");
-    before.len = p - buf;
-
-    after.data = p;
-    p = ngx_slprintf(p, buf + sizeof(buf), metric->result
-                                           ? "\",result=\"%s\"} " : "\"} ",
-                     metric->result);
-    after.len = p - after.data;
-
-    for (i = 0; i < m->status->ntasks; i++) {
-        view = &m->status->tasks[i];
-
-        if (ngx_http_background_metrics_absent(view, metric)) {
-            continue;
+    if (part == NGX_HTTP_BACKGROUND_PARTS - 1) {
+        if (from == 0) {
+            ngx_http_background_metrics_family(w, open,
+                                               "cycle_duration_seconds",
+                                               "histogram", "Duration of "
+                                               "cycles that were not "
+                                               "cancelled.");
         }
 
-        ngx_http_background_metrics_label(w, &before, view, &after);
-        ngx_http_background_metrics_value(w, view, metric);
+        ngx_http_background_metrics_durations(w, f, n);
+        return;
+    }
+
+    metric = &ngx_http_background_metric[part];
+
+    if (from == 0 && metric->help) {
+        ngx_http_background_metrics_family(w, open, metric->family,
+                                      metric->counter ? "counter" : "gauge",
+                                      metric->help);
+    }
+
+    ngx_http_background_metrics_tasks(w, f, n, part);
+}
+
+
+static void
+ngx_http_background_metrics_keep(ngx_http_background_writer_t *w,
+    ngx_http_background_status_t *status, ngx_http_background_view_t *view)
+{
+    ngx_uint_t                      i;
+    ngx_http_background_figures_t  *f;
+
+    f = (ngx_http_background_figures_t *) status->kept + status->ntasks - 1;
+
+    f->name = &view->task->zone.name;
+
+    for (i = 0; i < NGX_HTTP_BACKGROUND_PARTS - 1; i++) {
+        f->values[i] = ngx_http_background_metrics_figure(view,
+                                             &ngx_http_background_metric[i]);
+    }
+
+    for (i = 0; i <= NGX_HTTP_BACKGROUND_BUCKETS; i++) {
+        f->buckets[i] = view->stats.buckets[i];
+    }
+
+    f->buckets_time = view->stats.buckets_time;
+}
+
+
+static uint64_t
+ngx_http_background_metrics_figure(ngx_http_background_view_t *view,
+    const ngx_http_background_metric_t *metric)
+{
+    void  *field;
+
+    field = (u_char *) view + metric->offset;
+
+    switch (metric->value) {
+
+    case ngx_http_background_gauge:
+        return *(ngx_uint_t *) field;
+
+    case ngx_http_background_quarantine:
+        return view->state == ngx_http_background_quarantined;
+
+    case ngx_http_background_overdue:
+        return view->overdue != ngx_http_background_not_late;
+
+    case ngx_http_background_queued_time:
+        return view->queued ? ngx_max(ngx_current_msec, view->queued_since)
+                              - view->queued_since
+                            : 0;
+
+    case ngx_http_background_interval:
+        return view->task->interval;
+
+    default:
+        return *(uint64_t *) field;
     }
 }
 
 
-/* times that have not been yet, and an interval that is off */
-
-static ngx_uint_t
-ngx_http_background_metrics_absent(ngx_http_background_view_t *view,
-    const ngx_http_background_metric_t *metric)
+static void
+ngx_http_background_metrics_tasks(ngx_http_background_writer_t *w,
+    ngx_http_background_figures_t *f, ngx_uint_t n, ngx_uint_t i)
 {
-    switch (metric->value) {
+    u_char                              *p, *q;
+    u_char                               buf[NGX_HTTP_BACKGROUND_LABEL];
+    ngx_buf_t                           *b;
+    ngx_str_t                            before, after;
+    const ngx_http_background_metric_t  *metric;
 
-    case ngx_http_background_at:
-        return *(uint64_t *) ((u_char *) view + metric->offset) == 0;
+    metric = &ngx_http_background_metric[i];
 
-    case ngx_http_background_interval:
-        return view->task->interval == 0;
+    q = buf + sizeof(buf);
 
-    default:
-        return 0;
+    before.data = buf;
+    p = ngx_slprintf(buf, q, "nginx_background_%s%s{task=\"",
+                     metric->family, metric->counter ? "_total" : "");
+    before.len = p - buf;
+
+    after.data = p;
+    p = metric->result ? ngx_slprintf(p, q, "\",result=\"%s\"} ",
+                                      metric->result)
+                       : ngx_slprintf(p, q, "\"} ");
+    after.len = p - after.data;
+
+    for ( /* void */ ; n; n--, f++) {
+
+        /* times that have not been yet, and an interval that is off */
+
+        if (f->values[i] == 0
+            && (metric->value == ngx_http_background_at
+                || metric->value == ngx_http_background_interval))
+        {
+            continue;
+        }
+
+        b = ngx_http_background_reserve(w, NGX_HTTP_BACKGROUND_LINE);
+        if (b == NULL) {
+            return;
+        }
+
+        p = ngx_http_background_metrics_label(b->last, &before, f->name,
+                                              &after);
+        p = ngx_http_background_metrics_value(p, metric, f->values[i]);
+        *p++ = '\n';
+
+        ngx_http_background_wrote(w, p);
     }
 }
 
 
 /* copies, which is much faster than a format: there are many of them */
 
-static void
-ngx_http_background_metrics_label(ngx_http_background_writer_t *w,
-    const ngx_str_t *before, ngx_http_background_view_t *view,
-    const ngx_str_t *after)
+static u_char *
+ngx_http_background_metrics_label(u_char *p, const ngx_str_t *before,
+    const ngx_str_t *name, const ngx_str_t *after)
 {
-    u_char     *p;
-    ngx_buf_t  *b;
-    ngx_str_t  *name;
-
-    name = &view->task->zone.name;
-
-    b = ngx_http_background_reserve(w, before->len + name->len + after->len);
-    if (b == NULL) {
-        return;
-    }
-
-    p = ngx_cpymem(b->last, before->data, before->len);
+    p = ngx_cpymem(p, before->data, before->len);
     p = ngx_cpymem(p, name->data, name->len);
-    p = ngx_cpymem(p, after->data, after->len);
 
-    w->size += p - b->last;
-    b->last = p;
+    return ngx_cpymem(p, after->data, after->len);
 }
 
 
-static void
-ngx_http_background_metrics_value(ngx_http_background_writer_t *w,
-    ngx_http_background_view_t *view,
-    const ngx_http_background_metric_t *metric)
+static u_char *
+ngx_http_background_metrics_value(u_char *p,
+    const ngx_http_background_metric_t *metric, uint64_t n)
 {
-    void      *p;
-    uint64_t   n;
-
-    p = (u_char *) view + metric->offset;
-
     switch (metric->value) {
 
     case ngx_http_background_count:
-        ngx_http_background_write(w, "%uL\n", *(uint64_t *) p);
-        return;
-
     case ngx_http_background_gauge:
-        ngx_http_background_write(w, "%ui\n", *(ngx_uint_t *) p);
-        return;
+    case ngx_http_background_quarantine:
+    case ngx_http_background_overdue:
+        return ngx_http_background_put_number(p, n);
 
     case ngx_http_background_usec:
-        n = *(uint64_t *) p;
-        ngx_http_background_write(w, "%uL.%06uL\n", n / 1000000, n % 1000000);
-        return;
-
-    case ngx_http_background_quarantine:
-        n = (view->state == ngx_http_background_quarantined);
-        ngx_http_background_write(w, "%uL\n", n);
-        return;
-
-    case ngx_http_background_overdue:
-        n = (view->overdue != ngx_http_background_not_late);
-        ngx_http_background_write(w, "%uL\n", n);
-        return;
-
-    case ngx_http_background_interval:
-        n = view->task->interval;
-        break;
+        return ngx_http_background_metrics_millionths(p, n);
 
     default:
-        n = *(uint64_t *) p;
-        break;
+        return ngx_http_background_put_thousandths(p, n);
     }
+}
 
-    ngx_http_background_write(w, "%uL.%03uL\n", n / 1000, n % 1000);
+
+static u_char *
+ngx_http_background_metrics_millionths(u_char *p, uint64_t n)
+{
+    p = ngx_http_background_put_thousandths(p, n / 1000);
+    n %= 1000;
+
+    *p++ = (u_char) ('0' + n / 100);
+    *p++ = (u_char) ('0' + n / 10 % 10);
+    *p++ = (u_char) ('0' + n % 10);
+
+    return p;
 }
 
 
 static void
-ngx_http_background_metrics_durations(ngx_http_background_metrics_t *m)
+ngx_http_background_metrics_durations(ngx_http_background_writer_t *w,
+    ngx_http_background_figures_t *f, ngx_uint_t n)
 {
-    u_char                         buf[NGX_HTTP_BACKGROUND_BUCKETS]
-                                      [NGX_HTTP_BACKGROUND_LABEL];
-    uint64_t                       n;
-    ngx_str_t                      le[NGX_HTTP_BACKGROUND_BUCKETS];
-    ngx_uint_t                     i, j;
-    ngx_http_background_view_t    *view;
-    ngx_http_background_writer_t  *w;
-    ngx_http_background_stats_t   *stats;
+    u_char      *p, buf[NGX_HTTP_BACKGROUND_BUCKETS]
+                       [NGX_HTTP_BACKGROUND_LABEL];
+    ngx_buf_t   *b;
+    ngx_str_t    le[NGX_HTTP_BACKGROUND_BUCKETS + 1];
+    ngx_uint_t   i;
 
-    w = m->writer;
-
-    ngx_http_background_metrics_family(m, "cycle_duration_seconds",
-                                       "histogram", "Duration of cycles that "
-                                       "were not cancelled.");
-
-    for (j = 0; j < NGX_HTTP_BACKGROUND_BUCKETS; j++) {
-        le[j].data = buf[j];
-        le[j].len = ngx_http_background_metrics_bound(buf[j],
-                                              ngx_http_background_buckets[j])
-                    - buf[j];
+    for (i = 0; i < NGX_HTTP_BACKGROUND_BUCKETS; i++) {
+        le[i].data = buf[i];
+        le[i].len = ngx_http_background_metrics_bound(buf[i],
+                                              ngx_http_background_buckets[i])
+                    - buf[i];
     }
 
-    for (i = 0; i < m->status->ntasks; i++) {
-        view = &m->status->tasks[i];
-        stats = &view->stats;
+    le[i] = ngx_http_background_inf;
 
-        for (j = 0, n = 0; j < NGX_HTTP_BACKGROUND_BUCKETS; j++) {
-            n += stats->buckets[j];
-
-            ngx_http_background_metrics_label(w, &ngx_http_background_bucket,
-                                              view, &le[j]);
-            ngx_http_background_write(w, "%uL\n", n);
+    for (i = 0; i < n; i++) {
+        b = ngx_http_background_reserve(w, (NGX_HTTP_BACKGROUND_BUCKETS + 3)
+                                           * NGX_HTTP_BACKGROUND_LINE);
+        if (b == NULL) {
+            return;
         }
 
-        n += stats->buckets[j];
+        p = ngx_http_background_metrics_duration(b->last, le, &f[i]);
 
-        ngx_http_background_metrics_label(w, &ngx_http_background_bucket, view,
-                                          &ngx_http_background_inf);
-        ngx_http_background_write(w, "%uL\n", n);
-
-        ngx_http_background_metrics_label(w, &ngx_http_background_sum, view,
-                                          &ngx_http_background_label_end);
-        ngx_http_background_write(w, "%uL.%03uL\n",
-                                  stats->buckets_time / 1000,
-                                  stats->buckets_time % 1000);
-
-        ngx_http_background_metrics_label(w, &ngx_http_background_number, view,
-                                          &ngx_http_background_label_end);
-        ngx_http_background_write(w, "%uL\n", n);
+        ngx_http_background_wrote(w, p);
     }
+}
+
+
+static u_char *
+ngx_http_background_metrics_duration(u_char *p, ngx_str_t *le,
+    ngx_http_background_figures_t *f)
+{
+    uint64_t    n;
+    ngx_uint_t  i;
+
+    n = 0;
+
+    for (i = 0; i <= NGX_HTTP_BACKGROUND_BUCKETS; i++) {
+        n += f->buckets[i];
+
+        p = ngx_http_background_metrics_label(p, &ngx_http_background_bucket,
+                                              f->name, &le[i]);
+        p = ngx_http_background_put_number(p, n);
+        *p++ = '\n';
+    }
+
+    p = ngx_http_background_metrics_label(p, &ngx_http_background_sum, f->name,
+                                          &ngx_http_background_label_end);
+    p = ngx_http_background_put_thousandths(p, f->buckets_time);
+    *p++ = '\n';
+
+    p = ngx_http_background_metrics_label(p, &ngx_http_background_number,
+                                          f->name,
+                                          &ngx_http_background_label_end);
+    p = ngx_http_background_put_number(p, n);
+    *p++ = '\n';
+
+    return p;
 }
 
 
@@ -496,15 +610,15 @@ ngx_http_background_metrics_bound(u_char *buf, ngx_msec_t bound)
 /* a counter's family has another name in each of the formats */
 
 static void
-ngx_http_background_metrics_family(ngx_http_background_metrics_t *m,
-    const char *family, const char *type, const char *help)
+ngx_http_background_metrics_family(ngx_http_background_writer_t *w,
+    ngx_uint_t open, const char *family, const char *type, const char *help)
 {
     const char  *joint, *suffix;
 
     joint = *family ? "_" : "";
-    suffix = (!m->open && ngx_strcmp(type, "counter") == 0) ? "_total" : "";
+    suffix = (!open && ngx_strcmp(type, "counter") == 0) ? "_total" : "";
 
-    ngx_http_background_write(m->writer,
+    ngx_http_background_write(w,
                               "# HELP nginx_background%s%s%s %s\n"
                               "# TYPE nginx_background%s%s%s %s\n",
                               joint, family, suffix, help,

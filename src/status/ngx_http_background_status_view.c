@@ -29,6 +29,7 @@ static void ngx_http_background_view_add_late(ngx_http_background_view_t *view,
 ngx_str_t  ngx_http_background_states[] = {
     ngx_string("waiting"),
     ngx_string("running"),
+    ngx_string("queued"),
     ngx_string("retrying"),
     ngx_string("quarantined"),
     ngx_string("stopped"),
@@ -40,6 +41,7 @@ void
 ngx_http_background_view_read(ngx_http_background_view_t *view,
     ngx_http_background_zone_conf_t *zcf, ngx_http_background_task_t *task)
 {
+    uint64_t                         failures;
     ngx_uint_t                       n;
     ngx_http_background_cell_t      *cell;
     ngx_http_background_snapshot_t   snapshot;
@@ -51,13 +53,12 @@ ngx_http_background_view_read(ngx_http_background_view_t *view,
 
     /* there are more cells than workers after their number was lowered */
 
-    for (n = 0; /* void */ ; n++) {
+    n = 0;
 
-        cell = ngx_http_background_cell(task->zone.record, n);
-        if (cell == NULL) {
-            break;
-        }
-
+    for (cell = ngx_http_background_cell(task->zone.record, 0);
+         cell;
+         cell = ngx_http_background_cell_next(cell), n++)
+    {
         ngx_http_background_cell_read(zcf->zone, cell, &snapshot);
         ngx_http_background_view_add(view, &snapshot);
         ngx_http_background_view_add_running(view, &snapshot);
@@ -68,13 +69,10 @@ ngx_http_background_view_read(ngx_http_background_view_t *view,
         }
     }
 
-    for (n = 0; /* void */ ; n++) {
-
-        cell = ngx_http_background_cell_arrived(task->zone.record, n);
-        if (cell == NULL) {
-            break;
-        }
-
+    for (cell = ngx_http_background_cell_arrived(task->zone.record, 0);
+         cell;
+         cell = ngx_http_background_cell_next(cell))
+    {
         ngx_http_background_cell_read(zcf->zone, cell, &snapshot);
         ngx_http_background_view_add(view, &snapshot);
         ngx_http_background_view_add_running(view, &snapshot);
@@ -83,9 +81,7 @@ ngx_http_background_view_read(ngx_http_background_view_t *view,
     view->last_failed = view->stats.last.finished_at
                         && !view->stats.last.success;
 
-    if (ngx_http_background_record_crashes(task->zone.record)
-        >= NGX_HTTP_BACKGROUND_CRASHES)
-    {
+    if (ngx_http_background_record_quarantined(task->zone.record)) {
         view->state = ngx_http_background_quarantined;
         view->healthy = 0;
         view->overdue = ngx_http_background_not_late;
@@ -96,7 +92,9 @@ ngx_http_background_view_read(ngx_http_background_view_t *view,
         view->healthy = 0;
 
     } else if (view->running) {
-        view->state = ngx_http_background_running;
+        view->state = (view->queued == view->running)
+                      ? ngx_http_background_queued
+                      : ngx_http_background_running;
 
     } else if (view->leased == 0) {
         view->state = ngx_http_background_stopped;
@@ -107,6 +105,12 @@ ngx_http_background_view_read(ngx_http_background_view_t *view,
     } else {
         view->state = ngx_http_background_waiting;
     }
+
+    if (!ngx_http_background_record_verdict(task->zone.record, &failures)) {
+        view->healthy = 0;
+    }
+
+    view->stats.failures = ngx_max(view->stats.failures, failures);
 }
 
 
@@ -166,6 +170,14 @@ ngx_http_background_view_add_running(ngx_http_background_view_t *view,
 
     view->running += snapshot->running;
     view->waiting += snapshot->waiting;
+    view->queued += snapshot->queued;
+
+    if (snapshot->queued
+        && (view->queued_since == 0
+            || snapshot->started < view->queued_since))
+    {
+        view->queued_since = snapshot->started;
+    }
 
     if (view->started == 0 || snapshot->started < view->started) {
         view->started = snapshot->started;
@@ -246,7 +258,7 @@ ngx_uint_t
 ngx_http_background_view_causes(ngx_http_background_view_t *view,
     ngx_http_background_cause_t causes[NGX_HTTP_BACKGROUND_CAUSES])
 {
-    ngx_uint_t                     i, n;
+    ngx_uint_t                     n;
     ngx_http_background_cell_t    *cell;
     ngx_http_background_record_t  *record;
 
@@ -254,11 +266,17 @@ ngx_http_background_view_causes(ngx_http_background_view_t *view,
 
     n = 0;
 
-    for (i = 0; (cell = ngx_http_background_cell(record, i)); i++) {
+    for (cell = ngx_http_background_cell(record, 0);
+         cell;
+         cell = ngx_http_background_cell_next(cell))
+    {
         n = ngx_http_background_view_add_causes(cell, causes, n);
     }
 
-    for (i = 0; (cell = ngx_http_background_cell_arrived(record, i)); i++) {
+    for (cell = ngx_http_background_cell_arrived(record, 0);
+         cell;
+         cell = ngx_http_background_cell_next(cell))
+    {
         n = ngx_http_background_view_add_causes(cell, causes, n);
     }
 
@@ -305,12 +323,12 @@ ngx_uint_t
 ngx_http_background_healthy(ngx_http_background_main_conf_t *bmcf,
     ngx_http_background_task_t *task)
 {
-    uint64_t                      time;
+    uint64_t                      time, failures;
     ngx_uint_t                    n;
     ngx_http_background_cell_t   *cell;
 
-    if (ngx_http_background_record_crashes(task->zone.record)
-        >= NGX_HTTP_BACKGROUND_CRASHES)
+    if (ngx_http_background_record_quarantined(task->zone.record)
+        || !ngx_http_background_record_verdict(task->zone.record, &failures))
     {
         return 0;
     }

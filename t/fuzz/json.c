@@ -40,7 +40,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     fuzz_status(&in, &fs);
 
-    json = fuzz_write(&ngx_http_background_json, &fs.status);
+    json = fuzz_write(&ngx_http_background_json, &fs, 1);
 
     p = fuzz_value(json, 0);
 

@@ -41,7 +41,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     fuzz_status(&in, &fs);
 
-    text = fuzz_write(open ? format->other : format, &fs.status);
+    text = fuzz_write(open ? format->other : format, &fs,
+                      1 + fuzz_number(&in, 1));
 
     fuzz_lines((char *) text, open);
 

@@ -96,6 +96,8 @@ fuzz_view(fuzz_input_t *in, ngx_http_background_view_t *view)
     view->overdue = fuzz_number(in, ngx_http_background_late_worker);
     view->late = fuzz_count(in);
     view->running = fuzz_number(in, 255);
+    view->queued = fuzz_number(in, 255);
+    view->queued_since = fuzz_count(in);
     view->leased = fuzz_number(in, 1);
     view->last_failed = fuzz_number(in, 1);
     view->started = fuzz_count(in);
@@ -140,9 +142,10 @@ fuzz_status(fuzz_input_t *in, fuzz_status_t *fs)
     status = &fs->status;
 
     status->bmcf = &fs->bmcf;
-    status->tasks = fs->views;
     status->ntasks = fuzz_number(in, FUZZ_TASKS);
     status->brief = fuzz_number(in, 1);
+    status->versions = !status->brief;
+    status->now = fuzz_count(in);
     status->info.generation = fuzz_count(in);
     status->info.jobs_usec = fuzz_count(in);
 
@@ -162,52 +165,113 @@ fuzz_status(fuzz_input_t *in, fuzz_status_t *fs)
 }
 
 
-/* all that a format writes, zero-terminated */
+/* all that a format writes, in parts of "step" tasks, zero-terminated */
+
+static inline void
+fuzz_format(ngx_http_background_writer_t *w,
+    ngx_http_background_writer_t *head,
+    const ngx_http_background_format_t *format,
+    ngx_http_background_status_t *status, ngx_http_background_view_t *views,
+    ngx_uint_t step)
+{
+    ngx_uint_t  i, n, part;
+
+    n = status->ntasks;
+
+    for (i = 0; format->task && i < n; i++) {
+        status->ntasks = i + 1;
+        format->task(w, status, &views[i]);
+    }
+
+    for (part = 0; part < format->parts; part++) {
+        i = 0;
+
+        do {
+            n = ngx_min(step, status->ntasks - i);
+            format->part(w, status, part, i, n);
+            i += n;
+        } while (i < status->ntasks);
+    }
+
+    if (format->tail) {
+        format->tail(w, status);
+    }
+
+    format->head(head, status);
+}
+
 
 static inline u_char *
-fuzz_write(const ngx_http_background_format_t *format,
-    ngx_http_background_status_t *status)
+fuzz_copy(u_char *p, ngx_http_background_writer_t *w)
 {
-    size_t                         len;
+    size_t        len, size;
+    ngx_uint_t    n;
+    ngx_chain_t  *cl;
+
+    fuzz_check(!w->failed);
+
+    n = 0;
+    size = w->size;
+
+    for (cl = w->out; cl; cl = cl->next) {
+        fuzz_check(cl->buf->last <= cl->buf->end);
+        fuzz_check((cl->next == NULL) == (cl == w->last));
+
+        n++;
+        len = cl->buf->last - cl->buf->pos;
+
+        fuzz_check(len <= size);
+
+        p = ngx_cpymem(p, cl->buf->pos, len);
+        size -= len;
+    }
+
+    fuzz_check(size == 0 && n == w->n);
+
+    return p;
+}
+
+
+static inline u_char *
+fuzz_write(const ngx_http_background_format_t *format, fuzz_status_t *fs,
+    ngx_uint_t step)
+{
     u_char                        *text, *p;
     ngx_log_t                      log;
     ngx_pool_t                    *pool;
-    ngx_chain_t                   *cl;
-    ngx_http_background_writer_t   w;
+    ngx_http_background_writer_t   w, head;
 
     memset(&log, 0, sizeof(ngx_log_t));
     memset(&w, 0, sizeof(ngx_http_background_writer_t));
+    memset(&head, 0, sizeof(ngx_http_background_writer_t));
 
     pool = ngx_create_pool(NGX_DEFAULT_POOL_SIZE, &log);
     fuzz_check(pool != NULL);
 
     w.pool = pool;
+    head.pool = pool;
 
-    format->write(&w, status);
+    fs->status.kept = malloc(FUZZ_TASKS * format->keep + 1);
+    fuzz_check(fs->status.kept != NULL);
 
-    fuzz_check(!w.failed && w.size > 0);
+    fuzz_format(&w, &head, format, &fs->status, fs->views, step);
 
-    text = malloc(w.size + 1);
+    fuzz_check(head.size > 0);
+
+    text = malloc(head.size + w.size + 1);
     fuzz_check(text != NULL);
 
-    p = text;
+    p = fuzz_copy(text, &head);
+    p = fuzz_copy(p, &w);
 
-    for (cl = w.out; cl; cl = cl->next) {
-        fuzz_check(cl->buf->last <= cl->buf->end);
-        fuzz_check((cl->next == NULL) == (cl == w.last));
-
-        len = cl->buf->last - cl->buf->pos;
-
-        fuzz_check(len <= (size_t) (text + w.size - p));
-
-        p = ngx_cpymem(p, cl->buf->pos, len);
-    }
-
-    fuzz_check(p == text + w.size);
-    fuzz_check(memchr(text, '\0', w.size) == NULL);
+    fuzz_check(memchr(text, '\0', p - text) == NULL);
 
     *p = '\0';
 
+    ngx_http_background_release(&head);
+    ngx_http_background_release(&w);
+
+    free(fs->status.kept);
     ngx_destroy_pool(pool);
 
     return text;

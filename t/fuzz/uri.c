@@ -4,7 +4,7 @@
  */
 
 
-/* A URI of the list of "requests". */
+/* A URI of the list of "requests": its encoding, and its parts. */
 
 
 #include <ngx_config.h>
@@ -16,6 +16,8 @@
 #include "fuzz.h"
 
 
+static void fuzz_encoded(ngx_str_t *from, ngx_str_t *to, ngx_uint_t blanks);
+static ngx_uint_t fuzz_invalid(u_char c, ngx_uint_t args);
 static void fuzz_path(ngx_str_t *path, size_t max);
 static void fuzz_within(ngx_str_t *part, ngx_str_t *whole);
 
@@ -24,9 +26,9 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     ngx_log_t            log;
-    ngx_str_t            uri;
+    ngx_str_t            text, uri, again;
     ngx_pool_t          *pool;
-    ngx_uint_t           merge_slashes;
+    ngx_uint_t           n, merge_slashes, blanks;
     fuzz_input_t         in;
     ngx_connection_t     c;
     ngx_http_request_t   r;
@@ -34,10 +36,12 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     in.data = data;
     in.size = size;
 
-    merge_slashes = fuzz_number(&in, 1);
+    n = fuzz_number(&in, 3);
+    merge_slashes = n & 1;
+    blanks = n >> 1;
 
     /* no line of a list has that */
-    uri.data = fuzz_text(&in, '\n', 0, &uri.len);
+    text.data = fuzz_text(&in, '\n', 0, &text.len);
 
     ngx_memzero(&log, sizeof(ngx_log_t));
     ngx_memzero(&c, sizeof(ngx_connection_t));
@@ -52,6 +56,17 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     r.connection = &c;
     r.pool = pool;
 
+    uri = text;
+    fuzz_check(ngx_http_background_fetch_encode_uri(pool, &uri, blanks)
+               == NGX_OK);
+    fuzz_encoded(&text, &uri, blanks);
+
+    again = uri;
+    fuzz_check(ngx_http_background_fetch_encode_uri(pool, &again, blanks)
+               == NGX_OK);
+    fuzz_check(again.len == uri.len);
+    fuzz_check(memcmp(again.data, uri.data, uri.len) == 0);
+
     if (ngx_http_background_fetch_parse_uri(&r, &uri, merge_slashes)
         == NGX_OK)
     {
@@ -65,12 +80,62 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         fuzz_within(&r.args, &r.unparsed_uri);
         fuzz_within(&r.exten, r.complex_uri || r.quoted_uri ? &r.uri
                                                          : &r.unparsed_uri);
+
+    } else {
+        /* nothing that was not written to */
+        fuzz_check(r.uri.len == 0);
     }
 
     ngx_destroy_pool(pool);
-    free(uri.data);
+    free(text.data);
 
     return 0;
+}
+
+
+/* byte for byte the same, but for what no URI may have */
+
+static void
+fuzz_encoded(ngx_str_t *from, ngx_str_t *to, ngx_uint_t blanks)
+{
+    u_char       c, *p, *last;
+    char         code[4];
+    size_t       i;
+    ngx_uint_t   args;
+
+    args = 0;
+    p = to->data;
+    last = p + to->len;
+
+    for (i = 0; i < from->len; i++) {
+        c = from->data[i];
+
+        if (c == '?') {
+            args = 1;
+        }
+
+        if (!fuzz_invalid(c, args)
+            || (!blanks && (c <= ' ' || c == 0x7f)))
+        {
+            fuzz_check(p < last && *p == c);
+            p++;
+            continue;
+        }
+
+        snprintf(code, sizeof(code), "%%%02X", c);
+        fuzz_check(last - p >= 3 && memcmp(p, code, 3) == 0);
+        p += 3;
+    }
+
+    fuzz_check(p == last);
+}
+
+
+static ngx_uint_t
+fuzz_invalid(u_char c, ngx_uint_t args)
+{
+    return c <= ' ' || c >= 0x7f
+           || strchr(args ? "\"<>" : "\"<>\\^`{}", c) != NULL;
 }
 
 

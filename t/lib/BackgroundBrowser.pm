@@ -6,6 +6,7 @@ package BackgroundBrowser;
 use strict;
 use warnings;
 
+use BackgroundStatus ();
 use File::Temp qw/ tempdir /;
 use IO::Select;
 use JSON::PP ();
@@ -16,7 +17,6 @@ use Time::HiRes qw/ sleep time /;
 ###############################################################################
 
 my $json = JSON::PP->new->utf8;
-my $deadline = 60;
 
 # the path of one, or undef
 
@@ -111,7 +111,7 @@ sub call {
 sub receive {
     my ($self) = @_;
 
-    my ($end, $length) = time + $deadline;
+    my ($end, $length) = time + $BackgroundStatus::deadline;
 
     while (($length = index $self->{buffer}, "\0") < 0) {
         die "the browser does not answer\n"
@@ -193,7 +193,7 @@ sub js {
 sub wait_for {
     my ($self, $expression) = @_;
 
-    my $end = time + $deadline;
+    my $end = time + $BackgroundStatus::deadline;
 
     while (time < $end) {
         my $value = eval { $self->js($expression) };

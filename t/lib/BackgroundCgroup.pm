@@ -8,7 +8,7 @@ use warnings;
 use Exporter qw/ import /;
 use Test::More;
 
-our @EXPORT = qw/ v1_group group quota slurp spew /;
+our @EXPORT = qw/ v1_group container group quota slurp spew /;
 
 my @groups;
 my $main = $$;
@@ -49,6 +49,27 @@ sub v1_group {
     return (undef, "open() of $group/cgroup.procs for writing is refused") unless -w "$group/cgroup.procs";
 
     return $group;
+}
+
+# groups as a container has them, with a CPU quota and its use, the one with the
+# quota first; or undef, and why there can't be any
+
+sub container {
+    my ($cpu, $why) = v1_group('cpu', 'cpu.cfs_quota_us');
+    return (undef, $why) unless $cpu;
+
+    return $cpu if -e "$cpu/cpuacct.usage";
+
+    my ($account, $why_not) = v1_group('cpuacct', 'cpuacct.usage');
+    return (undef, $why_not) unless $account;
+
+    my %own = map { (split /:/, $_, 3)[1, 2] }
+              split /\n/, slurp('/proc/self/cgroup');
+
+    return (undef, 'our groups of cpu and of cpuacct have different names')
+        unless ($own{cpu} // '') eq ($own{cpuacct} // '');
+
+    return ($cpu, $account);
 }
 
 sub group {

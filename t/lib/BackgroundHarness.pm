@@ -36,6 +36,13 @@ my @kept;
 sub aggregate_tests {
     my ($self, $aggregate, @tests) = @_;
 
+    for (map { ref ? $_->[0] : $_ } @tests) {
+        next if -e;
+
+        print STDERR qq/no test file "$_"\n/;
+        exit 2;
+    }
+
     # one file's output comes as it is made
 
     if (@tests == 1) {

@@ -11,14 +11,18 @@ use Exporter qw/ import /;
 use JSON::PP ();
 use Test::More;
 
-our @EXPORT = qw/ start_page fake browser visit js wait_for wait_text text row
-                  bars clean /;
+our @EXPORT = qw/ start_page fake browser visit js seen wait_for wait_text text
+                  row bars overlaps clean /;
 
 ###############################################################################
 
 my $port = ($ENV{TEST_NGINX_PORT} || 19840) + 19;
 my $json = JSON::PP->new->ascii->allow_nonref;
 my $browser;
+
+# what the page shows is of interest when it has no answer, too
+
+our $stale;
 
 # as start() of BackgroundStatus, with the page at "/page"
 
@@ -68,6 +72,19 @@ sub visit {
 sub js { browser()->js(@_) }
 sub wait_for { browser()->wait_for(@_) }
 
+# The value of an expression when the page is up to date: on a slow machine the
+# server may take longer to answer than the page has patience.
+
+sub seen {
+    my ($expression) = @_;
+
+    return js($expression) if $stale;
+
+    return poll('the page is up to date', sub {
+        js("document.body.classList.contains('stale') ? null : [$expression]");
+    })->[0];
+}
+
 # waits until a text of the page is such a one; tests that in the end it is
 
 sub wait_text {
@@ -84,14 +101,14 @@ sub wait_text {
     like($text, $re, $name);
 }
 
-sub text { js("document.getElementById('$_[0]').textContent") }
+sub text { seen("document.getElementById('$_[0]').textContent") }
 
 # what the page shows of a task, by the fields' names
 
 sub row {
     my ($name) = @_;
 
-    return js(find($name) . <<'EOF');
+    return seen(find($name) . <<'EOF');
 .map((li) => {
     const row = {...li.dataset, hidden: li.hidden};
     for (const node of li.querySelectorAll('[data-f]')) {
@@ -110,8 +127,40 @@ EOF
 sub bars {
     my ($name, $kind) = @_;
 
-    return js(find($name) . ".map((li) => (li.querySelector('.$kind')"
+    return seen(find($name) . ".map((li) => (li.querySelector('.$kind')"
         . ".getAttribute('d').match(/M/g) || []).length)[0]");
+}
+
+# which fields of a task are shown one upon another
+
+sub overlaps {
+    return js(<<'EOF');
+(() => {
+    const found = [];
+    for (const dl of document.querySelectorAll('.cells')) {
+        const boxes = [...dl.querySelectorAll('[data-f], dt, svg')]
+            .filter((n) => n.checkVisibility() && n.textContent + n.tagName)
+            .filter((n) => n.tagName === 'svg' || n.textContent)
+            .filter((n) => n.parentNode.getBoundingClientRect().height > 1)
+            .map((n) => {
+                const range = document.createRange();
+                range.selectNodeContents(n);
+                return n.tagName === 'svg' ? [n, n.getBoundingClientRect()]
+                                           : [n, range.getBoundingClientRect()];
+            }).filter(([n, box]) => getComputedStyle(n).clipPath === 'none'
+                                    && box.width);
+        boxes.forEach(([n, a], i) => boxes.slice(i + 1).forEach(([m, b]) => {
+            if (a.left < b.right - 1 && b.left < a.right - 1
+                && a.top < b.bottom - 3 && b.top < a.bottom - 3)
+            {
+                found.push([n, m].map((n) => n.dataset.f || n.tagName)
+                                 .join(' and '));
+            }
+        }));
+    }
+    return found.join(', ');
+})()
+EOF
 }
 
 sub find {

@@ -23,15 +23,18 @@ sub rounds { $ENV{BACKGROUND_STORM} || $_[0] }
 
 ###############################################################################
 
-# Clients that ask for "/status" and "/page" in turn, each time by a new
-# connection, with some milliseconds in between.
+# Clients that ask for "/status" and "/page", or for other URIs, in turn, each
+# time by a new connection, with some milliseconds in between.  An URI
+# "POST URI BODY" is a request whose response has to be the body, backwards.
 
 my @clients;
 
 sub load {
-    my ($n) = @_;
+    my ($n, @uris) = @_;
 
     my $test = $$;
+
+    @uris = qw{ /status /page } unless @uris;
 
     for (1 .. $n) {
         pipe my $read, my $write or die "pipe: $!\n";
@@ -50,7 +53,7 @@ sub load {
                 for &POSIX::SIGTERM, &POSIX::SIGINT, &POSIX::SIGHUP;
 
             close $read;
-            print $write client(sub { $end || getppid() != $test });
+            print $write client(sub { $end || getppid() != $test }, @uris);
             close $write;
             POSIX::_exit(0);
         }
@@ -60,9 +63,8 @@ sub load {
 }
 
 sub client {
-    my ($end) = @_;
+    my ($end, @uris) = @_;
 
-    my @uris = qw{ /status /page };
     my ($requests, $longest, %failed) = (0, 0);
 
     $SIG{PIPE} = 'IGNORE';
@@ -74,7 +76,7 @@ sub client {
         my $error = eval { request($uri) };
 
         $error = $@ if $@;
-        $failed{"$uri: $error"}++ if $error;
+        $failed{substr($uri, 0, 30) . ": $error"}++ if $error;
 
         my $took = time - $start;
         $longest = $took if $took > $longest;
@@ -92,14 +94,18 @@ sub request {
     my ($uri) = @_;
 
     my $answer = '';
+    my ($method, $input) = ('GET', '');
 
-    alarm 30;
+    ($method, $uri, $input) = ('POST', $1, $2) if $uri =~ /^POST (\S+) (.*)/s;
+
+    alarm $BackgroundStatus::deadline;
 
     my $socket = IO::Socket::UNIX->new(Peer => dir() . '/socket')
         or return "connect: $!";
 
-    syswrite $socket, "GET $uri HTTP/1.1\r\nHost: test\r\n"
-                      . "Connection: close\r\n\r\n"
+    syswrite $socket, "$method $uri HTTP/1.1\r\nHost: test\r\n"
+                      . "Connection: close\r\nContent-Length: "
+                      . length($input) . "\r\n\r\n$input"
         or return "send: $!";
 
     for ( ;; ) {
@@ -117,13 +123,16 @@ sub request {
     my ($head, $body) = split /\r\n\r\n/, $answer, 2;
     my ($code) = $head =~ m{^HTTP/1\.1 (\d+)};
 
-    return "code $code" if $code ne '200';
+    return "code $code" . (length $body < 100 ? " $body" : '')
+        if $code ne '200';
 
     my ($length) = $head =~ /^Content-Length: (\d+)/mi;
 
     return 'cut off'
         if defined $length ? length $body != $length
                            : $body !~ /\r\n0\r\n\r\n\z|\}\n?\z/;
+
+    return 'wrong answer' if $method eq 'POST' && $body ne reverse $input;
 
     return '';
 }
@@ -241,6 +250,8 @@ sub gap {
 sub watch_died {
     my ($pid, @all) = @_;
 
+    look_at_log(time);
+
     $dead{$pid} = 1;
     push @{$owed{$_}}, time for @all;
 }
@@ -260,10 +271,18 @@ sub look_at_log {
     $text =~ s/[^\n]*\z//;
     $log_read += length $text;
 
-    while ($text =~ /background task "([^"]+)": started$/mg) {
-        my $owed = $owed{$1} or next;
+    while ($text =~ /start worker process (\d+)$|background task "([^"]+)": started$/mg) {
 
-        gap($1, $now - shift @$owed) if @$owed;
+        # the kernel gives a process identifier to another one later
+
+        if (defined $1) {
+            delete $dead{$1};
+            next;
+        }
+
+        my $owed = $owed{$2} or next;
+
+        gap($2, $now - shift @$owed) if @$owed;
     }
 }
 

@@ -231,7 +231,7 @@ EOF_CONF
 
     $peers{second} = $pid;
 
-    my $end = time + 30;
+    my $end = time + $BackgroundStatus::deadline;
 
     until (-s "$second/nginx.pid") {
         die read_text("$second/error.log") if time > $end;

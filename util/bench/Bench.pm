@@ -66,7 +66,7 @@ sub cpus {
 ###############################################################################
 
 # start(%CONF): nginx, with these parts of its configuration: main, events,
-# http, server; in the cgroup "group". It has one worker unless main says
+# http, server; in the cgroups "groups", on the CPU "cpu". It has one worker unless main says
 # otherwise, and answers on a socket of its own.
 
 sub start {
@@ -109,11 +109,12 @@ EOF
     unlink map { "$dir/$_" } qw/ error.log socket nginx.pid /;
 
     $nginx = child(sub {
-        enter($conf{group}) if $conf{group};
+        enter($_) for @{$conf{groups} || []};
 
         open STDOUT, '>', "$dir/out" or die "open: $!\n";
         open STDERR, '>&', \*STDOUT or die "open: $!\n";
-        exec $ENV{TEST_NGINX_BINARY}, '-p', "$dir/", '-c', 'nginx.conf',
+        exec defined $conf{cpu} ? ('taskset', '-c', $conf{cpu}) : (),
+             $ENV{TEST_NGINX_BINARY}, '-p', "$dir/", '-c', 'nginx.conf',
              '-e', 'error.log';
     });
 

@@ -8,7 +8,7 @@ use strict;
 use warnings;
 
 use Bench;
-use BackgroundCgroup qw/ v1_group group quota spew /;
+use BackgroundCgroup qw/ container group quota spew /;
 use IO::Socket::INET;
 use JSON::PP ();
 use Test::More ();
@@ -32,7 +32,8 @@ my $port = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1)
 
 # other work of this machine is to disturb neither nginx nor its client
 
-my ($group, $why) = v1_group('cpu', 'cpu.cfs_quota_us');
+my @groups = container();
+my $group = $groups[0];
 my $client;
 
 if ($group) {
@@ -49,7 +50,7 @@ for my $quota (1, 1.5) {
     if ($quota >= $cpus) {
         push @notes, "quota $quota is skipped: there are no more CPUs";
     } elsif (!$group) {
-        push @notes, "quota $quota is skipped: $why";
+        push @notes, "quota $quota is skipped: $groups[1]";
     } else {
         push @quotas, $quota;
     }
@@ -58,17 +59,17 @@ for my $quota (1, 1.5) {
 # nginx with a pool that has nothing to do, or too much
 
 sub begin {
-    my ($quota, $busy) = @_;
+    my ($quota, $busy, $threads) = @_;
 
-    my $tasks = $busy
+    my $tasks = ($threads // '') . ($busy
         ? join '', map { "background_task t$_ { interval 1ms; "
                          . "simulate_cpu 100ms; }\n" } 1 .. 2 * $cpus
-        : 'background_task waits { interval 1h; simulate_cpu 1ms; }';
+        : 'background_task waits { interval 1h; simulate_cpu 1ms; }');
 
     quota($group, $quota) if $group;
 
     start(main => 'worker_processes auto;',
-          group => $group,
+          groups => $group ? \@groups : [],
           http => "keepalive_requests 1000000000;\n$tasks",
           server => "listen 127.0.0.1:$port;\n"
                     . "location = /status { background_status; }\n"
@@ -110,9 +111,9 @@ sub saturation {
 }
 
 sub percentiles {
-    my ($quota, $busy, $rate) = @_;
+    my ($quota, $busy, $rate, $threads) = @_;
 
-    begin($quota, $busy);
+    begin($quota, $busy, $threads);
     my @figures = load($rate, $seconds);
     stop();
 
@@ -134,6 +135,18 @@ for my $quota (@quotas) {
 
     push @rows, ['p99 us', "$where, busy", "$where, idle", 'inside'],
                 ['p50 us', "$where, busy", "$where, idle"];
+
+    next if $quota;
+
+    # SCHED_IDLE keeps event loops from waiting for a tick of the kernel
+
+    push @things,
+        ["$where, priority=idle", \@units, sub {
+            percentiles($quota, 1, $rate,
+                        "background_threads auto priority=idle;\n");
+        }];
+
+    push @rows, ['p99 us', "$where, priority=idle", "$where, idle", 'inside'];
 }
 
 {

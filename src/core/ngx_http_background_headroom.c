@@ -1,0 +1,158 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+#include "ngx_http_background_headroom.h"
+#include "ngx_http_background_cpu_usage.h"
+#include "ngx_http_background_job.h"
+
+
+/*
+ * Jobs go on as long as the container uses less than this part of its quota.
+ * The rest is for what event loops need all of a sudden, and for what the
+ * kernel has granted to CPUs that do not need it.
+ */
+#define NGX_HTTP_BACKGROUND_HEADROOM_USE    0.85
+
+/*
+ * In microseconds: how often the use is looked at, how much of what was not
+ * used may be used later, and how long jobs wait at most for what was used in
+ * excess.  The last one is the period over which the kernel enforces a quota.
+ */
+#define NGX_HTTP_BACKGROUND_HEADROOM_CHECK  10000
+#define NGX_HTTP_BACKGROUND_HEADROOM_BURST  10000
+#define NGX_HTTP_BACKGROUND_HEADROOM_DEBT   100000
+
+
+typedef struct {
+    pthread_mutex_t   mutex;
+    ngx_fd_t          fd;
+    double            cpus;
+
+    /* under the mutex */
+    uint64_t          used;
+
+    /* under the mutex, and read without it */
+    uint64_t          checked;
+    uint64_t          due;
+} ngx_http_background_headroom_t;
+
+
+static void ngx_http_background_headroom_check(
+    ngx_http_background_headroom_t *room, uint64_t now);
+
+
+static ngx_http_background_headroom_t  ngx_http_background_headroom = {
+    PTHREAD_MUTEX_INITIALIZER, NGX_INVALID_FILE, 0, 0, 0, 0
+};
+
+
+void
+ngx_http_background_headroom_open(ngx_log_t *log)
+{
+    double                           quota;
+    ngx_http_background_headroom_t  *room;
+
+    room = &ngx_http_background_headroom;
+
+    room->fd = ngx_http_background_cpu_usage_open("", &quota);
+
+    if (room->fd == NGX_INVALID_FILE) {
+        return;
+    }
+
+    room->cpus = quota * NGX_HTTP_BACKGROUND_HEADROOM_USE;
+    room->due = 0;
+    room->checked = ngx_http_background_usec(CLOCK_MONOTONIC);
+
+    if (ngx_http_background_cpu_usage_read(room->fd, &room->used) != 0) {
+        ngx_log_error(NGX_LOG_WARN, log, 0,
+                      "background: the CPU time of the cgroup can't be read, "
+                      "jobs take no account of it");
+
+        ngx_http_background_headroom_close(log);
+    }
+}
+
+
+void
+ngx_http_background_headroom_close(ngx_log_t *log)
+{
+    ngx_http_background_headroom_t  *room;
+
+    room = &ngx_http_background_headroom;
+
+    if (room->fd == NGX_INVALID_FILE) {
+        return;
+    }
+
+    if (ngx_close_file(room->fd) == NGX_FILE_ERROR) {
+        ngx_log_error(NGX_LOG_ALERT, log, ngx_errno,
+                      ngx_close_file_n " of the cgroup's CPU time failed");
+    }
+
+    room->fd = NGX_INVALID_FILE;
+}
+
+
+uint64_t
+ngx_http_background_headroom_due(uint64_t now)
+{
+    uint64_t                         checked;
+    ngx_http_background_headroom_t  *room;
+
+    room = &ngx_http_background_headroom;
+
+    if (room->fd == NGX_INVALID_FILE) {
+        return 0;
+    }
+
+    checked = __atomic_load_n(&room->checked, __ATOMIC_RELAXED);
+
+    /* one thread looks, no other one waits for it */
+
+    if (now >= checked + NGX_HTTP_BACKGROUND_HEADROOM_CHECK
+        && pthread_mutex_trylock(&room->mutex) == 0)
+    {
+        ngx_http_background_headroom_check(room, now);
+
+        (void) pthread_mutex_unlock(&room->mutex);
+    }
+
+    return __atomic_load_n(&room->due, __ATOMIC_RELAXED);
+}
+
+
+/* a leaky bucket, as that of a job */
+
+static void
+ngx_http_background_headroom_check(ngx_http_background_headroom_t *room,
+    uint64_t now)
+{
+    uint64_t  used, cost, due;
+
+    if (now < room->checked + NGX_HTTP_BACKGROUND_HEADROOM_CHECK) {
+        return;
+    }
+
+    due = 0;
+
+    /* the group may be gone: then nothing is waited for */
+
+    if (ngx_http_background_cpu_usage_read(room->fd, &used) == 0) {
+
+        cost = used > room->used ? used - room->used : 0;
+        room->used = used;
+
+        due = ngx_max(room->due,
+                      room->checked - NGX_HTTP_BACKGROUND_HEADROOM_BURST)
+              + (uint64_t) ((double) cost / room->cpus);
+
+        due = ngx_min(due, now + NGX_HTTP_BACKGROUND_HEADROOM_DEBT);
+    }
+
+    __atomic_store_n(&room->due, due, __ATOMIC_RELAXED);
+    __atomic_store_n(&room->checked, now, __ATOMIC_RELAXED);
+}

@@ -1,0 +1,483 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+#include "ngx_http_background_connect_name.h"
+
+
+/* in milliseconds; a worker that exits looks whether a thread is done */
+#define NGX_HTTP_BACKGROUND_CONNECT_HOLD  100
+
+
+/* what a thread does; only "url" and "rc" are its own meanwhile */
+
+typedef struct {
+    ngx_http_background_connect_name_t  *name;
+    ngx_pool_t                          *pool;
+    ngx_event_t                          hold;
+    ngx_thread_task_t                    task;
+
+    ngx_url_t                            url;
+    ngx_int_t                            rc;
+} ngx_http_background_connect_lookup_t;
+
+
+static void ngx_http_background_connect_ask(
+    ngx_http_background_connect_wait_t *wait);
+static void ngx_http_background_connect_answer(ngx_resolver_ctx_t *ctx);
+static ngx_int_t ngx_http_background_connect_copy(
+    ngx_http_background_connect_wait_t *wait, ngx_resolver_ctx_t *ctx);
+
+static void ngx_http_background_connect_lookup(
+    ngx_http_background_connect_wait_t *wait);
+static void ngx_http_background_connect_lookup_next(void);
+static ngx_int_t ngx_http_background_connect_lookup_start(
+    ngx_http_background_connect_name_t *name);
+static void ngx_http_background_connect_lookup_thread(void *data,
+    ngx_log_t *log);
+static void ngx_http_background_connect_lookup_hold(ngx_event_t *ev);
+static void ngx_http_background_connect_lookup_handler(ngx_event_t *ev);
+static const char *ngx_http_background_connect_lookup_keep(
+    ngx_http_background_connect_lookup_t *lookup);
+static void ngx_http_background_connect_lookup_cleanup(void *data);
+static void ngx_http_background_connect_lookup_over(
+    ngx_http_background_connect_name_t *name, const char *error);
+
+
+/*
+ * One thread at most looks names up, as others need the pool, too, and a name
+ * may take as long as several DNS servers do not answer.
+ */
+
+static ngx_queue_t  ngx_http_background_connect_lookups = {
+    &ngx_http_background_connect_lookups,
+    &ngx_http_background_connect_lookups
+};
+
+static ngx_uint_t  ngx_http_background_connect_looking;
+
+
+ngx_http_background_connect_name_t *
+ngx_http_background_connect_name_add(ngx_conf_t *cf, ngx_url_t *u,
+    ngx_http_background_connect_name_t **names)
+{
+    ngx_http_background_connect_name_t  *name;
+
+    name = ngx_pcalloc(cf->pool, sizeof(ngx_http_background_connect_name_t));
+    if (name == NULL) {
+        return NULL;
+    }
+
+    name->host = u->host;
+    name->port = u->port;
+
+    ngx_queue_init(&name->waiting);
+
+    if (names == NULL) {
+        ngx_http_background_use_blocking(cf);
+        return name;
+    }
+
+    name->clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+    name->address = u->url;
+    name->file = cf->conf_file->file.name.data;
+    name->line = cf->conf_file->line;
+
+    name->next = *names;
+    *names = name;
+
+    return name;
+}
+
+
+ngx_int_t
+ngx_http_background_connect_names_check(ngx_conf_t *cf,
+    ngx_http_background_connect_name_t *name)
+{
+    ngx_resolver_t  *resolver;
+
+    for ( /* void */ ; name; name = name->next) {
+        resolver = name->clcf->resolver;
+
+        if (resolver == NULL || resolver->connections.nelts == 0) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "no \"resolver\" for parameter \"resolve\" of "
+                          "\"connect\" directive with address \"%V\" "
+                          "in %s:%ui",
+                          &name->address, name->file, name->line);
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_background_connect_resolve(ngx_http_background_connect_wait_t *wait)
+{
+    ngx_http_background_connect_name_t  *name;
+
+    name = wait->name;
+
+    if (name->clcf) {
+        ngx_http_background_connect_ask(wait);
+        return;
+    }
+
+    if (name->naddrs == 0) {
+        ngx_http_background_connect_lookup(wait);
+        return;
+    }
+
+    wait->addrs = name->addrs;
+    wait->naddrs = name->naddrs;
+
+    wait->handler(wait);
+}
+
+
+void
+ngx_http_background_connect_resolve_cancel(
+    ngx_http_background_connect_wait_t *wait)
+{
+    if (wait->ctx) {
+        ngx_resolve_name_done(wait->ctx);
+        wait->ctx = NULL;
+    }
+
+    if (wait->queued) {
+        ngx_queue_remove(&wait->queue);
+        wait->queued = 0;
+    }
+}
+
+
+static void
+ngx_http_background_connect_ask(ngx_http_background_connect_wait_t *wait)
+{
+    ngx_resolver_ctx_t                  *ctx;
+    ngx_http_background_connect_name_t  *name;
+
+    name = wait->name;
+
+    ctx = ngx_resolve_start(name->clcf->resolver, NULL);
+
+    if (ctx == NULL) {
+        goto failed;
+    }
+
+    ctx->name = name->host;
+    ctx->handler = ngx_http_background_connect_answer;
+    ctx->data = wait;
+    ctx->cancelable = 1;
+
+    /* as merged, but in "http" */
+    ctx->timeout = (name->clcf->resolver_timeout == NGX_CONF_UNSET_MSEC)
+                   ? 30000 : name->clcf->resolver_timeout;
+
+    wait->ctx = ctx;
+
+    /* the run may be gone then */
+
+    if (ngx_resolve_name(ctx) == NGX_OK) {
+        return;
+    }
+
+    wait->ctx = NULL;
+
+failed:
+
+    ngx_http_background_fail(&wait->run->result, 0,
+                             "\"%V\" could not be resolved", &name->host);
+    wait->handler(wait);
+}
+
+
+static void
+ngx_http_background_connect_answer(ngx_resolver_ctx_t *ctx)
+{
+    ngx_http_background_connect_wait_t *wait = ctx->data;
+
+    if (ctx->state != NGX_OK) {
+        ngx_http_background_fail(&wait->run->result, 0,
+                                 "\"%V\" could not be resolved (%i: %s)",
+                                 &wait->name->host, ctx->state,
+                                 ngx_resolver_strerror(ctx->state));
+
+    } else if (ngx_http_background_connect_copy(wait, ctx) != NGX_OK) {
+        ngx_http_background_fail(&wait->run->result, 0, "no memory");
+        wait->naddrs = 0;
+    }
+
+    ngx_resolve_name_done(ctx);
+    wait->ctx = NULL;
+
+    wait->handler(wait);
+}
+
+
+static ngx_int_t
+ngx_http_background_connect_copy(ngx_http_background_connect_wait_t *wait,
+    ngx_resolver_ctx_t *ctx)
+{
+    ngx_uint_t            i, n;
+    ngx_addr_t           *addr;
+    ngx_pool_t           *pool;
+    ngx_resolver_addr_t  *from;
+
+    pool = wait->run->pool;
+    n = ngx_min(ctx->naddrs, NGX_HTTP_BACKGROUND_CONNECT_ADDRS);
+
+    addr = ngx_palloc(pool, n * sizeof(ngx_addr_t));
+    if (addr == NULL) {
+        return NGX_ERROR;
+    }
+
+    wait->addrs = addr;
+    wait->naddrs = n;
+
+    for (i = 0; i < n; i++) {
+        from = &ctx->addrs[i];
+
+        addr[i].sockaddr = ngx_palloc(pool, from->socklen);
+        addr[i].name.data = ngx_pnalloc(pool, NGX_SOCKADDR_STRLEN);
+
+        if (addr[i].sockaddr == NULL || addr[i].name.data == NULL) {
+            return NGX_ERROR;
+        }
+
+        addr[i].socklen = from->socklen;
+        ngx_memcpy(addr[i].sockaddr, from->sockaddr, from->socklen);
+        ngx_inet_set_port(addr[i].sockaddr, wait->name->port);
+
+        addr[i].name.len = ngx_sock_ntop(addr[i].sockaddr, addr[i].socklen,
+                                         addr[i].name.data,
+                                         NGX_SOCKADDR_STRLEN, 1);
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_background_connect_lookup(ngx_http_background_connect_wait_t *wait)
+{
+    ngx_http_background_connect_name_t  *name;
+
+    name = wait->name;
+
+    ngx_queue_insert_tail(&name->waiting, &wait->queue);
+    wait->queued = 1;
+
+    if (!name->queued) {
+        ngx_queue_insert_tail(&ngx_http_background_connect_lookups,
+                              &name->queue);
+        name->queued = 1;
+    }
+
+    ngx_http_background_connect_lookup_next();
+}
+
+
+static void
+ngx_http_background_connect_lookup_next(void)
+{
+    ngx_queue_t                         *q;
+    ngx_http_background_connect_name_t  *name;
+
+    while (!ngx_http_background_connect_looking
+           && !ngx_queue_empty(&ngx_http_background_connect_lookups))
+    {
+        q = ngx_queue_head(&ngx_http_background_connect_lookups);
+        name = ngx_queue_data(q, ngx_http_background_connect_name_t, queue);
+
+        /* those that waited may all have been cancelled */
+
+        if (!ngx_queue_empty(&name->waiting)
+            && ngx_http_background_connect_lookup_start(name) == NGX_OK)
+        {
+            ngx_http_background_connect_looking = 1;
+            return;
+        }
+
+        ngx_http_background_connect_lookup_over(name, "no thread to resolve "
+                                                "the name");
+    }
+}
+
+
+static ngx_int_t
+ngx_http_background_connect_lookup_start(
+    ngx_http_background_connect_name_t *name)
+{
+    ngx_log_t                             *log;
+    ngx_pool_t                            *pool;
+    ngx_http_background_connect_lookup_t  *lookup;
+
+    log = ngx_cycle->log;
+
+    /* it outlives the run; with addresses it is kept */
+
+    pool = ngx_create_pool(NGX_MIN_POOL_SIZE, log);
+    if (pool == NULL) {
+        return NGX_ERROR;
+    }
+
+    lookup = ngx_pcalloc(pool, sizeof(ngx_http_background_connect_lookup_t));
+    if (lookup == NULL) {
+        goto failed;
+    }
+
+    lookup->name = name;
+    lookup->pool = pool;
+
+    lookup->url.host = name->host;
+    lookup->url.port = name->port;
+
+    lookup->task.handler = ngx_http_background_connect_lookup_thread;
+    lookup->task.ctx = lookup;
+    lookup->task.event.handler = ngx_http_background_connect_lookup_handler;
+    lookup->task.event.data = lookup;
+    lookup->task.event.log = log;
+
+    lookup->hold.handler = ngx_http_background_connect_lookup_hold;
+    lookup->hold.data = lookup;
+    lookup->hold.log = log;
+
+    if (ngx_http_background_post_blocking(&lookup->task) != NGX_OK) {
+        goto failed;
+    }
+
+    ngx_add_timer(&lookup->hold, NGX_HTTP_BACKGROUND_CONNECT_HOLD);
+
+    return NGX_OK;
+
+failed:
+
+    ngx_destroy_pool(pool);
+
+    return NGX_ERROR;
+}
+
+
+static void
+ngx_http_background_connect_lookup_thread(void *data, ngx_log_t *log)
+{
+    ngx_http_background_connect_lookup_t *lookup = data;
+
+    lookup->rc = ngx_inet_resolve_host(lookup->pool, &lookup->url);
+}
+
+
+/* a timer holds the worker; without it nginx would spin until the thread ends */
+
+static void
+ngx_http_background_connect_lookup_hold(ngx_event_t *ev)
+{
+    ngx_add_timer(ev, NGX_HTTP_BACKGROUND_CONNECT_HOLD);
+}
+
+
+static void
+ngx_http_background_connect_lookup_handler(ngx_event_t *ev)
+{
+    ngx_http_background_connect_lookup_t *lookup = ev->data;
+
+    const char                          *error;
+    ngx_http_background_connect_name_t  *name;
+
+    name = lookup->name;
+
+    ngx_del_timer(&lookup->hold);
+
+    error = ngx_http_background_connect_lookup_keep(lookup);
+
+    if (error) {
+        ngx_destroy_pool(lookup->pool);
+    }
+
+    ngx_http_background_connect_looking = 0;
+
+    ngx_http_background_connect_lookup_over(name, error);
+    ngx_http_background_connect_lookup_next();
+}
+
+
+/* returns why there are no addresses, or NULL */
+
+static const char *
+ngx_http_background_connect_lookup_keep(
+    ngx_http_background_connect_lookup_t *lookup)
+{
+    ngx_pool_cleanup_t                  *cln;
+    ngx_http_background_connect_name_t  *name;
+
+    if (lookup->rc != NGX_OK) {
+        return lookup->url.err ? lookup->url.err : "no memory";
+    }
+
+    cln = ngx_pool_cleanup_add(ngx_cycle->pool, 0);
+    if (cln == NULL) {
+        return "no memory";
+    }
+
+    cln->handler = ngx_http_background_connect_lookup_cleanup;
+    cln->data = lookup->pool;
+
+    name = lookup->name;
+
+    name->addrs = lookup->url.addrs;
+    name->naddrs = ngx_min(lookup->url.naddrs,
+                           NGX_HTTP_BACKGROUND_CONNECT_ADDRS);
+
+    return NULL;
+}
+
+
+static void
+ngx_http_background_connect_lookup_cleanup(void *data)
+{
+    ngx_destroy_pool(data);
+}
+
+
+/* tells those that wait, but not those that begin to do so meanwhile */
+
+static void
+ngx_http_background_connect_lookup_over(
+    ngx_http_background_connect_name_t *name, const char *error)
+{
+    ngx_queue_t                         *q, waiting;
+    ngx_http_background_connect_wait_t  *wait;
+
+    ngx_queue_remove(&name->queue);
+    name->queued = 0;
+
+    if (ngx_queue_empty(&name->waiting)) {
+        return;
+    }
+
+    q = ngx_queue_head(&name->waiting);
+    ngx_queue_split(&name->waiting, q, &waiting);
+
+    while (!ngx_queue_empty(&waiting)) {
+        q = ngx_queue_head(&waiting);
+        wait = ngx_queue_data(q, ngx_http_background_connect_wait_t, queue);
+
+        ngx_queue_remove(q);
+        wait->queued = 0;
+
+        if (error) {
+            ngx_http_background_fail(&wait->run->result, 0, "%s", error);
+
+        } else {
+            wait->addrs = name->addrs;
+            wait->naddrs = name->naddrs;
+        }
+
+        wait->handler(wait);
+    }
+}

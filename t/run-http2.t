@@ -1,0 +1,137 @@
+# "background_run" over HTTP/2: curl, and a client that resets its streams.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use BackgroundCall;
+use BackgroundLife;
+use BackgroundStatus;
+use IO::Socket::UNIX;
+use Test::More;
+
+my $dir = dir();
+my $calls = root() . '/t/calls';
+
+build_library("$dir/$_.so", "$calls/$_.c", '')
+    or plan skip_all => 'no C compiler'
+    for qw/ output hold /;
+
+start(<<"EOF", '', 'worker_processes 1;');
+    background_threads 1;
+    background_task reverse { interval off; call output.so reverse; }
+    background_task hold    { interval off; call hold.so hold $dir/gate; }
+
+    server {
+        listen unix:$dir/h2 http2;
+        client_body_buffer_size 1k;
+        client_max_body_size    10m;
+
+        location /reverse { background_run reverse; }
+        location /hold    { background_run hold; }
+    }
+EOF
+
+sub curl {
+    my @command = ('curl', '-sS', '--http2-prior-knowledge', '--max-time', 90,
+                   '--unix-socket', "$dir/h2", @_);
+
+    open my $out, '-|', @command or die "curl: $!\n";
+    local $/;
+
+    return scalar <$out> // '';
+}
+
+sub task {
+    my %tasks = by_name(status_anyhow());
+
+    return $tasks{$_[0]};
+}
+
+my $long = join '', map { chr(97 + $_ % 26) } 1 .. 300_000;
+
+put('body', $long);
+
+is(curl('-d', 'hello', 'http://test/reverse'), 'olleh', 'a body');
+is(curl('-T', "$dir/body", 'http://test/reverse'), scalar reverse($long),
+   'PUT, a large one');
+is(curl('-w', '%{http_version} %{http_code}', '-d', '', 'http://test/reverse'),
+   '2 200', 'an empty one');
+is(curl('-H', 'Content-Length:', '-d', '@' . "$dir/body",
+        'http://test/reverse'), scalar reverse($long), 'of no known length');
+
+# frames
+
+my $socket = IO::Socket::UNIX->new(Peer => "$dir/h2") or die "connect: $!\n";
+
+sub frame {
+    my ($type, $flags, $stream, $payload) = @_;
+
+    return pack('Cn CC N a*', length($payload) >> 16, length($payload) & 0xffff,
+                $type, $flags, $stream, $payload);
+}
+
+sub literal { pack 'C C/a* C/a*', 0, @_ }
+
+sub post {
+    my ($stream, $path) = @_;
+
+    return frame(1, 5, $stream, join '', literal(':method', 'POST'),
+                 literal(':scheme', 'http'), literal(':authority', 'test'),
+                 literal(':path', $path));
+}
+
+sub send_frames {
+    syswrite $socket, join '', @_;
+}
+
+send_frames("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", frame(4, 0, 0, ''),
+            post(1, '/hold'));
+
+poll('it runs', sub {
+    my $hold = task('hold');
+    return $hold->{running} && !$hold->{waiting};
+});
+
+send_frames(post(3, '/hold'));
+poll('another one waits', sub { task('hold')->{waiting} == 1 });
+
+# CANCEL
+
+send_frames(frame(3, 0, 3, pack 'N', 8));
+poll('it does not any more', sub { task('hold')->{waiting} == 0 });
+
+send_frames(frame(3, 0, 1, pack 'N', 8));
+poll('nor does the first run', sub { !task('hold')->{running} });
+
+is(task('hold')->{cycles}{cancelled}, 2, 'both were cancelled');
+
+# the connection is as it was
+
+put('gate', '');
+send_frames(post(5, '/hold'));
+
+my $seen = '';
+
+{
+    local $SIG{ALRM} = sub { die "no answer\n" };
+    alarm 90;
+
+    # HEADERS of stream 5, with END_HEADERS and maybe END_STREAM
+
+    until ($seen =~ /\x01[\x04\x05]\x00\x00\x00\x05/) {
+        sysread $socket, $seen, 4096, length $seen or last;
+    }
+
+    alarm 0;
+}
+
+like($seen, qr/\x01[\x04\x05]\x00\x00\x00\x05/, 'another stream is answered');
+
+stop();
+
+is(logged(qr/\[(alert|emerg|crit)\]/), 0, 'no alert');
+
+done_testing();
