@@ -32,7 +32,11 @@ my @parameters = (
         extra=fail extra=ignore
         algorithm=md5 algorithm=sha1 limit_rate=1 limit_rate=2
         root=a root=b /],
-    ['task', 'health', qw/ fails=1 fails=2 passes=1 passes=2 /],
+    ['task', 'health', qw/
+        fails=1 fails=2 passes=1 passes=2 start=healthy start=unhealthy /],
+    ['location', 'background_run t', qw/
+        wait=1s wait=2s queue=1 queue=2 busy=400 busy=500
+        max_output=1 max_output=2 errors errors ignore_abort ignore_abort /],
     ['location', 'background_status', qw/
         failing=400 failing=500 brief brief /],
     ['location', 'background_status json', qw/ failing=400 failing=500 /],
@@ -44,7 +48,9 @@ my @parameters = (
     # in a server
 
     (map { ['server', "background_task t { $_", qw/
-        method=GET method=PUT body=a body=b status=200 status=201 /] }
+        method=GET method=PUT body=a body=b status=200 status=201
+        test=a test=b scheme=http scheme=https
+        address=192.0.2.1 address=192.0.2.2 /] }
         'request /', 'requests a'),
     ['server', 'background_task t { request /', qw/ count=1 count=2 /],
     ['server', 'background_task t { requests a', qw{

@@ -103,7 +103,7 @@ SKIP: {
 
     my ($thread) = threads($dead);
 
-    skip 'ptrace() is not permitted', 2 if !hold($thread) && $!{EPERM};
+    skip 'ptrace() is not permitted', 3 if !hold($thread) && $!{EPERM};
 
     my $killed = time;
 
@@ -117,8 +117,12 @@ SKIP: {
     cmp_ok(time - $killed, '>=', 5, 'the process was not gone');
     ok(kill(0, $dead), 'and is not yet');
 
+    is(locks(holder('burns')), 2, 'it has the locks of the task still');
+
     let_go($thread);
     poll('gone', sub { logged(qr/process $dead exited on signal 9/) });
+
+    poll('the other one has the locks', sub { locks(holder('burns')) == 2 });
 }
 
 forget_kills();
@@ -202,6 +206,21 @@ sub clone_as {
     }
 
     return $child > 0 && $child;
+}
+
+# how many locks there are of the file that all workers have open
+
+sub locks {
+    my ($pid) = @_;
+
+    my ($file) = grep { (readlink // '') =~ /memfd:ngx_http_background/ }
+                 glob "/proc/$pid/fd/*"
+        or return 0;
+
+    my $inode = (stat $file)[1];
+
+    return scalar grep { /OFDLCK.*:$inode / }
+                  split /\n/, BackgroundLife::read_file('/proc/locks');
 }
 
 # PTRACE_SEIZE with PTRACE_O_TRACEEXIT; PTRACE_DETACH

@@ -236,7 +236,7 @@ ngx_http_background_instance_lock(ngx_str_t *task, ngx_log_t *log)
                                               ngx_http_background_instance);
 
     if (ngx_http_background_instance_set(own, F_WRLCK) == NGX_BUSY) {
-        return NGX_OK;
+        return NGX_DECLINED;
     }
 
     rc = ngx_http_background_instance_set(

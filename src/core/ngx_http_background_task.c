@@ -63,6 +63,7 @@ struct ngx_http_background_runner_s {
     unsigned                          elsewhere:1;
                                                   /* with the lease: a worker of
                                                      another zone may have it */
+    unsigned                          unlocked:1; /* it has not the lock yet */
     unsigned                          told:1;
 };
 
@@ -432,7 +433,8 @@ ngx_http_background_keeper_handler(ngx_event_t *ev)
 
 /*
  * Others have taken this worker for one that hangs: what was under way in it is
- * not recorded, they may run it again.
+ * not recorded, they may run it again.  Locks stay, a job may be on a thread:
+ * another instance waits until the worker has exited.
  */
 
 static void
@@ -451,6 +453,7 @@ ngx_http_background_tasks_lost(ngx_http_background_tasks_t *ts)
         __atomic_store_n(&r->leased, 0, __ATOMIC_RELAXED);
         __atomic_store_n(&r->arrived, NULL, __ATOMIC_RELAXED);
         r->elsewhere = 0;
+        r->unlocked = 0;
 
         ngx_http_background_runner_stop(r, 1);
     }
@@ -526,6 +529,13 @@ ngx_http_background_poll(void)
 
         } else if (r->elsewhere) {
             ngx_http_background_runner_enter(r);
+
+        } else if (r->unlocked
+                   && ngx_http_background_instance_lock(&r->task->zone.name,
+                                                        r->log)
+                      == NGX_OK)
+        {
+            r->unlocked = 0;
         }
 
         if (r->task->zone.arrives) {
@@ -642,7 +652,7 @@ ngx_http_background_runner_enter(ngx_http_background_runner_t *r)
         rc = ngx_http_background_instance_lock(&r->task->zone.name, r->log);
         ngx_http_background_runner_adopt(r);
 
-        if (rc != NGX_OK) {
+        if (rc == NGX_BUSY) {
 
             ngx_http_background_cell_absent(r->cell);
 
@@ -659,6 +669,7 @@ ngx_http_background_runner_enter(ngx_http_background_runner_t *r)
         }
 
         r->elsewhere = 0;
+        r->unlocked = (rc == NGX_DECLINED);
 
         ngx_http_background_runner_save(r);
     }
@@ -742,6 +753,7 @@ ngx_http_background_runner_release(ngx_http_background_runner_t *r)
     }
 
     r->elsewhere = 0;
+    r->unlocked = 0;
 }
 
 

@@ -32,7 +32,8 @@
  * - What the event loop writes of a cell is in words that carry the owner's tag
  *   and change by compare-and-swap of what has that tag.  Who takes the cell
  *   gives each word its own tag first: from then on nothing of the former owner
- *   has an effect, and what was before is seen.
+ *   has an effect, and what was before is seen.  What is added for a run has the
+ *   tag of what the worker was when the run started, as it may have joined again.
  * - The statistics have three copies.  The word "version" says which one is
  *   published and which one may be edited.  The owner reads it, then looks
  *   whether it is revoked, then writes to that copy, then publishes it by
@@ -49,7 +50,8 @@
  *   name the process, not its epoch: revocation does not make them free.  A job
  *   that asks whether it is cancelled is told so when the worker is revoked.
  * - Entries of the ring have a hash of their contents.  Counters of cycles that
- *   were not started, and the history, may be written by any worker.
+ *   were not started, the history, and the verdict of cycles that arrive may be
+ *   written by any worker.
  *
  * Memory is allocated and freed by the master only, when it reads a
  * configuration.  Nothing here takes a lock that a dead process could keep.
