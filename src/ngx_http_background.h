@@ -39,7 +39,11 @@
 #define NGX_HTTP_BACKGROUND_MESSAGE_LEN  128
 
 
-/* what a run did; the kind fills it in, it starts as zeroes */
+/*
+ * What a run did; the kind fills it in, it starts as zeroes.  A run that
+ * completes nothing and fails nothing is a failure, unless it is cancelled or
+ * allow_empty is set.
+ */
 
 typedef struct {
     ngx_uint_t    completed;      /* operations that succeeded */
@@ -48,6 +52,8 @@ typedef struct {
     ngx_uint_t    active;         /* operations that are under way: what a
                                      timeout counts as failed, at least one */
     uint64_t      bytes;          /* data processed, in bytes */
+    ngx_uint_t    allow_empty;    /* there may be nothing to do: a run that
+                                     completes nothing is a success */
     ngx_msec_t    io_time;        /* I/O kinds: the sum of what each operation
                                      waited, in milliseconds */
     size_t        error_len;
@@ -135,6 +141,14 @@ typedef struct {
  *         of the run's pool.
  *
  * Another combination is an error when the configuration is read.
+ *
+ * A kind may also have
+ *
+ * check   when the configuration is complete, so that all that other modules
+ *         have in it is known and merged.  Here, cf->ctx and cf->args are those
+ *         of the directive, whose file and line an error gets that is logged.
+ *         Returns NGX_OK or, when it has logged an error, NGX_ERROR.  In a task
+ *         that is in no server, location configurations are not merged
  */
 
 typedef struct {
@@ -143,6 +157,7 @@ typedef struct {
     void       (*begin)(ngx_http_background_run_t *run);
     void       (*work)(ngx_http_background_run_t *run);
     void       (*finish)(ngx_http_background_run_t *run);
+    ngx_int_t  (*check)(ngx_conf_t *cf, void *conf);
 } ngx_http_background_kind_t;
 
 
@@ -151,6 +166,9 @@ typedef struct {
  * them, which ends with ngx_http_background_null_param, is for
  * ngx_http_background_conf_params().  One that is not in the table, or that is
  * given twice, is an error, as is a value that "set" does not accept.
+ *
+ * An argument without a name has an empty one in the table; the first such
+ * argument is for the first such line, and so on.
  */
 
 /* the argument that is being read */
@@ -171,7 +189,8 @@ typedef ngx_int_t (*ngx_http_background_set_pt)(ngx_conf_t *cf,
 /* at most 64 in a table */
 
 typedef struct {
-    ngx_str_t                    name;       /* "count=", or "brief", a flag */
+    ngx_str_t                    name;       /* "count=", or "brief", a flag,
+                                                or "" */
     ngx_uint_t                   multiple;   /* may be given more than once */
     ngx_http_background_set_pt   set;
     size_t                       offset;     /* of what p points to, in conf */
@@ -183,9 +202,9 @@ typedef struct {
 
 
 /*
- * What numbers, times and sizes have as "post".  An error is, for instance,
- * 'invalid count "count=0" in "connect" directive, it must be a number from 1
- * to 5'.
+ * What numbers, times and sizes have as "post"; NULL: any value from 0 on.  An
+ * error is, for instance, 'invalid count "count=0" in "connect" directive, it
+ * must be a number from 1 to 5'.
  */
 
 typedef struct {
@@ -212,6 +231,8 @@ typedef struct {
  * rate      size_t, for run->limit_rate; without bounds
  * string    ngx_str_t; without bounds
  * flag      ngx_uint_t, which becomes 1
+ * file      ngx_str_t, the path of a file or folder, made absolute as paths of
+ *           nginx's directives are, and zero-terminated; for "path" below, too
  *
  * path      warns if workers can't read what is there, or if there is nothing:
  *           that is no error, as it may be there when a cycle starts
@@ -241,6 +262,8 @@ ngx_int_t ngx_http_background_conf_string(ngx_conf_t *cf,
     ngx_http_background_arg_t *arg, void *p);
 ngx_int_t ngx_http_background_conf_flag(ngx_conf_t *cf,
     ngx_http_background_arg_t *arg, void *p);
+ngx_int_t ngx_http_background_conf_file(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p);
 
 void ngx_http_background_conf_path(ngx_conf_t *cf, ngx_str_t *path);
 
@@ -251,7 +274,7 @@ void ngx_http_background_conf_path(ngx_conf_t *cf, ngx_str_t *path);
  * A kind of another ABI is an error when the configuration is read.
  */
 #define NGX_HTTP_BACKGROUND_ABI                                               \
-    ((uint64_t) 1 << 48                                                       \
+    ((uint64_t) 2 << 48                                                       \
      | (uint64_t) sizeof(ngx_http_background_run_t) << 32                     \
      | (uint64_t) sizeof(ngx_http_background_kind_t) << 16                    \
      | (uint64_t) sizeof(ngx_http_background_param_t))
@@ -261,7 +284,7 @@ void ngx_http_background_conf_path(ngx_conf_t *cf, ngx_str_t *path);
  * Adds an operation to the task whose block is being read.  To be called by a
  * command's handler.
  *
- * kind    static; kept by reference
+ * kind    copied
  * conf    the operation's configuration, from cf->pool, or NULL; each run gets
  *         it as run->conf and only reads it
  *
@@ -276,6 +299,65 @@ char *ngx_http_background_add_kind(ngx_conf_t *cf,
 
 ngx_int_t ngx_http_background_conf_abi(ngx_conf_t *cf, uint64_t abi,
     uint64_t own);
+
+
+/*
+ * A directive that has no code of its own: its arguments are read into a
+ * configuration of that type, which is zeroed before, by one or more
+ * parameters.
+ *
+ *     static ngx_command_t  my_commands[] = {
+ *         ngx_http_background_command("my", NGX_CONF_TAKE12, my_conf_t,
+ *             ngx_http_background_cpu(my_work),
+ *             ngx_http_background_param("", file, my_conf_t, path, NULL),
+ *             ngx_http_background_param("count=", number, my_conf_t, count,
+ *                                       &my_bounds)),
+ *         ngx_null_command
+ *     };
+ *
+ *     ngx_http_background_kind_module(my_module, my_commands);
+ */
+#define ngx_http_background_command(name, args, conf_type, kind, ...)         \
+    { ngx_string(name), NGX_HTTP_BACKGROUND_TASK_CONF|(args),                 \
+      ngx_http_background_add_directive, NGX_HTTP_MAIN_CONF_OFFSET, 0,        \
+      &(ngx_http_background_directive_t) {                                    \
+          NGX_HTTP_BACKGROUND_ABI, kind, sizeof(conf_type),                   \
+          (const ngx_http_background_param_t []) {                            \
+              __VA_ARGS__, ngx_http_background_null_param                     \
+          }                                                                   \
+      } }
+
+#define ngx_http_background_io(start_function, cancel_function)               \
+    { .start = start_function, .cancel = cancel_function }
+
+#define ngx_http_background_cpu(work_function)  { .work = work_function }
+
+#define ngx_http_background_param(name, set, conf_type, member, post)         \
+    { ngx_string(name), 0, ngx_http_background_conf_##set,                    \
+      offsetof(conf_type, member), post }
+
+#define ngx_http_background_kind_module(name, commands)                       \
+    static ngx_http_module_t  name##_ctx = {                                  \
+        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NULL                        \
+    };                                                                        \
+                                                                              \
+    ngx_module_t  name = {                                                    \
+        NGX_MODULE_V1, &name##_ctx, commands, NGX_HTTP_MODULE,                \
+        NULL, NULL, NULL, NULL, NULL, NULL, NULL, NGX_MODULE_V1_PADDING       \
+    }
+
+
+/* of ngx_http_background_command() */
+
+typedef struct {
+    uint64_t                            abi;
+    ngx_http_background_kind_t          kind;
+    size_t                              conf_size;
+    const ngx_http_background_param_t  *params;
+} ngx_http_background_directive_t;
+
+char *ngx_http_background_add_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 
 
 /*
@@ -294,10 +376,30 @@ char *ngx_http_background_use_request(ngx_conf_t *cf,
 
 
 /*
- * Tells that all of an I/O run is over.  On the event loop; the run may be
- * gone when it returns.
+ * Tells that all of an I/O run is over.  On the event loop, and once; the run
+ * may be gone when it returns.  A call from a thread, for a CPU run, or for a
+ * run that is over or cancelled is logged at level "alert" and does nothing
+ * else.
  */
 void ngx_http_background_done(ngx_http_background_run_t *run);
+
+/* the same, with one completed operation more */
+void ngx_http_background_complete(ngx_http_background_run_t *run);
+
+/*
+ * "cancel" of a kind that begins nothing but the run's timer and steps, which
+ * are looked after
+ */
+void ngx_http_background_cancel_none(ngx_http_background_run_t *run);
+
+
+/*
+ * Calls the handler of an I/O run once, after so many milliseconds, on the
+ * event loop.  A run has one timer; set again, it starts anew.  It does not
+ * keep a worker from exiting, and is deleted when the run is over or cancelled.
+ */
+void ngx_http_background_timer(ngx_http_background_run_t *run,
+    ngx_msec_t time, void (*handler)(ngx_http_background_run_t *run));
 
 
 /*
@@ -308,6 +410,15 @@ void ngx_http_background_done(ngx_http_background_run_t *run);
  */
 void ngx_cdecl ngx_http_background_fail(ngx_http_background_result_t *result,
     ngx_err_t err, const char *fmt, ...);
+
+/*
+ * The same with the path of a file, or the end of one that is long, in quotes,
+ * where the format has "%s", as in "open() %s failed".  The path is beneath
+ * root; either may be NULL.
+ */
+void ngx_http_background_fail_path(ngx_http_background_result_t *result,
+    const ngx_str_t *root, const ngx_str_t *path, ngx_err_t err,
+    const char *fmt);
 
 
 /*
@@ -320,12 +431,12 @@ void ngx_cdecl ngx_http_background_message(
 
 
 /*
- * On the run's pool thread: whether to stop.  Also keeps the thread's share of
- * a CPU ("quota=") and run->limit_rate, by sleeping here.  While other jobs
- * wait for a thread, a job that has run for 100 milliseconds, that has to
- * sleep, or that shares the work of another one gives its turn to them here and
- * returns when it has one again, unless run->keep_slot is set.  So it is called
- * often, and without a lock held that others need.
+ * On the run's pool thread: whether to stop; 0 in an I/O kind.  Also keeps the
+ * thread's share of a CPU ("quota=") and run->limit_rate, by sleeping here.
+ * While other jobs wait for a thread, a job that has run for 100 milliseconds,
+ * that has to sleep, or that shares the work of another one gives its turn to
+ * them here and returns when it has one again, unless run->keep_slot is set.
+ * So it is called often, and without a lock held that others need.
  */
 ngx_uint_t ngx_http_background_cancelled(ngx_http_background_run_t *run);
 
@@ -395,18 +506,73 @@ ngx_uint_t ngx_http_background_few_connections(u_char *text);
 
 
 /*
- * A thread pool for those steps of I/O kinds that block but take no CPU, as
- * open() and read() of a file; all kinds share it.  A command's handler calls
- * use_blocking(), then post_blocking() is for the event loop of workers, as
- * ngx_thread_task_post().  It returns NGX_OK, or NGX_ERROR: the worker has no
- * such threads.
+ * A step of an I/O kind that blocks but takes no CPU, as open() and read() of a
+ * file, on a thread of the worker's.  On the event loop:
  *
- * "cancel" does not wait for such a step.  So what it uses, the task included,
- * must not be in the run's pool, and its event's handler must know when there
- * is no run any more.
+ * data  of so many bytes, or NULL; is copied, and the copy is aligned for any
+ *       type.  What it points to may be of run->conf, but not of the run, which
+ *       may be gone before the step returns
+ * step  on the thread; may use nothing but the data and the log
+ * then  on the event loop, when the step has returned, and not before
+ *       ngx_http_background_step() has.  "run" is NULL if the run is over or
+ *       was cancelled: then it only gives back what the data hold, as
+ *       descriptors and memory
+ *
+ * A run has one step under way at a time.  "cancel" does nothing about it.  One
+ * that does not return keeps neither steps of other operations from their
+ * threads nor a worker from exiting after "worker_shutdown_timeout"; "then" may
+ * never be called in that case.  Until it returns, steps of the same operation
+ * fail in the next cycles.
+ *
+ * Returns NGX_OK, or NGX_ERROR with the reason in the result: neither function
+ * will be called.
  */
-void ngx_http_background_use_blocking(ngx_conf_t *cf);
-ngx_int_t ngx_http_background_post_blocking(ngx_thread_task_t *task);
+
+typedef void (*ngx_http_background_step_pt)(void *data, ngx_log_t *log);
+typedef void (*ngx_http_background_then_pt)(ngx_http_background_run_t *run,
+    void *data);
+
+ngx_int_t ngx_http_background_step(ngx_http_background_run_t *run,
+    const void *data, size_t size, ngx_http_background_step_pt step,
+    ngx_http_background_then_pt then);
+
+
+/*
+ * The lines of a file, which is read piece by piece: its size does not matter.
+ * A reader is gone with its run.
+ *
+ * create    does not open the file yet.  "max" is the longest line, in bytes.
+ *           With an event, an I/O kind reads in steps of its run; with NULL, a
+ *           CPU kind reads on its pool thread.  NULL: no memory
+ * open      before the first line: NGX_OK, "info" is known; NGX_AGAIN, as of
+ *           "next"; NGX_DECLINED, the file can't be opened or read, which "next"
+ *           will count.  It may be left out
+ * info      of the file that is read; zeroes until then
+ * next      NGX_OK        a line without its line feed, until the next call
+ *           NGX_DECLINED  the next line is longer than max, and is left out
+ *           NGX_AGAIN     the handler of the event is called when there is more
+ *           NGX_DONE      there is no more
+ *           NGX_ERROR     the file can't be opened or read, which is counted as
+ *                         a failure; then NGX_DONE
+ * line      the number of the line that "next" has returned last, from 1
+ * progress  how far the run is: how much of the file has been returned
+ */
+
+typedef struct ngx_http_background_reader_s  ngx_http_background_reader_t;
+
+ngx_http_background_reader_t *ngx_http_background_reader_create(
+    ngx_http_background_run_t *run, ngx_str_t *path, size_t max,
+    ngx_event_t *event);
+ngx_int_t ngx_http_background_reader_open(
+    ngx_http_background_reader_t *reader);
+ngx_file_info_t *ngx_http_background_reader_info(
+    ngx_http_background_reader_t *reader);
+ngx_int_t ngx_http_background_reader_next(
+    ngx_http_background_reader_t *reader, ngx_str_t *line);
+ngx_uint_t ngx_http_background_reader_line(
+    ngx_http_background_reader_t *reader);
+void ngx_http_background_reader_progress(
+    ngx_http_background_reader_t *reader);
 
 
 /*

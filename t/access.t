@@ -1,5 +1,5 @@
-# Examples that show the status, or run a task, say for whom; what "Access" of the README
-# says of defaults.
+# Examples that show the status, or run a task, say for whom; what "Access" of
+# doc/operating.md says of defaults.
 
 use strict;
 use warnings;

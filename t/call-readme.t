@@ -1,4 +1,4 @@
-# The functions that README.md shows, built and run as it says.
+# The functions that doc/call.md shows, built and run as it says.
 
 use strict;
 use warnings;
@@ -7,22 +7,23 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use BackgroundCall;
+use BackgroundDoc;
 use BackgroundLife;
 use BackgroundStatus;
 use Test::More;
 
 my $dir = dir();
 
-put('lines.c', readme_block('c', 'CALL(count_lines)'));
-put('first.c', readme_block('c', 'CALL(first_line)'));
-put('usage.cc', readme_block('cpp', 'CALL(disk_usage)'));
+put('lines.c', doc_block('c', 'CALL(count_lines)'));
+put('first.c', doc_block('c', 'CALL(first_line)'));
+put('usage.cc', doc_block('cpp', 'CALL(disk_usage)'));
 
 build_library("$dir/lines.so", "$dir/lines.c")
     or plan skip_all => 'no C compiler';
 build_library("$dir/first.so", "$dir/first.c");
 my $cpp = build_library("$dir/usage.so", "$dir/usage.cc");
 
-cmp_ok(scalar(my @lines = split /\n/, readme_block('c', 'CALL(count_lines)')),
+cmp_ok(scalar(my @lines = split /\n/, doc_block('c', 'CALL(count_lines)')),
        '<=', 20, 'no more than 20 lines of C');
 
 put('text', "one\ntwo\nthree\n");
@@ -33,7 +34,7 @@ put('tree/sub/b', 'x' x 24);
 
 # with the paths of this test
 
-my $http = readme_block('nginx', 'disk_usage');
+my $http = doc_block('nginx', 'disk_usage');
 $http =~ s{/usr/local/lib}{$dir}g;
 $http =~ s{/etc/services}{$dir/text};
 $http =~ s{/srv /var/www}{$dir/tree};

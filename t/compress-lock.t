@@ -1,4 +1,5 @@
-# "compress": a run that waits for the list is cancelled.
+# "compress": a run that waits for the list is cancelled, and fails where waiting
+# is of no use.
 
 use strict;
 use warnings;
@@ -23,6 +24,8 @@ my $list = "$tree/.ngx_http_background_compress";
 put('numbers.c', <<'EOF_C');
 #define _GNU_SOURCE
 #include <dlfcn.h>
+#include <errno.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -55,6 +58,33 @@ int
 fstat64(int fd, struct stat64 *fi)
 {
     return fstat(fd, (struct stat *) fi);
+}
+
+/* and a broken disk */
+
+int
+fstatat(int fd, const char *path, struct stat *fi, int flags)
+{
+    static int  (*real)(int fd, const char *path, struct stat *fi, int flags);
+
+    if (real == NULL) {
+        *(void **) &real = dlsym(RTLD_NEXT, "fstatat");
+    }
+
+    if (strcmp(path, ".ngx_http_background_compress") == 0
+        && access(DIRECTORY "/broken", F_OK) == 0)
+    {
+        errno = EIO;
+        return -1;
+    }
+
+    return real(fd, path, fi, flags);
+}
+
+int
+fstatat64(int fd, const char *path, struct stat64 *fi, int flags)
+{
+    return fstatat(fd, path, (struct stat *) fi, flags);
 }
 EOF_C
 
@@ -104,6 +134,16 @@ ok(!-e "$tree/e.css.gz", 'nor while it is another file each time');
 unlink "$dir/change" or die "unlink: $!";
 next_cycle('c', 'completed');
 ok(-e "$tree/e.css.gz", 'it goes on again');
+
+put('broken', '');
+put('tree/f.css', 'text ' x 1000);
+for_workers("$tree/f.css");
+next_cycle('c', 'failed', qr/fstatat\(\) "\Q$list\E" failed \(5: /);
+ok(!-e "$tree/f.css.gz", 'nor while its name is not to be known');
+
+unlink "$dir/broken" or die "unlink: $!";
+next_cycle('c', 'completed');
+ok(-e "$tree/f.css.gz", 'it goes on once more');
 
 stop();
 done_testing();

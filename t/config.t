@@ -111,11 +111,3 @@ sub headers {
 
     return keys %$seen;
 }
-
-sub write_file {
-    my ($name, $text) = @_;
-
-    open my $file, '>', $name or die "open $name: $!\n";
-    print $file $text;
-    close $file or die "close $name: $!\n";
-}

@@ -14,25 +14,18 @@
 #define _GNU_SOURCE
 #endif
 
-#include <errno.h>
-#include <ftw.h>
 #include <limits.h>
 #include <math.h>
 #include <sched.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "limit.h"
 #include "ngx_http_background_cpu_limit.h"
 #include "ngx_http_background_cpu_usage.h"
 
-
-#define V2_MOUNT                                                              \
-    "41 31 0:38 / /sys/fs/cgroup rw,relatime shared:9 - cgroup2 cgroup2 "     \
-    "rw,nsdelegate\n"
 
 #define CPU_MOUNT                                                             \
     "32 31 0:29 / /sys/fs/cgroup/cpu rw,relatime - cgroup cgroup rw,cpu\n"
@@ -73,32 +66,16 @@ static void test_usage(void);
 static void test_usage_v1(void);
 static void test_usage_values(void);
 
-static void tree(const char *cgroup, const char *mountinfo);
-static void put(const char *name, const char *text);
-static void put_bytes(const char *name, const char *data, size_t len);
 static void put_cfs(const char *dir, const char *quota, const char *period);
-static void make_dir(const char *name);
 static void is(const char *name, unsigned affinity, double cpus, double quota,
     const char *source);
 static void uses(const char *name, double quota, uint64_t usec);
-static void ok(int good, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-static void die(const char *what);
-static int remove_one(const char *path, const struct stat *st, int type,
-    struct FTW *ftw);
-static void clean_up(void);
-
-
-static char      base[PATH_MAX / 2];
-static char      root[PATH_MAX];
-static unsigned  trees, tests, failed;
 
 
 int
 main(int argc, char **argv)
 {
     cpu_set_t    set;
-    const char  *tmp;
 
     if (argc > 1 && strcmp(argv[1], "--print") == 0) {
 
@@ -119,24 +96,7 @@ main(int argc, char **argv)
         return 2;
     }
 
-    tmp = getenv("TMPDIR");
-    if (tmp == NULL || *tmp == '\0') {
-        tmp = "/tmp";
-    }
-
-    if (snprintf(base, sizeof(base), "%s/cpu_limit.XXXXXX", tmp)
-        >= (int) sizeof(base))
-    {
-        fprintf(stderr, "TMPDIR is too long\n");
-        return 2;
-    }
-
-    if (mkdtemp(base) == NULL) {
-        perror(base);
-        return 2;
-    }
-
-    atexit(clean_up);
+    begin("cpu_limit");
 
     test_affinity();
     test_v2();
@@ -160,9 +120,7 @@ main(int argc, char **argv)
     test_usage_v1();
     test_usage_values();
 
-    printf("1..%u\n", tests);
-
-    return failed ? 1 : 0;
+    return end();
 }
 
 
@@ -1180,59 +1138,6 @@ test_usage_values(void)
 
 
 static void
-tree(const char *cgroup, const char *mountinfo)
-{
-    if (snprintf(root, sizeof(root), "%s/%u", base, ++trees)
-        >= (int) sizeof(root))
-    {
-        die(root);
-    }
-
-    if (mkdir(root, 0700) == -1) {
-        die(root);
-    }
-
-    if (cgroup) {
-        put("/proc/self/cgroup", cgroup);
-    }
-
-    if (mountinfo) {
-        put("/proc/self/mountinfo", mountinfo);
-    }
-}
-
-
-static void
-put(const char *name, const char *text)
-{
-    put_bytes(name, text, strlen(text));
-}
-
-
-static void
-put_bytes(const char *name, const char *data, size_t len)
-{
-    char   path[2 * PATH_MAX], dir[PATH_MAX];
-    FILE  *f;
-
-    snprintf(dir, sizeof(dir), "%s", name);
-    *strrchr(dir, '/') = '\0';
-    make_dir(dir);
-
-    snprintf(path, sizeof(path), "%s%s", root, name);
-
-    f = fopen(path, "w");
-    if (f == NULL) {
-        die(path);
-    }
-
-    if (fwrite(data, 1, len, f) != len || fclose(f) != 0) {
-        die(path);
-    }
-}
-
-
-static void
 put_cfs(const char *dir, const char *quota, const char *period)
 {
     char  name[PATH_MAX];
@@ -1245,26 +1150,6 @@ put_cfs(const char *dir, const char *quota, const char *period)
     if (period) {
         snprintf(name, sizeof(name), "%s/cpu.cfs_period_us", dir);
         put(name, period);
-    }
-}
-
-
-static void
-make_dir(const char *name)
-{
-    char   path[2 * PATH_MAX], *p;
-
-    snprintf(path, sizeof(path), "%s%s/", root, name);
-
-    for (p = path + strlen(root) + 1; (p = strchr(p, '/')) != NULL; p++) {
-
-        *p = '\0';
-
-        if (mkdir(path, 0700) == -1 && errno != EEXIST) {
-            die(path);
-        }
-
-        *p = '/';
     }
 }
 
@@ -1319,54 +1204,4 @@ uses(const char *name, double quota, uint64_t usec)
 
     ok(got == usec && fabs(got_quota - quota) <= 1e-9 * quota,
        "%s: %ju of %g", name, (uintmax_t) got, got_quota);
-}
-
-
-static void
-ok(int good, const char *format, ...)
-{
-    va_list  args;
-
-    tests++;
-
-    if (!good) {
-        failed++;
-    }
-
-    printf("%sok %u - ", good ? "" : "not ", tests);
-
-    va_start(args, format);
-    vprintf(format, args);
-    va_end(args);
-
-    printf("\n");
-}
-
-
-static void
-die(const char *what)
-{
-    fprintf(stderr, "cpu_limit: %.200s: %s\n", what, strerror(errno));
-    exit(2);
-}
-
-
-static int
-remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void) st;
-    (void) type;
-    (void) ftw;
-
-    return remove(path);
-}
-
-
-static void
-clean_up(void)
-{
-    if (nftw(base, remove_one, 16, FTW_DEPTH|FTW_PHYS) == -1) {
-        fprintf(stderr, "cpu_limit: can't remove %s: %s\n", base,
-                strerror(errno));
-    }
 }

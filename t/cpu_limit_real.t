@@ -2,7 +2,6 @@
 
 # The CPU limit that t/cpu_limit.c finds on this very machine: under taskset,
 # in cgroup v1 groups with a quota or a cpuset, in a cgroup namespace.
-# Environment: CC, BACKGROUND_ASAN (compile with sanitizers).
 
 use strict;
 use warnings;
@@ -11,8 +10,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use BackgroundCgroup;
-use Cwd qw/ abs_path /;
-use File::Basename qw/ dirname /;
+use BackgroundPure;
 use File::Temp qw/ tempdir /;
 use IO::Handle;
 use POSIX ();
@@ -22,26 +20,8 @@ use Test::More;
 
 $SIG{INT} = $SIG{TERM} = $SIG{HUP} = sub { exit 1 };
 
-my $t = dirname(abs_path(__FILE__));
 my $dir = tempdir('cpu_limit_real.XXXXXX', TMPDIR => 1, CLEANUP => 1);
-my $program = "$dir/cpu_limit";
-my $cc = $ENV{CC} || 'cc';
-
-my $flags = '-g -Wall -Wextra -Werror';
-$flags .= ' -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined'
-    if $ENV{BACKGROUND_ASAN};
-
-my $out = `$cc $flags -I'$t/../src/core' -o '$program' '$t/cpu_limit.c' \\
-    '$t/../src/core/ngx_http_background_cpu_limit.c' \\
-    '$t/../src/core/ngx_http_background_cpu_usage.c' \\
-    '$t/../src/core/ngx_http_background_cgroup.c' 2>&1`;
-
-if ($? != 0) {
-    fail('cpu_limit compiles');
-    diag(length $out ? $out : "can't run $cc");
-    done_testing();
-    exit 1;
-}
+my $program = pure('cpu_limit', 'cpu_usage') or exit 1;
 
 # what limits this test bounds what it can see
 

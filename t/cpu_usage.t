@@ -49,12 +49,22 @@ SKIP: {
     start("$threads; $task");
     is(sprintf('%.2f', status()->{cpu}{quota}), '0.14', 'the default quota');
 
-    # what a thread may use at once after it was idle comes on top
+    # Most of three jobs: the time of a virtual machine that does not run counts
+    # as CPU time.  What a thread may use at once after it was idle comes on top.
 
-    my $cycle = cycle('a job beside others that use up the quota');
+    my ($way, @took) = (0);
 
-    cmp_ok($cycle->{wall_seconds}, '>=',
-           ($cycle->{cpu_seconds} - 0.02) / $floor, 'it gives way');
+    for my $n (1 .. 3) {
+        my $cycle = cycle("job $n beside others that use up the quota", $n);
+
+        push @took, "$cycle->{cpu_seconds} of $cycle->{wall_seconds} s";
+        $way++ if $cycle->{wall_seconds}
+                  >= ($cycle->{cpu_seconds} - 0.02) / $floor;
+
+        last if $way == 2 || $n - $way == 2;
+    }
+
+    is($way, 2, "jobs give way: CPU time @took");
 
     enter(@own);
     kill 'KILL', $other;
@@ -69,7 +79,7 @@ SKIP: {
     $other = burn();
 
     start("$threads quota=14%; $task");
-    cycle('a job with a "quota" of its own');
+    cycle('a job with a "quota" of its own', 1);
     ok(poll('"quota" is kept', \&takes), 'a configured quota is kept');
 
     kill 'KILL', $other;
@@ -82,7 +92,7 @@ SKIP: {
 
     start("$threads; $task");
     is(status()->{cpu}{quota}, 1, 'a large quota');
-    cycle('a job with a large quota');
+    cycle('a job with a large quota', 1);
     pass('jobs run with a large quota');
 
     stop();
@@ -91,15 +101,15 @@ SKIP: {
 
 done_testing();
 
-# the last cycle that has ended, once there is one
+# the last cycle that has ended, once there are so many
 
 sub cycle {
-    my ($name) = @_;
+    my ($name, $n) = @_;
 
     poll($name, sub {
         my $task = status()->{tasks}[0];
 
-        return $task->{cycles}{completed} && $task->{last};
+        return $task->{cycles}{completed} >= $n && $task->{last};
     });
 }
 

@@ -24,7 +24,7 @@ plan skip_all => 'no tesseract-ocr-eng: tesseract has no "eng"'
     if `tesseract --list-langs 2> /dev/null` !~ /^eng$/m;
 
 build_library("$dir/ocr.so", root() . '/examples/ocr/ocr.c',
-              '-fopenmp -ltesseract -lleptonica');
+              '-ltesseract -lleptonica');
 
 system("cc -o '$dir/image' '${\root()}/t/calls/image.c' -lleptonica") == 0
     or die "image was not built\n";

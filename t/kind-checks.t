@@ -51,6 +51,57 @@ for my $where ('%s', 'server { listen unix:a; location / { %s } }',
          . 'task, its context must be NGX_HTTP_BACKGROUND_TASK_CONF', $where);
 }
 
+# arguments by a table
+
+put('there', '');
+
+my $table = 'in "table" directive';
+
+for (['there 5'], ['there -1 time=1s size=1k flag word'],
+     ['there word 5', 'invalid number "word" ' . $table
+                      . ', it must be a number from -1 to 9'],
+     ['there 10', "invalid number \"10\" $table, it must be a number from -1 to 9"],
+     ['"" 5', "invalid path \"\" $table, it must be not empty"],
+     ['there 5 time=x', "invalid time \"time=x\" $table, "
+                        . 'it must be 0 or more, as in "30s"'],
+     ['there 5 size=1x', "invalid size \"size=1x\" $table, "
+                         . 'it must be 0 or more, as in "10m"'],
+     ['there 5 flag flag', "duplicate parameter \"flag\" $table"],
+     ['there 5 time=1 time=1', "duplicate parameter \"time=1\" $table"],
+     ['there 5 word other', "unknown parameter \"other\" $table"])
+{
+    said("background_task t { table $_->[0]; }", $_->[1], "table $_->[0]");
+}
+
+# when the configuration is complete
+
+my $in = sub { "server { listen unix:a; resolver_timeout 7s;\n$_[0] }" };
+
+put('checked.conf', "\n\nchecked 7s; checked 8s;");
+
+for (['after', 'background_task t { checked 7s; } resolver_timeout 7s;'],
+     ['of a server', $in->('background_task t { checked 7s; }')],
+     ['default', 'server { listen unix:a; background_task t { checked 30s; } }'])
+{
+    said(@$_[1], undef, "checked, $_->[0]");
+}
+
+said($in->("background_task t {\nchecked 7s;\nchecked 8s; }"),
+     'invalid time "8s" in "checked" directive, it must be '
+     . '"resolver_timeout"', 'checked: another one', 'here');
+said($in->('background_task t { include checked.conf; }'),
+     'invalid time "8s" in "checked" directive, it must be '
+     . '"resolver_timeout"', 'checked: in another file', 'checked.conf:3');
+
+# a kind from before there was a number
+
+my $old = load_kind('old');
+
+my ($code, $said) = nginx_t("$old\nevents {\n}\n");
+
+like($said, qr/\[emerg\] dlopen\(\) .*undefined symbol: ngx_http_background_add_operation/,
+     'a kind from before there was a number');
+
 # triggers
 
 said('background_task t { half; }', 'invalid trigger of "half" directive, it '
@@ -64,7 +115,7 @@ said('untied;', '"untied" directive adds a trigger outside of a background '
 $load = load_kind('wrong', undef, other('ngx_http_background.h',
                                         'NGX_HTTP_BACKGROUND_ABI'));
 
-said('background_task t { wrong work; }', qr/^the module of "wrong" directive was built for another version of ngx_http_background_module, ABI 0000000000000001 instead of 0001[0-9a-f]{12}$/,
+said('background_task t { wrong work; }', qr/^the module of "wrong" directive was built for another version of ngx_http_background_module, ABI 0000000000000001 instead of 0002[0-9a-f]{12}$/,
      'another ABI');
 
 $load = load_kind('arrive', undef, other('ngx_http_background.h',
@@ -94,7 +145,7 @@ done_testing();
 # a text or a pattern, or nothing: it is accepted
 
 sub said {
-    my ($text, $error, $name) = @_;
+    my ($text, $error, $name, $place) = @_;
 
     my ($code, $said) = nginx_t("$load\nevents {\n}\nhttp {\n$text\n}\n");
 
@@ -103,13 +154,27 @@ sub said {
         return;
     }
 
-    my ($emerg) = $said =~ /\[emerg\] (.*) in \S+nginx.conf:\d+$/m;
+    $place //= 'nginx.conf:\d+';
+    $place = 'nginx.conf:' . line_of('checked 8s') if $place eq 'here';
+
+    my ($emerg) = $said =~ /\[emerg\] (.*) in \S+$place$/m;
 
     if (ref $error) {
         like($emerg // $said, $error, $name);
     } else {
         is($emerg // $said, $error, $name);
     }
+}
+
+# the line of nginx.conf that has it
+
+sub line_of {
+    my ($text) = @_;
+
+    open my $file, '<', "$dir/nginx.conf" or die "open: $!\n";
+    my $n = grep { /\Q$text\E/ .. 0 } <$file>;
+
+    return $. + 1 - $n;
 }
 
 # flags for a source that sees another value of a header's macro

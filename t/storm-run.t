@@ -116,11 +116,9 @@ put('gate', '');
 
 like(scalar readline($_), qr{^HTTP/1.1 200 }, 'it is answered') for @held;
 
-figures("aborts: " . 90 * $rounds . ", reloads: $rounds, jobs: "
-        . $saw->{requests});
+figures('aborts' => 90 * $rounds, 'reloads' => $rounds,
+        'jobs' => $saw->{requests});
 
 stop();
-
-is(logged(qr/\[(alert|emerg|crit)\]/), 0, 'no alert');
 
 done_testing();

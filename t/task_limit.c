@@ -14,22 +14,15 @@
 #define _GNU_SOURCE
 #endif
 
-#include <errno.h>
-#include <ftw.h>
 #include <limits.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
+#include "limit.h"
 #include "ngx_http_background_task_limit.h"
 
-
-#define V2_MOUNT                                                              \
-    "41 31 0:38 / /sys/fs/cgroup rw,relatime shared:9 - cgroup2 cgroup2 "     \
-    "rw,nsdelegate\n"
 
 #define PIDS_MOUNT                                                            \
     "32 31 0:29 / /sys/fs/cgroup/pids rw,relatime - cgroup cgroup rw,pids\n"
@@ -48,34 +41,19 @@ static void test_system(void);
 static void test_tightest(void);
 static void test_threads(void);
 
-static void tree(const char *cgroup, const char *mountinfo);
-static void put(const char *name, const char *text);
 static void put_group(const char *dir, const char *max, const char *current);
 static void put_nproc(const char *soft);
 static void put_process(const char *pid, unsigned uid, unsigned threads,
     const char *capabilities);
-static void make_dir(const char *name);
 static void none(const char *name);
 static void is(const char *name, uint64_t max, uint64_t used,
     const char *source);
-static void ok(int good, const char *format, ...)
-    __attribute__((format(printf, 2, 3)));
-static void die(const char *what);
-static int remove_one(const char *path, const struct stat *st, int type,
-    struct FTW *ftw);
-static void clean_up(void);
-
-
-static char      base[PATH_MAX / 2];
-static char      root[PATH_MAX];
-static unsigned  trees, tests, failed;
 
 
 int
 main(int argc, char **argv)
 {
-    const char                        *tmp;
-    ngx_http_background_task_limit_t   limit;
+    ngx_http_background_task_limit_t  limit;
 
     if (argc == 3 && strcmp(argv[1], "--print") == 0) {
         ngx_http_background_task_limit("", strtoul(argv[2], NULL, 10), &limit);
@@ -90,24 +68,7 @@ main(int argc, char **argv)
         return 2;
     }
 
-    tmp = getenv("TMPDIR");
-    if (tmp == NULL || *tmp == '\0') {
-        tmp = "/tmp";
-    }
-
-    if (snprintf(base, sizeof(base), "%s/task_limit.XXXXXX", tmp)
-        >= (int) sizeof(base))
-    {
-        fprintf(stderr, "TMPDIR is too long\n");
-        return 2;
-    }
-
-    if (mkdtemp(base) == NULL) {
-        perror(base);
-        return 2;
-    }
-
-    atexit(clean_up);
+    begin("task_limit");
 
     test_nothing();
     test_v2();
@@ -120,9 +81,7 @@ main(int argc, char **argv)
     test_tightest();
     test_threads();
 
-    printf("1..%u\n", tests);
-
-    return failed ? 1 : 0;
+    return end();
 }
 
 
@@ -393,52 +352,6 @@ test_threads(void)
 
 
 static void
-tree(const char *cgroup, const char *mountinfo)
-{
-    if (snprintf(root, sizeof(root), "%s/%u", base, ++trees)
-        >= (int) sizeof(root))
-    {
-        die(root);
-    }
-
-    if (mkdir(root, 0700) == -1) {
-        die(root);
-    }
-
-    if (cgroup) {
-        put("/proc/self/cgroup", cgroup);
-    }
-
-    if (mountinfo) {
-        put("/proc/self/mountinfo", mountinfo);
-    }
-}
-
-
-static void
-put(const char *name, const char *text)
-{
-    char   path[2 * PATH_MAX], dir[PATH_MAX];
-    FILE  *f;
-
-    snprintf(dir, sizeof(dir), "%s", name);
-    *strrchr(dir, '/') = '\0';
-    make_dir(dir);
-
-    snprintf(path, sizeof(path), "%s%s", root, name);
-
-    f = fopen(path, "w");
-    if (f == NULL) {
-        die(path);
-    }
-
-    if (fputs(text, f) == EOF || fclose(f) != 0) {
-        die(path);
-    }
-}
-
-
-static void
 put_group(const char *dir, const char *max, const char *current)
 {
     char  name[PATH_MAX];
@@ -481,26 +394,6 @@ put_process(const char *pid, unsigned uid, unsigned threads,
 
 
 static void
-make_dir(const char *name)
-{
-    char   path[2 * PATH_MAX], *p;
-
-    snprintf(path, sizeof(path), "%s%s/", root, name);
-
-    for (p = path + strlen(root) + 1; (p = strchr(p, '/')) != NULL; p++) {
-
-        *p = '\0';
-
-        if (mkdir(path, 0700) == -1 && errno != EEXIST) {
-            die(path);
-        }
-
-        *p = '/';
-    }
-}
-
-
-static void
 none(const char *name)
 {
     is(name, UINT64_MAX, 0, "");
@@ -532,54 +425,4 @@ is(const char *name, uint64_t max, uint64_t used, const char *source)
            (unsigned long long) limit.max, (unsigned long long) limit.used,
            limit.name, (unsigned long long) max, (unsigned long long) used,
            source);
-}
-
-
-static void
-ok(int good, const char *format, ...)
-{
-    va_list  args;
-
-    tests++;
-
-    if (!good) {
-        failed++;
-    }
-
-    printf("%sok %u - ", good ? "" : "not ", tests);
-
-    va_start(args, format);
-    vprintf(format, args);
-    va_end(args);
-
-    printf("\n");
-}
-
-
-static void
-die(const char *what)
-{
-    fprintf(stderr, "task_limit: %.200s: %s\n", what, strerror(errno));
-    exit(2);
-}
-
-
-static int
-remove_one(const char *path, const struct stat *st, int type, struct FTW *ftw)
-{
-    (void) st;
-    (void) type;
-    (void) ftw;
-
-    return remove(path);
-}
-
-
-static void
-clean_up(void)
-{
-    if (nftw(base, remove_one, 16, FTW_DEPTH|FTW_PHYS) == -1) {
-        fprintf(stderr, "task_limit: can't remove %s: %s\n", base,
-                strerror(errno));
-    }
 }

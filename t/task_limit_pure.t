@@ -2,38 +2,17 @@
 
 # Compiles t/task_limit.c and runs its tests of the limit of tasks on made-up
 # trees.
-# Environment: CC, BACKGROUND_ASAN (compile with sanitizers).
 
 use strict;
 use warnings;
 
-use Cwd qw/ abs_path /;
-use File::Basename qw/ dirname /;
-use File::Temp qw/ tempdir /;
+use FindBin;
+use lib "$FindBin::Bin/lib";
 
-###############################################################################
+use BackgroundPure;
 
-my $t = dirname(abs_path(__FILE__));
-my $dir = tempdir('task_limit_pure.XXXXXX', TMPDIR => 1, CLEANUP => 1);
-my $cc = $ENV{CC} || 'cc';
+my $program = pure('task_limit') or exit 1;
 
-my $flags = '-g -Wall -Wextra -Werror';
-$flags .= ' -O1 -fsanitize=address,undefined -fno-sanitize-recover=undefined'
-    if $ENV{BACKGROUND_ASAN};
-
-my $out = `$cc $flags -I'$t/../src/core' -o '$dir/task_limit' '$t/task_limit.c' \\
-    '$t/../src/core/ngx_http_background_task_limit.c' \\
-    '$t/../src/core/ngx_http_background_cgroup.c' 2>&1`;
-
-if ($? != 0) {
-    $out = "can't run $cc" unless length $out;
-    $out =~ s/^/# /mg;
-    print "1..1\nnot ok 1 - task_limit compiles\n$out\n";
-    exit 1;
-}
-
-system("$dir/task_limit");
+system($program);
 
 exit($? & 127 ? 128 + ($? & 127) : $? >> 8);
-
-###############################################################################

@@ -58,6 +58,21 @@ cmp_ok($last->{wall_seconds}, '>=', 2 * $last->{cpu_seconds},
 
 stop();
 
+# short jobs, one after the other, are no way around it
+
+my $work = 'simulate_cpu 1ms; ' x 150;
+
+start("background_threads 1 priority=0 quota=20%; "
+      . "background_task short { interval 1h; $work }");
+
+$last = poll('short jobs are done', sub { status()->{tasks}[0]{last} });
+
+cmp_ok($last->{cpu_seconds}, '>=', 0.15, 'thread CPU time of short jobs');
+cmp_ok($last->{wall_seconds}, '>=', ($last->{cpu_seconds} - 0.02) / 0.2,
+       'short jobs pace themselves');
+
+stop();
+
 start('background_threads 1 priority=idle; '
       . 'background_task waits { interval 1h; simulate_cpu 1ms; }');
 

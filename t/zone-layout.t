@@ -43,7 +43,7 @@ sub layout {
     my ($changed, $before, $more) = @_;
 
     for my $file ('zone.h', 'zone.c') {
-        my $text = slurp("$root/src/core/ngx_http_background_$file");
+        my $text = read_file("$root/src/core/ngx_http_background_$file");
 
         if ($changed && $file eq $changed) {
             $text =~ s/\Q$before\E/$more $before/ or die "no \"$before\"\n";
@@ -52,31 +52,14 @@ sub layout {
         $text .= "const uint64_t layout_of_it = NGX_HTTP_BACKGROUND_LAYOUT;\n"
             if $file eq 'zone.c';
 
-        spew("$dir/ngx_http_background_$file", $text);
+        write_file("$dir/ngx_http_background_$file", $text);
     }
 
     my $said = compile(undef, "-S -g0 -o '$dir/zone.s'",
                        "$dir/ngx_http_background_zone.c");
     die $said if $said ne '';
 
-    my ($n) = slurp("$dir/zone.s") =~ /^layout_of_it:\s+\.(?:quad|xword)\s+(\d+)/m;
+    my ($n) = read_file("$dir/zone.s") =~ /^layout_of_it:\s+\.(?:quad|xword)\s+(\d+)/m;
 
     return $n;
-}
-
-sub slurp {
-    my ($name) = @_;
-
-    open my $file, '<', $name or die "open $name: $!\n";
-    local $/;
-
-    return scalar <$file>;
-}
-
-sub spew {
-    my ($name, $text) = @_;
-
-    open my $file, '>', $name or die "open $name: $!\n";
-    print $file $text;
-    close $file or die "close $name: $!\n";
 }

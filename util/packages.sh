@@ -110,7 +110,7 @@ if [ "$ID" != debian ] || [ "${VERSION_ID:-99}" -lt 12 ]; then
     die "this system is not Debian 12 or later. Install by hand what these" \
         "packages of Debian have: ${missing[*]}." \
         "(Test::Nginx: cpanm Test::Nginx.)" \
-        "README.md says how to build the module into an nginx of your own."
+        "doc/operating.md says how to build the module into an nginx of your own."
 fi
 
 if [ "$EUID" -ne 0 ]; then

@@ -1,6 +1,6 @@
 #!/usr/bin/env perl
 
-# Makes doc/status.png, the page in README.md, of an nginx that runs for about
+# Makes doc/status.png, the picture in README.md, of an nginx that runs for about
 # three minutes:
 #
 #     util/test.sh util/screenshot.t

@@ -9,7 +9,7 @@
  * that has none yet; and of an image that a request brings: its text is the
  * response.
  *
- *     cc -O2 -shared -fPIC -fopenmp -I../../src -o ocr.so ocr.c \
+ *     cc -O2 -shared -fPIC -I../../src -o ocr.so ocr.c \
  *         -ltesseract -lleptonica
  *
  *     call /usr/local/lib/ocr.so ocr SPOOL [LANGUAGE];
@@ -22,7 +22,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <limits.h>
-#include <omp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -31,6 +30,10 @@
 
 #include <leptonica/allheaders.h>
 #include <tesseract/capi.h>
+
+
+/* of the OpenMP that libtesseract is linked with, be the compiler's another */
+void omp_set_max_active_levels(int levels) __attribute__((weak));
 
 
 static int
@@ -186,7 +189,9 @@ open_api(const char *language)
     TessBaseAPI  *api;
 
     /* this thread alone, without threads that OpenMP makes */
-    omp_set_max_active_levels(0);
+    if (omp_set_max_active_levels) {
+        omp_set_max_active_levels(0);
+    }
 
     /* what they say otherwise goes to standard error */
     setMsgSeverity(L_SEVERITY_NONE);

@@ -14,6 +14,10 @@ static ngx_http_background_task_t *ngx_http_background_conf_task(
     ngx_conf_t *cf, const char *what);
 static const char *ngx_http_background_conf_kind(
     const ngx_http_background_kind_t *kind);
+static ngx_int_t ngx_http_background_conf_place(ngx_conf_t *cf,
+    ngx_http_background_operation_t *operation);
+static ngx_int_t ngx_http_background_conf_check(ngx_conf_t *cf,
+    ngx_http_background_operation_t *operation);
 static ngx_int_t ngx_http_background_conf_title(ngx_conf_t *cf,
     ngx_str_t *title);
 static ngx_int_t ngx_http_background_conf_param(ngx_conf_t *cf,
@@ -22,11 +26,27 @@ static ngx_int_t ngx_http_background_conf_param(ngx_conf_t *cf,
 static ngx_uint_t ngx_http_background_conf_matches(ngx_str_t *text,
     const ngx_str_t *name);
 static ngx_int_t ngx_http_background_conf_bounded(ngx_conf_t *cf,
-    ngx_http_background_arg_t *arg, int64_t n);
+    ngx_http_background_arg_t *arg, int64_t n,
+    const ngx_http_background_bounds_t *bounds);
 
 
 static const ngx_http_background_bounds_t  ngx_http_background_rates = {
     "rate", 1, NGX_MAX_INT_T_VALUE, "bytes per second, 1 or more"
+};
+
+
+static const ngx_http_background_bounds_t  ngx_http_background_any_number = {
+    "number", 0, NGX_MAX_INT_T_VALUE, "0 or more"
+};
+
+
+static const ngx_http_background_bounds_t  ngx_http_background_any_time = {
+    "time", 0, NGX_MAX_INT_T_VALUE, "0 or more, as in \"30s\""
+};
+
+
+static const ngx_http_background_bounds_t  ngx_http_background_any_size = {
+    "size", 0, NGX_MAX_INT_T_VALUE, "0 or more, as in \"10m\""
 };
 
 
@@ -37,6 +57,7 @@ ngx_http_background_add_kind(ngx_conf_t *cf,
     const char                       *error;
     ngx_str_t                        *value;
     ngx_http_background_task_t       *task;
+    ngx_http_background_main_conf_t  *bmcf;
     ngx_http_background_operation_t  *operation;
 
     if (ngx_http_background_conf_abi(cf, abi, NGX_HTTP_BACKGROUND_ABI)
@@ -66,19 +87,61 @@ ngx_http_background_add_kind(ngx_conf_t *cf,
         return NGX_CONF_ERROR;
     }
 
-    operation->kind = kind;
+    ngx_memzero(operation, sizeof(ngx_http_background_operation_t));
+
+    operation->kind = *kind;
     operation->conf = conf;
     operation->prepare = NULL;
 
-    if (ngx_http_background_conf_title(cf, &operation->title) != NGX_OK) {
+    if (ngx_http_background_conf_title(cf, &operation->title) != NGX_OK
+        || ngx_http_background_conf_place(cf, operation) != NGX_OK)
+    {
         return NGX_CONF_ERROR;
     }
 
     if (kind->work) {
         task->cpu++;
+
+    } else {
+        bmcf = ngx_http_conf_get_module_main_conf(cf,
+                                                  ngx_http_background_module);
+        bmcf->pool.steps = 1;
     }
 
     return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_background_add_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *main_conf)
+{
+    void                             *conf;
+    ngx_http_background_directive_t  *directive;
+
+    directive = cmd->post;
+
+    /* nothing else in it is known if the number is another one */
+
+    if (ngx_http_background_conf_abi(cf, directive->abi,
+                                     NGX_HTTP_BACKGROUND_ABI)
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    conf = ngx_pcalloc(cf->pool, ngx_max(directive->conf_size, 1));
+    if (conf == NULL) {
+        return NGX_CONF_ERROR;
+    }
+
+    if (ngx_http_background_conf_params(cf, 1, directive->params, conf)
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    return ngx_http_background_add_operation(cf, &directive->kind, conf);
 }
 
 
@@ -288,6 +351,82 @@ ngx_http_background_conf_title(ngx_conf_t *cf, ngx_str_t *title)
 }
 
 
+/* of the directive that is being read, for when all has been read */
+
+static ngx_int_t
+ngx_http_background_conf_place(ngx_conf_t *cf,
+    ngx_http_background_operation_t *operation)
+{
+    ngx_str_t   *args;
+    ngx_uint_t   n;
+
+    operation->file = cf->conf_file->file.name.data;
+    operation->line = cf->conf_file->line;
+    operation->conf_ctx = cf->ctx;
+
+    n = cf->args->nelts;
+
+    if (ngx_array_init(&operation->args, cf->pool, n, sizeof(ngx_str_t))
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    args = ngx_array_push_n(&operation->args, n);
+    if (args == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(args, cf->args->elts, n * sizeof(ngx_str_t));
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_background_check_task(ngx_conf_t *cf,
+    ngx_http_background_task_t *task)
+{
+    ngx_uint_t                        i;
+    ngx_http_background_operation_t  *operation;
+
+    operation = task->operations.elts;
+
+    for (i = 0; i < task->operations.nelts; i++) {
+
+        if (operation[i].kind.check
+            && ngx_http_background_conf_check(cf, &operation[i]) != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_conf_check(ngx_conf_t *cf,
+    ngx_http_background_operation_t *operation)
+{
+    ngx_conf_t       own;
+    ngx_conf_file_t  file;
+
+    own = *cf;
+    file = *cf->conf_file;
+
+    file.file.name.data = operation->file;
+    file.file.name.len = ngx_strlen(operation->file);
+    file.line = operation->line;
+
+    own.conf_file = &file;
+    own.args = &operation->args;
+    own.ctx = operation->conf_ctx;
+
+    return operation->kind.check(&own, operation->conf);
+}
+
+
 ngx_int_t
 ngx_http_background_read_params(ngx_conf_t *cf, ngx_uint_t n,
     const ngx_http_background_param_t *params, void *conf, uint64_t abi)
@@ -321,19 +460,22 @@ ngx_http_background_conf_param(ngx_conf_t *cf, ngx_str_t *text,
     const ngx_http_background_param_t *params, uint64_t *given, void *conf)
 {
     ngx_str_t                          *value;
-    ngx_uint_t                          i;
+    ngx_uint_t                          i, twice;
     const char                         *error;
     ngx_http_background_arg_t           arg;
     const ngx_http_background_param_t  *param;
 
-    for (i = 0; params[i].name.len; i++) {
+    for (i = 0; params[i].set; i++) {
         param = &params[i];
+        twice = (!param->multiple && (*given & ((uint64_t) 1 << i)));
 
-        if (!ngx_http_background_conf_matches(text, &param->name)) {
+        if (param->name.len == 0
+            ? twice : !ngx_http_background_conf_matches(text, &param->name))
+        {
             continue;
         }
 
-        if (!param->multiple && (*given & ((uint64_t) 1 << i))) {
+        if (twice) {
             error = "duplicate parameter \"%V\" in \"%V\" directive";
             goto failed;
         }
@@ -425,13 +567,16 @@ ngx_http_background_conf_number(ngx_conf_t *cf,
     n = ngx_atoi(arg->value.data + minus, arg->value.len - minus);
 
     if (n == NGX_ERROR) {
-        n = bounds->min - 1;
+        n = bounds ? bounds->min - 1 : -1;
 
     } else if (minus) {
         n = -n;
     }
 
-    if (ngx_http_background_conf_bounded(cf, arg, n) != NGX_OK) {
+    if (ngx_http_background_conf_bounded(cf, arg, n,
+                                         &ngx_http_background_any_number)
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -451,7 +596,10 @@ ngx_http_background_conf_time(ngx_conf_t *cf, ngx_http_background_arg_t *arg,
 
     ms = ngx_parse_time(&arg->value, 0);
 
-    if (ngx_http_background_conf_bounded(cf, arg, ms) != NGX_OK) {
+    if (ngx_http_background_conf_bounded(cf, arg, ms,
+                                         &ngx_http_background_any_time)
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -471,7 +619,10 @@ ngx_http_background_conf_size(ngx_conf_t *cf, ngx_http_background_arg_t *arg,
 
     size = ngx_parse_size(&arg->value);
 
-    if (ngx_http_background_conf_bounded(cf, arg, size) != NGX_OK) {
+    if (ngx_http_background_conf_bounded(cf, arg, size,
+                                         &ngx_http_background_any_size)
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -491,7 +642,10 @@ ngx_http_background_conf_offset(ngx_conf_t *cf,
 
     offset = ngx_parse_offset(&arg->value);
 
-    if (ngx_http_background_conf_bounded(cf, arg, offset) != NGX_OK) {
+    if (ngx_http_background_conf_bounded(cf, arg, offset,
+                                         &ngx_http_background_any_size)
+        != NGX_OK)
+    {
         return NGX_ERROR;
     }
 
@@ -513,13 +667,14 @@ ngx_http_background_conf_rate(ngx_conf_t *cf, ngx_http_background_arg_t *arg,
 
 static ngx_int_t
 ngx_http_background_conf_bounded(ngx_conf_t *cf,
-    ngx_http_background_arg_t *arg, int64_t n)
+    ngx_http_background_arg_t *arg, int64_t n,
+    const ngx_http_background_bounds_t *bounds)
 {
-    u_char                               valid[sizeof("a number from  to ")
-                                               + 2 * NGX_INT_T_LEN];
-    const ngx_http_background_bounds_t  *bounds;
+    u_char  valid[sizeof("a number from  to ") + 2 * NGX_INT_T_LEN];
 
-    bounds = arg->post;
+    if (arg->post) {
+        bounds = arg->post;
+    }
 
     if (n >= bounds->min && n <= bounds->max) {
         return NGX_OK;
@@ -557,6 +712,28 @@ ngx_http_background_conf_flag(ngx_conf_t *cf, ngx_http_background_arg_t *arg,
     ngx_uint_t *fp = p;
 
     *fp = 1;
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_background_conf_file(ngx_conf_t *cf, ngx_http_background_arg_t *arg,
+    void *p)
+{
+    ngx_str_t *path = p;
+
+    if (arg->value.len == 0) {
+        return ngx_http_background_conf_invalid(cf, arg, "path", "not empty");
+    }
+
+    *path = arg->value;
+
+    if (ngx_conf_full_name(cf->cycle, path, 0) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_background_conf_path(cf, path);
 
     return NGX_OK;
 }

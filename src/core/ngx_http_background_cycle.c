@@ -6,6 +6,7 @@
 
 #include "ngx_http_background_cycle.h"
 #include "ngx_http_background_job.h"
+#include "ngx_http_background_step.h"
 
 #include <ngx_event.h>
 
@@ -16,19 +17,8 @@
  */
 #define NGX_HTTP_BACKGROUND_GRACE  1000
 
-
-/* begins with the job, and that with the run, which the kind sees */
-
-struct ngx_http_background_run_ctx_s {
-    ngx_http_background_job_t         job;
-    ngx_http_background_operation_t  *operation;
-    ngx_http_background_cycle_t      *cycle;
-    ngx_uint_t                        active;     /* unsigned  active:1; */
-    ngx_uint_t                        starting;   /* unsigned  starting:1; */
-    ngx_uint_t                        abandoned;  /* unsigned  abandoned:1;
-                                                     what the job's thread may
-                                                     write is not read */
-};
+/* how long "start" of a kind may take until it is logged, in microseconds */
+#define NGX_HTTP_BACKGROUND_LONG_START  500000
 
 
 static ngx_int_t ngx_http_background_cycle_init(
@@ -41,6 +31,11 @@ static void ngx_http_background_cycle_start_run(
     ngx_http_background_cycle_t *cycle, ngx_http_background_run_ctx_t *ctx);
 static void ngx_http_background_cycle_cancel_run(
     ngx_http_background_run_ctx_t *ctx);
+static void ngx_http_background_run_start(
+    ngx_http_background_run_ctx_t *ctx);
+static void ngx_http_background_run_timer_handler(ngx_event_t *ev);
+static ngx_http_background_run_ctx_t *ngx_http_background_run_find(
+    ngx_http_background_run_t *run);
 static void ngx_http_background_job_handler(ngx_http_background_job_t *job);
 static void ngx_http_background_run_over(ngx_http_background_run_ctx_t *ctx);
 static void ngx_http_background_run_timed_out(
@@ -67,6 +62,17 @@ static ngx_msec_t ngx_http_background_cycle_waited(
 static void ngx_http_background_cycle_error(
     ngx_http_background_cycle_t *cycle);
 static void ngx_http_background_cycle_close(ngx_fd_t fd, ngx_log_t *log);
+
+
+/* the runs of I/O kinds that have not been freed, by address */
+
+static ngx_rbtree_node_t  ngx_http_background_runs_sentinel;
+
+static ngx_rbtree_t  ngx_http_background_runs = {
+    &ngx_http_background_runs_sentinel,
+    &ngx_http_background_runs_sentinel,
+    ngx_rbtree_insert_value
+};
 
 
 ngx_int_t
@@ -186,7 +192,7 @@ ngx_http_background_cycle_init_run(ngx_http_background_cycle_t *cycle,
     run->conf = operation->conf;
     run->log = cycle->log;
 
-    ctx->job.kind = operation->kind;
+    ctx->job.kind = &operation->kind;
     ctx->job.handler = ngx_http_background_job_handler;
     ctx->job.input = &cycle->input;
     ctx->job.posted = &cycle->posted;
@@ -195,6 +201,11 @@ ngx_http_background_cycle_init_run(ngx_http_background_cycle_t *cycle,
 
     ctx->operation = operation;
     ctx->cycle = cycle;
+
+    if (operation->kind.start) {
+        ctx->node.key = (ngx_rbtree_key_t) run;
+        ngx_rbtree_insert(&ngx_http_background_runs, &ctx->node);
+    }
 
     if (operation->prepare == NULL) {
         return NGX_OK;
@@ -266,7 +277,7 @@ ngx_http_background_cycle_start_run(ngx_http_background_cycle_t *cycle,
 
     ngx_http_background_cell_pending(cycle->cell, 1, ctx->job.worker);
 
-    if (ctx->operation->kind->work) {
+    if (ctx->operation->kind.work) {
         if (ngx_http_background_pool_post(&ctx->job) != NGX_OK) {
             ngx_http_background_run_over(ctx);
         }
@@ -275,7 +286,7 @@ ngx_http_background_cycle_start_run(ngx_http_background_cycle_t *cycle,
     }
 
     ctx->starting = 1;
-    ctx->operation->kind->start(&ctx->job.run);
+    ngx_http_background_run_start(ctx);
     ctx->starting = 0;
 
     if (cycle->cancelled && ctx->active) {
@@ -288,18 +299,155 @@ static void
 ngx_http_background_cycle_cancel_run(ngx_http_background_run_ctx_t *ctx)
 {
     ctx->active = 0;
-
-    ctx->operation->kind->cancel(&ctx->job.run);
     ctx->job.cancelled = 1;
 
+    ctx->operation->kind.cancel(&ctx->job.run);
+
     ngx_http_background_run_over(ctx);
+}
+
+
+static void
+ngx_http_background_run_start(ngx_http_background_run_ctx_t *ctx)
+{
+    uint64_t  started, usec;
+
+    started = ngx_http_background_usec(CLOCK_MONOTONIC);
+
+    ctx->operation->kind.start(&ctx->job.run);
+
+    usec = ngx_http_background_usec(CLOCK_MONOTONIC) - started;
+
+    if (usec >= NGX_HTTP_BACKGROUND_LONG_START) {
+        ngx_log_error(NGX_LOG_WARN, ctx->job.run.log, 0,
+                      "background task \"%V\": %V: \"start\" took %uL ms, "
+                      "for which the worker served nothing",
+                      ctx->job.run.task, &ctx->operation->title, usec / 1000);
+    }
+}
+
+
+void
+ngx_http_background_timer(ngx_http_background_run_t *run, ngx_msec_t time,
+    void (*handler)(ngx_http_background_run_t *run))
+{
+    ngx_http_background_run_ctx_t  *ctx;
+
+    ctx = ngx_http_background_run_active(run, "ngx_http_background_timer");
+
+    if (ctx == NULL) {
+        return;
+    }
+
+    ctx->timer_handler = handler;
+
+    ctx->timer.handler = ngx_http_background_run_timer_handler;
+    ctx->timer.data = ctx;
+    ctx->timer.log = run->log;
+    ctx->timer.cancelable = 1;
+
+    ngx_add_timer(&ctx->timer, time);
+}
+
+
+static void
+ngx_http_background_run_timer_handler(ngx_event_t *ev)
+{
+    ngx_http_background_run_ctx_t *ctx = ev->data;
+
+    ctx->timer_handler(&ctx->job.run);
 }
 
 
 void
 ngx_http_background_done(ngx_http_background_run_t *run)
 {
-    ngx_http_background_run_over((ngx_http_background_run_ctx_t *) run);
+    ngx_http_background_run_ctx_t  *ctx;
+
+    ctx = ngx_http_background_run_active(run, "ngx_http_background_done");
+
+    if (ctx) {
+        ngx_http_background_run_over(ctx);
+    }
+}
+
+
+void
+ngx_http_background_complete(ngx_http_background_run_t *run)
+{
+    ngx_http_background_run_ctx_t  *ctx;
+
+    ctx = ngx_http_background_run_active(run, "ngx_http_background_done");
+
+    if (ctx) {
+        run->result.completed++;
+
+        ngx_http_background_run_over(ctx);
+    }
+}
+
+
+/* the run may have been freed: it is not used before it is found */
+
+ngx_http_background_run_ctx_t *
+ngx_http_background_run_active(ngx_http_background_run_t *run,
+    const char *name)
+{
+    ngx_http_background_run_ctx_t  *ctx;
+
+    if (ngx_thread_tid() != ngx_pid) {
+        ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
+                      "background: %s() was called on a thread, it is ignored",
+                      name);
+        return NULL;
+    }
+
+    ctx = ngx_http_background_run_find(run);
+
+    if (ctx == NULL) {
+        ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
+                      "background: %s() was called for no run of an I/O kind, "
+                      "or for one whose cycle is over, it is ignored", name);
+        return NULL;
+    }
+
+    if (!ctx->active) {
+        ngx_log_error(NGX_LOG_ALERT, run->log, 0,
+                      "background task \"%V\": %V: %s() was called for a run "
+                      "that is over or cancelled, it is ignored",
+                      run->task, &ctx->operation->title, name);
+        return NULL;
+    }
+
+    return ctx;
+}
+
+
+void
+ngx_http_background_cancel_none(ngx_http_background_run_t *run)
+{
+}
+
+
+static ngx_http_background_run_ctx_t *
+ngx_http_background_run_find(ngx_http_background_run_t *run)
+{
+    ngx_rbtree_key_t    key;
+    ngx_rbtree_node_t  *node;
+
+    key = (ngx_rbtree_key_t) run;
+    node = ngx_http_background_runs.root;
+
+    while (node != &ngx_http_background_runs_sentinel) {
+
+        if (node->key == key) {
+            return (ngx_http_background_run_ctx_t *) run;
+        }
+
+        node = (key < node->key) ? node->left : node->right;
+    }
+
+    return NULL;
 }
 
 
@@ -318,6 +466,20 @@ ngx_http_background_run_over(ngx_http_background_run_ctx_t *ctx)
     cycle = ctx->cycle;
 
     ctx->active = 0;
+
+    if (ctx->timer.timer_set) {
+        ngx_del_timer(&ctx->timer);
+    }
+
+    if (ctx->step) {
+        ngx_http_background_step_detach(ctx);
+    }
+
+    ngx_http_background_result_check(&ctx->job.run.result);
+
+    if (!ctx->job.cancelled) {
+        ngx_http_background_result_required(&ctx->job.run.result);
+    }
 
     if (!ctx->abandoned) {
         ngx_http_background_cell_pending(cycle->cell, -1, ctx->job.worker);
@@ -444,13 +606,13 @@ ngx_http_background_cycle_stop(ngx_http_background_cycle_t *cycle)
     for (i = 0; i < cycle->nruns; i++) {
         ctx = &cycle->runs[i];
 
-        /* what is about to start is cancelled when it has */
+        /* an operation that is in start() is cancelled after that */
 
         if (!ctx->active || ctx->starting) {
             continue;
         }
 
-        if (ctx->operation->kind->start) {
+        if (ctx->operation->kind.start) {
             ngx_http_background_cycle_cancel_run(ctx);
 
         } else if (ngx_http_background_pool_cancel(&ctx->job) == NGX_OK) {
@@ -718,7 +880,8 @@ ngx_http_background_end(ngx_http_background_cycle_t *cycle)
 void
 ngx_http_background_free(ngx_http_background_cycle_t *cycle)
 {
-    ngx_uint_t  i;
+    ngx_uint_t                      i;
+    ngx_http_background_run_ctx_t  *ctx;
 
     if (cycle->pending) {
         cycle->unwanted = 1;
@@ -726,7 +889,13 @@ ngx_http_background_free(ngx_http_background_cycle_t *cycle)
     }
 
     for (i = 0; i < cycle->nruns; i++) {
-        ngx_destroy_pool(cycle->runs[i].job.run.pool);
+        ctx = &cycle->runs[i];
+
+        if (ctx->operation->kind.start) {
+            ngx_rbtree_delete(&ngx_http_background_runs, &ctx->node);
+        }
+
+        ngx_destroy_pool(ctx->job.run.pool);
     }
 
     ngx_http_background_cycle_close(cycle->input.file, cycle->log);

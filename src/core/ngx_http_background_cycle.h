@@ -21,16 +21,49 @@
 #include <ngx_http_background_pool.h>
 #include <ngx_http_background_zone.h>
 
+#include <ngx_event.h>
+
 
 typedef struct {
-    const ngx_http_background_kind_t  *kind;
-    void                              *conf;
-    ngx_http_background_prepare_pt     prepare;   /* NULL: needs no request */
-    ngx_str_t                          title;     /* for texts */
+    ngx_http_background_kind_t        kind;
+    void                             *conf;
+    ngx_http_background_prepare_pt    prepare;    /* NULL: needs no request */
+    ngx_str_t                         title;      /* for texts */
+
+    /* where it was added, for "check" of the kind */
+    u_char                           *file;
+    ngx_uint_t                        line;
+    ngx_array_t                       args;       /* of ngx_str_t */
+    void                             *conf_ctx;
+
+    ngx_uint_t                        steps;      /* on threads of the worker's;
+                                                     under the steps' mutex */
 } ngx_http_background_operation_t;
 
 
+typedef struct ngx_http_background_step_s     ngx_http_background_step_t;
 typedef struct ngx_http_background_run_ctx_s  ngx_http_background_run_ctx_t;
+
+
+/* begins with the job, and that with the run, which the kind sees */
+
+struct ngx_http_background_run_ctx_s {
+    ngx_http_background_job_t         job;
+    ngx_http_background_operation_t  *operation;
+    ngx_http_background_cycle_t      *cycle;
+    ngx_uint_t                        active;     /* unsigned  active:1; */
+    ngx_uint_t                        starting;   /* unsigned  starting:1; */
+    ngx_uint_t                        abandoned;  /* unsigned  abandoned:1;
+                                                     what the job's thread may
+                                                     write is not read */
+
+    /* of an I/O kind */
+    ngx_rbtree_node_t                 node;
+    ngx_http_background_step_t       *step;       /* NULL: none under way */
+    ngx_event_t                       timer;
+    void                            (*timer_handler)(
+                                          ngx_http_background_run_t *run);
+};
 
 
 struct ngx_http_background_cycle_s {
@@ -104,6 +137,13 @@ void ngx_http_background_cycle_run(ngx_http_background_cycle_t *cycle,
     ngx_msec_t timeout, ngx_uint_t repeats);
 void ngx_http_background_cycle_cancel(ngx_http_background_cycle_t *cycle);
 
+
+/*
+ * The run of an I/O kind that is under way; NULL: the kind should not have
+ * called the function of that name, which was logged.
+ */
+ngx_http_background_run_ctx_t *ngx_http_background_run_active(
+    ngx_http_background_run_t *run, const char *name);
 
 /* the wall clock, in milliseconds since the epoch */
 uint64_t ngx_http_background_wall_clock(void);

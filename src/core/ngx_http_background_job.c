@@ -26,8 +26,11 @@
 
 static uint64_t ngx_http_background_pace(ngx_http_background_job_t *job,
     uint64_t now, uint64_t *rate_due);
-static uint64_t ngx_http_background_pace_cpu(ngx_http_background_job_t *job,
-    uint64_t now, ngx_uint_t quota);
+static void ngx_http_background_pace_begin(ngx_http_background_job_t *job);
+static void ngx_http_background_pace_pay(ngx_http_background_job_t *job,
+    uint64_t cpu);
+static uint64_t ngx_http_background_pace_due(ngx_http_background_job_t *job,
+    uint64_t now);
 static uint64_t ngx_http_background_pay(uint64_t *bucket, uint64_t start,
     uint64_t cost);
 static void ngx_http_background_sleep(ngx_http_background_job_t *job,
@@ -54,6 +57,8 @@ ngx_http_background_job_run(ngx_http_background_job_t *job,
 
     __atomic_store_n(&job->ran, job->pace.checked, __ATOMIC_RELAXED);
 
+    ngx_http_background_pace_begin(job);
+
     if (ngx_http_background_job_stops(job)) {
         job->threads = 0;
         job->cancelled = 1;
@@ -75,6 +80,8 @@ ngx_http_background_job_run(ngx_http_background_job_t *job,
 
     *cpu = ngx_http_background_usec(CLOCK_THREAD_CPUTIME_ID);
 
+    ngx_http_background_pace_pay(job, *cpu);
+
     job->cpu_usec += *cpu - start;
 }
 
@@ -87,8 +94,6 @@ ngx_http_background_job_begin(ngx_http_background_job_t *job,
 
     job->pace.checked = ngx_http_background_usec(CLOCK_MONOTONIC);
     job->pace.cpu_checked = cpu;
-    job->pace.due = job->pace.checked;
-    job->pace.floor_due = job->pace.checked;
     job->pace.rate_due = &job->lead->rate_due;
 
     ngx_http_background_job_set_current(job);
@@ -132,6 +137,12 @@ ngx_http_background_cancelled(ngx_http_background_run_t *run)
 
     uint64_t    now, due, rate_due;
     ngx_uint_t  yields;
+
+    /* an I/O kind is told by "cancel" */
+
+    if (job->lead == NULL) {
+        return 0;
+    }
 
     if (ngx_http_background_job_stops(job)) {
         job->cancelled = 1;
@@ -207,7 +218,9 @@ ngx_http_background_pace(ngx_http_background_job_t *job, uint64_t now,
     due = 0;
 
     if (quota) {
-        due = ngx_http_background_pace_cpu(job, now, quota);
+        ngx_http_background_pace_pay(job,
+                            ngx_http_background_usec(CLOCK_THREAD_CPUTIME_ID));
+        due = ngx_http_background_pace_due(job, now);
     }
 
     if (run->limit_rate) {
@@ -222,31 +235,62 @@ ngx_http_background_pace(ngx_http_background_job_t *job, uint64_t now,
 }
 
 
+/* what the thread's last jobs have used, as they may be short ones */
+
+static void
+ngx_http_background_pace_begin(ngx_http_background_job_t *job)
+{
+    uint64_t  due;
+
+    if (ngx_http_background_pool_quota() == 0) {
+        return;
+    }
+
+    due = ngx_http_background_pace_due(job, job->pace.checked);
+
+    if (due > job->pace.checked + 1000) {
+        ngx_http_background_sleep(job, due, 0);
+    }
+}
+
+
+static void
+ngx_http_background_pace_pay(ngx_http_background_job_t *job, uint64_t cpu)
+{
+    uint64_t                     cost;
+    ngx_uint_t                   quota;
+    ngx_http_background_pace_t  *pace;
+
+    quota = ngx_http_background_pool_quota();
+
+    if (quota == 0) {
+        return;
+    }
+
+    pace = &job->pace;
+
+    cost = (cpu - pace->cpu_checked) * 100 / quota;
+    pace->cpu_checked = cpu;
+
+    (void) ngx_http_background_pay(&job->slot->due, pace->checked, cost);
+    (void) ngx_http_background_pay(&job->slot->floor_due, pace->checked,
+                                   cost * NGX_HTTP_BACKGROUND_PACE_FLOOR);
+}
+
+
 /*
  * A thread waits for what "quota" grants it, and longer where the container
  * has nothing left, but goes on at a small part of it.
  */
 
 static uint64_t
-ngx_http_background_pace_cpu(ngx_http_background_job_t *job, uint64_t now,
-    ngx_uint_t quota)
+ngx_http_background_pace_due(ngx_http_background_job_t *job, uint64_t now)
 {
-    uint64_t                     cpu, cost, due, floor_due, room;
-    ngx_http_background_pace_t  *pace;
-
-    pace = &job->pace;
-
-    cpu = ngx_http_background_usec(CLOCK_THREAD_CPUTIME_ID);
-    cost = (cpu - pace->cpu_checked) * 100 / quota;
-    pace->cpu_checked = cpu;
-
-    due = ngx_http_background_pay(&pace->due, pace->checked, cost);
-    floor_due = ngx_http_background_pay(&pace->floor_due, pace->checked,
-                                        cost * NGX_HTTP_BACKGROUND_PACE_FLOOR);
+    uint64_t  room;
 
     room = ngx_http_background_headroom_due(now);
 
-    return ngx_max(due, ngx_min(room, floor_due));
+    return ngx_max(job->slot->due, ngx_min(room, job->slot->floor_due));
 }
 
 

@@ -31,6 +31,14 @@ ngx_uint_t ngx_http_background_job_stops(ngx_http_background_job_t *job);
 ngx_http_background_cell_t *ngx_http_background_job_current(void);
 void ngx_http_background_job_set_current(ngx_http_background_job_t *job);
 
+/*
+ * check     makes what a kind has written into a result valid
+ * required  a failure, if it has written nothing
+ */
+void ngx_http_background_result_check(ngx_http_background_result_t *result);
+void ngx_http_background_result_required(
+    ngx_http_background_result_t *result);
+
 /* what ngx_http_background_input() has mapped, when the work is over */
 void ngx_http_background_input_unmap(ngx_http_background_job_t *job);
 

@@ -9,6 +9,7 @@
 
 #include "ngx_http_background_module.h"
 #include "ngx_http_background_instance.h"
+#include "ngx_http_background_step.h"
 
 #include <ngx_event.h>
 #include <sys/eventfd.h>
@@ -264,7 +265,7 @@ ngx_http_background_create_main_conf(ngx_conf_t *cf)
      *     bmcf->pool.quota = 0;
      *     bmcf->pool.used = 0;
      *     bmcf->pool.per_worker = 0;
-     *     bmcf->pool.blocking = 0;
+     *     bmcf->pool.steps = 0;
      *     bmcf->task = NULL;
      *     bmcf->used = 0;
      */
@@ -330,7 +331,10 @@ ngx_http_background_init(ngx_conf_t *cf)
 
         if (task->cpu) {
             bmcf->pool.used = 1;
-            break;
+        }
+
+        if (ngx_http_background_check_task(cf, task) != NGX_OK) {
+            return NGX_ERROR;
         }
     }
 
@@ -807,17 +811,6 @@ ngx_http_background_health_start(ngx_conf_t *cf,
 }
 
 
-void
-ngx_http_background_use_blocking(ngx_conf_t *cf)
-{
-    ngx_http_background_main_conf_t  *bmcf;
-
-    bmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_background_module);
-
-    bmcf->pool.blocking = 1;
-}
-
-
 /* the configuration can't fail any more */
 
 static ngx_int_t
@@ -947,5 +940,6 @@ ngx_http_background_exit_process(ngx_cycle_t *cycle)
     ngx_http_background_tasks_stop();
     ngx_http_background_tasks_abort();
     ngx_http_background_pool_stop(cycle);
+    ngx_http_background_steps_stop(cycle, ngx_http_background_tasks_stopped());
     ngx_http_background_tasks_exit();
 }

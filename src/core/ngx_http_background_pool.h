@@ -26,10 +26,6 @@
 #include <sched.h>
 
 
-/* threads for blocking steps: one that hangs does not stop the others */
-#define NGX_HTTP_BACKGROUND_BLOCKING  2
-
-
 /* SCHED_IDLE, as if it were one more nice value */
 #define NGX_HTTP_BACKGROUND_PRIORITY_IDLE  20
 
@@ -50,8 +46,9 @@ typedef struct {
                                                       to what else the
                                                       container uses */
     ngx_uint_t                        used;        /* some task has a job */
-    ngx_uint_t                        blocking;    /* some kind needs threads
-                                                      for blocking steps */
+    ngx_uint_t                        steps;       /* some task has an I/O
+                                                      kind, which may make
+                                                      threads for steps */
 
     /* set by init() */
     ngx_http_background_cpu_limit_t   cpu_limit;
@@ -63,18 +60,23 @@ typedef struct {
 } ngx_http_background_pool_conf_t;
 
 
-/* a slot of the budget in the hands of a thread */
+/*
+ * A slot of the budget in the hands of a thread, and when the CPU time that
+ * this has used is paid for, by "quota" and by the least part of it.
+ */
 
 typedef struct {
     ngx_int_t                         number;      /* NGX_DECLINED: none */
     uint64_t                          taken;       /* usec, monotonic */
     ngx_uint_t                        lent;        /* unsigned  lent:1;
                                                       by a lead to its helper */
+    uint64_t                          due;         /* usec, monotonic */
+    uint64_t                          floor_due;
 } ngx_http_background_slot_t;
 
 
 /*
- * What a thread may use of a CPU ("quota=") and of run->limit_rate; times in
+ * What was used of a CPU ("quota=") and of run->limit_rate; times in
  * microseconds, monotonic or of the thread's CPU time.
  */
 
@@ -82,8 +84,6 @@ typedef struct {
     uint64_t                          checked;
     uint64_t                          cpu_checked;
     uint64_t                          bytes_checked;
-    uint64_t                          due;
-    uint64_t                          floor_due;
     uint64_t                         *rate_due;    /* of all threads that share
                                                       the run */
 } ngx_http_background_pace_t;

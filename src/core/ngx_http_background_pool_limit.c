@@ -12,6 +12,7 @@
 
 
 #include "ngx_http_background_pool.h"
+#include "ngx_http_background_step.h"
 #include "ngx_http_background_task_limit.h"
 
 
@@ -107,8 +108,8 @@ ngx_http_background_limit_threads(ngx_cycle_t *cycle,
     needed.helpers = pcf->threads - 1;
     needed.running = ngx_http_background_running_tasks();
 
-    if (pcf->blocking) {
-        needed.others += workers * NGX_HTTP_BACKGROUND_BLOCKING;
+    if (pcf->steps) {
+        needed.others += workers * NGX_HTTP_BACKGROUND_STEP_IDLE;
     }
 
     used = limit.used - ngx_min(limit.used, needed.running);

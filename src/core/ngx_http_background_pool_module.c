@@ -12,12 +12,10 @@
 
 
 #include "ngx_http_background_module.h"
-#include "ngx_http_background_thread.h"
 
 
 static ngx_int_t ngx_http_background_pool_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_background_pool_init_process(ngx_cycle_t *cycle);
-static void ngx_http_background_pool_exit_process(ngx_cycle_t *cycle);
 
 
 static ngx_core_module_t  ngx_http_background_pool_module_ctx = {
@@ -37,13 +35,10 @@ ngx_module_t  ngx_http_background_pool_module = {
     ngx_http_background_pool_init_process, /* init process */
     NULL,                                  /* init thread */
     NULL,                                  /* exit thread */
-    ngx_http_background_pool_exit_process, /* exit process */
+    NULL,                                  /* exit process */
     NULL,                                  /* exit master */
     NGX_MODULE_V1_PADDING
 };
-
-
-static ngx_http_background_thread_t  ngx_http_background_blocking;
 
 
 static ngx_int_t
@@ -83,41 +78,5 @@ ngx_http_background_pool_init_process(ngx_cycle_t *cycle)
         ngx_http_background_pool_start(cycle, &bmcf->pool);
     }
 
-    if (bmcf->pool.blocking) {
-        if (ngx_http_background_thread_pool_start(cycle,
-                                             &ngx_http_background_blocking,
-                                             NGX_HTTP_BACKGROUND_BLOCKING)
-            != NGX_OK)
-        {
-            ngx_memzero(&ngx_http_background_blocking,
-                        sizeof(ngx_http_background_thread_t));
-
-            ngx_log_error(NGX_LOG_ALERT, cycle->log, 0,
-                          "background: no threads for blocking steps in this "
-                          "worker, what needs them fails");
-        }
-    }
-
     return NGX_OK;
-}
-
-
-static void
-ngx_http_background_pool_exit_process(ngx_cycle_t *cycle)
-{
-    if (ngx_http_background_blocking.pool) {
-        ngx_http_background_threads_stop(&ngx_http_background_blocking, 1);
-        ngx_http_background_blocking.pool = NULL;
-    }
-}
-
-
-ngx_int_t
-ngx_http_background_post_blocking(ngx_thread_task_t *task)
-{
-    if (ngx_http_background_blocking.pool == NULL) {
-        return NGX_ERROR;
-    }
-
-    return ngx_thread_task_post(ngx_http_background_blocking.pool, task);
 }

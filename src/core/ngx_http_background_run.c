@@ -8,9 +8,13 @@
 
 
 #include "ngx_http_background_job.h"
+#include "ngx_http_background_path.h"
 
 #include <sys/mman.h>
 
+
+/* the text of a failure whose kind has none */
+#define NGX_HTTP_BACKGROUND_NO_REASON  "failed without a reason"
 
 /* output is kept in pieces of this size, in bytes, or larger ones */
 #define NGX_HTTP_BACKGROUND_OUTPUT_CHUNK  4096
@@ -60,6 +64,10 @@ ngx_http_background_fail(ngx_http_background_result_t *result, ngx_err_t err,
         return;
     }
 
+    if (fmt == NULL) {
+        fmt = NGX_HTTP_BACKGROUND_NO_REASON;
+    }
+
     last = result->error + NGX_HTTP_BACKGROUND_ERROR_LEN;
 
     va_start(args, fmt);
@@ -74,12 +82,71 @@ ngx_http_background_fail(ngx_http_background_result_t *result, ngx_err_t err,
 }
 
 
+void
+ngx_http_background_fail_path(ngx_http_background_result_t *result,
+    const ngx_str_t *root, const ngx_str_t *path, ngx_err_t err,
+    const char *fmt)
+{
+    u_char     text[NGX_HTTP_BACKGROUND_PATH_TEXT];
+    ngx_str_t  none = ngx_null_string;
+
+    ngx_http_background_path_text(text, root ? root : &none,
+                                  path ? path : &none);
+
+    ngx_http_background_fail(result, err, fmt, text);
+}
+
+
+void
+ngx_http_background_result_check(ngx_http_background_result_t *result)
+{
+    if ((ngx_int_t) result->completed < 0) {
+        result->completed = 0;
+    }
+
+    if ((ngx_int_t) result->failed < 0) {
+        result->failed = 1;
+    }
+
+    if ((ngx_int_t) result->active < 0) {
+        result->active = 1;
+    }
+
+    result->message_len = ngx_min(result->message_len,
+                                  NGX_HTTP_BACKGROUND_MESSAGE_LEN);
+    result->error_len = ngx_min(result->error_len,
+                                NGX_HTTP_BACKGROUND_ERROR_LEN);
+
+    if (result->failed && result->error_len == 0) {
+        result->error_len = sizeof(NGX_HTTP_BACKGROUND_NO_REASON) - 1;
+        ngx_memcpy(result->error, NGX_HTTP_BACKGROUND_NO_REASON,
+                   result->error_len);
+    }
+}
+
+
+void
+ngx_http_background_result_required(ngx_http_background_result_t *result)
+{
+    if (result->completed == 0 && result->failed == 0
+        && !result->allow_empty)
+    {
+        ngx_http_background_fail(result, 0,
+                                 "no result, nothing was completed or failed");
+    }
+}
+
+
 void ngx_cdecl
 ngx_http_background_message(ngx_http_background_result_t *result,
     const char *fmt, ...)
 {
     u_char   *p;
     va_list   args;
+
+    if (fmt == NULL) {
+        return;
+    }
 
     va_start(args, fmt);
     p = ngx_vslprintf(result->message,

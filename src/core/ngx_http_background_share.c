@@ -103,6 +103,8 @@ ngx_http_background_share_grow(ngx_http_background_job_t *job, uint64_t now)
 
     share->grown = now;
 
+    ngx_memzero(&slot, sizeof(ngx_http_background_slot_t));
+
     if (ngx_http_background_slot_spare(&slot) != NGX_OK) {
         return;
     }
@@ -332,7 +334,10 @@ ngx_http_background_share_wait(ngx_http_background_job_t *lead,
 }
 
 
-/* a helper that has given its slot away goes on with the lead's, for a turn */
+/*
+ * A helper that has given its slot away goes on with the lead's, for a turn;
+ * when there is none the lead does not keep its own from others.
+ */
 
 static void
 ngx_http_background_share_lend(ngx_http_background_job_t *lead)
@@ -350,9 +355,7 @@ ngx_http_background_share_lend(ngx_http_background_job_t *lead)
         }
     }
 
-    if (ngx_http_background_slots_contended()) {
-        ngx_http_background_slot_release(lead->slot);
-    }
+    ngx_http_background_slot_release(lead->slot);
 }
 
 
@@ -395,6 +398,9 @@ ngx_http_background_share_gather(ngx_http_background_job_t *lead,
     sum = &lead->run.result;
     result = &job->run.result;
 
+    ngx_http_background_result_check(sum);
+    ngx_http_background_result_check(result);
+
     if (result->failed && sum->failed == 0) {
         sum->error_len = result->error_len;
         ngx_memcpy(sum->error, result->error, result->error_len);
@@ -410,6 +416,7 @@ ngx_http_background_share_gather(ngx_http_background_job_t *lead,
     sum->active += result->active;
     sum->bytes += result->bytes;
     sum->io_time += result->io_time;
+    sum->allow_empty |= result->allow_empty;
 
     lead->cpu_usec += job->cpu_usec;
     lead->threads++;

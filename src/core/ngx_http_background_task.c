@@ -412,6 +412,13 @@ ngx_http_background_tasks_exit(void)
 }
 
 
+ngx_msec_t
+ngx_http_background_tasks_stopped(void)
+{
+    return ngx_http_background_tasks.stopped;
+}
+
+
 static void
 ngx_http_background_keeper_handler(ngx_event_t *ev)
 {
@@ -994,7 +1001,7 @@ ngx_http_background_interval_handler(ngx_event_t *ev)
         return;
     }
 
-    /* what time starts does not overlap with what has arrived */
+    /* the timer starts no cycle while one of a trigger is under way */
 
     if (!ngx_queue_empty(&r->cycles)) {
         ngx_http_background_cell_skipped(r->cell);

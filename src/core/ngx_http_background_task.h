@@ -78,5 +78,8 @@ ngx_uint_t ngx_http_background_tasks_punctual(void);
 ngx_msec_t ngx_http_background_retry(ngx_http_background_task_t *task,
     uint64_t failures);
 
+/* when they were told to stop, as ngx_current_msec */
+ngx_msec_t ngx_http_background_tasks_stopped(void);
+
 
 #endif /* _NGX_HTTP_BACKGROUND_TASK_H_INCLUDED_ */

@@ -63,6 +63,8 @@ static void ngx_http_background_task_limit_least(
     const char *name);
 static int ngx_http_background_process(const char *root, const char *pid,
     ngx_http_background_proc_status_t *process);
+static int ngx_http_background_proc_read(const char *root, const char *path,
+    const char *name, char **text);
 static char *ngx_http_background_process_value(char *line, const char *name);
 static const char *ngx_http_background_blanks(const char *p);
 
@@ -201,34 +203,23 @@ static int
 ngx_http_background_task_limit_initial(const char *root)
 {
     int          initial;
-    char        *line;
-    FILE        *f;
-    size_t       size;
+    char        *text;
     uint64_t     inside, outside, n;
     const char  *p;
 
-    f = ngx_http_background_proc_open(root, "/proc/self/uid_map");
-    if (f == NULL) {
+    if (!ngx_http_background_proc_read(root, "/proc/self/uid_map", "", &text)) {
         return 1;
     }
 
-    line = NULL;
-    size = 0;
-    initial = 0;
+    p = ngx_http_background_proc_number(text, &inside);
+    p = ngx_http_background_blanks(p);
+    p = ngx_http_background_proc_number(p, &outside);
+    p = ngx_http_background_blanks(p);
+    p = ngx_http_background_proc_number(p, &n);
 
-    if (ngx_http_background_proc_line(f, &line, &size)) {
-        p = ngx_http_background_blanks(line);
-        p = ngx_http_background_proc_number(p, &inside);
-        p = ngx_http_background_blanks(p);
-        p = ngx_http_background_proc_number(p, &outside);
-        p = ngx_http_background_blanks(p);
-        p = ngx_http_background_proc_number(p, &n);
+    initial = (p && inside == 0 && outside == 0 && n == UINT32_MAX);
 
-        initial = (p && inside == 0 && outside == 0 && n == UINT32_MAX);
-    }
-
-    free(line);
-    (void) fclose(f);
+    free(text);
 
     return initial;
 }
@@ -237,30 +228,17 @@ ngx_http_background_task_limit_initial(const char *root)
 static int
 ngx_http_background_task_limit_nproc(const char *root, uint64_t *max)
 {
-    char        *line;
-    FILE        *f;
-    size_t       size;
+    char        *text;
     const char  *p;
-
-    f = ngx_http_background_proc_open(root, "/proc/self/limits");
-    if (f == NULL) {
-        return 0;
-    }
-
-    p = NULL;
-    line = NULL;
-    size = 0;
 
     /* "Max processes  SOFT  HARD  processes"; "unlimited" is not a number */
 
-    while (p == NULL && ngx_http_background_proc_line(f, &line, &size)) {
-        p = ngx_http_background_process_value(line, "Max processes ");
-    }
+    (void) ngx_http_background_proc_read(root, "/proc/self/limits",
+                                         "Max processes ", &text);
 
-    p = ngx_http_background_proc_number(p, max);
+    p = ngx_http_background_proc_number(text, max);
 
-    free(line);
-    (void) fclose(f);
+    free(text);
 
     return p != NULL;
 }
@@ -336,29 +314,17 @@ ngx_http_background_task_limit_system(const char *root,
 static int
 ngx_http_background_task_limit_loadavg(const char *root, uint64_t *used)
 {
-    char        *line, *rest;
-    FILE        *f;
-    size_t       size;
+    char        *text, *rest;
     const char  *p;
 
-    f = ngx_http_background_proc_open(root, "/proc/loadavg");
-    if (f == NULL) {
-        return 0;
-    }
+    (void) ngx_http_background_proc_read(root, "/proc/loadavg", "", &text);
 
-    p = NULL;
-    line = NULL;
-    size = 0;
+    rest = text;
+    (void) ngx_http_background_proc_field(&rest, '/');
 
-    if (ngx_http_background_proc_line(f, &line, &size)) {
-        rest = line;
-        (void) ngx_http_background_proc_field(&rest, '/');
+    p = ngx_http_background_proc_number(rest, used);
 
-        p = ngx_http_background_proc_number(rest, used);
-    }
-
-    free(line);
-    (void) fclose(f);
+    free(text);
 
     /* so that a sum does not overflow */
 
@@ -370,32 +336,19 @@ static int
 ngx_http_background_task_limit_kernel(const char *root, const char *name,
     uint64_t *max)
 {
-    char         path[sizeof("/proc/sys/kernel/threads-max")], *line;
-    FILE        *f;
-    size_t       size;
+    int          good;
+    char         path[sizeof("/proc/sys/kernel/threads-max")], *text;
     const char  *p;
 
     (void) snprintf(path, sizeof(path), "/proc/sys/kernel/%s", name);
+    (void) ngx_http_background_proc_read(root, path, "", &text);
 
-    f = ngx_http_background_proc_open(root, path);
-    if (f == NULL) {
-        return 0;
-    }
+    p = ngx_http_background_proc_number(text, max);
+    good = (p && *p == '\0');
 
-    p = NULL;
-    line = NULL;
-    size = 0;
+    free(text);
 
-    if (ngx_http_background_proc_line(f, &line, &size)) {
-        p = ngx_http_background_proc_number(line, max);
-    }
-
-    size = (p && *p == '\0');
-
-    free(line);
-    (void) fclose(f);
-
-    return (int) size;
+    return good;
 }
 
 
@@ -481,6 +434,44 @@ ngx_http_background_process(const char *root, const char *pid,
     }
 
     return p != NULL;
+}
+
+
+/*
+ * What follows the name, and blanks, in the first line that begins with it; to
+ * be freed, NULL if there is none.  Returns whether there is such a file.
+ */
+
+static int
+ngx_http_background_proc_read(const char *root, const char *path,
+    const char *name, char **text)
+{
+    char    *line, *value;
+    FILE    *f;
+    size_t   size;
+
+    *text = NULL;
+
+    f = ngx_http_background_proc_open(root, path);
+    if (f == NULL) {
+        return 0;
+    }
+
+    line = NULL;
+    size = 0;
+
+    while (*text == NULL && ngx_http_background_proc_line(f, &line, &size)) {
+        value = ngx_http_background_process_value(line, name);
+
+        if (value) {
+            *text = strdup(value);
+        }
+    }
+
+    free(line);
+    (void) fclose(f);
+
+    return 1;
 }
 
 

@@ -7,9 +7,11 @@
 #include "ngx_http_background_thread.h"
 
 
+static ngx_int_t ngx_http_background_thread_pool_start(ngx_cycle_t *cycle,
+    ngx_http_background_thread_t *pool);
 static ngx_cycle_t *ngx_http_background_thread_own(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_background_thread_pool_conf(ngx_cycle_t *cycle,
-    ngx_http_background_thread_t *pool, ngx_uint_t n);
+    ngx_http_background_thread_t *pool);
 
 
 extern ngx_module_t  ngx_thread_pool_module;
@@ -30,7 +32,7 @@ ngx_http_background_threads_start(ngx_cycle_t *cycle,
     ngx_uint_t  i;
 
     for (i = 0; i < n; i++) {
-        if (ngx_http_background_thread_pool_start(cycle, &threads[i], 1)
+        if (ngx_http_background_thread_pool_start(cycle, &threads[i])
             != NGX_OK)
         {
             break;
@@ -41,9 +43,9 @@ ngx_http_background_threads_start(ngx_cycle_t *cycle,
 }
 
 
-ngx_int_t
+static ngx_int_t
 ngx_http_background_thread_pool_start(ngx_cycle_t *cycle,
-    ngx_http_background_thread_t *pool, ngx_uint_t n)
+    ngx_http_background_thread_t *pool)
 {
     ngx_cycle_t        *own;
     ngx_core_module_t  *module;
@@ -62,7 +64,7 @@ ngx_http_background_thread_pool_start(ngx_cycle_t *cycle,
 
     own->conf_ctx[ngx_thread_pool_module.index] = pool->conf;
 
-    if (ngx_http_background_thread_pool_conf(own, pool, n) != NGX_OK) {
+    if (ngx_http_background_thread_pool_conf(own, pool) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -97,13 +99,12 @@ ngx_http_background_thread_own(ngx_cycle_t *cycle)
 }
 
 
-/* as if "thread_pool ngx_http_background threads=N;" were read */
+/* as if "thread_pool ngx_http_background threads=1;" were read */
 
 static ngx_int_t
 ngx_http_background_thread_pool_conf(ngx_cycle_t *cycle,
-    ngx_http_background_thread_t *pool, ngx_uint_t n)
+    ngx_http_background_thread_t *pool)
 {
-    u_char            threads[sizeof("threads=") + NGX_INT_T_LEN];
     ngx_str_t         value[3];
     ngx_conf_t        cf;
     ngx_array_t       args;
@@ -118,8 +119,7 @@ ngx_http_background_thread_pool_conf(ngx_cycle_t *cycle,
 
     value[0] = cmd->name;
     ngx_str_set(&value[1], "ngx_http_background");
-    value[2].data = threads;
-    value[2].len = ngx_sprintf(threads, "threads=%ui", n) - threads;
+    ngx_str_set(&value[2], "threads=1");
 
     args.elts = value;
     args.nelts = 3;

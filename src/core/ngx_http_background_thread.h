@@ -39,13 +39,6 @@ typedef struct {
 ngx_uint_t ngx_http_background_threads_start(ngx_cycle_t *cycle,
     ngx_http_background_thread_t *threads, ngx_uint_t n);
 
-/*
- * The same for a pool of n threads; NGX_ERROR: they could not all be made, and
- * the pool is not to be used.
- */
-ngx_int_t ngx_http_background_thread_pool_start(ngx_cycle_t *cycle,
-    ngx_http_background_thread_t *pool, ngx_uint_t n);
-
 /* ends threads, in exit_process; waits for those that still run a task */
 void ngx_http_background_threads_stop(ngx_http_background_thread_t *threads,
     ngx_uint_t n);

@@ -231,7 +231,7 @@ typedef struct {
 } ngx_http_background_process_t;
 
 
-/* what is larger than its chunk would take the next one, or a page */
+/* a larger structure would take the next size of chunks, or a page */
 
 typedef char  ngx_http_background_cell_fits
     [sizeof(ngx_http_background_cell_t) <= NGX_HTTP_BACKGROUND_CELL_CHUNK
@@ -527,7 +527,7 @@ ngx_http_background_zone_create(ngx_http_background_zone_conf_t *zcf)
     log = zcf->shm_zone->shm.log;
     shpool = (ngx_slab_pool_t *) zcf->shm_zone->shm.addr;
 
-    /* what does not fit is told in words of our own */
+    /* there is a message of our own if the tasks do not fit */
     shpool->log_nomem = 0;
 
     zone = ngx_slab_calloc(shpool, sizeof(ngx_http_background_zone_t));
@@ -2945,7 +2945,7 @@ ngx_http_background_cell_read(ngx_http_background_zone_t *zone,
     uint64_t                       version, begun, owner, pending;
     ngx_http_background_member_t  *member;
 
-    /* the version moves on only while cycles end: some copy is undisturbed */
+    /* read again if a cycle has ended, and changed the version, meanwhile */
 
     do {
         version = ngx_http_background_load(&cell->version);
@@ -3048,7 +3048,7 @@ ngx_http_background_cell_judged(ngx_http_background_cell_t *cell,
 }
 
 
-/* single words: whichever copy has them, they are right or were so just now */
+/* one word of either copy is enough for each, no need to read again */
 
 ngx_uint_t
 ngx_http_background_cell_unhealthy(ngx_http_background_cell_t *cell)

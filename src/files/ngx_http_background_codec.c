@@ -22,6 +22,24 @@
 
 #if (NGX_HTTP_BACKGROUND_GZIP)
 
+static void
+ngx_http_background_gzip_set(z_stream *z, ngx_http_background_codec_io_t *io)
+{
+    z->next_in = io->in;
+    z->avail_in = io->in_last - io->in;
+    z->next_out = io->out;
+    z->avail_out = io->out_last - io->out;
+}
+
+
+static void
+ngx_http_background_gzip_get(z_stream *z, ngx_http_background_codec_io_t *io)
+{
+    io->in = z->next_in;
+    io->out = z->next_out;
+}
+
+
 static void *
 ngx_http_background_gzip_create(ngx_int_t level)
 {
@@ -62,15 +80,11 @@ ngx_http_background_gzip_step(void *ctx, ngx_http_background_codec_io_t *io,
 
     int  rc;
 
-    z->next_in = io->in;
-    z->avail_in = io->in_last - io->in;
-    z->next_out = io->out;
-    z->avail_out = io->out_last - io->out;
+    ngx_http_background_gzip_set(z, io);
 
     rc = deflate(z, last ? Z_FINISH : Z_NO_FLUSH);
 
-    io->in = z->next_in;
-    io->out = z->next_out;
+    ngx_http_background_gzip_get(z, io);
 
     if (rc == Z_STREAM_END) {
         return NGX_DONE;
@@ -120,15 +134,11 @@ ngx_http_background_gzip_unpack(void *ctx, ngx_http_background_codec_io_t *io)
 
     int  rc;
 
-    z->next_in = io->in;
-    z->avail_in = io->in_last - io->in;
-    z->next_out = io->out;
-    z->avail_out = io->out_last - io->out;
+    ngx_http_background_gzip_set(z, io);
 
     rc = inflate(z, Z_NO_FLUSH);
 
-    io->in = z->next_in;
-    io->out = z->next_out;
+    ngx_http_background_gzip_get(z, io);
 
     if (rc == Z_STREAM_END) {
         return NGX_DONE;
@@ -165,6 +175,36 @@ typedef struct {
     BrotliEncoderState          *state;
     ngx_int_t                    level;
 } ngx_http_background_brotli_t;
+
+
+/* as the library has them */
+
+typedef struct {
+    size_t                       in_len;
+    size_t                       out_len;
+    const u_char                *in;
+    u_char                      *out;
+} ngx_http_background_brotli_io_t;
+
+
+static void
+ngx_http_background_brotli_set(ngx_http_background_brotli_io_t *bio,
+    ngx_http_background_codec_io_t *io)
+{
+    bio->in = io->in;
+    bio->in_len = io->in_last - io->in;
+    bio->out = io->out;
+    bio->out_len = io->out_last - io->out;
+}
+
+
+static void
+ngx_http_background_brotli_get(ngx_http_background_brotli_io_t *bio,
+    ngx_http_background_codec_io_t *io)
+{
+    io->in = io->in_last - bio->in_len;
+    io->out = bio->out;
+}
 
 
 static void *
@@ -216,31 +256,26 @@ ngx_http_background_brotli_step(void *ctx, ngx_http_background_codec_io_t *io,
 {
     ngx_http_background_brotli_t *b = ctx;
 
-    size_t         in_len, out_len;
-    u_char        *out;
-    const u_char  *in;
+    ngx_http_background_brotli_io_t  bio;
 
-    in = io->in;
-    in_len = io->in_last - io->in;
-    out = io->out;
-    out_len = io->out_last - io->out;
+    ngx_http_background_brotli_set(&bio, io);
 
     if (!BrotliEncoderCompressStream(b->state,
                                      last ? BROTLI_OPERATION_FINISH
                                           : BROTLI_OPERATION_PROCESS,
-                                     &in_len, &in, &out_len, &out, NULL))
+                                     &bio.in_len, &bio.in, &bio.out_len,
+                                     &bio.out, NULL))
     {
         return NGX_ERROR;
     }
 
-    io->in = io->in_last - in_len;
-    io->out = out;
+    ngx_http_background_brotli_get(&bio, io);
 
     if (BrotliEncoderIsFinished(b->state)) {
         return NGX_DONE;
     }
 
-    return (in_len || last || BrotliEncoderHasMoreOutput(b->state))
+    return (bio.in_len || last || BrotliEncoderHasMoreOutput(b->state))
            ? NGX_AGAIN
            : NGX_OK;
 }
@@ -270,20 +305,15 @@ static ngx_int_t
 ngx_http_background_brotli_unpack(void *ctx,
     ngx_http_background_codec_io_t *io)
 {
-    size_t               in_len, out_len;
-    u_char              *out;
-    const u_char        *in;
-    BrotliDecoderResult  rc;
+    BrotliDecoderResult              rc;
+    ngx_http_background_brotli_io_t  bio;
 
-    in = io->in;
-    in_len = io->in_last - io->in;
-    out = io->out;
-    out_len = io->out_last - io->out;
+    ngx_http_background_brotli_set(&bio, io);
 
-    rc = BrotliDecoderDecompressStream(ctx, &in_len, &in, &out_len, &out, NULL);
+    rc = BrotliDecoderDecompressStream(ctx, &bio.in_len, &bio.in, &bio.out_len,
+                                       &bio.out, NULL);
 
-    io->in = io->in_last - in_len;
-    io->out = out;
+    ngx_http_background_brotli_get(&bio, io);
 
     switch (rc) {
 
@@ -316,6 +346,20 @@ ngx_http_background_brotli_close(void *ctx)
 /* 8 MB: browsers refuse what needs a larger window (RFC 9659) */
 #define NGX_HTTP_BACKGROUND_ZSTD_WINDOW  23
 #define NGX_HTTP_BACKGROUND_ZSTD_ULTRA   20
+
+
+static void
+ngx_http_background_zstd_set(ZSTD_inBuffer *in, ZSTD_outBuffer *out,
+    ngx_http_background_codec_io_t *io)
+{
+    in->src = io->in;
+    in->size = io->in_last - io->in;
+    in->pos = 0;
+
+    out->dst = io->out;
+    out->size = io->out_last - io->out;
+    out->pos = 0;
+}
 
 
 static void *
@@ -365,13 +409,7 @@ ngx_http_background_zstd_step(void *ctx, ngx_http_background_codec_io_t *io,
     ZSTD_inBuffer   in;
     ZSTD_outBuffer  out;
 
-    in.src = io->in;
-    in.size = io->in_last - io->in;
-    in.pos = 0;
-
-    out.dst = io->out;
-    out.size = io->out_last - io->out;
-    out.pos = 0;
+    ngx_http_background_zstd_set(&in, &out, io);
 
     rc = ZSTD_compressStream2(ctx, &out, &in,
                               last ? ZSTD_e_end : ZSTD_e_continue);
@@ -424,13 +462,7 @@ ngx_http_background_zstd_unpack(void *ctx, ngx_http_background_codec_io_t *io)
     ZSTD_inBuffer   in;
     ZSTD_outBuffer  out;
 
-    in.src = io->in;
-    in.size = io->in_last - io->in;
-    in.pos = 0;
-
-    out.dst = io->out;
-    out.size = io->out_last - io->out;
-    out.pos = 0;
+    ngx_http_background_zstd_set(&in, &out, io);
 
     rc = ZSTD_decompressStream(ctx, &out, &in);
 

@@ -273,7 +273,7 @@ ngx_http_background_check_packed(ngx_http_background_check_t *check,
 }
 
 
-/* what comes behind the end is not unpacked by all clients */
+/* NGX_DECLINED with bytes after the end, which not all clients unpack */
 
 static ngx_int_t
 ngx_http_background_check_step(ngx_http_background_check_t *check, u_char *in,

@@ -46,6 +46,9 @@ static ngx_int_t ngx_http_background_list_acquire(
 static ngx_int_t ngx_http_background_list_trylock(
     ngx_http_background_list_t *list, ngx_http_background_run_t *run,
     ngx_uint_t create);
+static ngx_int_t ngx_http_background_list_named(
+    ngx_http_background_list_t *list, ngx_http_background_run_t *run,
+    ngx_file_info_t *fi);
 static void ngx_http_background_list_release(ngx_http_background_list_t *list);
 static ngx_int_t ngx_http_background_list_open(
     ngx_http_background_list_t *list, ngx_http_background_run_t *run,
@@ -626,7 +629,7 @@ static ngx_int_t
 ngx_http_background_list_examine(ngx_http_background_list_t *list,
     ngx_http_background_run_t *run, ngx_http_background_made_t *made)
 {
-    u_char                         text[NGX_HTTP_BACKGROUND_TREE_TEXT],
+    u_char                         text[NGX_HTTP_BACKGROUND_PATH_TEXT],
                                    name[NAME_MAX + 1];
     ngx_int_t                      rc;
     ngx_uint_t                     stale;
@@ -1047,7 +1050,7 @@ ngx_http_background_list_trylock(ngx_http_background_list_t *list,
     ngx_http_background_run_t *run, ngx_uint_t create)
 {
     ngx_int_t        rc;
-    ngx_file_info_t  fi, named;
+    ngx_file_info_t  fi;
 
     if (list->fd == -1) {
         rc = ngx_http_background_list_open(list, run, create);
@@ -1068,18 +1071,59 @@ ngx_http_background_list_trylock(ngx_http_background_list_t *list,
         return NGX_ERROR;
     }
 
-    if (ngx_fd_info(list->fd, &fi) == NGX_FILE_ERROR
-        || fstatat(list->root, NGX_HTTP_BACKGROUND_COMPRESS_LIST, &named,
-                   AT_SYMLINK_NOFOLLOW) == -1
-        || fi.st_ino != named.st_ino || fi.st_dev != named.st_dev)
-    {
+    rc = ngx_http_background_list_named(list, run, &fi);
+
+    if (rc != NGX_OK) {
         ngx_http_background_list_close(list);
-        return NGX_AGAIN;
+        return rc;
     }
 
     list->size = ngx_file_size(&fi);
 
     return NGX_OK;
+}
+
+
+/* whether the file that is open has the list's name; NGX_AGAIN: another one */
+
+static ngx_int_t
+ngx_http_background_list_named(ngx_http_background_list_t *list,
+    ngx_http_background_run_t *run, ngx_file_info_t *fi)
+{
+    ngx_err_t         err;
+    const char       *fmt;
+    ngx_file_info_t   named;
+
+    if (ngx_fd_info(list->fd, fi) == NGX_FILE_ERROR) {
+        err = ngx_errno;
+        fmt = ngx_fd_info_n " %s failed";
+        goto failed;
+    }
+
+    if (fstatat(list->root, NGX_HTTP_BACKGROUND_COMPRESS_LIST, &named,
+                AT_SYMLINK_NOFOLLOW)
+        == -1)
+    {
+        err = ngx_errno;
+        fmt = "fstatat() %s failed";
+
+        if (err == NGX_ENOENT) {
+            return NGX_AGAIN;
+        }
+
+        goto failed;
+    }
+
+    return (fi->st_ino == named.st_ino && fi->st_dev == named.st_dev)
+           ? NGX_OK
+           : NGX_AGAIN;
+
+failed:
+
+    ngx_http_background_list_fail(list, run, &ngx_http_background_list_name,
+                                  err, fmt);
+
+    return NGX_ERROR;
 }
 
 
@@ -1293,8 +1337,5 @@ ngx_http_background_list_fail(ngx_http_background_list_t *list,
     ngx_http_background_run_t *run, ngx_str_t *path, ngx_err_t err,
     const char *fmt)
 {
-    u_char  text[NGX_HTTP_BACKGROUND_TREE_TEXT];
-
-    ngx_http_background_path_text(text, &list->path, path);
-    ngx_http_background_fail(&run->result, err, fmt, text);
+    ngx_http_background_fail_path(&run->result, &list->path, path, err, fmt);
 }

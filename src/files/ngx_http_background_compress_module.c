@@ -46,7 +46,7 @@ typedef struct {
     ngx_http_background_list_t   *list;
     uint64_t                      total;     /* files */
     ngx_uint_t                    old;       /* files, atomic */
-    u_char                        first[NGX_HTTP_BACKGROUND_TREE_TEXT];
+    u_char                        first[NGX_HTTP_BACKGROUND_PATH_TEXT];
                                              /* of them */
 } ngx_http_background_compress_t;
 
@@ -145,7 +145,8 @@ static ngx_http_background_kind_t  ngx_http_background_compress_kind = {
     NULL,                                    /* cancel */
     ngx_http_background_compress_begin,      /* begin */
     ngx_http_background_compress_work,       /* work */
-    ngx_http_background_compress_finish      /* finish */
+    ngx_http_background_compress_finish,     /* finish */
+    NULL                                     /* check */
 };
 
 
@@ -429,6 +430,7 @@ ngx_http_background_compress_begin(ngx_http_background_run_t *run)
     ccf = run->conf;
 
     run->limit_rate = ccf->limit_rate;
+    run->result.allow_empty = 1;
 
     cln = ngx_pool_cleanup_add(run->pool,
                                sizeof(ngx_http_background_compress_t));
@@ -708,7 +710,7 @@ ngx_http_background_compress_target(ngx_http_background_compressor_t *c,
     ngx_uint_t n)
 {
     u_char                               *p,
-                                          text[NGX_HTTP_BACKGROUND_TREE_TEXT];
+                                          text[NGX_HTTP_BACKGROUND_PATH_TEXT];
     ngx_int_t                             rc;
     ngx_uint_t                            there, owned;
     ngx_file_info_t                       fi;
@@ -893,7 +895,7 @@ ngx_http_background_compress_confirm(ngx_http_background_compressor_t *c,
         return NGX_DECLINED;
     }
 
-    /* what can't be opened is told by whoever makes it anew */
+    /* the failure is logged when the target is made */
 
     fd = ngx_http_background_tree_open(c->tree, c->file, &c->info);
 
@@ -928,7 +930,7 @@ ngx_http_background_compress_other(ngx_http_background_compressor_t *c,
     ngx_file_info_t *fi)
 {
     u_char                                sign,
-                                          text[NGX_HTTP_BACKGROUND_TREE_TEXT];
+                                          text[NGX_HTTP_BACKGROUND_PATH_TEXT];
     ngx_int_t                             rc;
     ngx_http_background_compress_conf_t  *ccf;
 
@@ -1353,7 +1355,7 @@ ngx_http_background_compress_attributes(ngx_http_background_compressor_t *c)
 }
 
 
-/* there is to be none of ours */
+/* the target must not exist: removes it if it is in the list */
 
 static ngx_int_t
 ngx_http_background_compress_none(ngx_http_background_compressor_t *c)
@@ -1370,13 +1372,12 @@ static ngx_int_t
 ngx_http_background_compress_fail(ngx_http_background_compressor_t *c,
     ngx_err_t err, const char *fmt)
 {
-    u_char                                text[NGX_HTTP_BACKGROUND_TREE_TEXT];
     ngx_http_background_compress_conf_t  *ccf;
 
     ccf = c->run->conf;
 
-    ngx_http_background_path_text(text, &ccf->path, &c->target.path);
-    ngx_http_background_fail(&c->run->result, err, fmt, text);
+    ngx_http_background_fail_path(&c->run->result, &ccf->path,
+                                  &c->target.path, err, fmt);
 
     return NGX_ERROR;
 }

@@ -62,7 +62,8 @@ static ngx_http_background_kind_t  ngx_http_background_digest_kind = {
     NULL,                                    /* cancel */
     ngx_http_background_digest_begin,        /* begin */
     ngx_http_background_digest_work,         /* work */
-    ngx_http_background_digest_finish        /* finish */
+    ngx_http_background_digest_finish,       /* finish */
+    NULL                                     /* check */
 };
 
 
@@ -218,6 +219,7 @@ ngx_http_background_digest_begin(ngx_http_background_run_t *run)
     dcf = run->conf;
 
     run->limit_rate = dcf->hash.limit_rate;
+    run->result.allow_empty = 1;
 
     cln = ngx_pool_cleanup_add(run->pool, sizeof(ngx_http_background_digest_t));
     if (cln == NULL) {
@@ -439,7 +441,7 @@ ngx_http_background_digest_finish(ngx_http_background_run_t *run)
         return;
     }
 
-    /* what is not complete replaces nothing; begin's failures leave no work */
+    /* only a complete list replaces the old one; no tree: begin() failed */
 
     if (d->manifest && d->tree && d->failed == 0 && run->result.failed == 0
         && !ngx_http_background_cancelled(run))

@@ -240,7 +240,7 @@ ngx_http_background_hash_file(ngx_http_background_hash_t *hash, int fd,
 
         progress(run);
 
-        /* not only at the end, which what grows may not have */
+        /* a file that grows may have no end: compare its size in each step */
 
         if ((n == 0 || size != ngx_file_size(fi))
             && ngx_http_background_hash_unchanged(hash, fd, fi) != NGX_OK)

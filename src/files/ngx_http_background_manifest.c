@@ -396,12 +396,8 @@ static void
 ngx_http_background_manifest_fail(ngx_http_background_manifest_t *manifest,
     ngx_http_background_run_t *run, ngx_err_t err, const char *fmt)
 {
-    u_char     text[NGX_HTTP_BACKGROUND_TREE_TEXT];
-    ngx_str_t  root = ngx_null_string;
-
-    ngx_http_background_path_text(text, &root, &manifest->path);
-
-    ngx_http_background_fail(&run->result, err, fmt, text);
+    ngx_http_background_fail_path(&run->result, NULL, &manifest->path,
+                                  err, fmt);
 }
 
 

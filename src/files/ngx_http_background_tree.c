@@ -378,7 +378,7 @@ ngx_http_background_tree_dir(ngx_http_background_tree_t *tree,
 
     if (fd == -1) {
 
-        /* what has become another thing since is none of ours */
+        /* the name is no directory any more: not in the tree, no failure */
 
         if (ngx_errno != NGX_ELOOP && ngx_errno != NGX_ENOTDIR
             && !(ngx_errno == NGX_ENOENT && tree->gone))
@@ -645,7 +645,7 @@ ngx_http_background_tree_open(ngx_http_background_tree_t *tree,
         return -1;
     }
 
-    /* of what has become another thing since, as of a symbolic link */
+    /* the name is no regular file any more: fail as with a link */
 
     if (!ngx_is_file(fi)) {
         (void) ngx_close_file(fd);
@@ -686,12 +686,10 @@ ngx_http_background_tree_fail(ngx_http_background_tree_t *tree,
     ngx_http_background_run_t *run, ngx_http_background_file_t *file,
     ngx_err_t err, const char *fmt)
 {
-    u_char  text[NGX_HTTP_BACKGROUND_TREE_TEXT];
-
     if (!tree->quiet) {
-        ngx_http_background_path_text(text, &tree->root,
-                                      file ? &file->path : &tree->path);
-        ngx_http_background_fail(&run->result, err, fmt, text);
+        ngx_http_background_fail_path(&run->result, &tree->root,
+                                      file ? &file->path : &tree->path,
+                                      err, fmt);
     }
 }
 
@@ -771,7 +769,7 @@ void
 ngx_http_background_close(ngx_http_background_run_t *run, int fd,
     ngx_str_t *root, ngx_str_t *path)
 {
-    u_char  text[NGX_HTTP_BACKGROUND_TREE_TEXT];
+    u_char  text[NGX_HTTP_BACKGROUND_PATH_TEXT];
 
     if (ngx_close_file(fd) == NGX_FILE_ERROR) {
         ngx_log_error(NGX_LOG_ALERT, run->log, ngx_errno,
@@ -783,67 +781,6 @@ ngx_http_background_close(ngx_http_background_run_t *run, int fd,
 
 
 /* keeps the end of what is too long, and the quotes */
-
-u_char *
-ngx_http_background_path_text(u_char *text, ngx_str_t *root, ngx_str_t *path)
-{
-    size_t      skip, len, slash;
-    u_char     *p, *last;
-
-    slash = (path->len && root->len && root->data[root->len - 1] != '/');
-    len = root->len + slash + path->len;
-
-    p = text;
-    last = text + NGX_HTTP_BACKGROUND_TREE_TEXT - sizeof("\"");
-    skip = 0;
-
-    *p++ = '"';
-
-    if (len > (size_t) (last - p)) {
-        p = ngx_cpymem(p, "...", sizeof("...") - 1);
-        skip = len - (last - p);
-    }
-
-    if (skip < root->len) {
-        p = ngx_cpymem(p, root->data + skip, root->len - skip);
-        skip = 0;
-
-    } else {
-        skip -= root->len;
-    }
-
-    if (slash && skip == 0) {
-        *p++ = '/';
-
-    } else if (slash) {
-        skip--;
-    }
-
-    if (skip < path->len) {
-        p = ngx_cpymem(p, path->data + skip, path->len - skip);
-    }
-
-    *p++ = '"';
-    *p = '\0';
-
-    return text;
-}
-
-
-u_char *
-ngx_http_background_path_log(u_char *text, ngx_str_t *root, ngx_str_t *path)
-{
-    u_char  *p;
-
-    ngx_http_background_path_text(text, root, path);
-
-    for (p = text; *p; p++) {
-        *p = (*p < 0x20 || *p == 0x7f) ? '?' : *p;
-    }
-
-    return text;
-}
-
 
 void
 ngx_http_background_path_relative(ngx_str_t *root, ngx_str_t *path)

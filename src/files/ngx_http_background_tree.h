@@ -5,6 +5,10 @@
 
 
 /*
+ * Internal: the public interface is ngx_http_background.h.  Of the modules of
+ * their own only "compress", which is built with this one, uses it, and checks
+ * that both are of the same version.
+ *
  * A tree's regular files, handed out one by one to the threads that share a
  * run.  For pool threads only, but for what reads the configuration.
  *
@@ -20,7 +24,8 @@
 
 #include <ngx_http_background.h>
 
-#include "ngx_http_background_temp.h"
+#include "ngx_http_background_path.h"
+#include "ngx_http_background_temp_writer.h"
 
 
 /* each level keeps a descriptor open */
@@ -29,9 +34,6 @@
 /* of a file or directory, relative to the root, with the final zero */
 #define NGX_HTTP_BACKGROUND_TREE_PATH                                        \
     (NGX_HTTP_BACKGROUND_TREE_DEPTH * (NAME_MAX + 1))
-
-/* a path in texts, quoted and zero-terminated */
-#define NGX_HTTP_BACKGROUND_TREE_TEXT   320
 
 #define NGX_HTTP_BACKGROUND_TREE_OPEN                                        \
     (O_RDONLY|O_CLOEXEC|O_NONBLOCK|O_NOCTTY)
@@ -77,15 +79,15 @@ typedef uint64_t (*ngx_http_background_weigh_pt)(
 
 
 /*
- * What a module of its own, which uses trees and temporary files, was built
- * for: the number, which changes when these headers change otherwise, and the
- * sizes of what both modules know.
+ * What "compress" was built for: the number, which changes when this header,
+ * path.h, temp.h or temp_writer.h change otherwise, and the sizes of what both
+ * modules know.
  */
 #define NGX_HTTP_BACKGROUND_TREE_ABI                                         \
     ((uint64_t) 1 << 48                                                      \
-     | (uint64_t) sizeof(ngx_http_background_dir_t) << 32                    \
-     | (uint64_t) sizeof(ngx_http_background_file_t) << 16                   \
-     | (uint64_t) sizeof(ngx_http_background_temp_t))
+     | (uint64_t) sizeof(ngx_http_background_dir_t) << 36                    \
+     | (uint64_t) sizeof(ngx_http_background_file_t) << 24                   \
+     | (uint64_t) sizeof(ngx_http_background_temp_writer_t))
 
 
 /*
@@ -146,15 +148,6 @@ int ngx_http_background_open_beneath(int dirfd, u_char *path, int flags);
 /* closes it; if that fails, the log has the path as a text would */
 void ngx_http_background_close(ngx_http_background_run_t *run, int fd,
     ngx_str_t *root, ngx_str_t *path);
-
-/*
- * A path beneath a root, in a buffer of NGX_..._TREE_TEXT bytes: for the text
- * of a failure or, without control characters, for the log
- */
-u_char *ngx_http_background_path_text(u_char *text, ngx_str_t *root,
-    ngx_str_t *path);
-u_char *ngx_http_background_path_log(u_char *text, ngx_str_t *root,
-    ngx_str_t *path);
 
 /*
  * Makes an absolute path beneath the root, by their parts, one that is relative

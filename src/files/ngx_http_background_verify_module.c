@@ -28,7 +28,7 @@ typedef struct {
     ngx_http_background_hash_conf_t  hash;
     ngx_uint_t                       extra;     /* unsigned  extra:1;
                                                    is a failure */
-    ngx_uint_t                      *warned;    /* a worker's own */
+    ngx_uint_t                      *warned;    /* a worker's own; atomic */
 } ngx_http_background_verify_conf_t;
 
 
@@ -102,15 +102,10 @@ static ngx_uint_t ngx_http_background_verify_skips(
     ngx_http_background_verify_t *v, ngx_http_background_file_t *file);
 static ngx_uint_t ngx_http_background_verify_changed(
     ngx_http_background_verify_t *v, ngx_str_t *name, ngx_file_info_t *before);
-static void ngx_http_background_verify_fail(ngx_http_background_run_t *run,
-    ngx_str_t *root, ngx_str_t *name, ngx_err_t err, const char *fmt);
 static void ngx_http_background_verify_progress(
     ngx_http_background_run_t *run);
 static void ngx_http_background_verify_finish(ngx_http_background_run_t *run);
 static void ngx_http_background_verify_cleanup(void *data);
-
-
-static ngx_str_t  ngx_http_background_verify_none = ngx_null_string;
 
 
 static ngx_http_background_kind_t  ngx_http_background_verify_kind = {
@@ -118,7 +113,8 @@ static ngx_http_background_kind_t  ngx_http_background_verify_kind = {
     NULL,                                    /* cancel */
     ngx_http_background_verify_begin,        /* begin */
     ngx_http_background_verify_work,         /* work */
-    ngx_http_background_verify_finish        /* finish */
+    ngx_http_background_verify_finish,       /* finish */
+    NULL                                     /* check */
 };
 
 
@@ -361,23 +357,20 @@ ngx_http_background_verify_open(ngx_http_background_verify_t *v,
     v->fd = open((char *) vcf->manifest.data, NGX_HTTP_BACKGROUND_TREE_OPEN);
 
     if (v->fd == -1) {
-        ngx_http_background_verify_fail(run, &ngx_http_background_verify_none,
-                                        &vcf->manifest, ngx_errno,
-                                        "open() %s failed");
+        ngx_http_background_fail_path(&run->result, NULL, &vcf->manifest,
+                                      ngx_errno, "open() %s failed");
         return NGX_ERROR;
     }
 
     if (ngx_fd_info(v->fd, &v->info) == NGX_FILE_ERROR) {
-        ngx_http_background_verify_fail(run, &ngx_http_background_verify_none,
-                                        &vcf->manifest, ngx_errno,
-                                        ngx_fd_info_n " %s failed");
+        ngx_http_background_fail_path(&run->result, NULL, &vcf->manifest,
+                                      ngx_errno, ngx_fd_info_n " %s failed");
         return NGX_ERROR;
     }
 
     if (!ngx_is_file(&v->info)) {
-        ngx_http_background_verify_fail(run, &ngx_http_background_verify_none,
-                                        &vcf->manifest, 0,
-                                        "%s is no regular file");
+        ngx_http_background_fail_path(&run->result, NULL, &vcf->manifest, 0,
+                                      "%s is no regular file");
         return NGX_ERROR;
     }
 
@@ -397,9 +390,8 @@ ngx_http_background_verify_open(ngx_http_background_verify_t *v,
     }
 
     if (v->root == -1) {
-        ngx_http_background_verify_fail(run, &vcf->root,
-                                        &ngx_http_background_verify_none,
-                                        ngx_errno, "open() %s failed");
+        ngx_http_background_fail_path(&run->result, &vcf->root, NULL, ngx_errno,
+                                      "open() %s failed");
         return NGX_ERROR;
     }
 
@@ -494,11 +486,15 @@ ngx_http_background_verify_warn(ngx_http_background_run_t *run)
 
     vcf = run->conf;
 
-    if (!*vcf->warned
-        && ngx_http_background_verify_rewritable(vcf->manifest.data))
+    if (__atomic_load_n(vcf->warned, __ATOMIC_RELAXED)
+        || !ngx_http_background_verify_rewritable(vcf->manifest.data))
     {
-        *vcf->warned = 1;
+        return;
+    }
 
+    /* several cycles of the task may be under way, on other threads */
+
+    if (!__atomic_exchange_n(vcf->warned, 1, __ATOMIC_RELAXED)) {
         ngx_log_error(NGX_LOG_WARN, run->log, 0,
                       "background task \"%V\": the worker's own user may "
                       "rewrite \"%V\", which \"verify\" relies on",
@@ -648,10 +644,9 @@ ngx_http_background_verify_next(ngx_http_background_verify_t *v,
         if (rc != NGX_OK) {
 
             if (err) {
-                ngx_http_background_verify_fail(run,
-                                            &ngx_http_background_verify_none,
-                                            &vcf->manifest, err,
-                                            "read() %s failed");
+                ngx_http_background_fail_path(&run->result, NULL,
+                                              &vcf->manifest, err,
+                                              "read() %s failed");
             }
 
             return NGX_DONE;
@@ -770,27 +765,26 @@ ngx_http_background_verify_file(ngx_http_background_verify_t *v,
                                           NGX_HTTP_BACKGROUND_TREE_OPEN);
 
     if (fd == -1 && ngx_errno == NGX_EXDEV) {
-        ngx_http_background_verify_fail(run, &ngx_http_background_verify_none,
-                                        name, 0,
-                                        "%s leads out of the root");
+        ngx_http_background_fail_path(&run->result, NULL, name, 0,
+                                      "%s leads out of the root");
         return;
     }
 
     if (fd == -1) {
-        ngx_http_background_verify_fail(run, &vcf->root, name,
-                                        ngx_errno, "open() %s failed");
+        ngx_http_background_fail_path(&run->result, &vcf->root, name, ngx_errno,
+                                      "open() %s failed");
         return;
     }
 
     if (ngx_fd_info(fd, &fi) == NGX_FILE_ERROR) {
-        ngx_http_background_verify_fail(run, &vcf->root, name,
-                                        ngx_errno, ngx_fd_info_n " %s failed");
+        ngx_http_background_fail_path(&run->result, &vcf->root, name, ngx_errno,
+                                      ngx_fd_info_n " %s failed");
         goto done;
     }
 
     if (!ngx_is_file(&fi)) {
-        ngx_http_background_verify_fail(run, &vcf->root, name, 0,
-                                        "%s is no regular file");
+        ngx_http_background_fail_path(&run->result, &vcf->root, name, 0,
+                                      "%s is no regular file");
         goto done;
     }
 
@@ -808,18 +802,18 @@ ngx_http_background_verify_file(ngx_http_background_verify_t *v,
     run->result.active = 0;
 
     if (rc != NGX_OK) {
-        ngx_http_background_verify_fail(run, &vcf->root, name,
-                                        hash->err, hash->fmt);
+        ngx_http_background_fail_path(&run->result, &vcf->root, name, hash->err,
+                                      hash->fmt);
 
     } else if (hash->len != line->sum.len
                || ngx_memcmp(hash->value, line->sum.hash, hash->len) != 0)
     {
-        ngx_http_background_verify_fail(run, &vcf->root, name, 0,
-                                        "%s has another checksum");
+        ngx_http_background_fail_path(&run->result, &vcf->root, name, 0,
+                                      "%s has another checksum");
 
     } else if (ngx_http_background_verify_changed(v, name, &fi)) {
-        ngx_http_background_verify_fail(run, &vcf->root, name, 0,
-                                        "%s changed while it was read");
+        ngx_http_background_fail_path(&run->result, &vcf->root, name, 0,
+                                      "%s changed while it was read");
 
     } else {
         run->result.completed++;
@@ -892,7 +886,7 @@ ngx_http_background_verify_skips(ngx_http_background_verify_t *v,
 }
 
 
-/* what has been read may not be what is there now */
+/* whether the file was changed or replaced while it was read */
 
 static ngx_uint_t
 ngx_http_background_verify_changed(ngx_http_background_verify_t *v,
@@ -915,17 +909,6 @@ ngx_http_background_verify_changed(ngx_http_background_verify_t *v,
     (void) ngx_close_file(fd);
 
     return changed;
-}
-
-
-static void
-ngx_http_background_verify_fail(ngx_http_background_run_t *run,
-    ngx_str_t *root, ngx_str_t *name, ngx_err_t err, const char *fmt)
-{
-    u_char  text[NGX_HTTP_BACKGROUND_TREE_TEXT];
-
-    ngx_http_background_path_text(text, root, name);
-    ngx_http_background_fail(&run->result, err, fmt, text);
 }
 
 
@@ -971,9 +954,8 @@ ngx_http_background_verify_finish(ngx_http_background_run_t *run)
         }
 
         if (fmt) {
-            ngx_http_background_verify_fail(run,
-                                            &ngx_http_background_verify_none,
-                                            &vcf->manifest, 0, fmt);
+            ngx_http_background_fail_path(&run->result, NULL, &vcf->manifest, 0,
+                                          fmt);
         }
     }
 

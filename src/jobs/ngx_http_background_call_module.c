@@ -111,7 +111,8 @@ static ngx_http_background_kind_t  ngx_http_background_call_kind = {
     NULL,                                    /* cancel */
     NULL,                                    /* begin */
     ngx_http_background_call_work,           /* work */
-    NULL                                     /* finish */
+    NULL,                                    /* finish */
+    NULL                                     /* check */
 };
 
 
@@ -694,7 +695,10 @@ ngx_http_background_call_work(ngx_http_background_run_t *run)
         ngx_http_background_fail(result, 0, "%V() returned %d", &ccf->symbol,
                                  rc);
 
-    } else if (!ctx.counted) {
+    } else if (ctx.counted) {
+        result->allow_empty = 1;
+
+    } else {
         result->completed = 1;
     }
 }

@@ -73,7 +73,8 @@ static ngx_http_background_kind_t  ngx_http_background_simulate_io_kind = {
     ngx_http_background_simulate_io_cancel,  /* cancel */
     NULL,                                    /* begin */
     NULL,                                    /* work */
-    NULL                                     /* finish */
+    NULL,                                    /* finish */
+    NULL                                     /* check */
 };
 
 
@@ -82,7 +83,8 @@ static ngx_http_background_kind_t  ngx_http_background_simulate_cpu_kind = {
     NULL,                                    /* cancel */
     NULL,                                    /* begin */
     ngx_http_background_simulate_cpu_work,   /* work */
-    NULL                                     /* finish */
+    NULL,                                    /* finish */
+    NULL                                     /* check */
 };
 
 

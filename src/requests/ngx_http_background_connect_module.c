@@ -135,7 +135,8 @@ static ngx_http_background_kind_t  ngx_http_background_connect_kind = {
     ngx_http_background_connect_cancel,      /* cancel */
     NULL,                                    /* begin */
     NULL,                                    /* work */
-    NULL                                     /* finish */
+    NULL,                                    /* finish */
+    NULL                                     /* check */
 };
 
 
@@ -317,7 +318,7 @@ ngx_http_background_connect_url(ngx_conf_t *cf, ngx_url_t *u)
 }
 
 
-/* what may be a name once, as an address or a variable may not */
+/* whether the host is a name, and no IP address or variable */
 
 static ngx_uint_t
 ngx_http_background_connect_is_name(ngx_str_t *host)

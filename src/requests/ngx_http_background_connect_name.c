@@ -7,20 +7,14 @@
 #include "ngx_http_background_connect_name.h"
 
 
-/* in milliseconds; a worker that exits looks whether a thread is done */
-#define NGX_HTTP_BACKGROUND_CONNECT_HOLD  100
-
-
-/* what a thread does; only "url" and "rc" are its own meanwhile */
+/* what a step does; it may outlive the run of it, as others wait for it */
 
 typedef struct {
     ngx_http_background_connect_name_t  *name;
     ngx_pool_t                          *pool;
-    ngx_event_t                          hold;
-    ngx_thread_task_t                    task;
-
     ngx_url_t                            url;
     ngx_int_t                            rc;
+    ngx_uint_t                           called;  /* unsigned  called:1; */
 } ngx_http_background_connect_lookup_t;
 
 
@@ -34,11 +28,11 @@ static void ngx_http_background_connect_lookup(
     ngx_http_background_connect_wait_t *wait);
 static void ngx_http_background_connect_lookup_next(void);
 static ngx_int_t ngx_http_background_connect_lookup_start(
-    ngx_http_background_connect_name_t *name);
-static void ngx_http_background_connect_lookup_thread(void *data,
+    ngx_http_background_connect_name_t *name, ngx_http_background_run_t *run);
+static void ngx_http_background_connect_lookup_step(void *data,
     ngx_log_t *log);
-static void ngx_http_background_connect_lookup_hold(ngx_event_t *ev);
-static void ngx_http_background_connect_lookup_handler(ngx_event_t *ev);
+static void ngx_http_background_connect_lookup_then(
+    ngx_http_background_run_t *run, void *data);
 static const char *ngx_http_background_connect_lookup_keep(
     ngx_http_background_connect_lookup_t *lookup);
 static void ngx_http_background_connect_lookup_cleanup(void *data);
@@ -47,8 +41,8 @@ static void ngx_http_background_connect_lookup_over(
 
 
 /*
- * One thread at most looks names up, as others need the pool, too, and a name
- * may take as long as several DNS servers do not answer.
+ * One thread at most looks names up, as other steps need threads, too, and a
+ * name may take as long as several DNS servers do not answer.
  */
 
 static ngx_queue_t  ngx_http_background_connect_lookups = {
@@ -76,7 +70,6 @@ ngx_http_background_connect_name_add(ngx_conf_t *cf, ngx_url_t *u,
     ngx_queue_init(&name->waiting);
 
     if (names == NULL) {
-        ngx_http_background_use_blocking(cf);
         return name;
     }
 
@@ -287,6 +280,7 @@ ngx_http_background_connect_lookup_next(void)
 {
     ngx_queue_t                         *q;
     ngx_http_background_connect_name_t  *name;
+    ngx_http_background_connect_wait_t  *wait;
 
     while (!ngx_http_background_connect_looking
            && !ngx_queue_empty(&ngx_http_background_connect_lookups))
@@ -296,38 +290,49 @@ ngx_http_background_connect_lookup_next(void)
 
         /* those that waited may all have been cancelled */
 
-        if (!ngx_queue_empty(&name->waiting)
-            && ngx_http_background_connect_lookup_start(name) == NGX_OK)
+        if (ngx_queue_empty(&name->waiting)) {
+            ngx_http_background_connect_lookup_over(name, NULL);
+            continue;
+        }
+
+        q = ngx_queue_head(&name->waiting);
+        wait = ngx_queue_data(q, ngx_http_background_connect_wait_t, queue);
+
+        if (ngx_http_background_connect_lookup_start(name, wait->run)
+            == NGX_OK)
         {
             ngx_http_background_connect_looking = 1;
             return;
         }
 
-        ngx_http_background_connect_lookup_over(name, "no thread to resolve "
-                                                "the name");
+        ngx_queue_remove(q);
+        wait->queued = 0;
+
+        wait->handler(wait);
     }
 }
 
 
+/* NGX_ERROR: the run's result has the reason */
+
 static ngx_int_t
 ngx_http_background_connect_lookup_start(
-    ngx_http_background_connect_name_t *name)
+    ngx_http_background_connect_name_t *name, ngx_http_background_run_t *run)
 {
-    ngx_log_t                             *log;
     ngx_pool_t                            *pool;
     ngx_http_background_connect_lookup_t  *lookup;
 
-    log = ngx_cycle->log;
+    /* with addresses it is kept */
 
-    /* it outlives the run; with addresses it is kept */
-
-    pool = ngx_create_pool(NGX_MIN_POOL_SIZE, log);
+    pool = ngx_create_pool(NGX_MIN_POOL_SIZE, ngx_cycle->log);
     if (pool == NULL) {
+        ngx_http_background_fail(&run->result, 0, "no memory");
         return NGX_ERROR;
     }
 
     lookup = ngx_pcalloc(pool, sizeof(ngx_http_background_connect_lookup_t));
     if (lookup == NULL) {
+        ngx_http_background_fail(&run->result, 0, "no memory");
         goto failed;
     }
 
@@ -337,21 +342,13 @@ ngx_http_background_connect_lookup_start(
     lookup->url.host = name->host;
     lookup->url.port = name->port;
 
-    lookup->task.handler = ngx_http_background_connect_lookup_thread;
-    lookup->task.ctx = lookup;
-    lookup->task.event.handler = ngx_http_background_connect_lookup_handler;
-    lookup->task.event.data = lookup;
-    lookup->task.event.log = log;
-
-    lookup->hold.handler = ngx_http_background_connect_lookup_hold;
-    lookup->hold.data = lookup;
-    lookup->hold.log = log;
-
-    if (ngx_http_background_post_blocking(&lookup->task) != NGX_OK) {
+    if (ngx_http_background_step(run, &lookup, sizeof(lookup),
+                                 ngx_http_background_connect_lookup_step,
+                                 ngx_http_background_connect_lookup_then)
+        != NGX_OK)
+    {
         goto failed;
     }
-
-    ngx_add_timer(&lookup->hold, NGX_HTTP_BACKGROUND_CONNECT_HOLD);
 
     return NGX_OK;
 
@@ -364,42 +361,46 @@ failed:
 
 
 static void
-ngx_http_background_connect_lookup_thread(void *data, ngx_log_t *log)
+ngx_http_background_connect_lookup_step(void *data, ngx_log_t *log)
 {
-    ngx_http_background_connect_lookup_t *lookup = data;
+    ngx_http_background_connect_lookup_t *lookup =
+        *(ngx_http_background_connect_lookup_t **) data;
 
     lookup->rc = ngx_inet_resolve_host(lookup->pool, &lookup->url);
+    lookup->called = 1;
 }
 
 
-/* a timer holds the worker; without it nginx would spin until the thread ends */
+/* for all that wait, whether its run is over or not */
 
 static void
-ngx_http_background_connect_lookup_hold(ngx_event_t *ev)
+ngx_http_background_connect_lookup_then(ngx_http_background_run_t *run,
+    void *data)
 {
-    ngx_add_timer(ev, NGX_HTTP_BACKGROUND_CONNECT_HOLD);
-}
-
-
-static void
-ngx_http_background_connect_lookup_handler(ngx_event_t *ev)
-{
-    ngx_http_background_connect_lookup_t *lookup = ev->data;
+    ngx_http_background_connect_lookup_t *lookup =
+        *(ngx_http_background_connect_lookup_t **) data;
 
     const char                          *error;
     ngx_http_background_connect_name_t  *name;
 
-    name = lookup->name;
+    ngx_http_background_connect_looking = 0;
 
-    ngx_del_timer(&lookup->hold);
+    if (!lookup->called) {
+
+        /* the run was over before: others still wait */
+
+        ngx_destroy_pool(lookup->pool);
+        ngx_http_background_connect_lookup_next();
+        return;
+    }
+
+    name = lookup->name;
 
     error = ngx_http_background_connect_lookup_keep(lookup);
 
     if (error) {
         ngx_destroy_pool(lookup->pool);
     }
-
-    ngx_http_background_connect_looking = 0;
 
     ngx_http_background_connect_lookup_over(name, error);
     ngx_http_background_connect_lookup_next();

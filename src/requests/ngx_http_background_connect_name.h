@@ -7,8 +7,8 @@
 /*
  * Names that "connect" has to resolve in workers: with "resolve" by nginx's
  * resolver, each time; else one that could not be resolved when the
- * configuration was read, by getaddrinfo() on a thread of the blocking pool,
- * each time until it could.
+ * configuration was read, by getaddrinfo() in a step of a run that waits for
+ * it, each time until it could.
  */
 
 

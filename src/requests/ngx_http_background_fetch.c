@@ -176,7 +176,7 @@ ngx_http_background_fetch_start(ngx_http_background_fetches_t *rs,
         return NGX_ERROR;
     }
 
-    /* what comes first may be in variables of the next one */
+    /* in this order: variables of each step may use the steps before */
 
     rc = ngx_http_background_fetch_set_uri(req, uri);
 
@@ -444,7 +444,7 @@ ngx_http_background_fetch_set_uri(ngx_http_background_fetch_t *req,
 
     if (uri->lengths) {
 
-        /* what variables there have found is not yet true */
+        /* values that depend on r->uri were cached with the URI "/" */
 
         cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
 
@@ -882,7 +882,7 @@ ngx_http_background_fetch_log(ngx_log_t *log, u_char *buf, size_t len)
 }
 
 
-/* the location that has answered is still known here, soon after no more */
+/* r->loc_conf is still that of the location that has answered */
 
 static void
 ngx_http_background_fetch_cleanup(void *data)
@@ -902,7 +902,7 @@ ngx_http_background_fetch_cleanup(void *data)
         req->status = r->headers_out.status;
     }
 
-    /* what a filter has replaced is complete */
+    /* r->filter_finalize: a filter has replaced the response by a whole one */
 
     if (req->connection->error && !r->filter_finalize) {
         req->error = 1;

@@ -109,6 +109,8 @@ struct ngx_http_background_fetches_s {
  * encode_uri percent-encodes, as browsers do, what no URI may have; blanks and
  *            control characters are left as they are where "blanks" is not set
  * parse_uri  sets all that a request has of its URI
+ * line       the URI in a line of a list; NGX_DECLINED: it is blank, or a
+ *            comment
  * expected   whether a status is one of those that succeed
  */
 ngx_http_background_fetch_conf_t *ngx_http_background_fetch_create_conf(
@@ -158,6 +160,7 @@ ngx_int_t ngx_http_background_fetch_encode_uri(ngx_pool_t *pool, ngx_str_t *uri,
     ngx_uint_t blanks);
 ngx_int_t ngx_http_background_fetch_parse_uri(ngx_http_request_t *r,
     ngx_str_t *uri, ngx_uint_t merge_slashes);
+ngx_int_t ngx_http_background_fetch_line(ngx_str_t *line, ngx_str_t *uri);
 ngx_uint_t ngx_http_background_fetch_expected(
     ngx_http_background_fetch_conf_t *rcf, ngx_uint_t status);
 

@@ -126,3 +126,28 @@ ngx_http_background_fetch_parse_uri(ngx_http_request_t *r, ngx_str_t *uri,
 
     return NGX_OK;
 }
+
+
+ngx_int_t
+ngx_http_background_fetch_line(ngx_str_t *line, ngx_str_t *uri)
+{
+    u_char  *p, *last;
+
+    p = line->data;
+    last = p + line->len;
+
+    while (p < last && (*p == ' ' || *p == '\t')) {
+        p++;
+    }
+
+    while (last > p
+           && (last[-1] == ' ' || last[-1] == '\t' || last[-1] == CR))
+    {
+        last--;
+    }
+
+    uri->data = p;
+    uri->len = last - p;
+
+    return (uri->len == 0 || *p == '#') ? NGX_DECLINED : NGX_OK;
+}

@@ -65,7 +65,8 @@ static ngx_http_background_kind_t  ngx_http_background_request_kind = {
     ngx_http_background_request_run_cancel,  /* cancel */
     NULL,                                    /* begin */
     NULL,                                    /* work */
-    NULL                                     /* finish */
+    NULL,                                    /* finish */
+    NULL                                     /* check */
 };
 
 

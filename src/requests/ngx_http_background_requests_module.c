@@ -10,12 +10,13 @@
 
 
 #include "ngx_http_background_failed.h"
-#include "ngx_http_background_reader.h"
 #include "ngx_http_background_fetch.h"
 
 
 #define NGX_HTTP_BACKGROUND_REQUESTS_CONCURRENCY  8
 #define NGX_HTTP_BACKGROUND_REQUESTS_MAX          100000
+
+#define NGX_HTTP_BACKGROUND_REQUESTS_LINE         8192
 
 /* what may be made up for after a late timer, in microseconds */
 #define NGX_HTTP_BACKGROUND_REQUESTS_LATE         10000
@@ -85,7 +86,8 @@ static ngx_http_background_kind_t  ngx_http_background_requests_kind = {
     ngx_http_background_requests_run_cancel, /* cancel */
     NULL,                                    /* begin */
     NULL,                                    /* work */
-    NULL                                     /* finish */
+    NULL,                                    /* finish */
+    NULL                                     /* check */
 };
 
 
@@ -206,8 +208,6 @@ ngx_http_background_requests(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     ngx_http_background_conf_path(cf, &op->file);
 
-    ngx_http_background_use_blocking(cf);
-
     return ngx_http_background_add_operation(cf,
                                       &ngx_http_background_requests_kind, op);
 }
@@ -293,7 +293,8 @@ ngx_http_background_requests_run_start(ngx_http_background_run_t *run)
     }
 
     ctx->reader = ngx_http_background_reader_create(run, &op->file,
-                                                    &ctx->requests.event);
+                                            NGX_HTTP_BACKGROUND_REQUESTS_LINE,
+                                            &ctx->requests.event);
     if (ctx->reader == NULL) {
         ngx_http_background_failed_free(ctx->failed);
         goto failed;
@@ -306,6 +307,7 @@ ngx_http_background_requests_run_start(ngx_http_background_run_t *run)
 
     run->retry = (ctx->known != NULL);
     run->ctx = ctx;
+    run->result.allow_empty = 1;
 
     ngx_http_background_fetches_init(&ctx->requests, run, op->conf,
                                      ngx_http_background_requests_slice);
@@ -332,7 +334,6 @@ ngx_http_background_requests_run_cancel(ngx_http_background_run_t *run)
 
     ngx_http_background_fetches_cancel(&ctx->requests);
     ngx_http_background_requests_remember(ctx);
-    ngx_http_background_reader_free(ctx->reader);
 }
 
 
@@ -427,11 +428,8 @@ static ngx_int_t
 ngx_http_background_requests_next(ngx_http_background_requests_ctx_t *ctx,
     ngx_str_t *uri)
 {
-    ngx_int_t                      rc;
-    ngx_http_background_read_t    *rd;
-    ngx_http_background_reader_t  *reader;
-
-    reader = ctx->reader;
+    ngx_int_t  rc;
+    ngx_str_t  line;
 
     if (ctx->known) {
         rc = ngx_http_background_requests_known(ctx, uri);
@@ -442,28 +440,31 @@ ngx_http_background_requests_next(ngx_http_background_requests_ctx_t *ctx,
     }
 
     for ( ;; ) {
-        rc = ngx_http_background_reader_next(reader, uri);
+        rc = ngx_http_background_reader_next(ctx->reader, &line);
 
-        if (rc == NGX_DECLINED) {
-            ngx_http_background_requests_long(ctx, reader->lines.number);
-            continue;
-        }
-
-        if (rc == NGX_ERROR) {
-            rd = &reader->read;
-            ngx_http_background_fetch_fail(&ctx->requests, NULL, rd->err,
-                                           rd->err ? "%s \"%s\" failed"
-                                                     : "%s \"%s\"",
-                                           rd->failed, rd->name);
-            ctx->failed->rest = 1;
-            continue;
+        if (rc == NGX_AGAIN) {
+            return NGX_AGAIN;
         }
 
         if (rc == NGX_DONE) {
             ctx->read = 1;
+            return NGX_DONE;
         }
 
-        return rc;
+        if (rc == NGX_DECLINED) {
+            ngx_http_background_requests_long(ctx,
+                              ngx_http_background_reader_line(ctx->reader));
+        }
+
+        if (rc == NGX_ERROR) {
+            ctx->failed->rest = 1;
+        }
+
+        if (rc == NGX_OK
+            && ngx_http_background_fetch_line(&line, uri) == NGX_OK)
+        {
+            return NGX_OK;
+        }
     }
 }
 
@@ -491,7 +492,8 @@ ngx_http_background_requests_known(ngx_http_background_requests_ctx_t *ctx,
         }
 
         if (rc != NGX_OK
-            || !ngx_http_background_failed_same(known, &ctx->reader->info))
+            || !ngx_http_background_failed_same(known,
+                              ngx_http_background_reader_info(ctx->reader)))
         {
             goto whole;
         }
@@ -551,21 +553,13 @@ whole:
 static void
 ngx_http_background_requests_progress(ngx_http_background_requests_ctx_t *ctx)
 {
-    ngx_http_background_run_t     *run;
-    ngx_http_background_reader_t  *reader;
-
-    run = ctx->requests.run;
-    reader = ctx->reader;
-
     if (ctx->part) {
-        ngx_http_background_progress(run, ctx->next, ctx->known->lines.nelts);
+        ngx_http_background_progress(ctx->requests.run, ctx->next,
+                                     ctx->known->lines.nelts);
         return;
     }
 
-    ngx_http_background_progress(run,
-                                 reader->offset
-                                 - (reader->lines.last - reader->lines.pos),
-                                 ngx_file_size(&reader->info));
+    ngx_http_background_reader_progress(ctx->reader);
 }
 
 
@@ -577,7 +571,7 @@ ngx_http_background_requests_long(ngx_http_background_requests_ctx_t *ctx,
 
     ngx_http_background_fetch_fail(&ctx->requests, NULL, 0,
                                    "line %ui is longer than %d bytes", line,
-                                   NGX_HTTP_BACKGROUND_READER_LINE);
+                                   NGX_HTTP_BACKGROUND_REQUESTS_LINE);
 
     ngx_http_background_failed_add(ctx->failed, &none, line);
 }
@@ -618,7 +612,7 @@ ngx_http_background_requests_remember(ngx_http_background_requests_ctx_t *ctx)
         failed->rest |= known->rest;
 
     } else {
-        failed->file = ctx->reader->info;
+        failed->file = *ngx_http_background_reader_info(ctx->reader);
         failed->rest |= !ctx->read;
     }
 

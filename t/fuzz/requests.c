@@ -9,7 +9,7 @@
 
 #include "lines.h"
 
-#include <requests/ngx_http_background_reader.h>
+#include <requests/ngx_http_background_fetch.h>
 
 
 static ngx_int_t fuzz_expect(fuzz_lines_t *fl, ngx_str_t *uri);
@@ -19,16 +19,22 @@ int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     ngx_int_t     rc;
-    ngx_str_t     uri, expected;
+    ngx_str_t     line, uri, expected;
     fuzz_lines_t  fl;
 
     fuzz_lines_init(&fl, data, size);
 
     do {
-        rc = ngx_http_background_reader_parse(&fl.lines, &uri);
+        rc = ngx_http_background_linebuf_next(&fl.lines, &line);
 
         if (rc == NGX_AGAIN) {
             fuzz_lines_read(&fl);
+            continue;
+        }
+
+        if (rc == NGX_OK
+            && ngx_http_background_fetch_line(&line, &uri) != NGX_OK)
+        {
             continue;
         }
 

@@ -29,7 +29,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     root.data = fuzz_text(&in, '\0', 0, &root.len);
     path.data = fuzz_text(&in, '\0', 0, &path.len);
 
-    text = malloc(NGX_HTTP_BACKGROUND_TREE_TEXT);
+    text = malloc(NGX_HTTP_BACKGROUND_PATH_TEXT);
     whole = malloc(root.len + 1 + path.len);
     fuzz_check(text != NULL && whole != NULL);
 
@@ -46,16 +46,16 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
     /* neither has a zero */
 
-    kept = strnlen((char *) text, NGX_HTTP_BACKGROUND_TREE_TEXT);
+    kept = strnlen((char *) text, NGX_HTTP_BACKGROUND_PATH_TEXT);
 
-    fuzz_check(kept < NGX_HTTP_BACKGROUND_TREE_TEXT);
+    fuzz_check(kept < NGX_HTTP_BACKGROUND_PATH_TEXT);
     fuzz_check(kept >= 2 && text[0] == '"' && text[kept - 1] == '"');
 
     kept -= 2;
     p = text + 1;
 
     if (kept != len || memcmp(p, whole, len) != 0) {
-        fuzz_check(kept == NGX_HTTP_BACKGROUND_TREE_TEXT - sizeof("\"\""));
+        fuzz_check(kept == NGX_HTTP_BACKGROUND_PATH_TEXT - sizeof("\"\""));
         fuzz_check(memcmp(p, "...", 3) == 0);
 
         p += 3;

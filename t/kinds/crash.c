@@ -28,7 +28,8 @@ static ngx_http_background_kind_t  crash_kind = {
     NULL,                                    /* cancel */
     NULL,                                    /* begin */
     crash_work,                              /* work */
-    NULL                                     /* finish */
+    NULL,                                    /* finish */
+    NULL                                     /* check */
 };
 
 

@@ -76,7 +76,8 @@ static ngx_http_background_kind_t  fair_share_kind = {
     NULL,                                    /* cancel */
     fair_share_begin,                        /* begin */
     fair_share_work,                         /* work */
-    fair_share_finish                        /* finish */
+    fair_share_finish,                       /* finish */
+    NULL                                     /* check */
 };
 
 

@@ -31,7 +31,8 @@ static ngx_http_background_kind_t  forget_kind = {
     forget_cancel,                           /* cancel */
     NULL,                                    /* begin */
     NULL,                                    /* work */
-    NULL                                     /* finish */
+    NULL,                                    /* finish */
+    NULL                                     /* check */
 };
 
 

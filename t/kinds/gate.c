@@ -23,7 +23,8 @@ static ngx_http_background_kind_t  gate_kind = {
     NULL,                                    /* cancel */
     NULL,                                    /* begin */
     gate_work,                               /* work */
-    NULL                                     /* finish */
+    NULL,                                    /* finish */
+    NULL                                     /* check */
 };
 
 

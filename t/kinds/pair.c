@@ -30,7 +30,8 @@ static ngx_http_background_kind_t  pair_kind = {
     NULL,                                    /* cancel */
     NULL,                                    /* begin */
     pair_work,                               /* work */
-    NULL                                     /* finish */
+    NULL,                                    /* finish */
+    NULL                                     /* check */
 };
 
 

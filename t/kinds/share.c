@@ -5,9 +5,10 @@
 
 
 /*
- * share ITEMS [fail|slow|FILE]: items of 2 milliseconds each, shared by
+ * share ITEMS [fail|slow|FILE [leave]]: items of 2 milliseconds each, shared by
  * threads, which first wait until the file is gone; or a "begin" that fails or
- * that takes some time.  "finish" logs what they did.
+ * that takes some time.  With "leave" the first thread ends as soon as there is
+ * another one.  "finish" logs what they did.
  */
 
 
@@ -18,6 +19,7 @@ typedef struct {
     ngx_uint_t          items;
     ngx_uint_t          fail;
     ngx_uint_t          slow;
+    ngx_uint_t          leave;
     u_char             *gate;
 } share_conf_t;
 
@@ -32,6 +34,7 @@ typedef struct {
 
 static void share_begin(ngx_http_background_run_t *run);
 static void share_work(ngx_http_background_run_t *run);
+static ngx_uint_t share_threads(ngx_http_background_run_t *run);
 static void share_finish(ngx_http_background_run_t *run);
 static char *share(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
@@ -41,14 +44,15 @@ static ngx_http_background_kind_t  share_kind = {
     NULL,                                    /* cancel */
     share_begin,                             /* begin */
     share_work,                              /* work */
-    share_finish                             /* finish */
+    share_finish,                            /* finish */
+    NULL                                     /* check */
 };
 
 
 static ngx_command_t  share_commands[] = {
 
     { ngx_string("share"),
-      NGX_HTTP_BACKGROUND_TASK_CONF|NGX_CONF_TAKE12,
+      NGX_HTTP_BACKGROUND_TASK_CONF|NGX_CONF_TAKE123,
       share,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
@@ -106,22 +110,27 @@ share_work(ngx_http_background_run_t *run)
     share_ctx_t   *ctx = run->ctx;
     share_conf_t  *conf = run->conf;
 
-    ngx_uint_t       left, n;
+    ngx_uint_t       left, first;
     ngx_file_info_t  fi;
+
+    ngx_thread_mutex_lock(&ctx->mutex, run->log);
+    first = (ctx->threads++ == 0);
+    ngx_thread_mutex_unlock(&ctx->mutex, run->log);
 
     while (conf->gate && ngx_file_info(conf->gate, &fi) != NGX_FILE_ERROR
            && !ngx_http_background_cancelled(run))
     {
+        if (conf->leave && first && share_threads(run) > 1) {
+            ngx_log_error(NGX_LOG_NOTICE, run->log, 0, "share: left");
+            return;
+        }
+
         ngx_msleep(2);
     }
 
-    for (n = 0; /* void */; n++) {
+    for ( ;; ) {
 
         ngx_thread_mutex_lock(&ctx->mutex, run->log);
-
-        if (n == 0) {
-            ctx->threads++;
-        }
 
         left = (ctx->next < conf->items);
         ctx->next += left;
@@ -144,6 +153,20 @@ share_work(ngx_http_background_run_t *run)
         run->result.completed++;
         run->result.bytes += 10;
     }
+}
+
+
+static ngx_uint_t
+share_threads(ngx_http_background_run_t *run)
+{
+    ngx_uint_t    n;
+    share_ctx_t  *ctx = run->ctx;
+
+    ngx_thread_mutex_lock(&ctx->mutex, run->log);
+    n = ctx->threads;
+    ngx_thread_mutex_unlock(&ctx->mutex, run->log);
+
+    return n;
 }
 
 
@@ -178,8 +201,9 @@ share(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     sc->items = ngx_atoi(value[1].data, value[1].len);
     sc->fail = (cf->args->nelts == 3 && value[2].data[0] == 'f');
     sc->slow = (cf->args->nelts == 3 && value[2].data[0] == 's');
+    sc->leave = (cf->args->nelts == 4);
 
-    if (cf->args->nelts == 3 && value[2].data[0] == '/') {
+    if (cf->args->nelts >= 3 && value[2].data[0] == '/') {
         sc->gate = value[2].data;
     }
 

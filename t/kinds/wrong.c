@@ -8,6 +8,11 @@
  * wrong KIND: an operation of a kind that has such functions, as in "start
  * cancel"; "null" is none at all.  "misplaced" adds one outside of a task.
  *
+ * table FILE NUMBER [time=] [size=] [flag] [WORD]...: arguments by a table.
+ *
+ * checked VALUE: accepted in a server with such a "resolver_timeout", which is
+ * known when the configuration is complete.
+ *
  * half: a trigger that has no "stop".  "untied" adds a whole one outside of a
  * task.
  */
@@ -18,10 +23,26 @@
 
 static void wrong_function(ngx_http_background_run_t *run);
 static char *wrong(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+static ngx_int_t wrong_check(ngx_conf_t *cf, void *conf);
 static char *misplaced(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 static void half_function(ngx_http_background_task_t *task, void *conf);
 static char *half(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 static char *untied(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+
+
+typedef struct {
+    ngx_str_t     path;
+    ngx_int_t     number;
+    ngx_msec_t    time;
+    size_t        size;
+    ngx_uint_t    flag;
+    ngx_str_t     word;
+} wrong_conf_t;
+
+
+static const ngx_http_background_bounds_t  wrong_bounds = {
+    "number", -1, 9, NULL
+};
 
 
 static ngx_http_background_trigger_t  half_trigger = { half_function, NULL };
@@ -36,9 +57,12 @@ static ngx_http_background_kind_t  misplaced_kind = {
     NULL,                                    /* cancel */
     NULL,                                    /* begin */
     wrong_function,                          /* work */
-    NULL                                     /* finish */
+    NULL,                                    /* finish */
+    NULL                                     /* check */
 };
 
+
+#define WRONG_COMMA  ,
 
 static ngx_command_t  wrong_commands[] = {
 
@@ -48,6 +72,20 @@ static ngx_command_t  wrong_commands[] = {
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
+
+    ngx_http_background_command("table", NGX_CONF_2MORE, wrong_conf_t,
+        ngx_http_background_cpu(wrong_function),
+        ngx_http_background_param("", file, wrong_conf_t, path, NULL),
+        ngx_http_background_param("", number, wrong_conf_t, number,
+                                  &wrong_bounds),
+        ngx_http_background_param("time=", time, wrong_conf_t, time, NULL),
+        ngx_http_background_param("size=", size, wrong_conf_t, size, NULL),
+        ngx_http_background_param("flag", flag, wrong_conf_t, flag, NULL),
+        ngx_http_background_param("", string, wrong_conf_t, word, NULL)),
+
+    ngx_http_background_command("checked", NGX_CONF_TAKE1, wrong_conf_t,
+        { .work = wrong_function WRONG_COMMA .check = wrong_check },
+        ngx_http_background_param("", time, wrong_conf_t, time, NULL)),
 
     { ngx_string("half"),
       NGX_HTTP_BACKGROUND_TASK_CONF|NGX_CONF_NOARGS,
@@ -133,6 +171,31 @@ wrong(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     return ngx_http_background_add_operation(cf, kind, NULL);
+}
+
+
+static ngx_int_t
+wrong_check(ngx_conf_t *cf, void *conf)
+{
+    wrong_conf_t *wcf = conf;
+
+    ngx_str_t                  *value;
+    ngx_http_core_loc_conf_t   *clcf;
+    ngx_http_background_arg_t   arg;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->resolver_timeout == wcf->time) {
+        return NGX_OK;
+    }
+
+    value = cf->args->elts;
+
+    ngx_memzero(&arg, sizeof(ngx_http_background_arg_t));
+    arg.text = value[1];
+
+    return ngx_http_background_conf_invalid(cf, &arg, "time",
+                                            "\"resolver_timeout\"");
 }
 
 

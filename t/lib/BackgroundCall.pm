@@ -8,7 +8,7 @@ use warnings;
 use Exporter qw/ import /;
 use File::Basename qw/ dirname /;
 
-our @EXPORT = qw/ build_library root source readme_block /;
+our @EXPORT = qw/ build_library root source /;
 
 my $root = dirname(dirname(dirname(__FILE__)));
 $root = qx/cd '$root' && pwd/;
@@ -36,21 +36,6 @@ sub build_library {
     rename "$file.new", $file or die "rename $file.new: $!\n";
 
     return 1;
-}
-
-# a block of README.md, in the language given, that has a text in it
-
-sub readme_block {
-    my ($language, $text) = @_;
-
-    open my $file, '<', "$root/README.md" or die "open README.md: $!\n";
-    local $/;
-
-    my ($block) = grep { /\Q$text\E/ }
-                  <$file> =~ /^```$language\n(.*?)^```$/msg
-        or die "README.md has no $language with \"$text\"\n";
-
-    return $block;
 }
 
 1;

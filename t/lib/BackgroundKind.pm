@@ -11,7 +11,7 @@ use File::Basename qw/ dirname /;
 use File::Temp qw/ tempdir /;
 use Text::ParseWords qw/ shellwords /;
 
-our @EXPORT = qw/ built compile configure load_kind /;
+our @EXPORT = qw/ built compile configure load_kind read_file write_file /;
 
 # no dot, see BackgroundStatus
 
@@ -23,15 +23,16 @@ chmod 0755, $dir or die "chmod: $!\n";
 my $built = $ENV{BACKGROUND_TESTS};
 
 # The "load_module" line of NAME.c in a folder of the sources, by default
-# t/kinds, whose module is NAME_module; it is put before another module of that
-# name, and compiled with more flags.
+# t/kinds, whose module is NAME_module, or NAME if it ends so; it is put
+# before another module of that name, and compiled with more flags.
 
 sub load_kind {
     my ($name, $before, $flags, $folder) = @_;
 
     $folder //= 't/kinds';
 
-    my $order = $before ? qq{"${name}_module", "$before", } : '';
+    my $module = $name =~ /_module$/ ? $name : "${name}_module";
+    my $order = $before ? qq{"$module", "$before", } : '';
     my $root = abs_path(dirname(__FILE__) . '/../..');
     my $file = "ngx_http_background_test_$name.so";
     my $known = $built && !$before && !$flags ? "$built/$file" : '';
@@ -42,10 +43,10 @@ sub load_kind {
 #include <ngx_config.h>
 #include <ngx_core.h>
 
-extern ngx_module_t  ${name}_module;
+extern ngx_module_t  $module;
 
-ngx_module_t *ngx_modules[] = { &${name}_module, NULL };
-char *ngx_module_names[] = { "${name}_module", NULL };
+ngx_module_t *ngx_modules[] = { &$module, NULL };
+char *ngx_module_names[] = { "$module", NULL };
 char *ngx_module_order[] = { ${order}NULL };
 EOF_C
 

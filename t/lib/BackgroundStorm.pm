@@ -250,10 +250,13 @@ sub gap {
 sub watch_died {
     my ($pid, @all) = @_;
 
+    push @{$owed{$_}}, time for @all;
+
+    # when it was started is no news any more
+
     look_at_log(time);
 
     $dead{$pid} = 1;
-    push @{$owed{$_}}, time for @all;
 }
 
 sub watch_dead { !defined $_[0] || $dead{$_[0]} }

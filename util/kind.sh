@@ -1,0 +1,42 @@
+#!/bin/bash
+# Builds a module of its own, as examples/kind, against the nginx that the
+# distribution ships:
+#
+#     [CC=clang] [CFLAGS=...] util/kind.sh FOLDER [RESULT]
+#
+# FOLDER has the module's "config".  The modules are in RESULT, by default
+# FOLDER/objs.
+
+set -euo pipefail
+. "$(dirname "$0")/common.sh"
+
+[ $# -eq 1 ] || [ $# -eq 2 ] || die "usage: util/kind.sh FOLDER [RESULT]"
+[ -f "$1/config" ] || die "there is no $1/config"
+
+folder=$(cd "$1" && pwd)
+mkdir -p "${2-$folder/objs}"
+objs=$(cd "${2-$folder/objs}" && pwd)
+source=/usr/share/nginx/src
+
+for file in "$nginx" $source/conf_flags; do
+    [ -e "$file" ] || die "there is no $file: it is in Debian's nginx-dev"
+done
+
+# nginx's configure takes it for a source file's name
+[[ $folder$objs != *.[cS]* ]] || die "a folder's name has \".c\" or \".S\""
+
+# shellcheck source=/dev/null
+. $source/conf_flags
+
+export NGX_HTTP_BACKGROUND_SRC=$root/src
+
+cd $source
+
+quietly "$objs/configure.log" bash ./configure "${NGX_CONF_FLAGS[@]}" \
+    --with-cc="${CC:-gcc}" --with-cc-opt="${hardened[*]} ${CFLAGS-}" \
+    --with-ld-opt='-Wl,-z,relro -Wl,-z,now' --builddir="$objs" \
+    --add-dynamic-module="$folder"
+
+quietly "$objs/make.log" make -s -j"$(nproc)" -f "$objs/Makefile" modules
+
+find "$objs" -maxdepth 1 -name '*.so'
