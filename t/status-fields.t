@@ -34,8 +34,9 @@ my %good = (
     name => 'string', workers => 'string', state => 'string',
     healthy => 'boolean', running => 'count',
     running_seconds => 'null', queued => 'count', queued_seconds => 'null',
-    waiting => 'count', overdue => 'boolean', interval_seconds => 'seconds',
-    retry_seconds => 'seconds', timeout_seconds => 'seconds',
+    waiting => 'count', abandoned => 'count', overdue => 'boolean',
+    interval_seconds => 'seconds', retry_seconds => 'seconds',
+    timeout_seconds => 'seconds',
     'lease.pid' => 'count', 'lease.worker' => 'count',
     'cycles.completed' => 'count', 'cycles.failed' => 'count',
     'cycles.cancelled' => 'count', 'cycles.consecutive_failures' => 'count',
@@ -50,7 +51,8 @@ my %good = (
     'last.bytes' => 'count', 'last.io_seconds' => 'seconds',
     'last.cpu_seconds' => 'seconds', 'last.wall_seconds' => 'seconds',
     'last.error' => 'null',
-    last_success => 'time', last_failure => 'null', next => 'time',
+    last_success => 'time', last_failure => 'null', error => 'null',
+    next => 'time',
     progress => 'null',
 );
 
@@ -60,7 +62,7 @@ my %digest = (%good, timeout_seconds => 'null');
 
 my %bad = (
     (map { $_ => $good{$_} } grep { $_ ne 'last_failure' } keys %good),
-    last_success => 'null', 'last.error' => 'string',
+    last_success => 'null', 'last.error' => 'string', error => 'string',
     'last_failure.finished' => 'time', 'last_failure.error' => 'string',
 );
 

@@ -100,7 +100,7 @@ ngx_http_background_add_kind(ngx_conf_t *cf,
     }
 
     if (kind->work) {
-        task->cpu = 1;
+        task->cpu++;
 
     } else {
         bmcf = ngx_http_conf_get_module_main_conf(cf,

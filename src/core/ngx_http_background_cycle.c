@@ -11,6 +11,12 @@
 #include <ngx_event.h>
 
 
+/*
+ * How long a job may take to see that it was told to stop before its cycle is
+ * abandoned, in milliseconds.
+ */
+#define NGX_HTTP_BACKGROUND_GRACE  1000
+
 /* how long "start" of a kind may take until it is logged, in microseconds */
 #define NGX_HTTP_BACKGROUND_LONG_START  500000
 
@@ -41,12 +47,16 @@ static uint64_t ngx_http_background_cycle_ran(
     ngx_http_background_cycle_t *cycle);
 static void ngx_http_background_cycle_stop(
     ngx_http_background_cycle_t *cycle);
+static void ngx_http_background_cycle_abandon(
+    ngx_http_background_cycle_t *cycle);
 static void ngx_http_background_cycle_over(
     ngx_http_background_cycle_t *cycle);
 static void ngx_http_background_cycle_gather(
     ngx_http_background_cycle_t *cycle);
 static void ngx_http_background_cycle_gather_run(
     ngx_http_background_cycle_t *cycle, ngx_http_background_run_ctx_t *ctx);
+static void ngx_http_background_cycle_gather_rest(
+    ngx_http_background_cycle_t *cycle);
 static ngx_msec_t ngx_http_background_cycle_waited(
     ngx_http_background_cycle_t *cycle);
 static void ngx_http_background_cycle_error(
@@ -263,8 +273,9 @@ ngx_http_background_cycle_start_run(ngx_http_background_cycle_t *cycle,
     ngx_http_background_run_ctx_t *ctx)
 {
     ctx->active = 1;
+    ctx->job.worker = ngx_http_background_zone_self();
 
-    ngx_http_background_cell_pending(cycle->cell, 1);
+    ngx_http_background_cell_pending(cycle->cell, 1, ctx->job.worker);
 
     if (ctx->operation->kind.work) {
         if (ngx_http_background_pool_post(&ctx->job) != NGX_OK) {
@@ -470,9 +481,11 @@ ngx_http_background_run_over(ngx_http_background_run_ctx_t *ctx)
         ngx_http_background_result_required(&ctx->job.run.result);
     }
 
-    ngx_http_background_cell_pending(cycle->cell, -1);
+    if (!ctx->abandoned) {
+        ngx_http_background_cell_pending(cycle->cell, -1, ctx->job.worker);
+    }
 
-    if (cycle->timed_out && ctx->job.cancelled) {
+    if (cycle->timed_out) {
         ngx_http_background_run_timed_out(ctx);
     }
 
@@ -506,6 +519,11 @@ ngx_http_background_timeout_handler(ngx_event_t *ev)
 
     ngx_msec_t  left;
 
+    if (cycle->timed_out) {
+        ngx_http_background_cycle_abandon(cycle);
+        return;
+    }
+
     if (cycle->arrived) {
         left = ngx_http_background_cycle_left(cycle);
 
@@ -516,6 +534,8 @@ ngx_http_background_timeout_handler(ngx_event_t *ev)
     }
 
     cycle->timed_out = 1;
+
+    ngx_add_timer(ev, NGX_HTTP_BACKGROUND_GRACE);
 
     ngx_http_background_cycle_stop(cycle);
 }
@@ -545,6 +565,31 @@ ngx_http_background_cycle_cancel(ngx_http_background_cycle_t *cycle)
     cycle->cancelled = 1;
 
     ngx_http_background_cycle_stop(cycle);
+}
+
+
+/* jobs of it do not come home */
+
+static void
+ngx_http_background_cycle_abandon(ngx_http_background_cycle_t *cycle)
+{
+    ngx_uint_t                      i;
+    ngx_http_background_run_ctx_t  *ctx;
+
+    cycle->abandoned = 1;
+
+    for (i = 0; i < cycle->nruns; i++) {
+        ctx = &cycle->runs[i];
+
+        if (ctx->active) {
+            ctx->abandoned = 1;
+            ngx_http_background_cell_pending(cycle->cell, -1, ctx->job.worker);
+        }
+    }
+
+    ngx_http_background_cycle_gather(cycle);
+
+    cycle->ended(cycle);
 }
 
 
@@ -588,7 +633,12 @@ ngx_http_background_cycle_over(ngx_http_background_cycle_t *cycle)
         ngx_del_timer(&cycle->timeout);
     }
 
-    ngx_http_background_cycle_gather(cycle);
+    if (cycle->abandoned) {
+        ngx_http_background_cycle_gather_rest(cycle);
+
+    } else {
+        ngx_http_background_cycle_gather(cycle);
+    }
 
     cycle->ended(cycle);
 }
@@ -615,10 +665,15 @@ ngx_http_background_cycle_gather(ngx_http_background_cycle_t *cycle)
     cycle->retry = 0;
 
     for (i = 0; i < cycle->nruns; i++) {
-        ngx_http_background_cycle_gather_run(cycle, &cycle->runs[i]);
+        if (cycle->runs[i].abandoned) {
+            last->failed++;
+
+        } else {
+            ngx_http_background_cycle_gather_run(cycle, &cycle->runs[i]);
+        }
     }
 
-    if (cycle->cancelled) {
+    if (cycle->cancelled && !cycle->abandoned) {
         end->outcome = ngx_http_background_cancel;
 
     } else if (last->failed) {
@@ -628,13 +683,17 @@ ngx_http_background_cycle_gather(ngx_http_background_cycle_t *cycle)
 
     last->success = (end->outcome == ngx_http_background_success);
 
-    /* a job may have come home well, or been cancelled, after the time-out */
+    /* it may have been cancelled after the time-out */
 
     end->timed_out = cycle->timed_out
                      && end->outcome == ngx_http_background_failure;
     end->waited = ngx_http_background_cycle_waited(cycle);
     end->wall_time = last->wall_time;
     end->cpu_usec = last->cpu_usec;
+
+    if (cycle->abandoned) {
+        end->output = &cycle->none;
+    }
 }
 
 
@@ -680,6 +739,33 @@ ngx_http_background_cycle_gather_run(ngx_http_background_cycle_t *cycle,
 }
 
 
+/* an abandoned run has failed already */
+
+static void
+ngx_http_background_cycle_gather_rest(ngx_http_background_cycle_t *cycle)
+{
+    ngx_uint_t                      i;
+    ngx_http_background_last_t     *last;
+    ngx_http_background_result_t   *result;
+    ngx_http_background_run_ctx_t  *ctx;
+
+    last = &cycle->last;
+
+    ngx_memzero(last, sizeof(ngx_http_background_last_t));
+
+    for (i = 0; i < cycle->nruns; i++) {
+        ctx = &cycle->runs[i];
+        result = &ctx->job.run.result;
+
+        if (ctx->abandoned) {
+            last->completed += result->completed;
+            last->bytes += result->bytes;
+            last->cpu_usec += ctx->job.cpu_usec;
+        }
+    }
+}
+
+
 /* until the first of its jobs had a thread; 0 if none had */
 
 static ngx_msec_t
@@ -721,7 +807,7 @@ static void
 ngx_http_background_cycle_error(ngx_http_background_cycle_t *cycle)
 {
     u_char                         *p;
-    ngx_str_t                      *error;
+    ngx_str_t                      *error, text;
     ngx_uint_t                      i;
     ngx_http_background_result_t   *result;
     ngx_http_background_run_ctx_t  *ctx;
@@ -732,7 +818,14 @@ ngx_http_background_cycle_error(ngx_http_background_cycle_t *cycle)
         ctx = &cycle->runs[i];
         result = &ctx->job.run.result;
 
-        if (result->failed == 0) {
+        if (ctx->abandoned) {
+            ngx_str_set(&text, "timed out");
+
+        } else if (result->failed) {
+            text.data = result->error;
+            text.len = result->error_len;
+
+        } else {
             continue;
         }
 
@@ -745,8 +838,7 @@ ngx_http_background_cycle_error(ngx_http_background_cycle_t *cycle)
 
         error->data = p;
         error->len = ngx_slprintf(p, p + NGX_HTTP_BACKGROUND_ERROR_LEN,
-                                  "%V: %*s", &ctx->operation->title,
-                                  result->error_len, result->error)
+                                  "%V: %V", &ctx->operation->title, &text)
                      - p;
         return;
     }
@@ -790,6 +882,11 @@ ngx_http_background_free(ngx_http_background_cycle_t *cycle)
 {
     ngx_uint_t                      i;
     ngx_http_background_run_ctx_t  *ctx;
+
+    if (cycle->pending) {
+        cycle->unwanted = 1;
+        return;
+    }
 
     for (i = 0; i < cycle->nruns; i++) {
         ctx = &cycle->runs[i];

@@ -53,6 +53,9 @@ struct ngx_http_background_run_ctx_s {
     ngx_http_background_cycle_t      *cycle;
     ngx_uint_t                        active;     /* unsigned  active:1; */
     ngx_uint_t                        starting;   /* unsigned  starting:1; */
+    ngx_uint_t                        abandoned;  /* unsigned  abandoned:1;
+                                                     what the job's thread may
+                                                     write is not read */
 
     /* of an I/O kind */
     ngx_rbtree_node_t                 node;
@@ -83,6 +86,8 @@ struct ngx_http_background_cycle_s {
     ngx_uint_t                        pending;    /* runs that are not over */
     ngx_uint_t                        posted;     /* the pool's */
 
+    ngx_http_background_output_t      none;       /* of an abandoned one */
+
     uint64_t                          started;    /* ngx_current_msec */
     uint64_t                          started_at; /* wall clock, ms */
     uint64_t                          started_usec;
@@ -104,6 +109,10 @@ struct ngx_http_background_cycle_s {
     unsigned                          finish:1;
     unsigned                          cancelled:1;
     unsigned                          timed_out:1;
+    unsigned                          abandoned:1;
+    unsigned                          lost:1;     /* the worker was revoked */
+    unsigned                          told:1;     /* the handler was called */
+    unsigned                          unwanted:1; /* free() was called */
 };
 
 
@@ -113,6 +122,11 @@ struct ngx_http_background_cycle_s {
  * drop    closes a file of "start" that no cycle will be created with
  * run     starts its operations; "ended" may be called before it returns
  * cancel  stops what is under way; "ended" is called at once or later
+ *
+ * A cycle with a job that does not stop at the time-out is abandoned: it is
+ * over for all but the job.  "ended" is called then, with pending runs, and again
+ * when these have come home; "last" is what they have added to it then, and
+ * free() waits for them.
  */
 ngx_int_t ngx_http_background_cycle_create(ngx_array_t *operations,
     ngx_http_background_start_t *start, ngx_log_t *log,

@@ -37,8 +37,8 @@
  *
  * lock    for the worker that has the lease in its zone.  NGX_OK: the task is
  *         its; NGX_BUSY: another instance's; NGX_DECLINED: it is its, too, but
- *         a worker of the zone that is almost dead has the lock: to be tried
- *         again
+ *         a worker of the zone that is almost dead, or hung, has the lock: to
+ *         be tried again
  * read    NGX_OK: "data" is what another instance has written last, of the
  *         same size; it may have the task
  * write   by the one that has the task

@@ -103,7 +103,8 @@ ngx_http_background_job_begin(ngx_http_background_job_t *job,
 ngx_uint_t
 ngx_http_background_job_stops(ngx_http_background_job_t *job)
 {
-    return __atomic_load_n(&job->lead->cancel, __ATOMIC_RELAXED);
+    return __atomic_load_n(&job->lead->cancel, __ATOMIC_RELAXED)
+           || !ngx_http_background_zone_owns(job->lead->worker);
 }
 
 
@@ -355,8 +356,16 @@ ngx_http_background_progress(ngx_http_background_run_t *run, uint64_t done,
 {
     ngx_http_background_job_t *job = (ngx_http_background_job_t *) run;
 
+    /* others may be under way in the cell of an abandoned job */
+
+    if (job->lead && ngx_http_background_job_stops(job)) {
+        return;
+    }
+
     ngx_http_background_cell_progress(job->cell, done - job->done,
-                                      total - job->total);
+                                      total - job->total,
+                                      job->lead ? job->lead->worker
+                                                : job->worker);
     job->done = done;
     job->total = total;
 }

@@ -435,6 +435,7 @@ ngx_http_background_pool_stop(ngx_cycle_t *cycle)
     for (i = 0; i < pool->nthreads; i++) {
         while (__atomic_load_n(&pool->seats[i].busy, __ATOMIC_ACQUIRE)) {
             ngx_msleep(1);
+            ngx_http_background_zone_beat();
         }
     }
 
@@ -646,7 +647,7 @@ ngx_http_background_pool_count(ngx_http_background_pool_t *pool,
     pool->nwaiting += n;
     ngx_http_background_pool_publish(pool);
 
-    ngx_http_background_cell_waiting(job->cell, n);
+    ngx_http_background_cell_waiting(job->cell, n, job->worker);
 
     if (job->counter) {
         __atomic_store_n(job->counter, *job->counter + n, __ATOMIC_RELAXED);
@@ -701,11 +702,18 @@ ngx_http_background_pool_thread_handler(void *data, ngx_log_t *log)
     ngx_http_background_slots_unlock();
 
     while (job) {
-        __atomic_store_n(&seat->cell, job->cell, __ATOMIC_RELAXED);
+        if (ngx_http_background_cell_hold(job->cell, job->worker) == NGX_OK) {
+            __atomic_store_n(&seat->cell, job->cell, __ATOMIC_RELAXED);
 
-        ngx_http_background_job_run(job, &seat->slot, &seat->cpu);
+            ngx_http_background_job_run(job, &seat->slot, &seat->cpu);
 
-        __atomic_store_n(&seat->cell, NULL, __ATOMIC_RELAXED);
+            __atomic_store_n(&seat->cell, NULL, __ATOMIC_RELAXED);
+
+            ngx_http_background_cell_unhold(job->cell);
+
+        } else {
+            job->cancelled = 1;
+        }
 
         ngx_http_background_slots_lock();
 

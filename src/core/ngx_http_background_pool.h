@@ -115,6 +115,8 @@ struct ngx_http_background_job_s {
     const ngx_http_background_kind_t *kind;
     void                            (*handler)(ngx_http_background_job_t *job);
     ngx_http_background_cell_t       *cell;        /* shows the progress */
+    uint64_t                          worker;      /* what it was in the zone
+                                                      when the run started */
     const ngx_http_background_input_t *input;
     ngx_http_background_output_t      output;
     ngx_uint_t                       *counter;     /* of jobs that wait, changed

@@ -16,6 +16,15 @@
 /* how often a worker looks for free leases and dead workers, in milliseconds */
 #define NGX_HTTP_BACKGROUND_KEEPER    250
 
+/* a tick of it is punctual when it comes so long after the one before */
+#define NGX_HTTP_BACKGROUND_PUNCTUAL  (2 * NGX_HTTP_BACKGROUND_KEEPER)
+
+/* so many in a row, in which others do what was due */
+#define NGX_HTTP_BACKGROUND_TICKS     4
+
+/* polls before it is told that a worker hangs with a job */
+#define NGX_HTTP_BACKGROUND_BUSY      4
+
 /* while a cycle is to end before the worker does, in milliseconds */
 #define NGX_HTTP_BACKGROUND_HOLD      10
 #define NGX_HTTP_BACKGROUND_HOLD_MAX  10000
@@ -38,6 +47,8 @@ struct ngx_http_background_runner_s {
     ngx_queue_t                       cycles;     /* in order of their start */
     ngx_uint_t                        narrived;   /* of them */
     ngx_uint_t                        preferred;
+    ngx_uint_t                        busy;       /* polls in which a worker
+                                                     that hangs had a job */
     ngx_event_t                       timer;
     ngx_http_background_lines_t       lines;
 
@@ -66,6 +77,8 @@ typedef struct {
 
     ngx_uint_t                        nrunners;
     ngx_uint_t                        polls;
+    ngx_uint_t                        ticks;      /* punctual, in a row */
+    ngx_msec_t                        ticked;
     ngx_event_t                       keeper;
     ngx_event_t                       hold;
     ngx_msec_t                        stopped;
@@ -81,6 +94,8 @@ static void ngx_http_background_tasks_crashed(int signo);
 static void ngx_http_background_cell_crashed(ngx_http_background_cell_t *cell,
     int signo, ngx_uint_t known, ngx_http_background_cell_t *guilty);
 static void ngx_http_background_tasks_triggers(ngx_uint_t start);
+static void ngx_http_background_tick(ngx_http_background_tasks_t *ts);
+static void ngx_http_background_tasks_lost(ngx_http_background_tasks_t *ts);
 static void ngx_http_background_tasks_hold(void);
 static void ngx_http_background_poll(void);
 static void ngx_http_background_keeper_handler(ngx_event_t *ev);
@@ -89,9 +104,9 @@ static void ngx_http_background_hold_handler(ngx_event_t *ev);
 static void ngx_http_background_runner_init(ngx_http_background_runner_t *r,
     ngx_http_background_task_t *task, ngx_log_t *log);
 static void ngx_http_background_runner_take(ngx_http_background_runner_t *r);
+static void ngx_http_background_runner_hangs(ngx_http_background_runner_t *r);
 static void ngx_http_background_runner_enter(ngx_http_background_runner_t *r);
-static ngx_int_t ngx_http_background_runner_adopt(
-    ngx_http_background_runner_t *r);
+static void ngx_http_background_runner_adopt(ngx_http_background_runner_t *r);
 static void ngx_http_background_runner_save(ngx_http_background_runner_t *r);
 static void ngx_http_background_runner_release(
     ngx_http_background_runner_t *r);
@@ -124,6 +139,10 @@ static void ngx_http_background_runner_run(ngx_http_background_runner_t *r,
     ngx_str_t *cause);
 static void ngx_http_background_runner_ended(
     ngx_http_background_cycle_t *cycle);
+static void ngx_http_background_runner_lost(ngx_http_background_runner_t *r,
+    ngx_http_background_cycle_t *cycle);
+static uint64_t ngx_http_background_runner_oldest(
+    ngx_http_background_runner_t *r, ngx_http_background_cell_t *cell);
 static void ngx_http_background_runner_record(ngx_http_background_runner_t *r,
     ngx_http_background_cell_t *cell, ngx_http_background_outcome_t *outcome);
 static void ngx_http_background_runner_log(ngx_http_background_runner_t *r,
@@ -133,8 +152,6 @@ static void ngx_http_background_runner_second(ngx_http_background_runner_t *r,
 static uint64_t ngx_http_background_jitter(ngx_http_background_task_t *task);
 static void ngx_http_background_runner_flush(ngx_http_background_runner_t *r);
 static uint64_t ngx_http_background_due(ngx_http_background_runner_t *r,
-    uint64_t failures);
-static ngx_msec_t ngx_http_background_retry(ngx_http_background_task_t *task,
     uint64_t failures);
 
 
@@ -313,10 +330,6 @@ ngx_http_background_tasks_stop(void)
     ts->stopping = 1;
     ts->stopped = ngx_current_msec;
 
-    if (ts->keeper.timer_set) {
-        ngx_del_timer(&ts->keeper);
-    }
-
     ngx_http_background_tasks_triggers(0);
 
     for (i = 0; i < ts->nrunners; i++) {
@@ -383,6 +396,10 @@ ngx_http_background_tasks_exit(void)
         ngx_del_timer(&ts->hold);
     }
 
+    if (ts->keeper.timer_set) {
+        ngx_del_timer(&ts->keeper);
+    }
+
     ngx_http_background_crash_unwatch();
     for (i = 0; i < ts->nrunners; i++) {
         ngx_http_background_runner_flush(&ts->runners[i]);
@@ -405,9 +422,85 @@ ngx_http_background_tasks_stopped(void)
 static void
 ngx_http_background_keeper_handler(ngx_event_t *ev)
 {
-    ngx_http_background_poll();
+    ngx_http_background_tasks_t *ts = ev->data;
+
+    ngx_http_background_tick(ts);
+
+    if (ngx_http_background_zone_revoked()) {
+        ngx_http_background_tasks_lost(ts);
+    }
+
+    if (!ts->stopping) {
+        ngx_http_background_poll();
+    }
 
     ngx_add_timer(ev, NGX_HTTP_BACKGROUND_KEEPER);
+}
+
+
+/*
+ * Others have taken this worker for one that hangs: what was under way in it is
+ * not recorded, they may run it again.  Locks stay, a job may be on a thread:
+ * another instance waits until the worker has exited.
+ */
+
+static void
+ngx_http_background_tasks_lost(ngx_http_background_tasks_t *ts)
+{
+    ngx_uint_t                     i;
+    ngx_http_background_runner_t  *r;
+
+    ngx_log_error(NGX_LOG_ERR, ts->log, 0,
+                  "background: the event loop stood still, "
+                  "the leases of this worker process are gone");
+
+    for (i = 0; i < ts->nrunners; i++) {
+        r = &ts->runners[i];
+
+        __atomic_store_n(&r->leased, 0, __ATOMIC_RELAXED);
+        __atomic_store_n(&r->arrived, NULL, __ATOMIC_RELAXED);
+        r->elsewhere = 0;
+        r->unlocked = 0;
+
+        ngx_http_background_runner_stop(r, 1);
+    }
+
+    ngx_http_background_zone_rejoin();
+}
+
+
+static void
+ngx_http_background_tick(ngx_http_background_tasks_t *ts)
+{
+    if (ngx_current_msec - ts->ticked <= NGX_HTTP_BACKGROUND_PUNCTUAL) {
+        ts->ticks++;
+
+    } else {
+        ts->ticks = 0;
+    }
+
+    ts->ticked = ngx_current_msec;
+
+    ngx_http_background_zone_beat();
+}
+
+
+/*
+ * What was stopped with all others, as in a machine that is suspended, finds
+ * everything late when it goes on; its timers tell it from a worker that hangs.
+ */
+
+ngx_uint_t
+ngx_http_background_tasks_punctual(void)
+{
+    ngx_http_background_tasks_t  *ts;
+
+    ts = &ngx_http_background_tasks;
+
+    return !ts->stopping
+           && ts->ticks >= NGX_HTTP_BACKGROUND_TICKS
+           && ngx_current_msec - ts->ticked <= NGX_HTTP_BACKGROUND_PUNCTUAL
+           && ngx_http_background_zone_current();
 }
 
 
@@ -431,7 +524,7 @@ ngx_http_background_poll(void)
         ts->joined = 1;
     }
 
-    ngx_http_background_zone_reap(ts->log);
+    ngx_http_background_zone_reap(ts->ticks > 0, ts->log);
 
     /* the preferred worker has two chances for each one of the others */
 
@@ -528,7 +621,18 @@ ngx_http_background_runner_init(ngx_http_background_runner_t *r,
 static void
 ngx_http_background_runner_take(ngx_http_background_runner_t *r)
 {
-    if (ngx_http_background_lease_take(r->cell) != NGX_OK) {
+    ngx_int_t  rc;
+
+    rc = ngx_http_background_lease_take(r->cell);
+
+    if (rc == NGX_BUSY) {
+        ngx_http_background_runner_hangs(r);
+        return;
+    }
+
+    r->busy = 0;
+
+    if (rc != NGX_OK) {
         return;
     }
 
@@ -549,17 +653,15 @@ ngx_http_background_runner_take(ngx_http_background_runner_t *r)
 static void
 ngx_http_background_runner_enter(ngx_http_background_runner_t *r)
 {
-    ngx_int_t  rc, known;
+    ngx_int_t  rc;
 
     if (r->elsewhere) {
         rc = ngx_http_background_instance_lock(&r->task->zone.name, r->log);
-        known = ngx_http_background_runner_adopt(r);
+        ngx_http_background_runner_adopt(r);
 
         if (rc == NGX_BUSY) {
 
-            if (known != NGX_OK) {
-                ngx_http_background_cell_absent(r->cell);
-            }
+            ngx_http_background_cell_absent(r->cell);
 
             if (!r->told) {
                 r->told = 1;
@@ -588,20 +690,17 @@ ngx_http_background_runner_enter(ngx_http_background_runner_t *r)
 
 /* also while the other one has the task: the status is that one's */
 
-static ngx_int_t
+static void
 ngx_http_background_runner_adopt(ngx_http_background_runner_t *r)
 {
     ngx_http_background_state_t  state;
 
     if (ngx_http_background_instance_read(&r->task->zone.name, &state,
                                           sizeof(ngx_http_background_state_t))
-        != NGX_OK)
+        == NGX_OK)
     {
-        return NGX_DECLINED;
+        ngx_http_background_cell_adopt(r->task->zone.record, r->cell, &state);
     }
-
-    return ngx_http_background_cell_adopt(r->task->zone.record, r->cell,
-                                          &state);
 }
 
 
@@ -618,6 +717,30 @@ ngx_http_background_runner_save(ngx_http_background_runner_t *r)
     ngx_http_background_instance_write(&r->task->zone.name, &state,
                                        sizeof(ngx_http_background_state_t),
                                        r->log);
+}
+
+
+/* a job that asks whether it is cancelled stops soon */
+
+static void
+ngx_http_background_runner_hangs(ngx_http_background_runner_t *r)
+{
+    ngx_pid_t  pid;
+
+    if (++r->busy < NGX_HTTP_BACKGROUND_BUSY) {
+        return;
+    }
+
+    pid = ngx_http_background_cell_hangs(ngx_http_background_tasks.zcf->zone,
+                                         r->cell);
+
+    if (pid && ngx_http_background_cell_tell(r->cell)) {
+        ngx_log_error(NGX_LOG_ALERT, r->log, 0,
+                      "background task \"%V\": worker process %P hangs with a "
+                      "job of it, no other one takes it before the job ends or "
+                      "the process dies",
+                      &r->task->zone.name, pid);
+    }
 }
 
 
@@ -662,6 +785,8 @@ again:
     {
         cycle = ngx_queue_data(q, ngx_http_background_cycle_t, queue);
 
+        cycle->lost |= ngx_http_background_zone_revoked();
+
         if (!cycle->cancelled && (all || !cycle->finish)) {
 
             /* it, or others, may be gone then */
@@ -692,7 +817,7 @@ ngx_http_background_runner_cycle(ngx_http_background_runner_t *r,
     {
         cycle = ngx_queue_data(q, ngx_http_background_cycle_t, queue);
 
-        if (cycle->cell == cell) {
+        if (cycle->cell == cell && !cycle->lost) {
             return cycle;
         }
     }
@@ -742,26 +867,29 @@ ngx_http_background_runner_crashed(ngx_http_background_runner_t *r,
 {
     u_char                          text[NGX_HTTP_BACKGROUND_ERROR_LEN];
     uint64_t                        started;
-    ngx_uint_t                      n, spared;
+    ngx_uint_t                      n, spared, revoked;
     const char                     *name;
     ngx_http_background_last_t     *last;
     ngx_http_background_outcome_t   outcome;
 
     ngx_memzero(&outcome, sizeof(ngx_http_background_outcome_t));
 
-    spared = ngx_http_background_cell_spared(cell);
-    name = ngx_http_background_crash_name(
+    revoked = ngx_http_background_cell_revoked();
+    spared = !revoked && ngx_http_background_cell_spared(cell);
+    name = revoked ? NULL : ngx_http_background_crash_name(
                                      ngx_http_background_cell_signal(cell));
 
     outcome.outcome = spared ? ngx_http_background_cancel
                              : ngx_http_background_failure;
     outcome.cycles = ngx_http_background_cell_interrupted(cell);
+    outcome.returned = ngx_http_background_cell_stats(cell)->abandoned;
     outcome.crash = 1;
 
     outcome.error.data = text;
     outcome.error.len = ngx_slprintf(text, text + sizeof(text),
-                                     "worker process died during the cycle"
-                                     "%s%s", name ? ": " : "", name ? name : "")
+                                     "worker process %s during the cycle%s%s",
+                                     revoked ? "hung" : "died",
+                                     name ? ": " : "", name ? name : "")
                         - text;
 
     started = ngx_http_background_cell_started(cell);
@@ -770,10 +898,10 @@ ngx_http_background_runner_crashed(ngx_http_background_runner_t *r,
     last->finished_at = ngx_http_background_wall_clock();
     last->wall_time = ngx_max(ngx_current_msec, started) - started;
     last->started_at = last->finished_at - last->wall_time;
-    last->failed = spared ? 0 : outcome.cycles;
+    last->failed = spared ? 0 : outcome.cycles - outcome.returned;
 
-    n = spared ? 0
-               : ngx_http_background_record_crashed(r->task->zone.record);
+    n = spared || revoked
+        ? 0 : ngx_http_background_record_crashed(r->task->zone.record);
 
     ngx_http_background_runner_record(r, cell, &outcome);
 
@@ -816,7 +944,12 @@ ngx_http_background_interval_arm(ngx_http_background_runner_t *r)
 
     task = r->task;
 
-    if (task->interval == 0 || ngx_http_background_quarantined(r)) {
+    if (task->interval == 0) {
+        ngx_http_background_cell_schedule(r->cell, 0);
+        return;
+    }
+
+    if (ngx_http_background_quarantined(r)) {
         return;
     }
 
@@ -850,7 +983,9 @@ ngx_http_background_interval_handler(ngx_event_t *ev)
 
     /* other workers may have died in the task since the timer was set */
 
-    if (ngx_http_background_quarantined(r)) {
+    if (ngx_http_background_quarantined(r)
+        || ngx_http_background_zone_revoked())
+    {
         return;
     }
 
@@ -963,7 +1098,9 @@ ngx_http_background_runner_admit(ngx_http_background_runner_t *r,
 
     /* clients that an old worker has accepted are still waited for */
 
-    if (r == NULL || ts->aborted || (ts->stopping && !start->finish)) {
+    if (r == NULL || ts->aborted || (ts->stopping && !start->finish)
+        || ngx_http_background_zone_revoked())
+    {
         return NGX_DECLINED;
     }
 
@@ -1062,18 +1199,23 @@ ngx_http_background_runner_begin(ngx_http_background_cell_t *cell,
 }
 
 
+/* it is over, or abandoned, or over after that */
+
 static void
 ngx_http_background_runner_ended(ngx_http_background_cycle_t *cycle)
 {
     ngx_uint_t                      leased;
-    ngx_http_background_cycle_t    *oldest;
     ngx_http_background_runner_t   *r;
     ngx_http_background_outcome_t   outcome;
 
     r = cycle->owner;
-    leased = (cycle->cell == r->cell);
 
-    ngx_queue_remove(&cycle->queue);
+    if (cycle->lost || ngx_http_background_zone_revoked()) {
+        ngx_http_background_runner_lost(r, cycle);
+        return;
+    }
+
+    leased = (cycle->cell == r->cell);
 
     ngx_memzero(&outcome, sizeof(ngx_http_background_outcome_t));
 
@@ -1081,31 +1223,34 @@ ngx_http_background_runner_ended(ngx_http_background_cycle_t *cycle)
     outcome.last = cycle->last;
     outcome.error = cycle->end.error;
     outcome.cycles = 1;
+    outcome.abandoned = (cycle->pending != 0);
+    outcome.returned = (cycle->abandoned && !outcome.abandoned);
 
-    if (leased && !cycle->retry) {
+    if (!outcome.abandoned) {
+        ngx_queue_remove(&cycle->queue);
+        r->narrived -= !leased;
+    }
+
+    if (leased && !outcome.returned && !cycle->retry) {
         r->whole = cycle->resumes ? ngx_current_msec + r->task->interval
                                     + ngx_http_background_jitter(r->task)
                                   : 0;
     }
 
-    oldest = ngx_http_background_runner_cycle(r, cycle->cell);
-    outcome.oldest = oldest ? oldest->started : 0;
+    outcome.oldest = ngx_http_background_runner_oldest(r, cycle->cell);
 
     ngx_http_background_runner_record(r, cycle->cell, &outcome);
     ngx_http_background_runner_log(r, cycle->cell, &outcome);
 
-    if (!leased) {
-        r->narrived--;
-    }
-
-    if (cycle->handler) {
+    if (cycle->handler && !outcome.returned) {
+        cycle->told = 1;
         cycle->handler(cycle, cycle->data);
 
-    } else {
+    } else if (cycle->handler == NULL || cycle->unwanted) {
         ngx_http_background_free(cycle);
     }
 
-    if (!leased) {
+    if (!leased || outcome.abandoned) {
         return;
     }
 
@@ -1115,6 +1260,58 @@ ngx_http_background_runner_ended(ngx_http_background_cycle_t *cycle)
     }
 
     ngx_http_background_interval_arm(r);
+}
+
+
+/* the cell is another worker's, or will be */
+
+static void
+ngx_http_background_runner_lost(ngx_http_background_runner_t *r,
+    ngx_http_background_cycle_t *cycle)
+{
+    ngx_uint_t  told;
+
+    told = cycle->told;
+
+    cycle->lost = 1;
+    cycle->told = 1;
+    cycle->end.outcome = ngx_http_background_cancel;
+
+    if (cycle->pending == 0) {
+        ngx_queue_remove(&cycle->queue);
+        r->narrived -= (cycle->cell != r->cell);
+    }
+
+    if (cycle->handler && !told) {
+        cycle->handler(cycle, cycle->data);
+
+    } else if (cycle->handler == NULL || cycle->unwanted) {
+        ngx_http_background_free(cycle);
+    }
+}
+
+
+/* when the oldest cycle under way began that is not abandoned; 0: none */
+
+static uint64_t
+ngx_http_background_runner_oldest(ngx_http_background_runner_t *r,
+    ngx_http_background_cell_t *cell)
+{
+    ngx_queue_t                  *q;
+    ngx_http_background_cycle_t  *cycle;
+
+    for (q = ngx_queue_head(&r->cycles);
+         q != ngx_queue_sentinel(&r->cycles);
+         q = ngx_queue_next(q))
+    {
+        cycle = ngx_queue_data(q, ngx_http_background_cycle_t, queue);
+
+        if (cycle->cell == cell && !cycle->abandoned && !cycle->lost) {
+            return cycle->started;
+        }
+    }
+
+    return 0;
 }
 
 
@@ -1132,18 +1329,22 @@ ngx_http_background_runner_record(ngx_http_background_runner_t *r,
     stats = ngx_http_background_cell_stats(cell);
 
     if (cell != r->cell) {
-        if (outcome->outcome != ngx_http_background_cancel) {
+        if (outcome->outcome != ngx_http_background_cancel
+            && (outcome->cycles > outcome->returned || outcome->crash))
+        {
             ngx_http_background_runner_second(r, &outcome->last);
 
             if (task->judged) {
                 ngx_http_background_record_judge(task->zone.record,
                             outcome->outcome == ngx_http_background_success,
-                            task->fails, task->passes);
+                            outcome->abandoned ? 1 : task->fails,
+                            task->passes);
             }
         }
 
     } else {
-        outcome->fails = ngx_http_background_quarantined(r) ? 1 : task->fails;
+        outcome->fails = (ngx_http_background_quarantined(r)
+                          || outcome->abandoned) ? 1 : task->fails;
         outcome->passes = task->passes;
         outcome->history = 1;
 
@@ -1151,7 +1352,7 @@ ngx_http_background_runner_record(ngx_http_background_runner_t *r,
             outcome->due = ngx_http_background_due(r, 0);
 
         } else if (outcome->outcome == ngx_http_background_failure) {
-            failures = stats->failures + outcome->cycles;
+            failures = stats->failures + outcome->cycles - outcome->returned;
             outcome->due = ngx_http_background_due(r, failures);
         }
     }
@@ -1168,31 +1369,54 @@ static void
 ngx_http_background_runner_log(ngx_http_background_runner_t *r,
     ngx_http_background_cell_t *cell, ngx_http_background_outcome_t *outcome)
 {
+    u_char       text[NGX_HTTP_BACKGROUND_ERROR_LEN];
     uint64_t     failures;
-    ngx_str_t   *name;
+    ngx_str_t   *name, error;
     ngx_uint_t   retries;
 
     name = &r->task->zone.name;
-    retries = (cell == r->cell && !ngx_http_background_quarantined(r));
+    retries = (cell == r->cell && !outcome->abandoned
+               && !ngx_http_background_quarantined(r));
 
     if (outcome->outcome == ngx_http_background_success) {
         ngx_http_background_log_success(&r->lines, r->log, name,
                                         &outcome->last);
-
-    } else if (outcome->outcome == ngx_http_background_failure) {
-        failures = ngx_http_background_cell_stats(cell)->failures;
-
-        ngx_http_background_log_failure(&r->lines, r->log, name,
-                           &outcome->last, failures, &outcome->error,
-                           (retries && outcome->due)
-                           ? outcome->due - ngx_current_msec : 0);
-
-    } else if (cell == r->cell) {
-        ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
-                      "background task \"%V\": cancelled after %uL.%03uLs",
-                      name, outcome->last.wall_time / 1000,
-                      outcome->last.wall_time % 1000);
+        return;
     }
+
+    if (outcome->outcome == ngx_http_background_cancel) {
+        if (cell == r->cell) {
+            ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
+                          "background task \"%V\": cancelled after %uL.%03uLs",
+                          name, outcome->last.wall_time / 1000,
+                          outcome->last.wall_time % 1000);
+        }
+
+        return;
+    }
+
+    if (outcome->returned && !outcome->crash) {
+        ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
+                      "background task \"%V\": an abandoned job is back", name);
+        return;
+    }
+
+    failures = ngx_http_background_cell_stats(cell)->failures;
+    error = outcome->error;
+
+    if (outcome->abandoned) {
+        error.len = ngx_min(error.len, sizeof(text) - 64);
+        error.len = ngx_slprintf(text, text + sizeof(text),
+                                 "%V, the job does not stop, it is abandoned",
+                                 &error)
+                    - text;
+        error.data = text;
+    }
+
+    ngx_http_background_log_failure(&r->lines, r->log, name, &outcome->last,
+                                    failures, &error,
+                                    (retries && outcome->due)
+                                    ? outcome->due - ngx_current_msec : 0);
 }
 
 
@@ -1294,14 +1518,14 @@ ngx_http_background_due(ngx_http_background_runner_t *r, uint64_t failures)
 }
 
 
-static ngx_msec_t
+ngx_msec_t
 ngx_http_background_retry(ngx_http_background_task_t *task, uint64_t failures)
 {
     ngx_msec_t  retry;
 
     retry = task->retry;
 
-    while (--failures && retry < task->retry_max) {
+    while (failures-- > 1 && retry < task->retry_max) {
         retry = ngx_min(2 * retry, task->retry_max);
     }
 

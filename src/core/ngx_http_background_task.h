@@ -39,7 +39,7 @@ struct ngx_http_background_task_s {
     ngx_array_t                        operations;
     ngx_array_t                        triggers;
 
-    ngx_uint_t                         cpu;       /* has a CPU operation */
+    ngx_uint_t                         cpu;       /* CPU operations */
     ngx_uint_t                         request;   /* an operation has variables
                                                      of a request */
 
@@ -63,12 +63,20 @@ typedef struct {
  *        stop has come home; may be called again
  * abort  cancels all that runs, before the threads end
  * exit   in exit_process, when all jobs have come home
+ *
+ * punctual  whether the worker's timers have been on time just now, and it has
+ *           the configuration in use: then it can tell what others are late
+ *           with
+ * retry     the pause after so many failures in a row
  */
 ngx_int_t ngx_http_background_tasks_start(ngx_cycle_t *cycle,
     ngx_http_background_zone_conf_t *zcf);
 void ngx_http_background_tasks_stop(void);
 void ngx_http_background_tasks_abort(void);
 void ngx_http_background_tasks_exit(void);
+ngx_uint_t ngx_http_background_tasks_punctual(void);
+ngx_msec_t ngx_http_background_retry(ngx_http_background_task_t *task,
+    uint64_t failures);
 
 /* when they were told to stop, as ngx_current_msec */
 ngx_msec_t ngx_http_background_tasks_stopped(void);

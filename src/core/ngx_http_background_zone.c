@@ -17,7 +17,7 @@
  * with their sizes.
  */
 #define NGX_HTTP_BACKGROUND_LAYOUT                                           \
-    ((uint64_t) 6 << 60                                                      \
+    ((uint64_t) 7 << 60                                                      \
      | (uint64_t) sizeof(ngx_http_background_stats_t) << 49                  \
      | (uint64_t) sizeof(ngx_http_background_cell_t) << 39                   \
      | (uint64_t) sizeof(ngx_http_background_record_t) << 27                 \
@@ -35,6 +35,16 @@
  */
 #define NGX_HTTP_BACKGROUND_LINGER   5000
 
+/*
+ * A worker whose timer has not come for so many punctual ticks of another one,
+ * and so many milliseconds, is revoked.
+ */
+#define NGX_HTTP_BACKGROUND_SILENT_TICKS  40
+#define NGX_HTTP_BACKGROUND_SILENT        10000
+
+/* copies of the statistics of a cell */
+#define NGX_HTTP_BACKGROUND_COPIES  3
+
 #define ngx_http_background_load(p)                                          \
     __atomic_load_n(p, __ATOMIC_ACQUIRE)
 #define ngx_http_background_store(p, v)                                      \
@@ -49,16 +59,21 @@
 /*
  * A registration.  The owner holds the mutex; "epoch" changes when the owner
  * is known to be gone, before "pid" is 0 and the registration is free for
- * another one.
+ * another one, and when it is revoked; "life" in the first case only.
  */
 
 typedef struct {
     pthread_mutex_t                 mutex;
     uint64_t                        epoch;
     uint64_t                        generation;
-    uint64_t                        died;         /* when it was seen first that
+    uint32_t                        joined;       /* the epoch that the owner
+                                                     goes by */
+    uint32_t                        revoked;      /* the last epoch that was */
+    uint32_t                        beat;         /* of the owner's timer */
+    uint32_t                        died;         /* when it was seen first that
                                                      the main thread is dead */
     uint32_t                        pid;          /* 0: free */
+    uint32_t                        life;
     uint32_t                        worker;
     uint32_t                        queued;       /* jobs that wait, */
     uint32_t                        ready;        /* of these with a thread */
@@ -71,34 +86,69 @@ typedef struct {
 
 
 /*
+ * A word of a cell: a value of 48 bits, and the tag of the worker that owns the
+ * cell.
+ */
+#define ngx_http_background_value(word)                                      \
+    ((word) & NGX_HTTP_BACKGROUND_VALUE)
+#define NGX_HTTP_BACKGROUND_VALUE  0xffffffffffff
+
+/*
+ * The word "version": which copy of the statistics is published, which one the
+ * owner may edit, which one rests, for whom, and a number that grows.
+ */
+#define NGX_HTTP_BACKGROUND_VERSION0  (1 << 2 | 2 << 4)
+
+#define ngx_http_background_published(v)  ((v) & 3)
+#define ngx_http_background_edited(v)     ((v) >> 2 & 3)
+#define ngx_http_background_resting(v)    ((v) >> 4 & 3)
+#define ngx_http_background_rests_for(v)  ((v) >> 6 & 0x3fffff)
+#define ngx_http_background_sequence(v)   ((v) >> 28)
+
+
+/*
  * Only the owner writes a cell, but where noted.  An entry of the ring has the
- * number of its cycle, or 0 while it is written.
+ * number of its cycle, or 0 while it is written, and a hash of its contents: a
+ * worker that was revoked may still write to it.
  */
 
 typedef struct {
-    uint64_t                        number;
-    ngx_http_background_cause_t     cause;
+    uint64_t                        number;       /* number << 32 | hash */
+    uint64_t                        started;      /* started_at << 8 | len */
+    u_char                          text[NGX_HTTP_BACKGROUND_CAUSE_LEN];
 } ngx_http_background_ring_t;
 
 
 struct ngx_http_background_cell_s {
     ngx_http_background_cell_t     *next;
     uint64_t                        owner;
-    uint64_t                        version;      /* published: stats[% 2] */
+    uint64_t                        held;         /* jobs on threads << 48
+                                                     | member << 32 | life;
+                                                     by any thread */
+    uint64_t                        version;
+    uint64_t                        rests;        /* the revoked owner that may
+                                                     still write to the copy
+                                                     that rests */
     uint64_t                        created;
-    uint64_t                        begun;        /* cycles */
-    uint64_t                        started;      /* the oldest under way */
+    uint64_t                        begun;        /* a word; cycles */
+    uint64_t                        started;      /* a word; the oldest under
+                                                     way */
     uint64_t                        declined;
     uint64_t                        skipped;
     uint64_t                        progress_done;
-                                                  /* by any thread */
+                                                  /* a word; by any thread */
     uint64_t                        progress_total;
-                                                  /* by any thread */
-    uint32_t                        waiting;      /* by any thread */
-    uint32_t                        crash;        /* signal | spared or blamed,
-                                                     by any thread */
-    uint32_t                        pending;      /* runs that are not over */
-    ngx_http_background_stats_t    *stats[2];
+                                                  /* a word; by any thread */
+    uint64_t                        waiting;      /* a word; by any thread */
+    uint64_t                        pending;      /* a word; runs that are not
+                                                     over */
+    uint64_t                        crash;        /* a word; signal | spared or
+                                                     blamed, by any thread */
+    uint64_t                        late;         /* the state in which it is,
+                                                     by any worker; 0: none */
+    uint64_t                        told;         /* "held" of whom it was told
+                                                     that it hangs */
+    ngx_http_background_stats_t    *stats[NGX_HTTP_BACKGROUND_COPIES];
     ngx_http_background_ring_t      causes[NGX_HTTP_BACKGROUND_CAUSES];
 };
 
@@ -153,6 +203,26 @@ struct ngx_http_background_zone_s {
 };
 
 
+/* what of a registration tells one owner of it from another */
+
+typedef struct {
+    uint64_t                        epoch;
+    uint32_t                        joined;
+    uint32_t                        life;
+    uint32_t                        pid;
+} ngx_http_background_life_t;
+
+
+/* this worker's own: for how long another one has not been heard of */
+
+typedef struct {
+    uint64_t                        epoch;
+    uint32_t                        beat;
+    ngx_uint_t                      ticks;
+    ngx_msec_t                      since;
+} ngx_http_background_watched_t;
+
+
 /* the master's own: what its children were started with */
 
 typedef struct {
@@ -176,6 +246,8 @@ typedef char  ngx_http_background_record_fits
 
 static ngx_int_t ngx_http_background_zone_init(ngx_shm_zone_t *shm_zone,
     void *data);
+static ngx_int_t ngx_http_background_zone_add_copies(
+    ngx_http_background_zone_t *zone, ngx_http_background_record_t *record);
 static ngx_int_t ngx_http_background_zone_create(
     ngx_http_background_zone_conf_t *zcf);
 static ngx_shm_zone_t *ngx_http_background_zone_before(
@@ -220,23 +292,46 @@ static void ngx_http_background_zone_bury(ngx_http_background_zone_t *zone,
 static ngx_uint_t ngx_http_background_process_child(uint32_t pid);
 static void ngx_http_background_member_reap(
     ngx_http_background_member_t *member, ngx_log_t *log);
+static void ngx_http_background_member_watch(
+    ngx_http_background_member_t *member,
+    ngx_http_background_watched_t *watched, ngx_uint_t punctual,
+    ngx_log_t *log);
+static void ngx_http_background_member_read(
+    ngx_http_background_member_t *member, ngx_http_background_life_t *life);
 static ngx_int_t ngx_http_background_member_lock(
     ngx_http_background_member_t *member);
 static void ngx_http_background_member_free(
-    ngx_http_background_member_t *member, uint64_t epoch, uint32_t pid,
+    ngx_http_background_member_t *member, ngx_http_background_life_t *life,
     ngx_log_t *log);
 static ngx_uint_t ngx_http_background_process_exists(uint32_t pid);
 static void ngx_http_background_member_idle(
     ngx_http_background_member_t *member);
 static ngx_http_background_member_t *ngx_http_background_owner(
     ngx_http_background_zone_t *zone, uint64_t owner);
-static ngx_int_t ngx_http_background_take(uint64_t *word);
+static ngx_uint_t ngx_http_background_writes(
+    ngx_http_background_zone_t *zone, uint64_t owner);
+static ngx_http_background_member_t *ngx_http_background_holder(
+    ngx_http_background_zone_t *zone, uint64_t held);
 static ngx_int_t ngx_http_background_cell_own(
     ngx_http_background_cell_t *cell);
-static void ngx_http_background_give(uint64_t *word);
+static ngx_int_t ngx_http_background_cell_rests(
+    ngx_http_background_cell_t *cell, uint64_t owner);
+static ngx_int_t ngx_http_background_cell_seal(
+    ngx_http_background_cell_t *cell);
+static ngx_int_t ngx_http_background_word_seal(uint64_t *word,
+    uint64_t mask);
+static uint64_t ngx_http_background_tag(uint64_t owner);
+static uint64_t ngx_http_background_word_get(uint64_t *word);
+static void ngx_http_background_word_set(uint64_t *word, uint64_t value);
+static void ngx_http_background_word_add(uint64_t *word, uint64_t n,
+    uint64_t self);
+static uint64_t ngx_http_background_ring_number(
+    ngx_http_background_ring_t *ring, uint64_t number);
 static void ngx_http_background_stats_total(
     ngx_http_background_stats_t *stats,
     const ngx_http_background_outcome_t *outcome);
+static uint64_t ngx_http_background_cell_under_way(
+    ngx_http_background_cell_t *cell);
 static void ngx_http_background_stats_ended(
     ngx_http_background_stats_t *stats,
     const ngx_http_background_outcome_t *outcome);
@@ -282,6 +377,23 @@ static ngx_http_background_process_t
 static ngx_http_background_zone_t    *ngx_http_background_zone;
 static ngx_http_background_member_t  *ngx_http_background_member;
 static uint64_t                       ngx_http_background_self;
+
+/* the same of what only death makes free: slots of the budget, and "held" */
+
+static uint64_t                       ngx_http_background_life;
+
+/* "owner" before this worker took the last cell */
+
+static uint64_t                       ngx_http_background_former;
+
+static ngx_http_background_watched_t
+    ngx_http_background_watched[NGX_MAX_PROCESSES];
+
+/* what a worker edits that has lost the cell */
+
+static ngx_http_background_stats_t    ngx_http_background_lost;
+
+static uint64_t                       ngx_http_background_editing;
 
 static ngx_uint_t                     ngx_http_background_changes;
 
@@ -348,8 +460,54 @@ ngx_http_background_zone_init(ngx_shm_zone_t *shm_zone, void *data)
         }
     }
 
+    for (i = 0; i < zcf->tasks.nelts; i++) {
+        if (ngx_http_background_zone_add_copies(zcf->zone, tasks[i]->record)
+            != NGX_OK)
+        {
+            ngx_log_error(NGX_LOG_WARN, shm_zone->shm.log, 0,
+                          "background_zone is full: some tasks can't be taken "
+                          "over from a worker that hangs in %s:%ui",
+                          zcf->file, zcf->line);
+            break;
+        }
+    }
+
     zcf->instance = zcf->zone->instance;
     zcf->before = NULL;
+
+    return NGX_OK;
+}
+
+
+/* of the statistics, for who takes a lease from a worker that hangs */
+
+static ngx_int_t
+ngx_http_background_zone_add_copies(ngx_http_background_zone_t *zone,
+    ngx_http_background_record_t *record)
+{
+    ngx_uint_t                    i;
+    ngx_http_background_cell_t   *cell;
+    ngx_http_background_stats_t  *stats;
+
+    for (i = 0; i < 2; i++) {
+
+        for (cell = i ? record->arrived : record->cells;
+             cell;
+             cell = cell->next)
+        {
+            if (cell->stats[2]) {
+                continue;
+            }
+
+            stats = ngx_slab_calloc(zone->shpool,
+                                    sizeof(ngx_http_background_stats_t));
+            if (stats == NULL) {
+                return NGX_ERROR;
+            }
+
+            ngx_http_background_store(&cell->stats[2], stats);
+        }
+    }
 
     return NGX_OK;
 }
@@ -651,7 +809,6 @@ ngx_http_background_cell_copy(ngx_http_background_cell_t *cell,
 {
     uint64_t                         n;
     ngx_uint_t                       i;
-    ngx_http_background_ring_t      *ring;
     ngx_http_background_stats_t     *stats;
     ngx_http_background_snapshot_t   snapshot;
 
@@ -667,19 +824,16 @@ ngx_http_background_cell_copy(ngx_http_background_cell_t *cell,
 
     n = snapshot.begun - ngx_min(snapshot.begun, stats->recorded);
 
+    /* what is abandoned has failed already */
+
     stats->recorded += n;
-    stats->cycles_cancelled += n;
+    stats->cycles_cancelled += n - ngx_min(n, stats->abandoned);
+    stats->abandoned = 0;
+
+    /* what is written meanwhile does not have its hash */
 
     for (i = 0; i < NGX_HTTP_BACKGROUND_CAUSES; i++) {
-        ring = &from->causes[i];
-
-        cell->causes[i].number = ngx_http_background_load(&ring->number);
-        cell->causes[i].cause = ring->cause;
-        __atomic_thread_fence(__ATOMIC_ACQUIRE);
-
-        if (ngx_http_background_load(&ring->number) != cell->causes[i].number) {
-            cell->causes[i].number = 0;
-        }
+        cell->causes[i] = from->causes[i];
     }
 }
 
@@ -762,6 +916,7 @@ ngx_http_background_cell_create(ngx_http_background_zone_t *zone,
     }
 
     cell->created = ngx_current_msec;
+    cell->version = NGX_HTTP_BACKGROUND_VERSION0;
 
     return cell;
 }
@@ -777,7 +932,7 @@ ngx_http_background_cells_free(ngx_http_background_zone_t *zone,
     for ( /* void */ ; cell; cell = next) {
         next = cell->next;
 
-        for (i = 0; i < 2; i++) {
+        for (i = 0; i < NGX_HTTP_BACKGROUND_COPIES; i++) {
             if (cell->stats[i]) {
                 ngx_slab_free(zone->shpool, cell->stats[i]);
             }
@@ -973,10 +1128,16 @@ ngx_http_background_zone_commit(ngx_http_background_zone_conf_t *zcf)
     ngx_http_background_zone_bury(zcf->zone, zcf->cycle->log);
 
     zcf->generation = ngx_http_background_add(&zcf->zone->generation, 1);
+    zcf->committed = ngx_current_msec;
 
     tasks = zcf->tasks.elts;
 
     for (i = 0; i < zcf->tasks.nelts; i++) {
+
+        if (tasks[i]->record->generation != zcf->generation - 1) {
+            tasks[i]->since = zcf->committed;
+        }
+
         tasks[i]->record->generation = zcf->generation;
         ngx_http_background_store(&tasks[i]->record->quarantined, 0);
     }
@@ -991,9 +1152,8 @@ ngx_http_background_zone_commit(ngx_http_background_zone_conf_t *zcf)
 static void
 ngx_http_background_zone_bury(ngx_http_background_zone_t *zone, ngx_log_t *log)
 {
-    uint32_t                       pid;
-    uint64_t                       epoch;
     ngx_uint_t                     i;
+    ngx_http_background_life_t     life;
     ngx_http_background_member_t  *member;
 
     if (ngx_process == NGX_PROCESS_SINGLE) {
@@ -1003,11 +1163,10 @@ ngx_http_background_zone_bury(ngx_http_background_zone_t *zone, ngx_log_t *log)
     for (i = 0; i < zone->nmembers; i++) {
         member = &zone->members[i];
 
-        epoch = ngx_http_background_load(&member->epoch);
-        pid = ngx_http_background_load(&member->pid);
+        ngx_http_background_member_read(member, &life);
 
-        if (!ngx_http_background_process_child(pid)) {
-            ngx_http_background_member_free(member, epoch, pid, log);
+        if (!ngx_http_background_process_child(life.pid)) {
+            ngx_http_background_member_free(member, &life, log);
         }
     }
 }
@@ -1072,11 +1231,52 @@ found:
 
     ngx_http_background_zone = zone;
     ngx_http_background_member = member;
-    ngx_http_background_self =
-                        ngx_http_background_add(&member->epoch, 1) << 16
-                        | (i + 1);
+    ngx_http_background_life = (uint64_t) (i + 1) << 32
+                               | ngx_http_background_add(&member->life, 1);
+
+    ngx_http_background_zone_rejoin();
 
     return NGX_OK;
+}
+
+
+void
+ngx_http_background_zone_rejoin(void)
+{
+    uint64_t                       epoch;
+    ngx_http_background_member_t  *member;
+
+    member = ngx_http_background_member;
+
+    epoch = ngx_http_background_add(&member->epoch, 1);
+
+    ngx_http_background_self = epoch << 16
+                               | (member - ngx_http_background_zone->members
+                                  + 1);
+
+    ngx_http_background_store(&member->joined, (uint32_t) epoch);
+}
+
+
+ngx_uint_t
+ngx_http_background_zone_revoked(void)
+{
+    return ngx_http_background_self
+           && !ngx_http_background_zone_owns(ngx_http_background_self);
+}
+
+
+ngx_uint_t
+ngx_http_background_zone_owns(uint64_t self)
+{
+    return ngx_http_background_owner(ngx_http_background_zone, self) != NULL;
+}
+
+
+uint64_t
+ngx_http_background_zone_self(void)
+{
+    return ngx_http_background_self;
 }
 
 
@@ -1091,7 +1291,9 @@ ngx_http_background_zone_leave(void)
         return;
     }
 
-    (void) ngx_http_background_add(&member->epoch, 1);
+    ngx_http_background_store(&member->joined, (uint32_t)
+                              ngx_http_background_add(&member->epoch, 1));
+    (void) ngx_http_background_add(&member->life, 1);
     ngx_http_background_member_idle(member);
     ngx_http_background_store(&member->pid, 0);
 
@@ -1099,11 +1301,30 @@ ngx_http_background_zone_leave(void)
 
     ngx_http_background_member = NULL;
     ngx_http_background_self = 0;
+    ngx_http_background_life = 0;
+}
+
+
+ngx_uint_t
+ngx_http_background_zone_current(void)
+{
+    return ngx_http_background_member
+           && ngx_http_background_load(&ngx_http_background_zone->generation)
+              == ngx_http_background_member->generation;
 }
 
 
 void
-ngx_http_background_zone_reap(ngx_log_t *log)
+ngx_http_background_zone_beat(void)
+{
+    if (ngx_http_background_member) {
+        (void) ngx_http_background_add(&ngx_http_background_member->beat, 1);
+    }
+}
+
+
+void
+ngx_http_background_zone_reap(ngx_uint_t punctual, ngx_log_t *log)
 {
     ngx_uint_t                     i, n;
     ngx_http_background_member_t  *member;
@@ -1115,8 +1336,64 @@ ngx_http_background_zone_reap(ngx_log_t *log)
 
         if (member != ngx_http_background_member) {
             ngx_http_background_member_reap(member, log);
+            ngx_http_background_member_watch(member,
+                                  &ngx_http_background_watched[i], punctual,
+                                  log);
         }
     }
+}
+
+
+/*
+ * A worker that does nothing any more.  Who watches counts its own punctual
+ * ticks only: with a machine that is suspended all workers stand still.
+ */
+
+static void
+ngx_http_background_member_watch(ngx_http_background_member_t *member,
+    ngx_http_background_watched_t *watched, ngx_uint_t punctual,
+    ngx_log_t *log)
+{
+    uint32_t  pid, beat;
+    uint64_t  epoch;
+
+    epoch = ngx_http_background_load(&member->epoch);
+    pid = ngx_http_background_load(&member->pid);
+    beat = ngx_http_background_load(&member->beat);
+
+    if (pid == 0 || epoch != watched->epoch || beat != watched->beat) {
+        watched->epoch = epoch;
+        watched->beat = beat;
+        watched->ticks = 0;
+        watched->since = ngx_current_msec;
+        return;
+    }
+
+    if (!punctual
+        || (uint32_t) epoch != ngx_http_background_load(&member->joined))
+    {
+        return;
+    }
+
+    if (++watched->ticks < NGX_HTTP_BACKGROUND_SILENT_TICKS
+        || ngx_current_msec - watched->since < NGX_HTTP_BACKGROUND_SILENT)
+    {
+        return;
+    }
+
+    /* who takes a lease then knows why */
+
+    ngx_http_background_store(&member->revoked, (uint32_t) epoch);
+
+    if (!ngx_http_background_cas(&member->epoch, &epoch, epoch + 1)) {
+        return;
+    }
+
+    ngx_http_background_member_idle(member);
+
+    ngx_log_error(NGX_LOG_ERR, log, 0,
+                  "background: worker process %uD hangs, its leases are free",
+                  pid);
 }
 
 
@@ -1135,34 +1412,46 @@ static void
 ngx_http_background_member_reap(ngx_http_background_member_t *member,
     ngx_log_t *log)
 {
-    uint32_t    pid;
-    uint64_t    epoch;
-    ngx_uint_t  exists;
+    ngx_uint_t                  exists;
+    ngx_http_background_life_t  life;
 
-    epoch = ngx_http_background_load(&member->epoch);
-    pid = ngx_http_background_load(&member->pid);
+    ngx_http_background_member_read(member, &life);
 
-    exists = ngx_http_background_process_exists(pid);
+    exists = ngx_http_background_process_exists(life.pid);
 
     if (ngx_http_background_member_lock(member) != NGX_OK) {
         if (!exists) {
-            ngx_http_background_member_free(member, epoch, pid, log);
+            ngx_http_background_member_free(member, &life, log);
         }
 
         return;
     }
 
     if (member->died == 0) {
-        member->died = ngx_current_msec;
+        member->died = (uint32_t) ngx_current_msec | 1;
     }
 
     if (!exists
-        || ngx_current_msec - member->died >= NGX_HTTP_BACKGROUND_LINGER)
+        || (int32_t) ((uint32_t) ngx_current_msec - member->died)
+           >= NGX_HTTP_BACKGROUND_LINGER)
     {
-        ngx_http_background_member_free(member, epoch, pid, log);
+        ngx_http_background_member_free(member, &life, log);
     }
 
     (void) pthread_mutex_unlock(&member->mutex);
+}
+
+
+/* before it is found out whether the owner is dead */
+
+static void
+ngx_http_background_member_read(ngx_http_background_member_t *member,
+    ngx_http_background_life_t *life)
+{
+    life->epoch = ngx_http_background_load(&member->epoch);
+    life->joined = ngx_http_background_load(&member->joined);
+    life->life = ngx_http_background_load(&member->life);
+    life->pid = ngx_http_background_load(&member->pid);
 }
 
 
@@ -1185,9 +1474,13 @@ ngx_http_background_member_lock(ngx_http_background_member_t *member)
 
 static void
 ngx_http_background_member_free(ngx_http_background_member_t *member,
-    uint64_t epoch, uint32_t pid, ngx_log_t *log)
+    ngx_http_background_life_t *life, ngx_log_t *log)
 {
-    uint32_t  owner;
+    uint32_t  pid;
+    uint64_t  epoch;
+
+    pid = life->pid;
+    epoch = life->epoch;
 
     if (pid == 0
         || !ngx_http_background_cas(&member->epoch, &epoch, epoch + 1))
@@ -1195,10 +1488,15 @@ ngx_http_background_member_free(ngx_http_background_member_t *member,
         return;
     }
 
+    /* another process may have the registration by now */
+
+    (void) ngx_http_background_cas(&member->joined, &life->joined,
+                                   (uint32_t) epoch + 1);
+    (void) ngx_http_background_cas(&member->life, &life->life, life->life + 1);
+
     ngx_http_background_member_idle(member);
 
-    owner = pid;
-    (void) ngx_http_background_cas(&member->pid, &owner, 0);
+    (void) ngx_http_background_cas(&member->pid, &life->pid, 0);
 
     ngx_log_error(NGX_LOG_NOTICE, log, 0,
                   "background: worker process %uD died, "
@@ -1245,55 +1543,349 @@ ngx_http_background_owner(ngx_http_background_zone_t *zone, uint64_t owner)
 }
 
 
-static ngx_int_t
-ngx_http_background_take(uint64_t *word)
+/* whether the process that owned it may not know yet that it does not */
+
+static ngx_uint_t
+ngx_http_background_writes(ngx_http_background_zone_t *zone, uint64_t owner)
 {
-    uint64_t  owner;
-
-    if (ngx_http_background_self == 0) {
-        return NGX_AGAIN;
-    }
-
-    owner = ngx_http_background_load(word);
-
-    if (ngx_http_background_owner(ngx_http_background_zone, owner)) {
-        return NGX_AGAIN;
-    }
-
-    if (!ngx_http_background_cas(word, &owner, ngx_http_background_self)) {
-        return NGX_AGAIN;
-    }
-
-    return NGX_OK;
+    return owner
+           && ngx_http_background_load(
+                                &zone->members[(owner & 0xffff) - 1].joined)
+              == (uint32_t) (owner >> 16);
 }
 
 
-/* the jobs of an owner that died wait no more */
+/* the registration of the process that has jobs on threads, or NULL */
+
+static ngx_http_background_member_t *
+ngx_http_background_holder(ngx_http_background_zone_t *zone, uint64_t held)
+{
+    ngx_http_background_member_t  *member;
+
+    if (held >> 48 == 0) {
+        return NULL;
+    }
+
+    member = &zone->members[(held >> 32 & 0xffff) - 1];
+
+    return (ngx_http_background_load(&member->life) == (uint32_t) held)
+           ? member : NULL;
+}
+
+
+/* see "Revocation" in the header */
 
 static ngx_int_t
 ngx_http_background_cell_own(ngx_http_background_cell_t *cell)
 {
-    if (ngx_http_background_take(&cell->owner) != NGX_OK) {
+    uint64_t                     owner, self;
+    ngx_http_background_zone_t  *zone;
+
+    zone = ngx_http_background_zone;
+    self = ngx_http_background_self;
+
+    if (self == 0) {
         return NGX_AGAIN;
     }
 
-    ngx_http_background_store(&cell->waiting, 0);
-    ngx_http_background_store(&cell->pending, 0);
+    owner = ngx_http_background_load(&cell->owner);
+
+    if (ngx_http_background_owner(zone, owner)) {
+        return NGX_AGAIN;
+    }
+
+    if (ngx_http_background_holder(zone,
+                                   ngx_http_background_load(&cell->held)))
+    {
+        return NGX_BUSY;
+    }
+
+    if (ngx_http_background_zone_revoked()
+        || ngx_http_background_cell_rests(cell, owner) != NGX_OK)
+    {
+        return NGX_AGAIN;
+    }
+
+    ngx_http_background_former = owner;
+
+    if (!ngx_http_background_cas(&cell->owner, &owner, self)) {
+        return NGX_AGAIN;
+    }
+
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+
+    /* a thread may have begun a job just before */
+
+    if (ngx_http_background_holder(zone,
+                                   ngx_http_background_load(&cell->held)))
+    {
+        (void) ngx_http_background_cas(&cell->owner, &self, owner);
+        return NGX_BUSY;
+    }
+
+    return ngx_http_background_cell_seal(cell);
+}
+
+
+/* whether there is a copy of the statistics that nobody else may write to */
+
+static ngx_int_t
+ngx_http_background_cell_rests(ngx_http_background_cell_t *cell,
+    uint64_t owner)
+{
+    uint64_t                     rests;
+    ngx_http_background_zone_t  *zone;
+
+    zone = ngx_http_background_zone;
+
+    rests = ngx_http_background_load(&cell->rests);
+
+    if (rests == owner || !ngx_http_background_writes(zone, owner)) {
+        return NGX_OK;
+    }
+
+    if (ngx_http_background_load(&cell->stats[2]) == NULL
+        || ngx_http_background_writes(zone, rests)
+        || !ngx_http_background_cas(&cell->rests, &rests, owner))
+    {
+        return NGX_AGAIN;
+    }
 
     return NGX_OK;
 }
 
 
-static void
-ngx_http_background_give(uint64_t *word)
+/*
+ * From here on nothing that a former owner does to the cell has an effect.
+ * This worker may be revoked meanwhile itself: a value that was read before it
+ * is known that it was not is the only one that is replaced.
+ */
+
+static ngx_int_t
+ngx_http_background_cell_seal(ngx_http_background_cell_t *cell)
 {
-    uint64_t  owner;
+    uint64_t                     v, new, rests, tag;
+    ngx_http_background_zone_t  *zone;
 
-    owner = ngx_http_background_self;
+    zone = ngx_http_background_zone;
 
-    if (owner) {
-        (void) ngx_http_background_cas(word, &owner, 0);
+    if (ngx_http_background_word_seal(&cell->begun,
+                                      NGX_HTTP_BACKGROUND_VALUE)
+        != NGX_OK
+        || ngx_http_background_word_seal(&cell->started,
+                                         NGX_HTTP_BACKGROUND_VALUE)
+           != NGX_OK
+        || ngx_http_background_word_seal(&cell->progress_done, 0) != NGX_OK
+        || ngx_http_background_word_seal(&cell->progress_total, 0) != NGX_OK
+        || ngx_http_background_word_seal(&cell->waiting, 0) != NGX_OK
+        || ngx_http_background_word_seal(&cell->pending, 0) != NGX_OK
+        || ngx_http_background_word_seal(&cell->crash,
+                                         NGX_HTTP_BACKGROUND_VALUE)
+           != NGX_OK)
+    {
+        return NGX_AGAIN;
     }
+
+    do {
+        v = ngx_http_background_load(&cell->version);
+        rests = ngx_http_background_load(&cell->rests);
+
+        if (ngx_http_background_zone_revoked()) {
+            return NGX_AGAIN;
+        }
+
+        new = (ngx_http_background_sequence(v) + 1) << 28;
+
+        if (!ngx_http_background_writes(zone, rests)) {
+            new |= v & 0x3f;
+            continue;
+        }
+
+        tag = (rests & 0x7ff) << 11 | (rests >> 16 & 0x7ff);
+
+        if (ngx_http_background_rests_for(v) == tag) {
+            new |= v & 0xfffffff;
+
+        } else {
+            new |= tag << 6 | ngx_http_background_published(v)
+                   | ngx_http_background_resting(v) << 2
+                   | ngx_http_background_edited(v) << 4;
+        }
+
+    } while (!ngx_http_background_cas(&cell->version, &v, new));
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_word_seal(uint64_t *word, uint64_t mask)
+{
+    uint64_t  old, new;
+
+    do {
+        old = ngx_http_background_load(word);
+
+        if (ngx_http_background_zone_revoked()) {
+            return NGX_AGAIN;
+        }
+
+        new = ngx_http_background_tag(ngx_http_background_self) << 48
+              | (old & mask);
+
+    } while (!ngx_http_background_cas(word, &old, new));
+
+    return NGX_OK;
+}
+
+
+/* 5 bits of the epoch: a worker that was revoked more often knows it */
+
+static uint64_t
+ngx_http_background_tag(uint64_t owner)
+{
+    return (owner >> 16 & 0x1f) << 11 | (owner & 0x7ff);
+}
+
+
+static uint64_t
+ngx_http_background_word_get(uint64_t *word)
+{
+    return ngx_http_background_value(ngx_http_background_load(word));
+}
+
+
+static void
+ngx_http_background_word_set(uint64_t *word, uint64_t value)
+{
+    uint64_t  old, tag;
+
+    old = ngx_http_background_load(word);
+    tag = ngx_http_background_tag(ngx_http_background_self);
+
+    while (old >> 48 == tag
+           && !ngx_http_background_cas(word, &old,
+                                       tag << 48
+                                       | ngx_http_background_value(value)))
+    {
+        /* void */
+    }
+}
+
+
+/* for any thread: "self" is what the worker was when the cycle began */
+
+static void
+ngx_http_background_word_add(uint64_t *word, uint64_t n, uint64_t self)
+{
+    uint64_t  old, tag;
+
+    old = ngx_http_background_load(word);
+    tag = ngx_http_background_tag(self);
+
+    while (old >> 48 == tag
+           && !ngx_http_background_cas(word, &old,
+                                       tag << 48
+                                       | ngx_http_background_value(old + n)))
+    {
+        /* void */
+    }
+}
+
+
+ngx_uint_t
+ngx_http_background_cell_revoked(void)
+{
+    uint64_t  former;
+
+    former = ngx_http_background_former;
+
+    return former
+           && ngx_http_background_load(
+                    &ngx_http_background_zone->members[(former & 0xffff) - 1]
+                         .revoked)
+              == (uint32_t) (former >> 16);
+}
+
+
+ngx_int_t
+ngx_http_background_cell_hold(ngx_http_background_cell_t *cell, uint64_t self)
+{
+    uint64_t  held, new, life;
+
+    life = ngx_http_background_life;
+    held = ngx_http_background_load(&cell->held);
+
+    do {
+        if (held >> 48 && (held & 0xffffffffffff) == life) {
+            new = held + ((uint64_t) 1 << 48);
+
+        } else if (ngx_http_background_holder(ngx_http_background_zone, held)) {
+            return NGX_AGAIN;
+
+        } else {
+            new = (uint64_t) 1 << 48 | life;
+        }
+
+    } while (!ngx_http_background_cas(&cell->held, &held, new));
+
+    __atomic_thread_fence(__ATOMIC_SEQ_CST);
+
+    if (ngx_http_background_zone_owns(self)) {
+        return NGX_OK;
+    }
+
+    ngx_http_background_cell_unhold(cell);
+
+    return NGX_AGAIN;
+}
+
+
+void
+ngx_http_background_cell_unhold(ngx_http_background_cell_t *cell)
+{
+    uint64_t  held;
+
+    held = ngx_http_background_load(&cell->held);
+
+    while (!ngx_http_background_cas(&cell->held, &held,
+                                    held - ((uint64_t) 1 << 48)))
+    {
+        /* void */
+    }
+}
+
+
+ngx_pid_t
+ngx_http_background_cell_hangs(ngx_http_background_zone_t *zone,
+    ngx_http_background_cell_t *cell)
+{
+    uint64_t                       held;
+    ngx_http_background_member_t  *member;
+
+    held = ngx_http_background_load(&cell->held);
+    member = ngx_http_background_holder(zone, held);
+
+    if (member == NULL
+        || ngx_http_background_owner(zone,
+                                     ngx_http_background_load(&cell->owner)))
+    {
+        return 0;
+    }
+
+    return ngx_http_background_load(&member->pid);
+}
+
+
+ngx_uint_t
+ngx_http_background_cell_tell(ngx_http_background_cell_t *cell)
+{
+    uint64_t  held, told;
+
+    held = ngx_http_background_value(ngx_http_background_load(&cell->held));
+    told = ngx_http_background_load(&cell->told);
+
+    return told != held && ngx_http_background_cas(&cell->told, &told, held);
 }
 
 
@@ -1330,10 +1922,7 @@ ngx_http_background_lease_take(ngx_http_background_cell_t *cell)
 
     /* after a reload they are for the new workers */
 
-    if (ngx_http_background_member
-        && ngx_http_background_load(&ngx_http_background_zone->generation)
-           != ngx_http_background_member->generation)
-    {
+    if (!ngx_http_background_zone_current()) {
         return NGX_AGAIN;
     }
 
@@ -1344,7 +1933,13 @@ ngx_http_background_lease_take(ngx_http_background_cell_t *cell)
 void
 ngx_http_background_lease_release(ngx_http_background_cell_t *cell)
 {
-    ngx_http_background_give(&cell->owner);
+    uint64_t  self;
+
+    self = ngx_http_background_self;
+
+    if (self) {
+        (void) ngx_http_background_cas(&cell->owner, &self, 0);
+    }
 }
 
 
@@ -1416,26 +2011,42 @@ ngx_http_background_cell_begin(ngx_http_background_cell_t *cell, uint64_t now,
     ngx_http_background_ring_t  *ring;
 
     recorded = ngx_http_background_cell_stats(cell)->recorded;
+    n = ngx_http_background_word_get(&cell->begun);
 
-    n = ngx_max(cell->begun, recorded) + 1;
+    n = ngx_max(n, recorded) + 1;
     ring = &cell->causes[n % NGX_HTTP_BACKGROUND_CAUSES];
 
     ngx_http_background_store(&ring->number, 0);
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
 
-    ring->cause = *cause;
+    ring->started = cause->started_at << 8 | cause->len;
+    ngx_memzero(ring->text, sizeof(ring->text));
+    ngx_memcpy(ring->text, cause->text, cause->len);
 
-    ngx_http_background_store(&ring->number, n);
+    ngx_http_background_store(&ring->number,
+                              ngx_http_background_ring_number(ring, n));
 
-    if (ngx_http_background_cell_interrupted(cell) == 0) {
-        ngx_http_background_store(&cell->progress_done, 0);
-        ngx_http_background_store(&cell->progress_total, 0);
-        ngx_http_background_store(&cell->started, now);
+    if (ngx_http_background_cell_under_way(cell) == 0) {
+        ngx_http_background_word_set(&cell->progress_done, 0);
+        ngx_http_background_word_set(&cell->progress_total, 0);
+        ngx_http_background_word_set(&cell->started, now);
     }
 
-    ngx_http_background_store(&cell->begun, n);
+    ngx_http_background_word_set(&cell->begun, n);
 
     ngx_http_background_changes++;
+}
+
+
+static uint64_t
+ngx_http_background_ring_number(ngx_http_background_ring_t *ring,
+    uint64_t number)
+{
+    return number << 32
+           | ngx_murmur_hash2((u_char *) &ring->started,
+                              sizeof(ngx_http_background_ring_t)
+                              - offsetof(ngx_http_background_ring_t,
+                                         started));
 }
 
 
@@ -1449,13 +2060,23 @@ ngx_http_background_cell_record(ngx_http_background_record_t *record,
 
     stats = ngx_http_background_cell_edit(cell);
 
-    stats->recorded += outcome->cycles;
+    if (outcome->abandoned) {
+        stats->abandoned += outcome->cycles;
 
-    if (outcome->outcome != ngx_http_background_cancel && !outcome->crash) {
+    } else {
+        stats->recorded += outcome->cycles;
+        stats->abandoned -= outcome->returned;
+    }
+
+    if (outcome->outcome != ngx_http_background_cancel
+        && !outcome->crash && !outcome->abandoned)
+    {
         ngx_http_background_record_survived(record);
     }
 
-    ngx_http_background_record_tried(record);
+    if (!outcome->abandoned) {
+        ngx_http_background_record_tried(record);
+    }
 
     ngx_http_background_stats_total(stats, outcome);
 
@@ -1463,7 +2084,9 @@ ngx_http_background_cell_record(ngx_http_background_record_t *record,
         stats->due = outcome->due;
     }
 
-    if (outcome->outcome != ngx_http_background_cancel) {
+    if (outcome->outcome != ngx_http_background_cancel
+        && (outcome->cycles > outcome->returned || outcome->crash))
+    {
         ngx_http_background_stats_ended(stats, outcome);
 
         if (outcome->history) {
@@ -1478,15 +2101,15 @@ ngx_http_background_cell_record(ngx_http_background_record_t *record,
 
     ngx_http_background_cell_publish(cell);
 
-    ngx_http_background_store(&cell->started, outcome->oldest);
+    ngx_http_background_word_set(&cell->started, outcome->oldest);
 
     /* a worker that died has left its numbers */
 
     if (outcome->oldest == 0) {
-        ngx_http_background_store(&cell->waiting, 0);
-        ngx_http_background_store(&cell->pending, 0);
-        ngx_http_background_store(&cell->progress_total, 0);
-        ngx_http_background_store(&cell->progress_done, 0);
+        ngx_http_background_word_set(&cell->waiting, 0);
+        ngx_http_background_word_set(&cell->pending, 0);
+        ngx_http_background_word_set(&cell->progress_total, 0);
+        ngx_http_background_word_set(&cell->progress_done, 0);
     }
 }
 
@@ -1495,29 +2118,31 @@ static void
 ngx_http_background_stats_total(ngx_http_background_stats_t *stats,
     const ngx_http_background_outcome_t *outcome)
 {
+    uint64_t                           cycles;
     const ngx_http_background_last_t  *last;
 
     last = &outcome->last;
+    cycles = outcome->cycles - outcome->returned;
 
     stats->operations_completed += last->completed;
     stats->operations_failed += last->failed;
     stats->bytes += last->bytes;
     stats->io_time += last->io_time;
     stats->cpu_usec += last->cpu_usec;
-    stats->wall_time += last->wall_time * outcome->cycles;
+    stats->wall_time += last->wall_time * cycles;
 
     switch (outcome->outcome) {
 
     case ngx_http_background_success:
-        stats->cycles_completed += outcome->cycles;
+        stats->cycles_completed += cycles;
         break;
 
     case ngx_http_background_failure:
-        stats->cycles_failed += outcome->cycles;
+        stats->cycles_failed += cycles;
         break;
 
     default: /* ngx_http_background_cancel */
-        stats->cycles_cancelled += outcome->cycles;
+        stats->cycles_cancelled += cycles;
     }
 }
 
@@ -1528,13 +2153,15 @@ static void
 ngx_http_background_stats_ended(ngx_http_background_stats_t *stats,
     const ngx_http_background_outcome_t *outcome)
 {
+    uint64_t                           cycles;
     ngx_uint_t                         i;
     const ngx_http_background_last_t  *last;
 
     last = &outcome->last;
+    cycles = outcome->cycles - outcome->returned;
 
     if (outcome->outcome == ngx_http_background_success) {
-        stats->successes += outcome->cycles;
+        stats->successes += cycles;
         stats->failures = 0;
         stats->success_at = last->finished_at;
 
@@ -1543,7 +2170,7 @@ ngx_http_background_stats_ended(ngx_http_background_stats_t *stats,
         }
 
     } else {
-        stats->failures += outcome->cycles;
+        stats->failures += cycles;
         stats->successes = 0;
         stats->failure_at = last->finished_at;
 
@@ -1565,8 +2192,8 @@ ngx_http_background_stats_ended(ngx_http_background_stats_t *stats,
         }
     }
 
-    stats->buckets[i] += outcome->cycles;
-    stats->buckets_time += last->wall_time * outcome->cycles;
+    stats->buckets[i] += cycles;
+    stats->buckets_time += last->wall_time * cycles;
 }
 
 
@@ -1575,17 +2202,27 @@ ngx_http_background_cell_interrupted(ngx_http_background_cell_t *cell)
 {
     uint64_t  begun, recorded;
 
-    begun = ngx_http_background_load(&cell->begun);
+    begun = ngx_http_background_word_get(&cell->begun);
     recorded = ngx_http_background_cell_stats(cell)->recorded;
 
     return begun - ngx_min(begun, recorded);
 }
 
 
+/* but for what is abandoned */
+
+static uint64_t
+ngx_http_background_cell_under_way(ngx_http_background_cell_t *cell)
+{
+    return ngx_http_background_cell_interrupted(cell)
+           - ngx_http_background_cell_stats(cell)->abandoned;
+}
+
+
 uint64_t
 ngx_http_background_cell_started(ngx_http_background_cell_t *cell)
 {
-    return ngx_http_background_load(&cell->started);
+    return ngx_http_background_word_get(&cell->started);
 }
 
 
@@ -1598,14 +2235,19 @@ void
 ngx_http_background_cell_mark(ngx_http_background_cell_t *cell, int signo,
     uint32_t mark)
 {
-    uint32_t  old, new;
+    uint64_t  old, new, tag;
 
     old = ngx_http_background_load(&cell->crash);
+    tag = ngx_http_background_tag(ngx_http_background_self);
 
     do {
+        if (old >> 48 != tag) {
+            return;
+        }
+
         new = old | mark;
 
-        if (old == 0) {
+        if (ngx_http_background_value(old) == 0) {
             new |= (uint32_t) signo;
         }
 
@@ -1616,7 +2258,7 @@ ngx_http_background_cell_mark(ngx_http_background_cell_t *cell, int signo,
 ngx_uint_t
 ngx_http_background_cell_spared(ngx_http_background_cell_t *cell)
 {
-    uint32_t  crash;
+    uint64_t  crash;
 
     crash = ngx_http_background_load(&cell->crash);
 
@@ -1635,7 +2277,7 @@ ngx_http_background_cell_signal(ngx_http_background_cell_t *cell)
 void
 ngx_http_background_cell_settle(ngx_http_background_cell_t *cell)
 {
-    ngx_http_background_store(&cell->crash, 0);
+    ngx_http_background_word_set(&cell->crash, 0);
 }
 
 
@@ -1648,10 +2290,15 @@ ngx_http_background_cell_save(ngx_http_background_record_t *record,
     state->layout = NGX_HTTP_BACKGROUND_LAYOUT;
     state->crashes = ngx_http_background_load(&record->crashes);
     state->stats = *ngx_http_background_cell_stats(cell);
+
+    /* a job does not go to another instance: what it does is not known there */
+
+    state->stats.recorded += state->stats.abandoned;
+    state->stats.abandoned = 0;
 }
 
 
-ngx_int_t
+void
 ngx_http_background_cell_adopt(ngx_http_background_record_t *record,
     ngx_http_background_cell_t *cell, const ngx_http_background_state_t *state)
 {
@@ -1661,7 +2308,7 @@ ngx_http_background_cell_adopt(ngx_http_background_record_t *record,
         || state->stats.error_len > NGX_HTTP_BACKGROUND_ERROR_LEN
         || state->stats.last.message_len > NGX_HTTP_BACKGROUND_MESSAGE_LEN)
     {
-        return NGX_DECLINED;
+        return;
     }
 
     stats = ngx_http_background_cell_stats(cell);
@@ -1671,7 +2318,7 @@ ngx_http_background_cell_adopt(ngx_http_background_record_t *record,
                       sizeof(ngx_http_background_stats_t))
            == 0)
     {
-        return NGX_OK;
+        return;
     }
 
     ngx_http_background_store(&record->crashes, (uint32_t) state->crashes);
@@ -1681,9 +2328,7 @@ ngx_http_background_cell_adopt(ngx_http_background_record_t *record,
 
     /* until then fewer have begun than were recorded: none is under way */
 
-    ngx_http_background_store(&cell->begun, state->stats.recorded);
-
-    return NGX_OK;
+    ngx_http_background_word_set(&cell->begun, state->stats.recorded);
 }
 
 
@@ -1697,7 +2342,11 @@ ngx_http_background_cell_absent(ngx_http_background_cell_t *cell)
 const ngx_http_background_stats_t *
 ngx_http_background_cell_stats(ngx_http_background_cell_t *cell)
 {
-    return cell->stats[cell->version % 2];
+    uint64_t  version;
+
+    version = ngx_http_background_load(&cell->version);
+
+    return cell->stats[ngx_http_background_published(version)];
 }
 
 
@@ -1714,19 +2363,31 @@ ngx_http_background_cell_schedule(ngx_http_background_cell_t *cell,
 
 /*
  * A copy of the statistics to change, which publish() makes the published one;
- * a death in between leaves those before.
+ * a death in between leaves those before.  Which copy that is was read before
+ * it is known that the worker was not revoked: see "Revocation" in the header.
  */
 
 static ngx_http_background_stats_t *
 ngx_http_background_cell_edit(ngx_http_background_cell_t *cell)
 {
+    uint64_t                      version;
     ngx_http_background_stats_t  *stats;
+
+    version = ngx_http_background_load(&cell->version);
 
     /* a reader that sees what is written now has to see the last version */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
 
-    stats = cell->stats[(cell->version + 1) % 2];
-    *stats = *ngx_http_background_cell_stats(cell);
+    if (ngx_http_background_zone_revoked()) {
+        ngx_http_background_editing = 0;
+        stats = &ngx_http_background_lost;
+
+    } else {
+        ngx_http_background_editing = version;
+        stats = cell->stats[ngx_http_background_edited(version)];
+    }
+
+    *stats = *cell->stats[ngx_http_background_published(version)];
 
     return stats;
 }
@@ -1735,23 +2396,38 @@ ngx_http_background_cell_edit(ngx_http_background_cell_t *cell)
 static void
 ngx_http_background_cell_publish(ngx_http_background_cell_t *cell)
 {
-    ngx_http_background_store(&cell->version, cell->version + 1);
+    uint64_t  version, new;
+
+    version = ngx_http_background_editing;
+
+    if (version == 0) {
+        return;
+    }
+
+    new = (ngx_http_background_sequence(version) + 1) << 28
+          | (version & 0xffffff0)
+          | ngx_http_background_edited(version)
+          | ngx_http_background_published(version) << 2;
+
+    (void) ngx_http_background_cas(&cell->version, &version, new);
 
     ngx_http_background_changes++;
 }
 
 
 void
-ngx_http_background_cell_waiting(ngx_http_background_cell_t *cell, int n)
+ngx_http_background_cell_waiting(ngx_http_background_cell_t *cell, int n,
+    uint64_t self)
 {
-    (void) ngx_http_background_add(&cell->waiting, (uint32_t) n);
+    ngx_http_background_word_add(&cell->waiting, (uint64_t) (int64_t) n, self);
 }
 
 
 void
-ngx_http_background_cell_pending(ngx_http_background_cell_t *cell, int n)
+ngx_http_background_cell_pending(ngx_http_background_cell_t *cell, int n,
+    uint64_t self)
 {
-    (void) ngx_http_background_add(&cell->pending, (uint32_t) n);
+    ngx_http_background_word_add(&cell->pending, (uint64_t) (int64_t) n, self);
 }
 
 
@@ -1771,10 +2447,11 @@ ngx_http_background_cell_skipped(ngx_http_background_cell_t *cell)
 
 void
 ngx_http_background_cell_progress(ngx_http_background_cell_t *cell,
-    int64_t done, int64_t total)
+    int64_t done, int64_t total, uint64_t self)
 {
-    (void) ngx_http_background_add(&cell->progress_total, (uint64_t) total);
-    (void) ngx_http_background_add(&cell->progress_done, (uint64_t) done);
+    ngx_http_background_word_add(&cell->progress_total, (uint64_t) total,
+                                 self);
+    ngx_http_background_word_add(&cell->progress_done, (uint64_t) done, self);
 }
 
 
@@ -1885,32 +2562,33 @@ ngx_uint_t
 ngx_http_background_cell_causes(ngx_http_background_cell_t *cell,
     ngx_http_background_cause_t causes[NGX_HTTP_BACKGROUND_CAUSES])
 {
-    uint64_t                      number, last;
-    ngx_uint_t                    n;
-    ngx_http_background_ring_t   *ring;
-    ngx_http_background_cause_t  *cause;
+    size_t                       len;
+    uint64_t                     number, last;
+    ngx_uint_t                   n;
+    ngx_http_background_ring_t  *ring, copy;
 
     n = 0;
-    last = ngx_http_background_load(&cell->begun);
+    last = ngx_http_background_word_get(&cell->begun);
     number = (last < NGX_HTTP_BACKGROUND_CAUSES)
              ? 1 : last - NGX_HTTP_BACKGROUND_CAUSES + 1;
 
     for ( /* void */ ; number <= last; number++) {
         ring = &cell->causes[number % NGX_HTTP_BACKGROUND_CAUSES];
-        cause = &causes[n];
 
-        if (ngx_http_background_load(&ring->number) != number) {
+        copy = *ring;
+
+        len = copy.started & 0xff;
+
+        if (copy.number != ngx_http_background_ring_number(&copy, number)
+            || len > NGX_HTTP_BACKGROUND_CAUSE_LEN)
+        {
             continue;
         }
 
-        *cause = ring->cause;
-        __atomic_thread_fence(__ATOMIC_ACQUIRE);
-
-        if (ngx_http_background_load(&ring->number) == number
-            && cause->len <= NGX_HTTP_BACKGROUND_CAUSE_LEN)
-        {
-            n++;
-        }
+        causes[n].started_at = copy.started >> 8;
+        causes[n].len = len;
+        ngx_memcpy(causes[n].text, copy.text, len);
+        n++;
     }
 
     return n;
@@ -1999,13 +2677,21 @@ ngx_http_background_record_quarantined(ngx_http_background_record_t *record)
 ngx_int_t
 ngx_http_background_record_trial(ngx_http_background_record_t *record)
 {
+    uint64_t  trial;
+
     if (ngx_http_background_load(&record->crashes)
         < NGX_HTTP_BACKGROUND_CRASHES)
     {
         return NGX_OK;
     }
 
-    if (ngx_http_background_take(&record->trial) != NGX_OK) {
+    trial = ngx_http_background_load(&record->trial);
+
+    if (ngx_http_background_self == 0
+        || ngx_http_background_owner(ngx_http_background_zone, trial)
+        || !ngx_http_background_cas(&record->trial, &trial,
+                                    ngx_http_background_self))
+    {
         return NGX_AGAIN;
     }
 
@@ -2024,8 +2710,12 @@ ngx_http_background_record_trial(ngx_http_background_record_t *record)
 void
 ngx_http_background_record_tried(ngx_http_background_record_t *record)
 {
-    if (ngx_http_background_load(&record->trial) == ngx_http_background_self) {
-        ngx_http_background_give(&record->trial);
+    uint64_t  self;
+
+    self = ngx_http_background_self;
+
+    if (self && ngx_http_background_load(&record->trial) == self) {
+        (void) ngx_http_background_cas(&record->trial, &self, 0);
     }
 }
 
@@ -2089,11 +2779,19 @@ ngx_http_background_record_verdict(ngx_http_background_record_t *record,
 ngx_int_t
 ngx_http_background_budget_take(ngx_uint_t threads)
 {
-    ngx_uint_t  i;
+    uint64_t                     slot;
+    ngx_uint_t                   i;
+    ngx_http_background_zone_t  *zone;
 
-    for (i = 0; i < threads; i++) {
-        if (ngx_http_background_take(&ngx_http_background_zone->budget[i])
-            == NGX_OK)
+    zone = ngx_http_background_zone;
+
+    for (i = 0; i < threads && ngx_http_background_life; i++) {
+        slot = ngx_http_background_load(&zone->budget[i]);
+
+        if (ngx_http_background_holder(zone, slot) == NULL
+            && ngx_http_background_cas(&zone->budget[i], &slot,
+                                       (uint64_t) 1 << 48
+                                       | ngx_http_background_life))
         {
             return i;
         }
@@ -2106,7 +2804,12 @@ ngx_http_background_budget_take(ngx_uint_t threads)
 void
 ngx_http_background_budget_release(ngx_int_t slot)
 {
-    ngx_http_background_give(&ngx_http_background_zone->budget[slot]);
+    uint64_t  word;
+
+    word = (uint64_t) 1 << 48 | ngx_http_background_life;
+
+    (void) ngx_http_background_cas(&ngx_http_background_zone->budget[slot],
+                                   &word, 0);
 }
 
 
@@ -2203,7 +2906,7 @@ ngx_http_background_zone_info(ngx_http_background_zone_conf_t *zcf,
     info->jobs_running = 0;
 
     for (i = 0; i < NGX_HTTP_BACKGROUND_MAX_THREADS; i++) {
-        if (ngx_http_background_owner(zone,
+        if (ngx_http_background_holder(zone,
                                ngx_http_background_load(&zone->budget[i])))
         {
             info->jobs_running++;
@@ -2239,8 +2942,7 @@ void
 ngx_http_background_cell_read(ngx_http_background_zone_t *zone,
     ngx_http_background_cell_t *cell, ngx_http_background_snapshot_t *snapshot)
 {
-    uint32_t                       pending;
-    uint64_t                       version, begun, owner;
+    uint64_t                       version, begun, owner, pending;
     ngx_http_background_member_t  *member;
 
     /* read again if a cycle has ended, and changed the version, meanwhile */
@@ -2248,15 +2950,15 @@ ngx_http_background_cell_read(ngx_http_background_zone_t *zone,
     do {
         version = ngx_http_background_load(&cell->version);
         ngx_http_background_stats_copy(&snapshot->stats,
-                                       cell->stats[version % 2]);
-        begun = ngx_http_background_load(&cell->begun);
-        snapshot->waiting = ngx_http_background_load(&cell->waiting);
-        pending = ngx_http_background_load(&cell->pending);
+                        cell->stats[ngx_http_background_published(version)]);
+        begun = ngx_http_background_word_get(&cell->begun);
+        snapshot->waiting = ngx_http_background_word_get(&cell->waiting);
+        pending = ngx_http_background_word_get(&cell->pending);
         snapshot->progress_done =
-                               ngx_http_background_load(&cell->progress_done);
+                        ngx_http_background_word_get(&cell->progress_done);
         snapshot->progress_total =
-                               ngx_http_background_load(&cell->progress_total);
-        snapshot->started = ngx_http_background_load(&cell->started);
+                        ngx_http_background_word_get(&cell->progress_total);
+        snapshot->started = ngx_http_background_word_get(&cell->started);
         __atomic_thread_fence(__ATOMIC_ACQUIRE);
     } while (ngx_http_background_load(&cell->version) != version);
 
@@ -2265,7 +2967,10 @@ ngx_http_background_cell_read(ngx_http_background_zone_t *zone,
     snapshot->skipped = ngx_http_background_load(&cell->skipped);
 
     snapshot->begun = begun;
-    snapshot->running = begun - ngx_min(begun, snapshot->stats.recorded);
+    snapshot->abandoned = snapshot->stats.abandoned;
+    snapshot->running = begun
+                        - ngx_min(begun, snapshot->stats.recorded
+                                         + snapshot->abandoned);
 
     owner = ngx_http_background_load(&cell->owner);
     member = ngx_http_background_owner(zone, owner);
@@ -2280,6 +2985,7 @@ ngx_http_background_cell_read(ngx_http_background_zone_t *zone,
 
     if (member == NULL) {
         snapshot->running = 0;
+        snapshot->abandoned = 0;
         snapshot->waiting = 0;
     }
 
@@ -2288,14 +2994,93 @@ ngx_http_background_cell_read(ngx_http_background_zone_t *zone,
 }
 
 
-/* one word of either copy is enough, no need to read again */
+/* as cell_read(), of a few words: requests may ask for it */
+
+void
+ngx_http_background_cell_timing(ngx_http_background_zone_t *zone,
+    ngx_http_background_cell_t *cell, ngx_http_background_timing_t *timing)
+{
+    uint64_t                            version, begun, recorded, owner;
+    const ngx_http_background_stats_t  *stats;
+
+    do {
+        version = ngx_http_background_load(&cell->version);
+        stats = cell->stats[ngx_http_background_published(version)];
+
+        timing->due = ngx_http_background_load(&stats->due);
+        timing->failures = ngx_http_background_load(&stats->failures);
+        timing->abandoned = ngx_http_background_load(&stats->abandoned);
+        recorded = ngx_http_background_load(&stats->recorded);
+
+        begun = ngx_http_background_word_get(&cell->begun);
+        __atomic_thread_fence(__ATOMIC_ACQUIRE);
+    } while (ngx_http_background_load(&cell->version) != version);
+
+    timing->created = ngx_http_background_load(&cell->created);
+    timing->started = ngx_http_background_word_get(&cell->started);
+    timing->waiting = ngx_http_background_word_get(&cell->waiting);
+    timing->state = ngx_http_background_sequence(version) + begun + 1;
+    timing->hangs = ngx_http_background_cell_hangs(zone, cell);
+
+    owner = ngx_http_background_load(&cell->owner);
+
+    timing->running = ngx_http_background_owner(zone, owner)
+                      ? begun - ngx_min(begun, recorded + timing->abandoned)
+                      : 0;
+}
+
+
+void
+ngx_http_background_cell_judge(ngx_http_background_cell_t *cell,
+    uint64_t state, ngx_uint_t late)
+{
+    if (ngx_http_background_cell_judged(cell, state) != late) {
+        ngx_http_background_store(&cell->late, late ? state : 0);
+    }
+}
+
+
+ngx_uint_t
+ngx_http_background_cell_judged(ngx_http_background_cell_t *cell,
+    uint64_t state)
+{
+    return ngx_http_background_load(&cell->late) == state;
+}
+
+
+/* one word of either copy is enough for each, no need to read again */
 
 ngx_uint_t
 ngx_http_background_cell_unhealthy(ngx_http_background_cell_t *cell)
 {
-    uint64_t  version;
+    uint64_t                      version;
+    ngx_http_background_stats_t  *stats;
 
     version = ngx_http_background_load(&cell->version);
+    stats = cell->stats[ngx_http_background_published(version)];
 
-    return ngx_http_background_load(&cell->stats[version % 2]->unhealthy);
+    return ngx_http_background_load(&stats->unhealthy)
+           || ngx_http_background_load(&stats->abandoned);
+}
+
+
+/* whether a job of a cycle that arrived is abandoned */
+
+ngx_uint_t
+ngx_http_background_record_abandoned(ngx_http_background_record_t *record)
+{
+    ngx_http_background_cell_t         *cell;
+    const ngx_http_background_stats_t  *stats;
+
+    cell = ngx_http_background_load(&record->arrived);
+
+    for ( /* void */ ; cell; cell = ngx_http_background_load(&cell->next)) {
+        stats = ngx_http_background_cell_stats(cell);
+
+        if (ngx_http_background_load(&stats->abandoned)) {
+            return 1;
+        }
+    }
+
+    return 0;
 }

@@ -19,9 +19,39 @@
  * cycles that are started by time, a task with "workers all" has one for each
  * worker.  Cycles that are started by what comes to a worker, as a request,
  * need no such lease: each worker takes any cell of the task's second chain
- * for them.  The statistics in a cell are kept twice: the owner fills in the
- * copy that nobody reads, then publishes it in one store.  A cycle is under
+ * for them.  The statistics in a cell are kept in copies: the owner fills in
+ * one that nobody reads, then publishes it in one store.  A cycle is under
  * way from the count in "begun" to that in the statistics.
+ *
+ * Revocation.  A worker whose event loop stands still is alive: it holds its
+ * mutex, and any store that it was about to do comes when it goes on.  Who sees
+ * that its "beat" stands still advances its epoch by compare-and-swap, so its
+ * leases are free, while it does not know it: it goes by the epoch in "joined"
+ * until its event loop comes to a tick, drops all, and joins again.  Then:
+ *
+ * - What the event loop writes of a cell is in words that carry the owner's tag
+ *   and change by compare-and-swap of what has that tag.  Who takes the cell
+ *   gives each word its own tag first: from then on nothing of the former owner
+ *   has an effect, and what was before is seen.  What is added for a run has the
+ *   tag of what the worker was when the run started, as it may have joined again.
+ * - The statistics have three copies.  The word "version" says which one is
+ *   published and which one may be edited.  The owner reads it, then looks
+ *   whether it is revoked, then writes to that copy, then publishes it by
+ *   compare-and-swap.  Who takes the cell replaces the word, so this fails, and
+ *   edits the third copy: the one that the former owner may write to rests until
+ *   its process has joined again or is dead.  "rests" names it, and is set
+ *   before the lease is taken.  While a copy rests the cell can't be taken from
+ *   another worker that is revoked: there would be no copy left.
+ * - A taker may be revoked in the middle.  It replaces only what it has read
+ *   before it has seen that it is not; the next taker replaces all.
+ * - A thread of the pool counts its job in "held" before it looks whether the
+ *   worker is revoked; who takes a cell looks at "held" after it has replaced
+ *   the owner: one of them sees the other.  "held" and slots of the budget
+ *   name the process, not its epoch: revocation does not make them free.  A job
+ *   that asks whether it is cancelled is told so when the worker is revoked.
+ * - Entries of the ring have a hash of their contents.  Counters of cycles that
+ *   were not started, the history, and the verdict of cycles that arrive may be
+ *   written by any worker.
  *
  * Memory is allocated and freed by the master only, when it reads a
  * configuration.  Nothing here takes a lock that a dead process could keep.
@@ -91,6 +121,8 @@ typedef struct {
 
     uint64_t    due;                /* the next cycle; 0: at once */
     uint64_t    recorded;           /* cycles, of those that have begun */
+    uint64_t    abandoned;          /* of those that were not recorded: they
+                                       have failed, a job of them goes on */
     uint64_t    ended;              /* ngx_current_msec, of the last one that
                                        was not cancelled; 0: none yet */
 
@@ -130,6 +162,7 @@ typedef struct {
     ngx_http_background_last_t     last;
     ngx_str_t                      error;      /* of a failure */
     uint64_t                       cycles;     /* that ended so, mostly 1 */
+    uint64_t                       returned;   /* of these, abandoned before */
     uint64_t                       oldest;     /* "started" of the oldest of
                                                   those still under way */
     uint64_t                       due;        /* 0: as it was */
@@ -137,6 +170,8 @@ typedef struct {
                                                   unhealthy, and */
     ngx_uint_t                     passes;     /* healthy; 0: as it was */
     ngx_uint_t                     history;    /* unsigned  history:1; */
+    ngx_uint_t                     abandoned;  /* unsigned  abandoned:1; they
+                                                  are under way */
     ngx_uint_t                     crash;      /* unsigned  crash:1; the worker
                                                   died */
 } ngx_http_background_outcome_t;
@@ -158,6 +193,7 @@ typedef struct {
     ngx_pid_t                     pid;
     ngx_uint_t                    worker;
     ngx_uint_t                    running;        /* cycles */
+    ngx_uint_t                    abandoned;      /* others */
     ngx_uint_t                    waiting;        /* jobs that wait for a
                                                      thread */
     ngx_uint_t                    queued;         /* cycles; 0 while any of
@@ -172,6 +208,24 @@ typedef struct {
     uint64_t                      progress_total;
     ngx_http_background_stats_t   stats;
 } ngx_http_background_snapshot_t;
+
+
+/* what of a cell tells whether it is late, consistent */
+
+typedef struct {
+    uint64_t                      due;
+    uint64_t                      failures;       /* in a row */
+    uint64_t                      created;        /* ngx_current_msec */
+    uint64_t                      started;
+    uint64_t                      state;          /* another one after each
+                                                     change of the above */
+    ngx_uint_t                    running;        /* in a worker that lives */
+    ngx_uint_t                    abandoned;
+    ngx_uint_t                    waiting;        /* jobs */
+    ngx_pid_t                     hangs;          /* the worker that was
+                                                     revoked and has a job on
+                                                     a thread; 0: none */
+} ngx_http_background_timing_t;
 
 
 typedef struct {
@@ -221,6 +275,9 @@ typedef struct {
     /* set by the zone */
     ngx_uint_t                     cells;
     ngx_uint_t                     arrived;   /* cells without a lease */
+    uint64_t                       since;     /* ngx_current_msec when it came
+                                                 into the configuration; 0: it
+                                                 was there before */
     ngx_http_background_record_t  *record;
 } ngx_http_background_zone_task_t;
 
@@ -245,6 +302,7 @@ typedef struct {
                                                  while the zone is made */
     uint64_t                      instance;   /* the zone's own number */
     uint64_t                      generation; /* by ..._zone_commit() */
+    uint64_t                      committed;  /* when, ngx_current_msec */
 } ngx_http_background_zone_conf_t;
 
 
@@ -263,18 +321,32 @@ void ngx_http_background_zone_commit(ngx_http_background_zone_conf_t *zcf);
 /*
  * The worker's registration.  join() returns NGX_OK, or NGX_BUSY when there is
  * no free place, and may then be tried again.  leave() gives up what the
- * worker still owns.  reap() looks for dead workers and frees what they
- * owned.
+ * worker still owns.  current() tells whether it is registered and of the
+ * configuration in use.  reap() looks for dead workers and frees what they
+ * owned, and revokes those that hang, if the caller's tick was punctual; beat()
+ * tells others that this one does not.  revoked() tells whether the worker was
+ * taken for one; rejoin() is for when it has dropped all that it had, with
+ * nothing of it on the stack.  owns(), for any thread, tells whether the worker
+ * still is what self() said.
  */
 ngx_int_t ngx_http_background_zone_join(ngx_http_background_zone_conf_t *zcf);
 void ngx_http_background_zone_leave(void);
-void ngx_http_background_zone_reap(ngx_log_t *log);
+ngx_uint_t ngx_http_background_zone_current(void);
+void ngx_http_background_zone_reap(ngx_uint_t punctual, ngx_log_t *log);
+void ngx_http_background_zone_beat(void);
+ngx_uint_t ngx_http_background_zone_revoked(void);
+void ngx_http_background_zone_rejoin(void);
+uint64_t ngx_http_background_zone_self(void);
+ngx_uint_t ngx_http_background_zone_owns(uint64_t self);
 
 
 /*
  * Leases.  take() returns NGX_OK when the caller has the lease, NGX_AGAIN when
  * another live worker has it or is to have it, as a newer configuration is in
- * use than the caller's; it can be called in any state.
+ * use than the caller's, NGX_BUSY when a worker that was revoked has a job of
+ * it on a thread; it can be called in any state.  tell() returns 1 once for each
+ * such worker.  revoked() tells whether the last cell that was taken was a
+ * revoked worker's.
  */
 ngx_http_background_cell_t *ngx_http_background_cell(
     ngx_http_background_record_t *record, ngx_uint_t n);
@@ -282,6 +354,16 @@ ngx_http_background_cell_t *ngx_http_background_cell_next(
     ngx_http_background_cell_t *cell);
 ngx_int_t ngx_http_background_lease_take(ngx_http_background_cell_t *cell);
 void ngx_http_background_lease_release(ngx_http_background_cell_t *cell);
+ngx_uint_t ngx_http_background_cell_tell(ngx_http_background_cell_t *cell);
+ngx_uint_t ngx_http_background_cell_revoked(void);
+
+/*
+ * On the job's thread: hold() before the job, which is not run unless it
+ * returns NGX_OK; "self" is what the worker was when it posted the job.
+ */
+ngx_int_t ngx_http_background_cell_hold(ngx_http_background_cell_t *cell,
+    uint64_t self);
+void ngx_http_background_cell_unhold(ngx_http_background_cell_t *cell);
 
 
 /*
@@ -299,7 +381,8 @@ ngx_http_background_cell_t *ngx_http_background_cell_orphan(
  * A cell's contents, for its owner.
  *
  * begin        a cycle starts now
- * record       one has ended; a death before leaves all as it was
+ * record       one has ended, or is abandoned; a death before leaves all as it
+ *              was
  * interrupted  how many cycles of the former owner began and were never
  *              recorded: it died in the middle
  * started      when the oldest of these, or of those under way, began
@@ -310,16 +393,16 @@ ngx_http_background_cell_t *ngx_http_background_cell_orphan(
  * signal       the signal that the former owner died of; 0: not known
  * settle       the new owner has recorded them: forgets the mark
  * save, adopt  the state, for workers of another zone and of one; adopt() is
- *              called while no cycle is under way, and returns NGX_DECLINED if
- *              another version of the module has saved it
- * absent       a worker of another zone has the task, and what it does is not
- *              known
+ *              called while no cycle is under way, and does nothing if another
+ *              version of the module has saved it
+ * absent       a worker of another zone has the task: this one is not late
  * stats        the published statistics
  * schedule     changes when the next cycle is due
  * progress     adds to what cycles under way have done and have to do; for any
  *              thread
- * waiting      adds to the jobs that wait for a thread; for any thread
- * pending      adds to the runs that are not over
+ * waiting      adds to the jobs that wait for a thread; for any thread, as
+ *              progress: "self" is what self() was when the cycle began
+ * pending      adds to the runs that are not over, in the same way
  * declined, skipped
  *              count cycles that were not started
  */
@@ -338,7 +421,7 @@ int ngx_http_background_cell_signal(ngx_http_background_cell_t *cell);
 void ngx_http_background_cell_settle(ngx_http_background_cell_t *cell);
 void ngx_http_background_cell_save(ngx_http_background_record_t *record,
     ngx_http_background_cell_t *cell, ngx_http_background_state_t *state);
-ngx_int_t ngx_http_background_cell_adopt(ngx_http_background_record_t *record,
+void ngx_http_background_cell_adopt(ngx_http_background_record_t *record,
     ngx_http_background_cell_t *cell,
     const ngx_http_background_state_t *state);
 void ngx_http_background_cell_absent(ngx_http_background_cell_t *cell);
@@ -347,11 +430,11 @@ const ngx_http_background_stats_t *ngx_http_background_cell_stats(
 void ngx_http_background_cell_schedule(ngx_http_background_cell_t *cell,
     uint64_t due);
 void ngx_http_background_cell_progress(ngx_http_background_cell_t *cell,
-    int64_t done, int64_t total);
-void ngx_http_background_cell_waiting(ngx_http_background_cell_t *cell,
-    int n);
-void ngx_http_background_cell_pending(ngx_http_background_cell_t *cell,
-    int n);
+    int64_t done, int64_t total, uint64_t self);
+void ngx_http_background_cell_waiting(ngx_http_background_cell_t *cell, int n,
+    uint64_t self);
+void ngx_http_background_cell_pending(ngx_http_background_cell_t *cell, int n,
+    uint64_t self);
 void ngx_http_background_cell_declined(ngx_http_background_cell_t *cell);
 void ngx_http_background_cell_skipped(ngx_http_background_cell_t *cell);
 
@@ -413,6 +496,16 @@ void ngx_http_background_budget_completed(ngx_uint_t n, uint64_t usec);
 
 
 /*
+ * Whether the cell is late, as who could tell has found in that state of it,
+ * for those who can't tell.
+ */
+void ngx_http_background_cell_judge(ngx_http_background_cell_t *cell,
+    uint64_t state, ngx_uint_t late);
+ngx_uint_t ngx_http_background_cell_judged(ngx_http_background_cell_t *cell,
+    uint64_t state);
+
+
+/*
  * Reading, for any process that has the zone; none of them waits.  changes() is
  * another number when this worker has begun or recorded a cycle.
  */
@@ -424,10 +517,16 @@ void ngx_http_background_cell_read(ngx_http_background_zone_t *zone,
     ngx_http_background_cell_t *cell, ngx_http_background_snapshot_t *snapshot);
 ngx_uint_t ngx_http_background_cell_unhealthy(
     ngx_http_background_cell_t *cell);
+void ngx_http_background_cell_timing(ngx_http_background_zone_t *zone,
+    ngx_http_background_cell_t *cell, ngx_http_background_timing_t *timing);
+ngx_uint_t ngx_http_background_record_abandoned(
+    ngx_http_background_record_t *record);
 ngx_uint_t ngx_http_background_cell_causes(ngx_http_background_cell_t *cell,
     ngx_http_background_cause_t causes[NGX_HTTP_BACKGROUND_CAUSES]);
 ngx_http_background_cell_t *ngx_http_background_cell_arrived(
     ngx_http_background_record_t *record, ngx_uint_t n);
+ngx_pid_t ngx_http_background_cell_hangs(ngx_http_background_zone_t *zone,
+    ngx_http_background_cell_t *cell);
 ngx_uint_t ngx_http_background_history_read(
     ngx_http_background_record_t *record,
     ngx_http_background_history_t history[NGX_HTTP_BACKGROUND_HISTORY]);

@@ -36,8 +36,18 @@ typedef enum {
     ngx_http_background_queued,
     ngx_http_background_retrying,
     ngx_http_background_quarantined,
-    ngx_http_background_stopped
+    ngx_http_background_stopped,
+    ngx_http_background_abandoned
 } ngx_http_background_state_e;
+
+
+typedef enum {
+    ngx_http_background_not_late = 0,
+    ngx_http_background_late_start,
+    ngx_http_background_late_end,
+    ngx_http_background_late_thread,
+    ngx_http_background_late_worker
+} ngx_http_background_late_e;
 
 
 /* a task, all its cells together; times as in the zone */
@@ -46,10 +56,14 @@ typedef struct {
     ngx_http_background_task_t       *task;
     ngx_http_background_state_e       state;
     ngx_uint_t                        healthy;
-    ngx_uint_t                        overdue;
+    ngx_http_background_late_e        overdue;
+    uint64_t                          late;       /* for so long, or the
+                                                     process that hangs */
     ngx_uint_t                        running;    /* cycles under way */
     ngx_uint_t                        waiting;    /* jobs of these that wait
                                                      for a thread */
+    ngx_uint_t                        abandoned;  /* cycles whose jobs did not
+                                                     stop at the time-out */
     ngx_uint_t                        queued;     /* cycles under way that
                                                      only wait for a thread */
     uint64_t                          queued_since;
@@ -184,7 +198,18 @@ void ngx_http_background_view_read(ngx_http_background_view_t *view,
     ngx_http_background_zone_conf_t *zcf, ngx_http_background_task_t *task);
 ngx_uint_t ngx_http_background_view_causes(ngx_http_background_view_t *view,
     ngx_http_background_cause_t causes[NGX_HTTP_BACKGROUND_CAUSES]);
-ngx_uint_t ngx_http_background_healthy(ngx_http_background_zone_task_t *task);
+ngx_uint_t ngx_http_background_healthy(ngx_http_background_main_conf_t *bmcf,
+    ngx_http_background_task_t *task);
+
+/*
+ * late() tells what a cell of a task is late with, and for how long; error() is
+ * why a task is not as it should be, or else empty; "buf" is for its text.
+ */
+ngx_http_background_late_e ngx_http_background_late(
+    ngx_http_background_zone_conf_t *zcf, ngx_http_background_task_t *task,
+    ngx_http_background_cell_t *cell, uint64_t *time);
+ngx_str_t ngx_http_background_view_error(ngx_http_background_view_t *view,
+    u_char buf[NGX_HTTP_BACKGROUND_ERROR_LEN]);
 
 ngx_uint_t ngx_http_background_accept(ngx_http_request_t *r,
     const ngx_str_t *type);

@@ -184,15 +184,17 @@ ngx_http_background_json_task(ngx_http_background_writer_t *w,
     ngx_http_background_status_t *status, ngx_http_background_view_t *view)
 {
     size_t                        texts;
-    u_char                       *p;
+    u_char                       *p, buf[NGX_HTTP_BACKGROUND_ERROR_LEN];
     ngx_buf_t                    *b;
+    ngx_str_t                     error;
     ngx_http_background_task_t   *task;
     ngx_http_background_stats_t  *stats;
 
     task = view->task;
     stats = &view->stats;
 
-    texts = 2 * stats->error_len + stats->last.message_len;
+    error = ngx_http_background_view_error(view, buf);
+    texts = 2 * stats->error_len + stats->last.message_len + error.len;
 
     b = ngx_http_background_reserve(w, NGX_HTTP_BACKGROUND_JSON_TASK
                                   + NGX_HTTP_BACKGROUND_JSON_BYTE * texts);
@@ -224,6 +226,14 @@ ngx_http_background_json_task(ngx_http_background_writer_t *w,
     p = ngx_http_background_json_last(p, status, view);
     p = ngx_http_background_put_at(p, ",\"last_success\":", stats->success_at);
     p = ngx_http_background_json_failure(p, status, view);
+
+    if (!status->brief) {
+        p = ngx_http_background_put(p, ",\"error\":");
+        p = error.len
+            ? ngx_http_background_json_string(p, error.data, error.len)
+            : ngx_http_background_put(p, "null");
+    }
+
     p = ngx_http_background_json_next(p, status, view);
 
     ngx_http_background_wrote(w, p);
@@ -276,6 +286,7 @@ ngx_http_background_json_state(u_char *p, ngx_http_background_view_t *view)
     }
 
     p = ngx_http_background_put_count(p, ",\"waiting\":", view->waiting);
+    p = ngx_http_background_put_count(p, ",\"abandoned\":", view->abandoned);
 
     return view->overdue ? ngx_http_background_put(p, ",\"overdue\":true")
                          : ngx_http_background_put(p, ",\"overdue\":false");

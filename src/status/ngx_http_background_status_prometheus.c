@@ -37,7 +37,8 @@ typedef enum {
                                              such time */
     ngx_http_background_queued_time,
     ngx_http_background_interval,         /* of the task */
-    ngx_http_background_quarantine        /* by the state */
+    ngx_http_background_quarantine,       /* by the state */
+    ngx_http_background_overdue
 } ngx_http_background_metric_value_e;
 
 
@@ -132,6 +133,9 @@ static const ngx_http_background_metric_t  ngx_http_background_metric[] = {
     { "task_quarantined", "Whether the task is left alone until the next "
       "reload, as workers died in it.", NULL, 0,
       ngx_http_background_quarantine, 0 },
+
+    { "task_overdue", "Whether the task is late, and so not healthy.", NULL, 0,
+      ngx_http_background_overdue, 0 },
 
     { "task_interval_seconds", "Pause between two cycles of the task.", NULL,
       0, ngx_http_background_interval, 0 },
@@ -404,6 +408,9 @@ ngx_http_background_metrics_figure(ngx_http_background_view_t *view,
     case ngx_http_background_quarantine:
         return view->state == ngx_http_background_quarantined;
 
+    case ngx_http_background_overdue:
+        return view->overdue != ngx_http_background_not_late;
+
     case ngx_http_background_queued_time:
         return view->queued ? ngx_max(ngx_current_msec, view->queued_since)
                               - view->queued_since
@@ -491,6 +498,7 @@ ngx_http_background_metrics_value(u_char *p,
     case ngx_http_background_count:
     case ngx_http_background_gauge:
     case ngx_http_background_quarantine:
+    case ngx_http_background_overdue:
         return ngx_http_background_put_number(p, n);
 
     case ngx_http_background_usec:

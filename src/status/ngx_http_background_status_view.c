@@ -22,6 +22,8 @@ static ngx_uint_t ngx_http_background_view_add_causes(
 static void ngx_http_background_view_add_lease(
     ngx_http_background_view_t *view,
     ngx_http_background_snapshot_t *snapshot);
+static void ngx_http_background_view_add_late(ngx_http_background_view_t *view,
+    ngx_http_background_zone_conf_t *zcf, ngx_http_background_cell_t *cell);
 
 
 ngx_str_t  ngx_http_background_states[] = {
@@ -30,7 +32,8 @@ ngx_str_t  ngx_http_background_states[] = {
     ngx_string("queued"),
     ngx_string("retrying"),
     ngx_string("quarantined"),
-    ngx_string("stopped")
+    ngx_string("stopped"),
+    ngx_string("abandoned")
 };
 
 
@@ -62,6 +65,7 @@ ngx_http_background_view_read(ngx_http_background_view_t *view,
 
         if (n < task->zone.cells) {
             ngx_http_background_view_add_lease(view, &snapshot);
+            ngx_http_background_view_add_late(view, zcf, cell);
         }
     }
 
@@ -80,7 +84,12 @@ ngx_http_background_view_read(ngx_http_background_view_t *view,
     if (ngx_http_background_record_quarantined(task->zone.record)) {
         view->state = ngx_http_background_quarantined;
         view->healthy = 0;
+        view->overdue = ngx_http_background_not_late;
         view->due = 0;
+
+    } else if (view->abandoned) {
+        view->state = ngx_http_background_abandoned;
+        view->healthy = 0;
 
     } else if (view->running) {
         view->state = (view->queued == view->running)
@@ -153,6 +162,8 @@ static void
 ngx_http_background_view_add_running(ngx_http_background_view_t *view,
     ngx_http_background_snapshot_t *snapshot)
 {
+    view->abandoned += snapshot->abandoned;
+
     if (snapshot->running == 0) {
         return;
     }
@@ -183,7 +194,6 @@ static void
 ngx_http_background_view_add_lease(ngx_http_background_view_t *view,
     ngx_http_background_snapshot_t *snapshot)
 {
-    uint64_t                      since, allowed;
     ngx_http_background_task_t   *task;
     ngx_http_background_stats_t  *stats;
 
@@ -196,14 +206,6 @@ ngx_http_background_view_add_lease(ngx_http_background_view_t *view,
         view->healthy = 0;
     }
 
-    since = stats->ended ? stats->ended : snapshot->created;
-    allowed = ngx_max(task->interval + task->jitter, task->retry_max);
-    allowed = task->timeout ? allowed + task->timeout : 3 * allowed;
-
-    if (task->interval && ngx_current_msec > since + allowed) {
-        view->overdue = 1;
-    }
-
     if (!snapshot->leased) {
         return;
     }
@@ -212,10 +214,42 @@ ngx_http_background_view_add_lease(ngx_http_background_view_t *view,
     view->pid = snapshot->pid;
     view->worker = snapshot->worker;
 
-    if (snapshot->running == 0 && task->interval && stats->due
+    if (snapshot->running == 0 && snapshot->abandoned == 0
+        && task->interval && stats->due
         && (view->due == 0 || stats->due < view->due))
     {
         view->due = stats->due;
+    }
+}
+
+
+/* the latest of all */
+
+static void
+ngx_http_background_view_add_late(ngx_http_background_view_t *view,
+    ngx_http_background_zone_conf_t *zcf, ngx_http_background_cell_t *cell)
+{
+    uint64_t                    time;
+    ngx_http_background_late_e  late;
+
+    late = ngx_http_background_late(zcf, view->task, cell, &time);
+
+    if (late == ngx_http_background_not_late) {
+        return;
+    }
+
+    view->healthy = 0;
+
+    if (view->overdue == ngx_http_background_late_worker) {
+        return;
+    }
+
+    if (late == ngx_http_background_late_worker
+        || view->overdue == ngx_http_background_not_late
+        || time > view->late)
+    {
+        view->overdue = late;
+        view->late = time;
     }
 }
 
@@ -286,24 +320,84 @@ ngx_http_background_view_add_causes(ngx_http_background_cell_t *cell,
 
 
 ngx_uint_t
-ngx_http_background_healthy(ngx_http_background_zone_task_t *task)
+ngx_http_background_healthy(ngx_http_background_main_conf_t *bmcf,
+    ngx_http_background_task_t *task)
 {
-    uint64_t    failures;
-    ngx_uint_t  n;
+    uint64_t                      time, failures;
+    ngx_uint_t                    n;
+    ngx_http_background_cell_t   *cell;
 
-    if (ngx_http_background_record_quarantined(task->record)
-        || !ngx_http_background_record_verdict(task->record, &failures))
+    if (ngx_http_background_record_quarantined(task->zone.record)
+        || !ngx_http_background_record_verdict(task->zone.record, &failures))
     {
         return 0;
     }
 
-    for (n = 0; n < task->cells; n++) {
-        if (ngx_http_background_cell_unhealthy(
-                              ngx_http_background_cell(task->record, n)))
+    if (ngx_http_background_record_abandoned(task->zone.record)) {
+        return 0;
+    }
+
+    for (n = 0; n < task->zone.cells; n++) {
+        cell = ngx_http_background_cell(task->zone.record, n);
+
+        if (ngx_http_background_cell_unhealthy(cell)
+            || ngx_http_background_late(&bmcf->zone, task, cell, &time)
+               != ngx_http_background_not_late)
         {
             return 0;
         }
     }
 
     return 1;
+}
+
+
+ngx_str_t
+ngx_http_background_view_error(ngx_http_background_view_t *view,
+    u_char buf[NGX_HTTP_BACKGROUND_ERROR_LEN])
+{
+    u_char      *p;
+    uint64_t     s;
+    ngx_str_t    error;
+    const char  *fmt;
+
+    switch (view->overdue) {
+
+    case ngx_http_background_late_start:
+        fmt = "overdue: no cycle has started, it was due %uLs ago";
+        break;
+
+    case ngx_http_background_late_end:
+        fmt = "overdue: the cycle has not ended, it started %uLs ago";
+        break;
+
+    case ngx_http_background_late_thread:
+        fmt = "overdue: the cycle waits for a thread, it started %uLs ago";
+        break;
+
+    case ngx_http_background_late_worker:
+        p = ngx_slprintf(buf, buf + NGX_HTTP_BACKGROUND_ERROR_LEN,
+                         "overdue: worker process %uL hangs with a job",
+                         view->late);
+
+        error.data = buf;
+        error.len = p - buf;
+
+        return error;
+
+    default: /* ngx_http_background_not_late */
+        error.data = view->stats.error;
+        error.len = view->last_failed ? view->stats.error_len : 0;
+
+        return error;
+    }
+
+    s = view->late / 1000;
+
+    p = ngx_slprintf(buf, buf + NGX_HTTP_BACKGROUND_ERROR_LEN, fmt, s);
+
+    error.data = buf;
+    error.len = p - buf;
+
+    return error;
 }

@@ -372,7 +372,9 @@ ngx_http_background_status_variable(ngx_http_request_t *r,
     v->len = sizeof("ok") - 1;
 
     for (i = 0; i < bmcf->zone.tasks.nelts; i++) {
-        if (!ngx_http_background_healthy(tasks[i])) {
+        if (!ngx_http_background_healthy(bmcf,
+                                    (ngx_http_background_task_t *) tasks[i]))
+        {
             v->data = (u_char *) "degraded";
             v->len = sizeof("degraded") - 1;
             break;
@@ -405,8 +407,7 @@ ngx_http_background_ok_variable(ngx_http_request_t *r,
     v->no_cacheable = 0;
     v->not_found = 0;
 
-    v->data = (u_char *) (ngx_http_background_healthy(&task->zone) ? "1"
-                                                                   : "0");
+    v->data = (u_char *) (ngx_http_background_healthy(bmcf, task) ? "1" : "0");
     v->len = 1;
 
     return NGX_OK;
@@ -470,7 +471,7 @@ ngx_http_background_set_value(ngx_http_request_t *r, ngx_str_t *val,
     }
 
     if (set->field == ngx_http_background_field_ok) {
-        if (ngx_http_background_healthy(&task->zone)) {
+        if (ngx_http_background_healthy(bmcf, task)) {
             ngx_str_set(val, "1");
 
         } else {
@@ -491,6 +492,8 @@ ngx_http_background_field(ngx_http_request_t *r,
     ngx_http_background_view_t *view, ngx_http_background_field_e field,
     ngx_str_t *val)
 {
+    u_char                        buf[NGX_HTTP_BACKGROUND_ERROR_LEN];
+    ngx_str_t                     error;
     ngx_http_background_stats_t  *stats;
 
     stats = &view->stats;
@@ -519,8 +522,9 @@ ngx_http_background_field(ngx_http_request_t *r,
         return ngx_http_background_field_number(r, stats->bytes, val);
 
     case ngx_http_background_field_last_error:
-        return ngx_http_background_field_text(r, stats->error,
-                             view->last_failed ? stats->error_len : 0, val);
+        error = ngx_http_background_view_error(view, buf);
+
+        return ngx_http_background_field_text(r, error.data, error.len, val);
 
     case ngx_http_background_field_last_wall_seconds:
 

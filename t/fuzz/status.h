@@ -91,9 +91,10 @@ fuzz_view(fuzz_input_t *in, ngx_http_background_view_t *view)
     ngx_uint_t                    i;
     ngx_http_background_stats_t  *stats;
 
-    view->state = fuzz_number(in, ngx_http_background_stopped);
+    view->state = fuzz_number(in, ngx_http_background_abandoned);
     view->healthy = fuzz_number(in, 1);
-    view->overdue = fuzz_number(in, 1);
+    view->overdue = fuzz_number(in, ngx_http_background_late_worker);
+    view->late = fuzz_count(in);
     view->running = fuzz_number(in, 255);
     view->queued = fuzz_number(in, 255);
     view->queued_since = fuzz_count(in);
