@@ -6,7 +6,8 @@
 
 /*
  * gate FILE [keep]: a CPU operation that is under way for as long as the file
- * is there; with "keep" it does not give its slot to others meanwhile.
+ * is there; with "keep" it does not give its slot to others meanwhile, and has
+ * a progress as soon as it works.
  */
 
 
@@ -81,6 +82,8 @@ static void
 gate_keep_work(ngx_http_background_run_t *run)
 {
     run->keep_slot = 1;
+
+    ngx_http_background_progress(run, 1, 2);
 
     gate_work(run);
 }

@@ -70,13 +70,7 @@ static ngx_uint_t   bench_turns;
 static ngx_uint_t   bench_stop;
 
 
-static ngx_http_background_kind_t  bench_kind = {
-    NULL,                                    /* start */
-    NULL,                                    /* cancel */
-    NULL,                                    /* begin */
-    bench_work,                              /* work */
-    NULL                                     /* finish */
-};
+static ngx_http_background_kind_t  bench_kind = { .work = bench_work };
 
 
 static ngx_command_t  bench_commands[] = {
