@@ -69,7 +69,8 @@ static ngx_http_background_step_t *ngx_http_background_step_hangs(
     ngx_http_background_operation_t *operation);
 static ngx_int_t ngx_http_background_step_post(
     ngx_http_background_step_t *st);
-static ngx_int_t ngx_http_background_steps_start(ngx_log_t *log);
+static ngx_int_t ngx_http_background_steps_start(
+    ngx_http_background_run_t *run);
 static ngx_int_t ngx_http_background_steps_thread(ngx_log_t *log);
 static void *ngx_http_background_steps_cycle(void *data);
 static ngx_http_background_step_t *ngx_http_background_steps_next(void);
@@ -147,6 +148,11 @@ ngx_http_background_step(ngx_http_background_run_t *run, const void *data,
     st->log = run->log;
     st->posted = ngx_http_background_usec(CLOCK_MONOTONIC);
 
+    if (ngx_http_background_steps_start(run) != NGX_OK) {
+        ngx_free(st);
+        return NGX_ERROR;
+    }
+
     if (ngx_http_background_step_post(st) != NGX_OK) {
         ngx_http_background_fail(&run->result, 0,
                                  "no thread for a blocking step");
@@ -198,12 +204,6 @@ ngx_http_background_step_post(ngx_http_background_step_t *st)
 
     steps = &ngx_http_background_steps;
 
-    if (steps->notify == NULL
-        && ngx_http_background_steps_start(ngx_cycle->log) != NGX_OK)
-    {
-        return NGX_ERROR;
-    }
-
     rc = NGX_OK;
 
     (void) pthread_mutex_lock(&ngx_http_background_steps_mutex);
@@ -231,25 +231,35 @@ ngx_http_background_step_post(ngx_http_background_step_t *st)
 }
 
 
+/* with the first step of the worker */
+
 static ngx_int_t
-ngx_http_background_steps_start(ngx_log_t *log)
+ngx_http_background_steps_start(ngx_http_background_run_t *run)
 {
     ngx_fd_t                      fd;
+    ngx_log_t                    *log;
     ngx_connection_t             *c;
     ngx_http_background_steps_t  *steps;
 
+    log = ngx_cycle->log;
     steps = &ngx_http_background_steps;
+
+    if (steps->notify) {
+        return NGX_OK;
+    }
 
     fd = eventfd(0, EFD_NONBLOCK|EFD_CLOEXEC);
 
     if (fd == -1) {
-        ngx_log_error(NGX_LOG_ALERT, log, ngx_errno, "eventfd() failed");
+        ngx_http_background_fail(&run->result, ngx_errno, "eventfd() failed");
         return NGX_ERROR;
     }
 
     c = ngx_get_connection(fd, log);
 
     if (c == NULL) {
+        ngx_http_background_fail(&run->result, 0, "no free connection");
+
         if (close(fd) == -1) {
             ngx_log_error(NGX_LOG_ALERT, log, ngx_errno, "close() failed");
         }
@@ -262,6 +272,7 @@ ngx_http_background_steps_start(ngx_log_t *log)
     c->write->log = log;
 
     if (ngx_handle_read_event(c->read, 0) != NGX_OK) {
+        ngx_http_background_fail(&run->result, 0, "no event for steps");
         ngx_close_connection(c);
         return NGX_ERROR;
     }
