@@ -109,7 +109,7 @@ done_testing();
 sub tasks {
     $n++;
 
-    return "# tasks\n    background_zone 192k;\n"
+    return "# tasks\n    background_zone 228k;\n"
            . join('', map { "    background_task task${n}_$_ { workers "
                             . ($_ % 2 ? 'one' : 'all') . '; interval 10ms; '
                             . "simulate_io 1 delay=1ms-9ms; }\n" } 1 .. 6)
