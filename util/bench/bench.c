@@ -44,7 +44,8 @@ static char *bench_threads(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 static char *bench_count(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 static ngx_int_t bench_init_process(ngx_cycle_t *cycle);
-static ngx_int_t bench_init_pool(ngx_cycle_t *cycle, ngx_int_t n);
+static void bench_init_pool(ngx_cycle_t *cycle, bench_conf_t *bcf);
+static void bench_pool_start(ngx_event_t *ev);
 static ngx_int_t bench_init_post(ngx_cycle_t *cycle, bench_conf_t *bcf);
 static ngx_int_t bench_init_threads(ngx_cycle_t *cycle, bench_conf_t *bcf);
 static void bench_exit_process(ngx_cycle_t *cycle);
@@ -248,10 +249,8 @@ bench_init_process(ngx_cycle_t *cycle)
 
     bcf = ngx_http_cycle_get_module_main_conf(cycle, bench_module);
 
-    if (bcf->pool != NGX_CONF_UNSET
-        && bench_init_pool(cycle, bcf->pool) != NGX_OK)
-    {
-        return NGX_ERROR;
+    if (bcf->pool != NGX_CONF_UNSET) {
+        bench_init_pool(cycle, bcf);
     }
 
     if (bcf->post != NGX_CONF_UNSET
@@ -270,31 +269,52 @@ bench_init_process(ngx_cycle_t *cycle)
 }
 
 
-static ngx_int_t
-bench_init_pool(ngx_cycle_t *cycle, ngx_int_t n)
+/* jobs of a worker that has not joined the zone are cancelled */
+
+static void
+bench_init_pool(ngx_cycle_t *cycle, bench_conf_t *bcf)
 {
+    static ngx_event_t  ev;
+
+    ev.handler = bench_pool_start;
+    ev.data = bcf;
+    ev.log = cycle->log;
+    ev.cancelable = 1;
+
+    ngx_add_timer(&ev, 10);
+}
+
+
+static void
+bench_pool_start(ngx_event_t *ev)
+{
+    bench_conf_t *bcf = ev->data;
+
+    ngx_int_t                   i;
     ngx_http_background_job_t  *job;
 
     static ngx_uint_t  turns = 0;
 
-    while (n--) {
-        job = ngx_pcalloc(cycle->pool, sizeof(ngx_http_background_job_t));
+    for (i = 0; i < bcf->pool; i++) {
+        job = ngx_pcalloc(ngx_cycle->pool, sizeof(ngx_http_background_job_t));
+
         if (job == NULL) {
-            return NGX_ERROR;
+            ngx_log_error(NGX_LOG_ALERT, ev->log, 0, "bench_pool: no memory");
+            return;
         }
 
         job->run.conf = &turns;
-        job->run.log = cycle->log;
+        job->run.log = ngx_cycle->log;
         job->kind = &bench_kind;
         job->cell = (ngx_http_background_cell_t *) bench_cell;
         job->handler = bench_pool_handler;
 
         if (ngx_http_background_pool_post(job) != NGX_OK) {
-            return NGX_ERROR;
+            ngx_log_error(NGX_LOG_ALERT, ev->log, 0,
+                          "bench_pool: a job was not posted");
+            return;
         }
     }
-
-    return NGX_OK;
 }
 
 
