@@ -308,6 +308,7 @@ bench_pool_start(ngx_event_t *ev)
         job->kind = &bench_kind;
         job->cell = (ngx_http_background_cell_t *) bench_cell;
         job->handler = bench_pool_handler;
+        job->worker = ngx_http_background_zone_self();
 
         if (ngx_http_background_pool_post(job) != NGX_OK) {
             ngx_log_error(NGX_LOG_ALERT, ev->log, 0,
