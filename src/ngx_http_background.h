@@ -545,8 +545,8 @@ ngx_int_t ngx_http_background_step(ngx_http_background_run_t *run,
  *           With an event, an I/O kind reads in steps of its run; with NULL, a
  *           CPU kind reads on its pool thread.  NULL: no memory
  * open      before the first line: NGX_OK, "info" is known; NGX_AGAIN, as of
- *           "next"; NGX_DECLINED, the file can't be opened or read, which "next"
- *           will count.  It may be left out
+ *           "next"; NGX_DECLINED, the file can't be opened or read, which
+ *           "next" will count.  It may be left out
  * info      of the file that is read; zeroes until then
  * next      NGX_OK        a line without its line feed, until the next call
  *           NGX_DECLINED  the next line is longer than max, and is left out

@@ -117,16 +117,16 @@ struct ngx_http_background_cycle_s {
 
 
 /*
- * create  a cycle with what "start" says; else "start" is dropped: NGX_ERROR, no
- *         memory, or NGX_ABORT, an operation refuses the request
+ * create  a cycle with what "start" says; else "start" is dropped: NGX_ERROR,
+ *         no memory, or NGX_ABORT, an operation refuses the request
  * drop    closes a file of "start" that no cycle will be created with
  * run     starts its operations; "ended" may be called before it returns
  * cancel  stops what is under way; "ended" is called at once or later
  *
  * A cycle with a job that does not stop at the time-out is abandoned: it is
- * over for all but the job.  "ended" is called then, with pending runs, and again
- * when these have come home; "last" is what they have added to it then, and
- * free() waits for them.
+ * over for all but the job.  "ended" is called then, with pending runs, and
+ * again when these have come home; "last" is what they have added to it then,
+ * and free() waits for them.
  */
 ngx_int_t ngx_http_background_cycle_create(ngx_array_t *operations,
     ngx_http_background_start_t *start, ngx_log_t *log,

@@ -31,17 +31,18 @@
  *
  * - What the event loop writes of a cell is in words that carry the owner's tag
  *   and change by compare-and-swap of what has that tag.  Who takes the cell
- *   gives each word its own tag first: from then on nothing of the former owner
- *   has an effect, and what was before is seen.  What is added for a run has the
- *   tag of what the worker was when the run started, as it may have joined again.
+ *   gives each word its own tag first: from then on nothing of the former
+ *   owner has an effect, and what was before is seen.  What is added for a run
+ *   has the tag of what the worker was when the run started, as it may have
+ *   joined again.
  * - The statistics have three copies.  The word "version" says which one is
  *   published and which one may be edited.  The owner reads it, then looks
  *   whether it is revoked, then writes to that copy, then publishes it by
  *   compare-and-swap.  Who takes the cell replaces the word, so this fails, and
- *   edits the third copy: the one that the former owner may write to rests until
- *   its process has joined again or is dead.  "rests" names it, and is set
- *   before the lease is taken.  While a copy rests the cell can't be taken from
- *   another worker that is revoked: there would be no copy left.
+ *   edits the third copy: the one that the former owner may write to rests
+ *   until its process has joined again or is dead.  "rests" names it, and is
+ *   set before the lease is taken.  While a copy rests the cell can't be taken
+ *   from another worker that is revoked: there would be no copy left.
  * - A taker may be revoked in the middle.  It replaces only what it has read
  *   before it has seen that it is not; the next taker replaces all.
  * - A thread of the pool counts its job in "held" before it looks whether the
@@ -344,8 +345,8 @@ ngx_uint_t ngx_http_background_zone_owns(uint64_t self);
  * Leases.  take() returns NGX_OK when the caller has the lease, NGX_AGAIN when
  * another live worker has it or is to have it, as a newer configuration is in
  * use than the caller's, NGX_BUSY when a worker that was revoked has a job of
- * it on a thread; it can be called in any state.  tell() returns 1 once for each
- * such worker.  revoked() tells whether the last cell that was taken was a
+ * it on a thread; it can be called in any state.  tell() returns 1 once for
+ * each such worker.  revoked() tells whether the last cell that was taken was a
  * revoked worker's.
  */
 ngx_http_background_cell_t *ngx_http_background_cell(

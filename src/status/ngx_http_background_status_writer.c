@@ -7,7 +7,7 @@
 #include "ngx_http_background_status.h"
 
 
-/* room for text, and how many of these a worker keeps for the next time: 2 MB */
+/* room for text, and how many of these a worker keeps for later: 2 MB */
 #define NGX_HTTP_BACKGROUND_BLOCK   (32768 - 256)
 #define NGX_HTTP_BACKGROUND_BLOCKS  64
 
