@@ -45,8 +45,6 @@ my %good = (
     ssi        => "/ssi/ssi.txt $body",
     gzip       => "/gzip/ok.txt header=Accept-Encoding:gzip $body",
     gzipped    => '/back/gzip/ok.txt header=Accept-Encoding:gzip test=$zipped',
-    gunzip     => "/gunzip/ok.txt $body",
-    subfilter  => "/sub $body",
     page       => "/page status=404 $body",
     named      => "\@named $body",
     redirected => "/redirected $body",
@@ -71,6 +69,22 @@ my %good = (
     task       => '/ok test=$background_task',
     taken      => "/taken $body",
 );
+
+# not in each nginx
+
+my $nginx = $ENV{TEST_NGINX_BINARY} || 'nginx';
+my $built = qx/'$nginx' -V 2>&1/;
+my ($gunzip, $sub) = ('', '');
+
+if ($built =~ /--with-http_gunzip_module/) {
+    $good{gunzip} = "/gunzip/ok.txt $body";
+    $gunzip = 'gunzip on;';
+}
+
+if ($built =~ /--with-http_sub_module/) {
+    $good{sub} = "/sub $body";
+    $sub = 'sub_filter failure ok; sub_filter_types *;';
+}
 
 # what does not, and what is said
 
@@ -168,8 +182,7 @@ EOF_HTTP
             return 200 '$ok';
         }
         location = /sub {
-            sub_filter failure ok;
-            sub_filter_types *;
+            $sub
             alias $dir/www/bad.txt;
         }
         location \@named { return 200 '$ok'; }
@@ -192,7 +205,7 @@ EOF_HTTP
         location /gunzip/ {
             proxy_pass http://back/gzip/;
             proxy_set_header Accept-Encoding gzip;
-            gunzip on;
+            $gunzip
         }
         location /peer/ { proxy_pass http://unix:$dir/peer:/; }
         location /ssi/ { alias $dir/www/; ssi on; ssi_types *; }
