@@ -9,47 +9,12 @@ use lib "$FindBin::Bin/lib";
 
 use BackgroundKind;
 use BackgroundLife;
+use BackgroundPost;
 use BackgroundStatus;
 use Test::More;
 
 my $kind = load_kind('arrive');
 my $dir = dir();
-
-sub post {
-    my ($uri, $body) = @_;
-
-    return http("POST $uri HTTP/1.1\r\nHost: test\r\nConnection: close\r\n"
-                . 'Content-Length: ' . length($body) . "\r\n\r\n$body");
-}
-
-# a request that is not answered yet
-
-sub begin {
-    my ($uri, $body) = @_;
-
-    my $socket = BackgroundStatus::connection() or die "connect: $!\n";
-
-    print $socket "POST $uri HTTP/1.1\r\nHost: test\r\nConnection: close\r\n"
-                  . 'Content-Length: ' . length($body) . "\r\n\r\n$body";
-    $socket->flush;
-
-    return $socket;
-}
-
-sub rest {
-    my ($socket) = @_;
-
-    local $SIG{ALRM} = sub { die "no answer\n" };
-    alarm $BackgroundStatus::deadline;
-
-    local $/;
-    my $answer = <$socket> // '';
-
-    alarm 0;
-    return $answer;
-}
-
-sub code { ($_[0] =~ m{^HTTP/1.1 (\d+)})[0] // 'none' }
 
 sub task {
     my ($name, $uri) = @_;
@@ -243,8 +208,3 @@ put('error.log', join '', grep { !/exited on signal 6|: quarantined/ }
 stop();
 
 done_testing();
-
-sub post_anyhow {
-    local $BackgroundStatus::quiet = 1;
-    return eval { post(@_) } // '';
-}

@@ -10,6 +10,7 @@ use lib "$FindBin::Bin/lib";
 use BackgroundCall;
 use BackgroundKind;
 use BackgroundLife;
+use BackgroundPost;
 use BackgroundStatus;
 use Test::More;
 
@@ -42,43 +43,6 @@ start(join('', "background_threads 1;\n",
       join('', "client_body_buffer_size 1k; client_max_body_size 10m;\n",
            map { "location /$_ { arrive $_; }\n" } sort keys %function),
       "$kind\nworker_processes 1;");
-
-sub request {
-    my ($uri, $body) = @_;
-
-    return "POST $uri HTTP/1.1\r\nHost: test\r\nConnection: close\r\n"
-           . 'Content-Length: ' . length($body) . "\r\n\r\n$body";
-}
-
-sub post { http(request(@_)) }
-
-# a request that is not answered yet, and its answer
-
-sub begin {
-    my $socket = BackgroundStatus::connection() or die "connect: $!\n";
-
-    print $socket request(@_);
-    $socket->flush;
-
-    return $socket;
-}
-
-sub rest {
-    my ($socket) = @_;
-
-    local $SIG{ALRM} = sub { die "no answer\n" };
-    alarm $BackgroundStatus::deadline;
-
-    local $/;
-    my $answer = <$socket> // '';
-
-    alarm 0;
-    return $answer;
-}
-
-sub code { ($_[0] =~ m{^HTTP/1.1 (\d+)})[0] // 'none' }
-
-sub body { (split /\r\n\r\n/, $_[0], 2)[1] }
 
 sub task {
     my %tasks = by_name(status());

@@ -9,6 +9,7 @@ use lib "$FindBin::Bin/lib";
 use BackgroundCall;
 use BackgroundDoc;
 use BackgroundLife;
+use BackgroundPost;
 use BackgroundStatus;
 use Test::More;
 
@@ -63,17 +64,12 @@ is($task{none}{last}{error},
 
 is($task{timed}{last}{error}, undef, 'C: no input');
 
-sub post {
-    return http("POST /first HTTP/1.1\r\nHost: test\r\nConnection: close\r\n"
-                . 'Content-Length: ' . length($_[0]) . "\r\n\r\n$_[0]");
-}
-
-my $answer = post("one\ntwo\n");
+my $answer = post('/first', "one\ntwo\n");
 
 like($answer, qr{^HTTP/1.1 200 .*\r\n\r\none\z}s, 'C: output');
 like($answer, qr{\r\nContent-Type: text/plain\r\n}, 'C: its type');
 like($answer, qr{\r\nX-Task: first\r\n}, 'C: its header');
-like(post('one'), qr{^HTTP/1.1 400 }, 'C: its status');
+like(post('/first', 'one'), qr{^HTTP/1.1 400 }, 'C: its status');
 
 SKIP: {
     skip 'no C++ compiler', 2 unless $cpp;

@@ -8,6 +8,7 @@ use lib "$FindBin::Bin/lib";
 
 use BackgroundCall;
 use BackgroundLife;
+use BackgroundPost;
 use BackgroundStatus;
 use Test::More;
 
@@ -105,25 +106,23 @@ is(sprintf('%04o', 07777 & (stat "$dir/spool/a.png.txt")[2] // 0), '0644',
 
 # an image that a request brings
 
-sub post {
+sub ocr {
     my ($uri, $name) = @_;
 
     open my $file, '<:raw', "$dir/spool/$name" or die "open: $!\n";
     local $/;
-    my $image = <$file>;
 
-    return http("POST $uri HTTP/1.1\r\nHost: test\r\nConnection: close\r\n"
-                . 'Content-Length: ' . length($image) . "\r\n\r\n$image");
+    return post($uri, scalar <$file>);
 }
 
-my $answer = post('/ocr', 'a.png');
+my $answer = ocr('/ocr', 'a.png');
 
 like($answer, qr{^HTTP/1.1 200 .*Event loops never block\s*\z}s, 'its text');
 like($answer, qr{\r\nContent-Type: text/plain; charset=utf-8\r}, 'its type');
-like(post('/ocr?lang=eng', 'b.png'), qr{^HTTP/1.1 200 .*Threads may\s*\z}s,
+like(ocr('/ocr?lang=eng', 'b.png'), qr{^HTTP/1.1 200 .*Threads may\s*\z}s,
      'in a language');
-like(post('/ocr', 'd.png'), qr{^HTTP/1.1 415 .*no image\n\z}s, 'no image');
-like(post("/ocr?lang=$_", 'a.png'), qr{^HTTP/1.1 400 .*no such language\n\z}s,
+like(ocr('/ocr', 'd.png'), qr{^HTTP/1.1 415 .*no image\n\z}s, 'no image');
+like(ocr("/ocr?lang=$_", 'a.png'), qr{^HTTP/1.1 400 .*no such language\n\z}s,
      "no language: $_") for 'tlh', '../../eng', 'eng/x';
 
 stop();

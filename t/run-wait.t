@@ -9,6 +9,7 @@ use lib "$FindBin::Bin/lib";
 
 use BackgroundCall;
 use BackgroundLife;
+use BackgroundPost;
 use BackgroundStatus;
 use Test::More;
 
@@ -44,43 +45,6 @@ EOF
     location /crash   { background_run crash; }
     location /timed   { background_run timed; }
 EOF_LOCATIONS
-
-sub request {
-    my ($uri, $body) = @_;
-
-    return "POST $uri HTTP/1.1\r\nHost: test\r\nConnection: close\r\n"
-           . 'Content-Length: ' . length($body) . "\r\n\r\n$body";
-}
-
-sub post { http(request(@_)) }
-
-# a request that is not answered yet, and its answer
-
-sub begin {
-    my $socket = BackgroundStatus::connection() or die "connect: $!\n";
-
-    print $socket request(@_);
-    $socket->flush;
-
-    return $socket;
-}
-
-sub rest {
-    my ($socket) = @_;
-
-    local $SIG{ALRM} = sub { die "no answer\n" };
-    alarm $BackgroundStatus::deadline;
-
-    local $/;
-    my $answer = <$socket> // '';
-
-    alarm 0;
-    return $answer;
-}
-
-sub code { ($_[0] =~ m{^HTTP/1.1 (\d+)})[0] // 'none' }
-sub body { (split /\r\n\r\n/, $_[0], 2)[1] }
-sub field { ($_[0] =~ /\r\n\Q$_[1]\E: ([^\r]*)/)[0] }
 
 sub task {
     my %tasks = by_name(status_anyhow());
@@ -191,7 +155,7 @@ poll('one that does not mind goes on', sub {
 my $pipe = BackgroundStatus::connection();
 
 print $pipe "POST /first HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n"
-            . request('/reverse', 'next');
+            . request('POST', '/reverse', 'next');
 $pipe->flush;
 
 running('first');
@@ -270,8 +234,3 @@ put('error.log', join '', grep { !/exited on signal|: quarantined/ }
 stop();
 
 done_testing();
-
-sub post_anyhow {
-    local $BackgroundStatus::quiet = 1;
-    return eval { post(@_) } // '';
-}

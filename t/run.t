@@ -9,6 +9,7 @@ use lib "$FindBin::Bin/lib";
 
 use BackgroundCall;
 use BackgroundLife;
+use BackgroundPost;
 use BackgroundStatus;
 use Test::More;
 
@@ -67,18 +68,6 @@ EOF
 
 start($http, $locations, 'worker_processes 1;');
 
-sub ask {
-    my ($method, $uri, $body, @fields) = @_;
-
-    return http("$method $uri HTTP/1.1\r\nHost: test\r\nConnection: close\r\n"
-                . join('', map { "$_\r\n" } @fields)
-                . 'Content-Length: ' . length($body) . "\r\n\r\n$body");
-}
-
-sub post { ask('POST', @_) }
-sub code { ($_[0] =~ m{^HTTP/1.\d (\d+)})[0] // 'none' }
-sub body { (split /\r\n\r\n/, $_[0], 2)[1] }
-sub field { ($_[0] =~ /\r\n\Q$_[1]\E: ([^\r]*)/)[0] }
 sub header { "h$_[0]\x1f$_[1]" }
 sub orders { join '', map { "$_\x1e" } @_ }
 
