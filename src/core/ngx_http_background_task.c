@@ -113,7 +113,8 @@ static void ngx_http_background_runner_release(
 static void ngx_http_background_runner_stop(ngx_http_background_runner_t *r,
     ngx_uint_t all);
 static ngx_http_background_cycle_t *ngx_http_background_runner_cycle(
-    ngx_http_background_runner_t *r, ngx_http_background_cell_t *cell);
+    ngx_http_background_runner_t *r, ngx_http_background_cell_t *cell,
+    ngx_uint_t abandoned);
 static void ngx_http_background_runner_orphans(
     ngx_http_background_runner_t *r);
 static void ngx_http_background_runner_inherit(
@@ -141,8 +142,6 @@ static void ngx_http_background_runner_ended(
     ngx_http_background_cycle_t *cycle);
 static void ngx_http_background_runner_lost(ngx_http_background_runner_t *r,
     ngx_http_background_cycle_t *cycle);
-static uint64_t ngx_http_background_runner_oldest(
-    ngx_http_background_runner_t *r, ngx_http_background_cell_t *cell);
 static void ngx_http_background_runner_record(ngx_http_background_runner_t *r,
     ngx_http_background_cell_t *cell, ngx_http_background_outcome_t *outcome);
 static void ngx_http_background_runner_log(ngx_http_background_runner_t *r,
@@ -796,17 +795,17 @@ again:
         }
     }
 
-    if (r->leased && ngx_http_background_runner_cycle(r, r->cell) == NULL) {
+    if (r->leased && ngx_http_background_runner_cycle(r, r->cell, 1) == NULL) {
         ngx_http_background_runner_release(r);
     }
 }
 
 
-/* the oldest cycle under way that is counted in the cell */
+/* the oldest cycle under way, or abandoned, that is counted in the cell */
 
 static ngx_http_background_cycle_t *
 ngx_http_background_runner_cycle(ngx_http_background_runner_t *r,
-    ngx_http_background_cell_t *cell)
+    ngx_http_background_cell_t *cell, ngx_uint_t abandoned)
 {
     ngx_queue_t                  *q;
     ngx_http_background_cycle_t  *cycle;
@@ -817,7 +816,9 @@ ngx_http_background_runner_cycle(ngx_http_background_runner_t *r,
     {
         cycle = ngx_queue_data(q, ngx_http_background_cycle_t, queue);
 
-        if (cycle->cell == cell && !cycle->lost) {
+        if (cycle->cell == cell && !cycle->lost
+            && (abandoned || !cycle->abandoned))
+        {
             return cycle;
         }
     }
@@ -1205,6 +1206,7 @@ static void
 ngx_http_background_runner_ended(ngx_http_background_cycle_t *cycle)
 {
     ngx_uint_t                      leased;
+    ngx_http_background_cycle_t    *oldest;
     ngx_http_background_runner_t   *r;
     ngx_http_background_outcome_t   outcome;
 
@@ -1237,7 +1239,8 @@ ngx_http_background_runner_ended(ngx_http_background_cycle_t *cycle)
                                   : 0;
     }
 
-    outcome.oldest = ngx_http_background_runner_oldest(r, cycle->cell);
+    oldest = ngx_http_background_runner_cycle(r, cycle->cell, 0);
+    outcome.oldest = oldest ? oldest->started : 0;
 
     ngx_http_background_runner_record(r, cycle->cell, &outcome);
     ngx_http_background_runner_log(r, cycle->cell, &outcome);
@@ -1288,30 +1291,6 @@ ngx_http_background_runner_lost(ngx_http_background_runner_t *r,
     } else if (cycle->handler == NULL || cycle->unwanted) {
         ngx_http_background_free(cycle);
     }
-}
-
-
-/* when the oldest cycle under way began that is not abandoned; 0: none */
-
-static uint64_t
-ngx_http_background_runner_oldest(ngx_http_background_runner_t *r,
-    ngx_http_background_cell_t *cell)
-{
-    ngx_queue_t                  *q;
-    ngx_http_background_cycle_t  *cycle;
-
-    for (q = ngx_queue_head(&r->cycles);
-         q != ngx_queue_sentinel(&r->cycles);
-         q = ngx_queue_next(q))
-    {
-        cycle = ngx_queue_data(q, ngx_http_background_cycle_t, queue);
-
-        if (cycle->cell == cell && !cycle->abandoned && !cycle->lost) {
-            return cycle->started;
-        }
-    }
-
-    return 0;
 }
 
 
