@@ -46,15 +46,20 @@ typedef struct {
     ngx_http_background_cycle_t   *cycle;         /* NULL: none, or detached */
     ngx_event_t                    timer;         /* of "wait=" */
     ngx_str_t                      result;        /* $background_run_status */
-    ngx_msec_t                     waited;
-    ngx_msec_t                     time;
-    ngx_msec_t                     cpu;
 
     unsigned                       starting:1;
     unsigned                       over:1;
     unsigned                       busy:1;        /* "wait=" has passed */
-    unsigned                       measured:1;    /* the times are known */
 } ngx_http_background_run_ctx_t;
+
+
+/* $background_run_wait and its like */
+
+typedef enum {
+    ngx_http_background_run_wait = 0,
+    ngx_http_background_run_time,
+    ngx_http_background_run_cpu
+} ngx_http_background_run_time_e;
 
 
 /* fields that nginx knows by a member of headers_out */
@@ -80,8 +85,6 @@ static ngx_int_t ngx_http_background_run_refuse(ngx_http_request_t *r,
 static void ngx_http_background_run_wait_handler(ngx_event_t *ev);
 static void ngx_http_background_run_over(ngx_http_background_cycle_t *cycle,
     void *data);
-static void ngx_http_background_run_measure(
-    ngx_http_background_run_ctx_t *ctx);
 static ngx_int_t ngx_http_background_run_answer(
     ngx_http_background_run_ctx_t *ctx);
 static ngx_int_t ngx_http_background_run_send(ngx_http_request_t *r,
@@ -101,6 +104,8 @@ static ngx_int_t ngx_http_background_run_buf(ngx_http_request_t *r,
 static void ngx_http_background_run_gone(void *data);
 static void ngx_http_background_run_free(void *data);
 
+static ngx_msec_t ngx_http_background_run_msec(
+    ngx_http_background_run_ctx_t *ctx, ngx_http_background_run_time_e time);
 static ngx_int_t ngx_http_background_run_time_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_background_run_status_variable(
@@ -209,17 +214,17 @@ static ngx_http_variable_t  ngx_http_background_run_variables[] = {
 
     { ngx_string("background_run_wait"), NULL,
       ngx_http_background_run_time_variable,
-      offsetof(ngx_http_background_run_ctx_t, waited),
+      ngx_http_background_run_wait,
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("background_run_time"), NULL,
       ngx_http_background_run_time_variable,
-      offsetof(ngx_http_background_run_ctx_t, time),
+      ngx_http_background_run_time,
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("background_run_cpu"), NULL,
       ngx_http_background_run_time_variable,
-      offsetof(ngx_http_background_run_ctx_t, cpu),
+      ngx_http_background_run_cpu,
       NGX_HTTP_VAR_NOCACHEABLE, 0 },
 
     { ngx_string("background_run_status"), NULL,
@@ -529,8 +534,6 @@ ngx_http_background_run_over(ngx_http_background_cycle_t *cycle, void *data)
 
     ctx->over = 1;
 
-    ngx_http_background_run_measure(ctx);
-
     if (ctx->starting) {
         return;
     }
@@ -544,22 +547,6 @@ ngx_http_background_run_over(ngx_http_background_cycle_t *cycle, void *data)
 
     ngx_http_finalize_request(r, ngx_http_background_run_answer(ctx));
     ngx_http_run_posted_requests(c);
-}
-
-
-static void
-ngx_http_background_run_measure(ngx_http_background_run_ctx_t *ctx)
-{
-    const ngx_http_background_end_t  *end;
-
-    end = ngx_http_background_end(ctx->cycle);
-
-    /* none of its jobs had a thread */
-
-    ctx->waited = ctx->busy ? end->wall_time : end->waited;
-    ctx->time = end->wall_time - ngx_min(ctx->waited, end->wall_time);
-    ctx->cpu = end->cpu_usec / 1000;
-    ctx->measured = 1;
 }
 
 
@@ -849,6 +836,33 @@ ngx_http_background_run_free(void *data)
 }
 
 
+static ngx_msec_t
+ngx_http_background_run_msec(ngx_http_background_run_ctx_t *ctx,
+    ngx_http_background_run_time_e time)
+{
+    ngx_msec_t                        waited;
+    const ngx_http_background_end_t  *end;
+
+    end = ngx_http_background_end(ctx->cycle);
+
+    /* with "busy" none of its jobs had a thread */
+
+    waited = ctx->busy ? end->wall_time : end->waited;
+
+    switch (time) {
+
+    case ngx_http_background_run_wait:
+        return waited;
+
+    case ngx_http_background_run_time:
+        return end->wall_time - ngx_min(waited, end->wall_time);
+
+    default: /* ngx_http_background_run_cpu */
+        return end->cpu_usec / 1000;
+    }
+}
+
+
 static ngx_int_t
 ngx_http_background_run_time_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data)
@@ -859,7 +873,7 @@ ngx_http_background_run_time_variable(ngx_http_request_t *r,
 
     ctx = ngx_http_get_module_ctx(r, ngx_http_background_run_module);
 
-    if (ctx == NULL || !ctx->measured) {
+    if (ctx == NULL || !ctx->over) {
         v->not_found = 1;
         return NGX_OK;
     }
@@ -869,7 +883,7 @@ ngx_http_background_run_time_variable(ngx_http_request_t *r,
         return NGX_ERROR;
     }
 
-    ms = *(ngx_msec_t *) ((u_char *) ctx + data);
+    ms = ngx_http_background_run_msec(ctx, data);
 
     v->len = ngx_sprintf(p, "%T.%03M", (time_t) ms / 1000, ms % 1000) - p;
     v->data = p;
