@@ -15,6 +15,7 @@
 
 
 #include <ngx_http_background.h>
+#include <ngx_http_background_response.h>
 
 #include <ngx_event.h>
 
@@ -89,12 +90,8 @@ static ngx_int_t ngx_http_background_run_answer(
     ngx_http_background_run_ctx_t *ctx);
 static ngx_int_t ngx_http_background_run_send(ngx_http_request_t *r,
     const ngx_http_background_output_t *output);
-static void ngx_http_background_run_type(ngx_http_request_t *r,
-    const ngx_str_t *type);
 static ngx_int_t ngx_http_background_run_fields(ngx_http_request_t *r,
     const ngx_array_t *fields);
-static ngx_table_elt_t *ngx_http_background_run_field(ngx_http_request_t *r,
-    const ngx_str_t *name, const ngx_str_t *value);
 static ngx_int_t ngx_http_background_run_error(ngx_http_request_t *r,
     ngx_uint_t status, const ngx_str_t *text);
 static ngx_int_t ngx_http_background_run_retry_after(ngx_http_request_t *r,
@@ -260,7 +257,7 @@ ngx_http_background_run_handler(ngx_http_request_t *r)
     static ngx_str_t  methods = ngx_string("POST, PUT");
 
     if (!(r->method & (NGX_HTTP_POST|NGX_HTTP_PUT))) {
-        if (ngx_http_background_run_field(r, &allow, &methods) == NULL) {
+        if (ngx_http_background_add_header(r, &allow, &methods) == NULL) {
             return NGX_HTTP_INTERNAL_SERVER_ERROR;
         }
 
@@ -608,7 +605,8 @@ ngx_http_background_run_send(ngx_http_request_t *r,
     r->headers_out.status = output->status ? output->status : NGX_HTTP_OK;
     r->headers_out.content_length_n = output->size;
 
-    ngx_http_background_run_type(r, output->type.len ? &output->type : &type);
+    ngx_http_background_content_type(r, output->type.len ? &output->type
+                                                         : &type);
 
     if (output->headers
         && ngx_http_background_run_fields(r, output->headers) != NGX_OK)
@@ -630,22 +628,6 @@ ngx_http_background_run_send(ngx_http_request_t *r,
 }
 
 
-/* what comes behind the type does not matter to "gzip_types" and its like */
-
-static void
-ngx_http_background_run_type(ngx_http_request_t *r, const ngx_str_t *type)
-{
-    u_char  *p;
-
-    p = ngx_strlchr(type->data, type->data + type->len, ';');
-
-    r->headers_out.content_type = *type;
-    r->headers_out.content_type_len = p ? (size_t) (p - type->data)
-                                        : type->len;
-    r->headers_out.content_type_lowcase = NULL;
-}
-
-
 static ngx_int_t
 ngx_http_background_run_fields(ngx_http_request_t *r,
     const ngx_array_t *fields)
@@ -659,7 +641,7 @@ ngx_http_background_run_fields(ngx_http_request_t *r,
     kv = fields->elts;
 
     for (i = 0; i < fields->nelts; i++) {
-        h = ngx_http_background_run_field(r, &kv[i].key, &kv[i].value);
+        h = ngx_http_background_add_header(r, &kv[i].key, &kv[i].value);
         if (h == NULL) {
             return NGX_ERROR;
         }
@@ -677,29 +659,6 @@ ngx_http_background_run_fields(ngx_http_request_t *r,
     }
 
     return NGX_OK;
-}
-
-
-static ngx_table_elt_t *
-ngx_http_background_run_field(ngx_http_request_t *r, const ngx_str_t *name,
-    const ngx_str_t *value)
-{
-    ngx_table_elt_t  *h;
-
-    h = ngx_list_push(&r->headers_out.headers);
-    if (h == NULL) {
-        return NULL;
-    }
-
-    /* "next" is not in all versions of nginx */
-
-    ngx_memzero(h, sizeof(ngx_table_elt_t));
-
-    h->hash = 1;
-    h->key = *name;
-    h->value = *value;
-
-    return h;
 }
 
 
@@ -732,7 +691,7 @@ ngx_http_background_run_error(ngx_http_request_t *r, ngx_uint_t status,
     r->headers_out.status = status;
     r->headers_out.content_length_n = len;
 
-    ngx_http_background_run_type(r, &type);
+    ngx_http_background_content_type(r, &type);
 
     rc = ngx_http_send_header(r);
 
@@ -764,8 +723,8 @@ ngx_http_background_run_retry_after(ngx_http_request_t *r, ngx_msec_t wait)
     value.len = ngx_sprintf(value.data, "%M", ngx_max(wait + 999, 1000) / 1000)
                 - value.data;
 
-    return ngx_http_background_run_field(r, &name, &value) ? NGX_OK
-                                                           : NGX_ERROR;
+    return ngx_http_background_add_header(r, &name, &value) ? NGX_OK
+                                                            : NGX_ERROR;
 }
 
 

@@ -213,8 +213,6 @@ ngx_str_t ngx_http_background_view_error(ngx_http_background_view_t *view,
 
 ngx_uint_t ngx_http_background_accept(ngx_http_request_t *r,
     const ngx_str_t *type);
-ngx_int_t ngx_http_background_add_header(ngx_http_request_t *r, ngx_str_t *key,
-    ngx_str_t *value);
 
 
 /*

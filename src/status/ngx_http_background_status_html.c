@@ -8,6 +8,7 @@
 
 
 #include "ngx_http_background_status.h"
+#include <ngx_http_background_response.h>
 
 #include <openssl/evp.h>
 
@@ -148,12 +149,13 @@ ngx_http_background_html_headers(ngx_http_request_t *r)
 
     for (i = 0; i < 2; i++) {
         if (ngx_http_background_add_header(r, &fields[i][0], &fields[i][1])
-            != NGX_OK)
+            == NULL)
         {
             return NGX_ERROR;
         }
     }
 
     return ngx_http_background_add_header(r, &policy,
-                                          &ngx_http_background_html_policy);
+                                          &ngx_http_background_html_policy)
+           ? NGX_OK : NGX_ERROR;
 }

@@ -8,6 +8,7 @@
 
 
 #include "ngx_http_background_status.h"
+#include <ngx_http_background_response.h>
 
 
 typedef struct {
@@ -376,25 +377,15 @@ static ngx_int_t
 ngx_http_background_status_headers(ngx_http_request_t *r,
     const ngx_http_background_format_t *format)
 {
-    u_char                                 *p;
     ngx_str_t                               key, value;
     ngx_http_background_status_loc_conf_t  *blcf;
 
-    r->headers_out.content_type = format->type;
-    r->headers_out.content_type_len = format->type.len;
-
-    /* without parameters, for filters that look at types */
-
-    p = ngx_strlchr(format->type.data, format->type.data + format->type.len,
-                    ';');
-    if (p) {
-        r->headers_out.content_type_len = p - format->type.data;
-    }
+    ngx_http_background_content_type(r, &format->type);
 
     ngx_str_set(&key, "Cache-Control");
     ngx_str_set(&value, "no-store");
 
-    if (ngx_http_background_add_header(r, &key, &value) != NGX_OK) {
+    if (ngx_http_background_add_header(r, &key, &value) == NULL) {
         return NGX_ERROR;
     }
 
@@ -404,31 +395,10 @@ ngx_http_background_status_headers(ngx_http_request_t *r,
         ngx_str_set(&key, "Vary");
         ngx_str_set(&value, "Accept");
 
-        if (ngx_http_background_add_header(r, &key, &value) != NGX_OK) {
+        if (ngx_http_background_add_header(r, &key, &value) == NULL) {
             return NGX_ERROR;
         }
     }
 
     return format->headers ? format->headers(r) : NGX_OK;
-}
-
-
-ngx_int_t
-ngx_http_background_add_header(ngx_http_request_t *r, ngx_str_t *key,
-    ngx_str_t *value)
-{
-    ngx_table_elt_t  *h;
-
-    h = ngx_list_push(&r->headers_out.headers);
-    if (h == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_memzero(h, sizeof(ngx_table_elt_t));
-
-    h->hash = 1;
-    h->key = *key;
-    h->value = *value;
-
-    return NGX_OK;
 }
