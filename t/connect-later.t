@@ -247,7 +247,7 @@ EOF
           "$kind\n$arrive\nenv NAMES; env LD_PRELOAD; worker_processes 1;");
 }
 
-poll('all threads are taken', sub { threads((workers())[0]) >= 64 });
+poll('all threads are taken', sub { threads(a_worker()) >= 64 });
 
 $asked = questions('held.test');
 name('held.test', '127.0.0.1');

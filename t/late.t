@@ -165,7 +165,9 @@ sub hang {
         return 0 if grep { $_->{overdue} } values %task;
         return 0 if $name eq 'ends' && !$task{ends}{running};
 
-        $hung = $task{$name}{lease}{pid};
+        # no worker may have it yet
+
+        $hung = ($task{$name}{lease} // {})->{pid} or return 0;
         signal('STOP', $hung);
         poll('it stops', sub { process_stat($hung)->[0] eq 'T' });
 
