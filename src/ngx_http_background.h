@@ -376,6 +376,63 @@ char *ngx_http_background_use_request(ngx_conf_t *cf,
 
 
 /*
+ * The same, for an operation that judges servers, in one worker at a time: the
+ * status shows them with the task, and "workers" may be "one" only.
+ *
+ * peer         in any worker: the server of number *n or the next one that
+ *              there is, and sets *n behind it; NGX_DONE: there is no more
+ * quarantined  the task starts no cycle any more: verdicts are to be lifted. On
+ *              the event loop, in the worker that has found that out
+ */
+
+#define NGX_HTTP_BACKGROUND_ADDRESS_LEN       120
+#define NGX_HTTP_BACKGROUND_SERVER_LEN        256
+#define NGX_HTTP_BACKGROUND_SERVER_ERROR_LEN  128
+
+typedef enum {
+    ngx_http_background_server_unknown = 0,     /* not judged yet */
+    ngx_http_background_server_up,
+    ngx_http_background_server_down,
+    ngx_http_background_server_disabled         /* by the configuration */
+} ngx_http_background_server_e;
+
+
+/* times named "_at" are milliseconds of the wall clock, or 0 */
+
+typedef struct {
+    ngx_str_t                      upstream;
+    ngx_http_background_server_e   state;
+    ngx_uint_t                     backup;
+    ngx_uint_t                     usable;      /* gets requests */
+    uint64_t                       since_at;
+    uint64_t                       fails;       /* in a row */
+    uint64_t                       passes;
+    uint64_t                       failed;      /* checks, in all */
+    uint64_t                       passed;
+    uint64_t                       changes;
+    uint64_t                       finished_at; /* of the last check */
+    uint64_t                       wall_time;
+    ngx_uint_t                     status;      /* 0: none */
+    size_t                         address_len;
+    u_char                         address[NGX_HTTP_BACKGROUND_ADDRESS_LEN];
+    size_t                         server_len;
+    u_char                         server[NGX_HTTP_BACKGROUND_SERVER_LEN];
+    size_t                         error_len;   /* of the last check */
+    u_char                         error[NGX_HTTP_BACKGROUND_SERVER_ERROR_LEN];
+} ngx_http_background_peer_t;
+
+
+typedef struct {
+    ngx_int_t                    (*peer)(void *conf, ngx_uint_t *n,
+                                         ngx_http_background_peer_t *peer);
+    void                         (*quarantined)(void *conf);
+} ngx_http_background_judge_t;
+
+char *ngx_http_background_use_judge(ngx_conf_t *cf,
+    const ngx_http_background_judge_t *judge);
+
+
+/*
  * Tells that all of an I/O run is over.  On the event loop, and once; the run
  * may be gone when it returns.  A call from a thread, for a CPU run, or for a
  * run that is over or cancelled is logged at level "alert" and does nothing

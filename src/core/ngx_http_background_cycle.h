@@ -28,6 +28,8 @@ typedef struct {
     ngx_http_background_kind_t        kind;
     void                             *conf;
     ngx_http_background_prepare_pt    prepare;    /* NULL: needs no request */
+    const ngx_http_background_judge_t
+                                     *judge;      /* NULL: of no servers */
     ngx_str_t                         title;      /* for texts */
 
     /* where it was added, for "check" of the kind */

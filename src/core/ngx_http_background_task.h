@@ -42,6 +42,8 @@ struct ngx_http_background_task_s {
     ngx_uint_t                         cpu;       /* CPU operations */
     ngx_uint_t                         request;   /* an operation has variables
                                                      of a request */
+    ngx_uint_t                         judges;    /* an operation judges
+                                                     servers */
 
     /* the worker's */
     ngx_http_background_runner_t      *runner;

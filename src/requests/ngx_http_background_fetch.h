@@ -69,11 +69,19 @@ typedef struct ngx_http_background_fetches_s  ngx_http_background_fetches_t;
 typedef void (*ngx_http_background_fetch_failed_pt)(
     ngx_http_background_fetches_t *rs, ngx_str_t *uri);
 
+/*
+ * Returns the status to go by, of a request that has ended; 0: it has failed,
+ * which was counted
+ */
+typedef ngx_uint_t (*ngx_http_background_fetch_judge_pt)(
+    ngx_http_background_fetches_t *rs, ngx_http_request_t *r,
+    ngx_uint_t status);
+
 
 /*
- * The requests of one run; all is for fetches_init() to fill in, but "list" and
- * "failed", which is called for each request that has failed or, as the run
- * is cancelled, has not ended; the URI is empty if it is not known.
+ * The requests of one run; all is for fetches_init() to fill in, but "list",
+ * "judge" and "failed", which is called for each request that has failed or, as
+ * the run is cancelled, has not ended; the URI is empty if it is not known.
  */
 
 struct ngx_http_background_fetches_s {
@@ -84,6 +92,7 @@ struct ngx_http_background_fetches_s {
     ngx_queue_t                           active;
     ngx_event_t                           event;
     ngx_http_background_fetch_failed_pt   failed;   /* or NULL */
+    ngx_http_background_fetch_judge_pt    judge;    /* or NULL */
 };
 
 
@@ -198,11 +207,14 @@ void ngx_cdecl ngx_http_background_fetch_fail(
  * conf       what all requests of the operation have in common
  * response   where the beginning of its response's body is, for "test="; NULL
  *            without "test=", too
+ * started_by the requests that it is one of; NULL also if they were cancelled
  */
 ngx_str_t *ngx_http_background_fetch_task(ngx_http_request_t *r);
 ngx_http_background_fetch_conf_t *ngx_http_background_fetch_conf(
     ngx_http_request_t *r);
 ngx_str_t *ngx_http_background_fetch_response(ngx_http_request_t *r);
+ngx_http_background_fetches_t *ngx_http_background_fetch_started_by(
+    ngx_http_request_t *r);
 
 /*
  * A phase handler: nginx's own lines on such a request are not for the log

@@ -188,6 +188,9 @@ ngx_int_t ngx_http_background_html_init(ngx_conf_t *cf);
 /* by ngx_http_background_state_e */
 extern ngx_str_t  ngx_http_background_states[];
 
+/* by ngx_http_background_server_e */
+extern ngx_str_t  ngx_http_background_server_states[];
+
 
 /*
  * causes() is why the last cycles were started, of all cells, the oldest first;
