@@ -1726,9 +1726,9 @@ ngx_http_background_cell_rests(ngx_http_background_cell_t *cell,
 
 
 /*
- * After this nothing that a former owner writes to the cell has an
- * effect.  This worker may itself be revoked in the middle: each value is read
- * before the check for revocation, and only that value is replaced.
+ * After this nothing that a former owner writes to the cell has an effect.
+ * This worker may itself be revoked in the middle: each value is read before
+ * the check for revocation, and only that value is replaced.
  */
 
 static ngx_int_t
@@ -2444,10 +2444,10 @@ ngx_http_background_cell_schedule(ngx_http_background_cell_t *cell,
 
 
 /*
- * Returns a copy of the statistics to
- * change.  ngx_http_background_cell_publish() publishes it; if the worker dies
- * before, the old copy stays.  "version" is read before the check for
- * revocation: see "Revocation" in the header.
+ * Returns a copy of the statistics to change.
+ * ngx_http_background_cell_publish() publishes it; if the worker dies before,
+ * the old copy stays.  "version" is read before the check for revocation: see
+ * "Revocation" in the header.
  */
 
 static ngx_http_background_stats_t *

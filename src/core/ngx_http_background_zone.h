@@ -60,8 +60,8 @@
  *   cycles of requests may be written by any worker.
  *
  * Memory is allocated and freed by the master only, while it reads a
- * configuration.  Nothing here takes a lock that a dead process could
- * keep.  Functions are called in the main thread of the worker, unless noted
+ * configuration.  Nothing here takes a lock that a dead process could keep.
+ * Functions are called in the main thread of the worker, unless noted
  * otherwise.
  */
 
