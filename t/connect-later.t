@@ -149,7 +149,7 @@ EOF
 EOF
 }
 
-is(logged(qr/\[warn\].*host not found in address "later\.test:$port" of "connect" directive, its cycles will fail until it is in/),
+is(logged(qr/\[warn\].*host not found in address "later\.test:$port" of "connect" directive, its cycles will fail until it is found in/),
    3, 'a warning each');
 
 # a thread is in getaddrinfo(): nothing else waits for it
