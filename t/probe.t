@@ -42,6 +42,7 @@ EOF_HTTP
         }
         location / { proxy_pass http://app; proxy_next_upstream off; }
         location /tcp { proxy_pass http://tcp; proxy_next_upstream off; }
+        location = /metrics { background_status prometheus; }
         location = /up {
             return 200 $background_peers_up_app/$background_peers_up_tcp;
         }
@@ -72,6 +73,15 @@ like(peer('tcp', 'a')->{last}{error}, qr/^connect\(\) failed \(111: /,
     'why, with a connection');
 is(logged(qr/\[notice\] .* upstream "app": server \S+ is down after 2 failures: unexpected status 502/),
     1, 'it is logged once');
+
+my $labels = qq/task="app",upstream="app",peer="$address{a}",server="$address{a}"/;
+my $metrics = (get('/metrics'))[2];
+
+like($metrics, qr/^nginx_background_peer_up\{\Q$labels\E\} 0$/m, 'metrics: down');
+like($metrics, qr/^nginx_background_peer_checks_total\{\Q$labels\E,result="$_"\} [1-9]/m,
+    "metrics: $_") for qw/ success failure /;
+like($metrics, qr/^nginx_background_peer_changes_total\{\Q$labels\E\} 1$/m,
+    'metrics: one change');
 
 lives('a');
 settles('app', a => 'up');
