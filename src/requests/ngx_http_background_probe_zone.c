@@ -475,6 +475,10 @@ ngx_http_background_probes_apply(ngx_http_background_probe_op_t *op,
         }
     }
 
+    /* records of other servers are freed */
+
+    op->group->listings++;
+
     for (i = 0; i < n; i++) {
         if (targets[i].record) {
             targets[i].record->listed = op->group->listings;
