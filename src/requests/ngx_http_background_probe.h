@@ -89,6 +89,8 @@ typedef struct {
     ngx_http_complex_value_t               uri;
     ngx_str_t                              name;       /* of the upstream */
     ngx_str_t                              title;      /* "stream:" and name */
+    u_char                                *file;
+    ngx_uint_t                             line;
 
     ngx_uint_t                             port;
     ngx_uint_t                             fails;
@@ -111,6 +113,8 @@ typedef struct {
     void                                  *upstream;   /* of nginx */
     ngx_http_upstream_init_peer_pt         init;       /* http: the balancer's
                                                           own */
+    void                                 (*stream_init)(void);
+                                                       /* the same of stream */
 
     /* set when the shared memory is there */
     ngx_http_background_group_t           *group;
@@ -151,6 +155,7 @@ typedef struct {
  * Records, in shared memory.
  *
  * add       creates the memory, when all directives are known
+ * resize    "peers" of operations have changed since
  * commit    in the master, when the configuration can't fail any more: applies
  *           what is known to the new upstreams, and frees records of others
  * known     finds the records that there are
@@ -165,7 +170,8 @@ typedef struct {
  * read      as "peer" of a judge
  */
 ngx_int_t ngx_http_background_probes_add(ngx_conf_t *cf,
-    ngx_http_background_probes_t *probes, ngx_uint_t peers, void *tag);
+    ngx_http_background_probes_t *probes, void *tag);
+void ngx_http_background_probes_resize(ngx_http_background_probes_t *probes);
 void ngx_http_background_probes_commit(ngx_http_background_probes_t *probes,
     ngx_cycle_t *cycle);
 void ngx_http_background_probe_known(ngx_http_background_probe_op_t *op,
@@ -216,6 +222,10 @@ ngx_int_t ngx_http_background_probe_asks(ngx_http_request_t *r,
 
 /* the peers of an http upstream */
 extern const ngx_http_background_upstream_t  ngx_http_background_http_upstream;
+
+/* and of a stream one, in the stream module only */
+extern const ngx_http_background_upstream_t
+    ngx_http_background_stream_upstream;
 
 extern ngx_module_t  ngx_http_background_probe_module;
 

@@ -48,6 +48,7 @@ static ngx_int_t ngx_http_background_probe_only(ngx_conf_t *cf,
     ngx_http_background_arg_t *arg, void *p);
 static ngx_int_t ngx_http_background_probe_conflicts(ngx_conf_t *cf,
     ngx_http_background_probe_op_t *op);
+static ngx_int_t ngx_http_background_probe_bind_stream(ngx_conf_t *cf);
 static ngx_int_t ngx_http_background_probe_bind(ngx_conf_t *cf, void *conf);
 static ngx_uint_t ngx_http_background_probe_foreign(
     ngx_http_upstream_srv_conf_t *uscf);
@@ -275,6 +276,8 @@ ngx_http_background_probe(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     op->probes = probes;
+    op->file = cf->conf_file->file.name.data;
+    op->line = cf->conf_file->line;
     op->fails = 1;
     op->passes = 1;
     op->need = 1;
@@ -453,9 +456,7 @@ ngx_http_background_probe_conflicts(ngx_conf_t *cf,
 static ngx_int_t
 ngx_http_background_probe_init(ngx_conf_t *cf)
 {
-    ngx_uint_t                        i, peers;
-    ngx_http_background_probes_t     *probes;
-    ngx_http_background_probe_op_t  **ops;
+    ngx_http_background_probes_t  *probes;
 
     probes = ngx_http_conf_get_module_main_conf(cf,
                                              ngx_http_background_probe_module);
@@ -464,20 +465,34 @@ ngx_http_background_probe_init(ngx_conf_t *cf)
         return NGX_OK;
     }
 
-    ops = probes->ops.elts;
-    peers = 0;
+    return ngx_http_background_probes_add(cf, probes,
+                                          &ngx_http_background_probe_module);
+}
 
-    for (i = 0; i < probes->ops.nelts; i++) {
 
-        if (ops[i]->peers == 0) {
-            ops[i]->peers = 16;
+/* whether the other module is there, which does the same as is done here */
+
+static ngx_int_t
+ngx_http_background_probe_bind_stream(ngx_conf_t *cf)
+{
+    ngx_str_t   *value;
+    ngx_uint_t   i;
+
+    for (i = 0; cf->cycle->modules[i]; i++) {
+        if (ngx_strcmp(cf->cycle->modules[i]->name,
+                       "ngx_http_background_stream_module")
+            == 0)
+        {
+            return NGX_OK;
         }
-
-        peers += ops[i]->peers;
     }
 
-    return ngx_http_background_probes_add(cf, probes, peers,
-                                          &ngx_http_background_probe_module);
+    value = cf->args->elts;
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "\"%V %V\" needs ngx_http_background_stream_module.so",
+                       &value[0], &value[1]);
+    return NGX_ERROR;
 }
 
 
@@ -496,7 +511,7 @@ ngx_http_background_probe_bind(ngx_conf_t *cf, void *conf)
     ngx_http_background_probe_srv_conf_t  *pscf;
 
     if (op->stream) {
-        return NGX_OK;
+        return ngx_http_background_probe_bind_stream(cf);
     }
 
     umcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_upstream_module);
