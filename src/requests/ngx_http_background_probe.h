@@ -107,6 +107,12 @@ typedef struct {
     ngx_uint_t                             only_down;
     ngx_uint_t                             http;       /* it has a URI */
     ngx_uint_t                             stream;
+    ngx_uint_t                             grpc;       /* "type=" */
+    ngx_uint_t                             grpc_health;
+                                                       /* the answer says how
+                                                          the service is */
+    ngx_str_t                              grpc_service;
+    uint64_t                               grpc_status;  /* a bit for each */
 
     ngx_http_background_probes_t          *probes;     /* all of them */
     const ngx_http_background_upstream_t  *access;
@@ -218,6 +224,17 @@ void ngx_http_background_probe_clear(void *conf);
  */
 ngx_int_t ngx_http_background_probe_asks(ngx_http_request_t *r,
     ngx_http_background_probe_op_t *op, ngx_addr_t *addr);
+
+
+/*
+ * "type=grpc", the gRPC health checking protocol: the request, and whether the
+ * answer is good; if not, the reason is counted as a failure
+ */
+ngx_int_t ngx_http_background_probe_grpc_conf(ngx_conf_t *cf,
+    ngx_http_background_probe_op_t *op);
+ngx_uint_t ngx_http_background_probe_grpc_passes(
+    ngx_http_background_probe_op_t *op, ngx_http_background_fetches_t *rs,
+    ngx_http_request_t *r);
 
 
 /* the peers of an http upstream */

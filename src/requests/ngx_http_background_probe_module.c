@@ -46,6 +46,10 @@ static ngx_int_t ngx_http_background_probe_keep_param(ngx_conf_t *cf,
     ngx_http_background_arg_t *arg, void *p);
 static ngx_int_t ngx_http_background_probe_only(ngx_conf_t *cf,
     ngx_http_background_arg_t *arg, void *p);
+static ngx_int_t ngx_http_background_probe_type(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p);
+static ngx_int_t ngx_http_background_probe_grpc_status(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p);
 static ngx_int_t ngx_http_background_probe_conflicts(ngx_conf_t *cf,
     ngx_http_background_probe_op_t *op);
 static ngx_int_t ngx_http_background_probe_bind_stream(ngx_conf_t *cf);
@@ -133,6 +137,15 @@ static const ngx_http_background_param_t  ngx_http_background_probe_params[] = {
 
     { ngx_string("test="), 0, ngx_http_background_fetch_test,
       offsetof(ngx_http_background_probe_op_t, conf), NULL },
+
+    { ngx_string("type="), 0, ngx_http_background_probe_type,
+      offsetof(ngx_http_background_probe_op_t, grpc), NULL },
+
+    { ngx_string("grpc_service="), 0, ngx_http_background_conf_string,
+      offsetof(ngx_http_background_probe_op_t, grpc_service), NULL },
+
+    { ngx_string("grpc_status="), 0, ngx_http_background_probe_grpc_status,
+      offsetof(ngx_http_background_probe_op_t, grpc_status), NULL },
 
     { ngx_string("port="), 0, ngx_http_background_conf_number,
       offsetof(ngx_http_background_probe_op_t, port),
@@ -421,6 +434,57 @@ ngx_http_background_probe_only(ngx_conf_t *cf, ngx_http_background_arg_t *arg,
 
 
 static ngx_int_t
+ngx_http_background_probe_type(ngx_conf_t *cf, ngx_http_background_arg_t *arg,
+    void *p)
+{
+    ngx_uint_t *grpc = p;
+
+    if (ngx_strcmp(arg->value.data, "grpc") != 0) {
+        return ngx_http_background_conf_invalid(cf, arg, "value", "\"grpc\"");
+    }
+
+    *grpc = 1;
+
+    return NGX_OK;
+}
+
+
+/* codes of gRPC, as "0,12" */
+
+static ngx_int_t
+ngx_http_background_probe_grpc_status(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p)
+{
+    uint64_t *codes = p;
+
+    u_char     *pos, *last, *comma;
+    ngx_int_t   code;
+
+    pos = arg->value.data;
+    last = pos + arg->value.len;
+
+    for ( ;; ) {
+        comma = ngx_strlchr(pos, last, ',');
+        code = ngx_atoi(pos, (comma ? comma : last) - pos);
+
+        if (code < 0 || code > 16) {
+            return ngx_http_background_conf_invalid(cf, arg, "value",
+                                            "codes from 0 to 16, as in "
+                                            "\"grpc_status=0,12\"");
+        }
+
+        *codes |= (uint64_t) 1 << code;
+
+        if (comma == NULL) {
+            return NGX_OK;
+        }
+
+        pos = comma + 1;
+    }
+}
+
+
+static ngx_int_t
 ngx_http_background_probe_conflicts(ngx_conf_t *cf,
     ngx_http_background_probe_op_t *op)
 {
@@ -435,6 +499,25 @@ ngx_http_background_probe_conflicts(ngx_conf_t *cf,
                            "\"persistent\" needs \"mandatory\" in \"%V\" "
                            "directive, without it verdicts are kept anyway",
                            &value[0]);
+        return NGX_ERROR;
+    }
+
+    if (op->grpc) {
+
+        if (rcf->method_name.len || rcf->body) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"type=grpc\" has a method and a body of its "
+                               "own in \"%V\" directive", &value[0]);
+            return NGX_ERROR;
+        }
+
+        return ngx_http_background_probe_grpc_conf(cf, op);
+    }
+
+    if (op->grpc_service.data || op->grpc_status) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "parameters of gRPC need \"type=grpc\" in \"%V\" "
+                           "directive", &value[0]);
         return NGX_ERROR;
     }
 
