@@ -129,6 +129,7 @@ my $listener = listener('127.0.0.1') or die "listen: $!\n";
 my $port = $listener->sockport;
 my $often = 'interval 20ms; retry 20ms;';
 
+drained($listener);
 put('URIS', "/status\n");
 name($_, 'hold') for qw/ held.test held2.test /;
 

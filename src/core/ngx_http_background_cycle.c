@@ -377,7 +377,7 @@ ngx_http_background_complete(ngx_http_background_run_t *run)
 {
     ngx_http_background_run_ctx_t  *ctx;
 
-    ctx = ngx_http_background_run_active(run, "ngx_http_background_done");
+    ctx = ngx_http_background_run_active(run, "ngx_http_background_complete");
 
     if (ctx) {
         run->result.completed++;
