@@ -56,7 +56,7 @@ EOF_HTTP
     location /slow/ { alias $dir/site/; limit_rate 100k; }
 EOF_SERVER
 
-# some failures that are over, and one that is not
+# some past failures and a current one
 
 sleep 80;
 unlink "$dir/up/app", "$dir/site/7";
