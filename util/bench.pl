@@ -16,11 +16,12 @@ use Bench;
 #              WANTED is optional, as in ">= 0.9"; "inside" is a ratio no higher
 #              than any of the other thing with itself.
 #
-# A round measures all things twice, the second time in reverse order.  So drifts
-# of the machine cancel out, and the ratio of the second to the first number of a
-# thing shows the deviation without any difference.
+# A round measures all things twice, the second time in reverse order.  So
+# drifts of the machine cancel out, and the ratio of the second to the first
+# number of a thing shows the deviation without any difference.
 
-# time limit of a section in seconds; a round that would end later is not started
+# time limit of a section in seconds; a round that would end later is not
+# started
 
 my $limit = 280;
 

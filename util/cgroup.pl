@@ -133,8 +133,8 @@ sub measure {
             ($after{usage} - $before{usage}) / 1e9 / $took];
 }
 
-# Requests are sent at fixed times, even if the last one is not answered; a delay
-# is counted from the time at which the request was due.
+# Requests are sent at fixed times, even if the last one is not answered; a
+# delay is counted from the time at which the request was due.
 
 sub requests {
     my $start = time;

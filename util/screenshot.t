@@ -1,7 +1,7 @@
 #!/usr/bin/env perl
 
-# Makes doc/status.png, the picture in README.md, of an nginx that runs for about
-# three minutes:
+# Makes doc/status.png, the picture in README.md, of an nginx that runs for
+# about three minutes:
 #
 #     util/test.sh util/screenshot.t
 #

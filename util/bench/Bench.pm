@@ -66,8 +66,8 @@ sub cpus {
 ###############################################################################
 
 # start(%CONF): nginx, with these parts of its configuration: main, events,
-# http, server; in the cgroups "groups", on the CPU "cpu". It has one worker unless main says
-# otherwise, and answers on a socket of its own.
+# http, server; in the cgroups "groups", on the CPU "cpu".  It has one worker
+# unless main says otherwise, and answers on a socket of its own.
 
 sub start {
     my (%conf) = @_;

@@ -14,8 +14,8 @@
  *                              posted again
  * bench_post NUMBER            the same with the thread pool "bench" of nginx
  * bench_threads NUMBER TURNS   starts that many threads that only run the loop
- * bench_count                  in a location: returns the number of jobs and the
- *                              time in nanoseconds
+ * bench_count                  in a location: returns the number of jobs and
+ *                              the time in nanoseconds
  */
 
 

@@ -1,5 +1,5 @@
-# The CPU time of tasks that wait for their next cycle, and of some that have one
-# now and then.
+# The CPU time of tasks that wait for their next cycle, and of some that have
+# one now and then.
 
 package Bench::idle;
 

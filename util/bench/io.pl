@@ -1,5 +1,5 @@
-# CPU and memory of 10,000 concurrent waits, such as of connections, compared with
-# asyncio.
+# CPU and memory of 10,000 concurrent waits, such as of connections, compared
+# with asyncio.
 
 package Bench::io;
 

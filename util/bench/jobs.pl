@@ -29,8 +29,8 @@ sub tasks {
            . "background_task two { interval 1ms; $jobs }\n";
 }
 
-# Jobs on the pool without a cycle, or on a thread pool of nginx.  There is a task
-# in both cases, so that there are a pool and the same timers.
+# Jobs on the pool without a cycle, or on a thread pool of nginx.  There is a
+# task in both cases, so that there are a pool and the same timers.
 
 my $none = "background_threads 1 max_queue=10000 priority=0;\n"
            . "background_task none { interval 1h; bench_job; }\n";

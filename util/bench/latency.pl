@@ -1,6 +1,6 @@
-# The effect of CPU jobs on requests: the 99th percentile of the time of a static
-# file at half of the maximum rate, with the pool idle and with all threads busy;
-# also under a CPU quota, as in a container.
+# The effect of CPU jobs on requests: the 99th percentile of the time of a
+# static file at half of the maximum rate, with the pool idle and with all
+# threads busy; also under a CPU quota, as in a container.
 
 package Bench::latency;
 

@@ -1,6 +1,7 @@
 # /status under load, beside nginx's own "return 200" with the same bytes (in
 # variables, as no parameter may be that long), stub_status, Lua, njs and a
-# service in Python, each with one process; and what the rendering takes of a CPU.
+# service in Python, each with one process; and what the rendering takes of a
+# CPU.
 
 package Bench::status;
 
@@ -26,8 +27,8 @@ sub tasks {
                           . "simulate_io 2 delay=0-0; }\n" } 1 .. $n;
 }
 
-# nginx with these tasks and other locations, with one worker, so that the client
-# has its own CPU
+# nginx with these tasks and other locations, with one worker, so that the
+# client has its own CPU
 
 sub begin {
     my ($n, $server, $http, $main) = map { $_ // '' } @_[0 .. 3];
