@@ -320,8 +320,8 @@ ngx_http_background_run_start(ngx_http_background_run_ctx_t *ctx)
 
     if (usec >= NGX_HTTP_BACKGROUND_LONG_START) {
         ngx_log_error(NGX_LOG_WARN, ctx->job.run.log, 0,
-                      "background task \"%V\": %V: \"start\" took %uL ms, "
-                      "for which the worker served nothing",
+                      "background task \"%V\": %V: \"start\" blocked the "
+                      "worker for %uL ms",
                       ctx->job.run.task, &ctx->operation->title, usec / 1000);
     }
 }

@@ -133,7 +133,7 @@ ngx_http_background_limit_threads(ngx_cycle_t *cycle,
     ngx_log_error(NGX_LOG_WARN, cycle->log, 0,
                   "background: %ui instead of %ui threads for each of %ui "
                   "workers: a reload would need %ui tasks, \"%s\" is %uL, "
-                  "and others have %uL",
+                  "and others use %uL",
                   n, pcf->worker_threads, workers, needs, limit.name,
                   limit.max, used);
 

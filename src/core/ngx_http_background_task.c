@@ -539,8 +539,8 @@ ngx_http_background_poll(void)
     if (!ts->joined) {
         if (ngx_http_background_zone_join(ts->zcf) != NGX_OK) {
             ngx_log_error(NGX_LOG_ALERT, ts->log, 0,
-                          "background: no place in the zone for this worker, "
-                          "it runs no tasks yet");
+                          "background: no free registration in the zone, "
+                          "this worker runs no tasks yet");
             return;
         }
 

@@ -112,7 +112,7 @@ NGX_HTTP_BACKGROUND_CALL(returns)
 }
 
 
-/* long texts are cut */
+/* passes texts that are longer than the limit */
 
 NGX_HTTP_BACKGROUND_CALL(verbose)
 {
@@ -128,7 +128,7 @@ NGX_HTTP_BACKGROUND_CALL(verbose)
 }
 
 
-/* until it is cancelled */
+/* runs until it is cancelled */
 
 NGX_HTTP_BACKGROUND_CALL(waits)
 {
@@ -144,7 +144,7 @@ NGX_HTTP_BACKGROUND_CALL(waits)
 }
 
 
-/* until the file is there, whatever it is told */
+/* runs until the file exists, and ignores cancelled() */
 
 NGX_HTTP_BACKGROUND_CALL(stubborn)
 {
