@@ -661,7 +661,7 @@ typedef struct {
  * waiting     counts the trigger's jobs that wait for a thread, or NULL; the
  *             trigger only reads it, on the event loop
  * queue       how many of these may be there before this cycle; 0: any number.
- *             "max_queue" is the limit of all jobs
+ *             "max_queue" is the limit of all that triggers have started
  * request     whose variables the operations may use, by start() only, or NULL
  * finish      somebody waits for it: it starts and goes on while the worker
  *             shuts down

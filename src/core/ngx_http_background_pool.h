@@ -37,6 +37,8 @@ typedef struct ngx_http_background_share_s  ngx_http_background_share_t;
 typedef struct {
     ngx_uint_t                        threads;     /* 0: "auto" */
     ngx_uint_t                        per_worker;  /* 0: by default */
+    ngx_uint_t                        reserve;     /* of "threads", for
+                                                      periodic tasks */
     ngx_uint_t                        max_queue;
     ngx_int_t                         priority;    /* nice value, or that of
                                                       "idle" */
@@ -49,6 +51,9 @@ typedef struct {
     ngx_uint_t                        steps;       /* some task has an I/O
                                                       kind, which may make
                                                       threads for steps */
+
+    u_char                           *file;        /* where, for texts */
+    ngx_uint_t                        line;
 
     /* set by init() */
     ngx_http_background_cpu_limit_t   cpu_limit;
@@ -115,6 +120,9 @@ struct ngx_http_background_job_s {
     const ngx_http_background_kind_t *kind;
     void                            (*handler)(ngx_http_background_job_t *job);
     ngx_http_background_cell_t       *cell;        /* shows the progress */
+    ngx_uint_t                        arrived;     /* unsigned  arrived:1;
+                                                      its cycle was not started
+                                                      by time */
     uint64_t                          worker;      /* what it was in the zone
                                                       when the run started */
     const ngx_http_background_input_t *input;
@@ -141,6 +149,7 @@ struct ngx_http_background_job_s {
     ngx_uint_t                        cancel;      /* atomic */
     ngx_http_background_job_state_e   state;
     ngx_queue_t                       queue;
+    uint64_t                          number;      /* in the order of waiting */
     uint64_t                          parked;      /* under the slots' mutex;
                                                       since when it could go on
                                                       with a slot; usec,
@@ -166,6 +175,10 @@ struct ngx_http_background_job_s {
 ngx_int_t ngx_http_background_pool_init(ngx_conf_t *cf,
     ngx_http_background_pool_conf_t *pcf);
 
+/* how many threads of a worker jobs of requests leave alone */
+ngx_uint_t ngx_http_background_pool_reserve(
+    const ngx_http_background_pool_conf_t *pcf);
+
 /* in init_module: how many threads each worker makes; logs what limits them */
 void ngx_http_background_pool_limit(ngx_cycle_t *cycle,
     ngx_http_background_pool_conf_t *pcf);
@@ -181,7 +194,7 @@ void ngx_http_background_pool_limit(ngx_cycle_t *cycle,
  * cancel  NGX_OK: the job will not run, nor its handler be called;
  *         NGX_AGAIN: it was told to stop and its handler will be called soon
  * waits   whether the job waits for a thread
- * full    whether as many jobs wait as may, "max_queue"
+ * full    whether as many jobs of requests wait as may, "max_queue"
  * runs    whether a job of that cell, or any job for NULL, is on a thread;
  *         async-signal-safe, for any thread
  * stop    in exit_process, when all jobs were told to stop: waits for them,

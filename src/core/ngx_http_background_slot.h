@@ -9,6 +9,9 @@
  * Jobs that have given theirs away while others wait are parked; helpers of a
  * run go on only when nobody else waits.
  *
+ * The last slots of the budget are reserved ("reserve="): only jobs of periodic
+ * tasks take them, and these take them first.
+ *
  * For the event loop and threads of the pool.
  */
 
@@ -31,7 +34,7 @@
  * Before the first thread starts.  "notify", which any thread may call, makes
  * the event loop look for a free slot.
  */
-ngx_int_t ngx_http_background_slots_init(ngx_uint_t threads,
+ngx_int_t ngx_http_background_slots_init(ngx_http_background_pool_conf_t *pcf,
     void (*notify)(void), ngx_log_t *log);
 
 
@@ -40,22 +43,27 @@ ngx_int_t ngx_http_background_slots_init(ngx_uint_t threads,
  * wait          unlocks, until a slot changes hands, a job ends, or the time
  *               comes (usec, monotonic), and locks again
  * wake          all that wait; locked
- * waiting       how many jobs wait to start, and how many of them there are
- *               threads for; locked
+ * waiting       how many jobs wait to start, and how many of all, and of the
+ *               periodic ones, there are threads for; locked
  */
 void ngx_http_background_slots_lock(void);
 void ngx_http_background_slots_unlock(void);
 void ngx_http_background_slots_wait(uint64_t until);
 void ngx_http_background_slots_wake(void);
-void ngx_http_background_slots_waiting(ngx_uint_t queued, ngx_uint_t ready);
+void ngx_http_background_slots_waiting(ngx_uint_t queued, ngx_uint_t ready,
+    ngx_uint_t periodic);
 
-/* whether somebody waits for a slot who could use one */
-ngx_uint_t ngx_http_background_slots_contended(void);
+/* whether somebody waits for a slot who could use this one */
+ngx_uint_t ngx_http_background_slot_contended(
+    const ngx_http_background_slot_t *slot);
+ngx_uint_t ngx_http_background_slot_reserved(
+    const ngx_http_background_slot_t *slot);
 
 
 /*
  * take       for a job that has not started; NGX_OK or NGX_AGAIN; locked
  * spare      takes a slot that nobody waits for; NGX_OK or NGX_AGAIN
+ *            "arrived": for a job of a request
  * release    gives a slot to the parked job that is next or back to the
  *            budget; locked
  * move       gives it to another thread of the same worker; locked
@@ -64,8 +72,10 @@ ngx_uint_t ngx_http_background_slots_contended(void);
  * park       gives the job's slot away until it has one again, which is not
  *            before "due" (usec, monotonic), or until it is told to stop
  */
-ngx_int_t ngx_http_background_slot_take(ngx_http_background_slot_t *slot);
-ngx_int_t ngx_http_background_slot_spare(ngx_http_background_slot_t *slot);
+ngx_int_t ngx_http_background_slot_take(ngx_http_background_slot_t *slot,
+    ngx_uint_t arrived);
+ngx_int_t ngx_http_background_slot_spare(ngx_http_background_slot_t *slot,
+    ngx_uint_t arrived);
 void ngx_http_background_slot_release(ngx_http_background_slot_t *slot);
 void ngx_http_background_slot_move(ngx_http_background_slot_t *to,
     ngx_http_background_slot_t *from);

@@ -76,8 +76,8 @@ typedef struct {
     uint32_t                        life;
     uint32_t                        worker;
     uint32_t                        queued;       /* jobs that wait, */
-    uint32_t                        ready;        /* of these with a thread */
-    uint32_t                        parked;
+    uint32_t                        ready[2];     /* of these with a thread: */
+    uint32_t                        parked[2];    /* all, periodic */
 } ngx_http_background_member_t;
 
 
@@ -349,7 +349,8 @@ static void ngx_http_background_record_text(
 static ngx_int_t ngx_http_background_text_read(
     ngx_http_background_text_t *dst, ngx_http_background_text_t *src);
 static uint32_t ngx_http_background_text_crc(ngx_http_background_text_t *text);
-static ngx_uint_t ngx_http_background_others_wait(ngx_uint_t parked);
+static ngx_uint_t ngx_http_background_others_wait(ngx_uint_t reserved,
+    ngx_uint_t parked);
 static void ngx_http_background_stats_copy(ngx_http_background_stats_t *dst,
     ngx_http_background_stats_t *src);
 
@@ -1517,8 +1518,10 @@ static void
 ngx_http_background_member_idle(ngx_http_background_member_t *member)
 {
     ngx_http_background_store(&member->queued, 0);
-    ngx_http_background_store(&member->ready, 0);
-    ngx_http_background_store(&member->parked, 0);
+    ngx_http_background_store(&member->ready[0], 0);
+    ngx_http_background_store(&member->ready[1], 0);
+    ngx_http_background_store(&member->parked[0], 0);
+    ngx_http_background_store(&member->parked[1], 0);
 }
 
 
@@ -2777,7 +2780,7 @@ ngx_http_background_record_verdict(ngx_http_background_record_t *record,
 
 
 ngx_int_t
-ngx_http_background_budget_take(ngx_uint_t threads)
+ngx_http_background_budget_take(ngx_uint_t first, ngx_uint_t last)
 {
     uint64_t                     slot;
     ngx_uint_t                   i;
@@ -2785,7 +2788,7 @@ ngx_http_background_budget_take(ngx_uint_t threads)
 
     zone = ngx_http_background_zone;
 
-    for (i = 0; i < threads && ngx_http_background_life; i++) {
+    for (i = first; i < last && ngx_http_background_life; i++) {
         slot = ngx_http_background_load(&zone->budget[i]);
 
         if (ngx_http_background_holder(zone, slot) == NULL
@@ -2814,37 +2817,45 @@ ngx_http_background_budget_release(ngx_int_t slot)
 
 
 void
-ngx_http_background_budget_waiting(ngx_uint_t queued, ngx_uint_t ready,
-    ngx_uint_t parked)
+ngx_http_background_budget_waiting(
+    const ngx_http_background_waiting_t *waiting)
 {
+    ngx_uint_t                     i;
     ngx_http_background_member_t  *member;
 
     member = ngx_http_background_member;
 
-    if (member) {
-        ngx_http_background_store(&member->queued, (uint32_t) queued);
-        ngx_http_background_store(&member->ready, (uint32_t) ready);
-        ngx_http_background_store(&member->parked, (uint32_t) parked);
+    if (member == NULL) {
+        return;
+    }
+
+    ngx_http_background_store(&member->queued, (uint32_t) waiting->queued);
+
+    for (i = 0; i < 2; i++) {
+        ngx_http_background_store(&member->ready[i],
+                                  (uint32_t) waiting->ready[i]);
+        ngx_http_background_store(&member->parked[i],
+                                  (uint32_t) waiting->parked[i]);
     }
 }
 
 
 ngx_uint_t
-ngx_http_background_budget_ready(void)
+ngx_http_background_budget_ready(ngx_uint_t reserved)
 {
-    return ngx_http_background_others_wait(0);
+    return ngx_http_background_others_wait(reserved, 0);
 }
 
 
 ngx_uint_t
-ngx_http_background_budget_wanted(void)
+ngx_http_background_budget_wanted(ngx_uint_t reserved)
 {
-    return ngx_http_background_others_wait(1);
+    return ngx_http_background_others_wait(reserved, 1);
 }
 
 
 static ngx_uint_t
-ngx_http_background_others_wait(ngx_uint_t parked)
+ngx_http_background_others_wait(ngx_uint_t reserved, ngx_uint_t parked)
 {
     ngx_uint_t                     i, n;
     ngx_http_background_member_t  *member;
@@ -2858,8 +2869,9 @@ ngx_http_background_others_wait(ngx_uint_t parked)
             continue;
         }
 
-        if (ngx_http_background_load(&member->ready)
-            || (parked && ngx_http_background_load(&member->parked)))
+        if (ngx_http_background_load(&member->ready[reserved])
+            || (parked
+                && ngx_http_background_load(&member->parked[reserved])))
         {
             return 1;
         }

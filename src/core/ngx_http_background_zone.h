@@ -477,22 +477,28 @@ void ngx_http_background_record_history(ngx_http_background_record_t *record,
 
 
 /*
- * The budget: at most "threads" slots are taken at once.  For any thread of
- * the worker, but for completed().
+ * The budget: each slot is taken at most once.  For any thread of the worker,
+ * but for completed().
  *
- * take     returns a slot, or NGX_AGAIN
- * waiting  tells how many jobs of this worker wait for a slot: all that have
- *          not started, those of them that have a thread, and those that have
- *          given a slot away
- * ready    whether jobs of other workers could start with a slot
+ * take     returns a slot from "first" to the one before "last", or NGX_AGAIN
+ * waiting  tells how many jobs of this worker wait for a slot
+ * ready    whether jobs of other workers could start with a slot; if it is a
+ *          reserved one, whether periodic ones could
  * wanted   the same, or go on
  */
-ngx_int_t ngx_http_background_budget_take(ngx_uint_t threads);
+
+typedef struct {
+    ngx_uint_t  queued;             /* have not started, */
+    ngx_uint_t  ready[2];           /* of these with a thread: all, periodic */
+    ngx_uint_t  parked[2];          /* have given a slot away: all, periodic */
+} ngx_http_background_waiting_t;
+
+ngx_int_t ngx_http_background_budget_take(ngx_uint_t first, ngx_uint_t last);
 void ngx_http_background_budget_release(ngx_int_t slot);
-void ngx_http_background_budget_waiting(ngx_uint_t queued, ngx_uint_t ready,
-    ngx_uint_t parked);
-ngx_uint_t ngx_http_background_budget_ready(void);
-ngx_uint_t ngx_http_background_budget_wanted(void);
+void ngx_http_background_budget_waiting(
+    const ngx_http_background_waiting_t *waiting);
+ngx_uint_t ngx_http_background_budget_ready(ngx_uint_t reserved);
+ngx_uint_t ngx_http_background_budget_wanted(ngx_uint_t reserved);
 void ngx_http_background_budget_completed(ngx_uint_t n, uint64_t usec);
 
 
