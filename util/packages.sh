@@ -10,8 +10,8 @@ set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
 packages=(nginx nginx-dev libnginx-mod-http-ndk libnginx-mod-http-ndk-dev
-          gcc libc6-dev make libssl-dev zlib1g-dev libbrotli-dev libzstd-dev
-          util-linux curl)
+          gcc libc6-dev make libssl-dev zlib1g-dev libdeflate-dev libbrotli-dev
+          libzstd-dev util-linux curl)
 test_packages=(perl procps libtest-nginx-perl prometheus
                python3-jsonschema python3-prometheus-client
                chromium-headless-shell brotli zstd openssl php-fpm
