@@ -21,7 +21,7 @@ test_packages=(perl procps libtest-nginx-perl prometheus
                rsync systemd python3-seccomp
                g++ rustc libtesseract-dev libleptonica-dev tesseract-ocr)
 fuzz_packages=(clang libclang-rt-dev binutils)
-bench_packages=(perl python3 python3-uvloop python3-fastapi uvicorn wrk
+bench_packages=(perl python3 python3-uvloop python3-fastapi uvicorn wrk wget
                 libnginx-mod-http-lua libnginx-mod-http-js)
 
 policy=/usr/sbin/policy-rc.d
