@@ -258,9 +258,12 @@ static ngx_http_background_zone_t *ngx_http_background_zone_of(
     ngx_shm_zone_t *shm_zone);
 static ngx_int_t ngx_http_background_zone_reuse(
     ngx_http_background_zone_conf_t *zcf);
+static ngx_uint_t ngx_http_background_record_is(
+    const ngx_http_background_record_t *record, const u_char *name, size_t len);
 static ngx_int_t ngx_http_background_zone_add_task(
     ngx_http_background_zone_conf_t *zcf,
-    ngx_http_background_zone_task_t *task);
+    ngx_http_background_zone_task_t *task,
+    ngx_http_background_record_t **next);
 static ngx_int_t ngx_http_background_record_copy(
     ngx_http_background_zone_conf_t *zcf,
     ngx_http_background_record_t *record);
@@ -426,6 +429,7 @@ ngx_http_background_zone_init(ngx_shm_zone_t *shm_zone, void *data)
     ngx_int_t                          rc;
     ngx_uint_t                         i, n;
     ngx_core_conf_t                   *ccf;
+    ngx_http_background_record_t     **next;
     ngx_http_background_zone_task_t  **tasks;
 
     ccf = (ngx_core_conf_t *) ngx_get_conf(zcf->cycle->conf_ctx,
@@ -455,10 +459,16 @@ ngx_http_background_zone_init(ngx_shm_zone_t *shm_zone, void *data)
         return rc;
     }
 
+    /* records are in the order of the tasks, where these are as before */
+
+    next = &zcf->zone->records;
+
     for (i = 0; i < zcf->tasks.nelts; i++) {
-        if (ngx_http_background_zone_add_task(zcf, tasks[i]) != NGX_OK) {
+        if (ngx_http_background_zone_add_task(zcf, tasks[i], next) != NGX_OK) {
             return ngx_http_background_zone_too_small(zcf);
         }
+
+        next = &tasks[i]->record->next;
     }
 
     for (i = 0; i < zcf->tasks.nelts; i++) {
@@ -701,15 +711,21 @@ ngx_http_background_zone_of(ngx_shm_zone_t *shm_zone)
 
 static ngx_int_t
 ngx_http_background_zone_add_task(ngx_http_background_zone_conf_t *zcf,
-    ngx_http_background_zone_task_t *task)
+    ngx_http_background_zone_task_t *task, ngx_http_background_record_t **next)
 {
     ngx_http_background_zone_t    *zone;
     ngx_http_background_record_t  *record;
 
     zone = zcf->zone;
+    record = *next;
 
-    record = ngx_http_background_zone_lookup(zone, task->name.data,
-                                             task->name.len);
+    if (record == NULL
+        || !ngx_http_background_record_is(record, task->name.data,
+                                          task->name.len))
+    {
+        record = ngx_http_background_zone_lookup(zone, task->name.data,
+                                                 task->name.len);
+    }
 
     if (record == NULL) {
         record = ngx_slab_calloc(zone->shpool,
@@ -721,8 +737,8 @@ ngx_http_background_zone_add_task(ngx_http_background_zone_conf_t *zcf,
         ngx_memcpy(record->name, task->name.data, task->name.len);
         record->name_len = task->name.len;
 
-        record->next = zone->records;
-        zone->records = record;
+        record->next = *next;
+        *next = record;
 
         if (ngx_http_background_record_copy(zcf, record) != NGX_OK) {
             return NGX_ERROR;
@@ -951,14 +967,20 @@ ngx_http_background_zone_lookup(ngx_http_background_zone_t *zone,
     ngx_http_background_record_t  *record;
 
     for (record = zone->records; record; record = record->next) {
-        if (record->name_len == len
-            && ngx_memcmp(record->name, name, len) == 0)
-        {
+        if (ngx_http_background_record_is(record, name, len)) {
             return record;
         }
     }
 
     return NULL;
+}
+
+
+static ngx_uint_t
+ngx_http_background_record_is(const ngx_http_background_record_t *record,
+    const u_char *name, size_t len)
+{
+    return record->name_len == len && ngx_memcmp(record->name, name, len) == 0;
 }
 
 
@@ -979,11 +1001,12 @@ ngx_http_background_zone_sweep(ngx_http_background_zone_conf_t *zcf)
 
     while ((record = *last) != NULL) {
 
-        for (i = 0; i < zcf->tasks.nelts; i++) {
-            if (record->name_len == tasks[i]->name.len
-                && ngx_memcmp(record->name, tasks[i]->name.data,
-                              record->name_len)
-                   == 0)
+        for (i = 0;
+             i < zcf->tasks.nelts && record->generation < oldest;
+             i++)
+        {
+            if (ngx_http_background_record_is(record, tasks[i]->name.data,
+                                              tasks[i]->name.len))
             {
                 break;
             }
