@@ -730,7 +730,7 @@ typedef struct {
  * waiting      counts jobs of the trigger that wait for a thread, or NULL; the
  *              trigger only reads it, on the event loop
  * queue        the limit of these jobs before this cycle; 0: no limit.
- *              "max_queue" limits all jobs
+ *              "max_queue" limits all jobs that triggers have started
  * request      the request whose variables the operations may use, during
  *              start() only, or NULL
  * finish       a client waits for the cycle: it is started and continued while

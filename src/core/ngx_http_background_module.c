@@ -68,6 +68,11 @@ static const ngx_http_background_bounds_t  ngx_http_background_thread_numbers =
 };
 
 
+static const ngx_http_background_bounds_t  ngx_http_background_reserves = {
+    "value", 0, NGX_HTTP_BACKGROUND_MAX_THREADS - 1, NULL
+};
+
+
 static const ngx_http_background_bounds_t  ngx_http_background_priorities = {
     "value", -20, 19, "a number from -20 to 19, or \"idle\""
 };
@@ -98,6 +103,10 @@ static const ngx_http_background_param_t  ngx_http_background_threads_params[] =
     { ngx_string("priority="), 0, ngx_http_background_priority,
       offsetof(ngx_http_background_pool_conf_t, priority),
       &ngx_http_background_priorities },
+
+    { ngx_string("reserve="), 0, ngx_http_background_conf_number,
+      offsetof(ngx_http_background_pool_conf_t, reserve),
+      &ngx_http_background_reserves },
 
     { ngx_string("quota="), 0, ngx_http_background_quota,
       offsetof(ngx_http_background_pool_conf_t, quota),
@@ -263,6 +272,7 @@ ngx_http_background_create_main_conf(ngx_conf_t *cf)
      *
      *     bmcf->zone.zone = NULL;
      *     bmcf->pool.threads = 0;
+     *     bmcf->pool.reserve = 0;
      *     bmcf->pool.quota = 0;
      *     bmcf->pool.used = 0;
      *     bmcf->pool.per_worker = 0;
@@ -359,6 +369,8 @@ ngx_http_background_threads(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     pcf->max_queue = 1024;
+    pcf->file = cf->conf_file->file.name.data;
+    pcf->line = cf->conf_file->line;
 
     value = cf->args->elts;
 
@@ -376,6 +388,14 @@ ngx_http_background_threads(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                                         ngx_http_background_threads_params, pcf)
         != NGX_OK)
     {
+        return NGX_CONF_ERROR;
+    }
+
+    if (pcf->threads && pcf->reserve >= pcf->threads) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid value \"reserve=%ui\" in \"%V\" "
+                           "directive, it must be less than the %ui threads",
+                           pcf->reserve, &cmd->name, pcf->threads);
         return NGX_CONF_ERROR;
     }
 

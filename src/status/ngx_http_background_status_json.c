@@ -314,6 +314,9 @@ ngx_http_background_json_rhythm(u_char *p, ngx_http_background_task_t *task)
         p = ngx_http_background_put(p, ",\"interval_seconds\":null");
     }
 
+    p = task->zone.arrives ? ngx_http_background_put(p, ",\"arrives\":true")
+                           : ngx_http_background_put(p, ",\"arrives\":false");
+
     p = ngx_http_background_put_seconds(p, ",\"retry_seconds\":", task->retry);
 
     if (task->timeout) {
