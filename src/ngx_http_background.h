@@ -383,6 +383,65 @@ char *ngx_http_background_use_request(ngx_conf_t *cf,
 
 
 /*
+ * Called by the handler of a command after add_operation(), if the operation
+ * judges servers.  The status shows them with the task, and "workers" must be
+ * "one".
+ *
+ * peer         called in any worker: returns the first server whose number is
+ *              not less than *n, and sets *n to the number after it; NGX_DONE:
+ *              there are no more
+ * quarantined  called on the event loop of one worker: the task is quarantined,
+ *              so verdicts must not count any more
+ */
+
+#define NGX_HTTP_BACKGROUND_ADDRESS_LEN       120
+#define NGX_HTTP_BACKGROUND_SERVER_LEN        256
+#define NGX_HTTP_BACKGROUND_SERVER_ERROR_LEN  128
+
+typedef enum {
+    ngx_http_background_server_unknown = 0,     /* not judged yet */
+    ngx_http_background_server_up,
+    ngx_http_background_server_down,
+    ngx_http_background_server_disabled         /* by the configuration */
+} ngx_http_background_server_e;
+
+
+/* times named "_at" are milliseconds of the wall clock, or 0 */
+
+typedef struct {
+    ngx_str_t                      upstream;
+    ngx_http_background_server_e   state;
+    ngx_uint_t                     backup;
+    ngx_uint_t                     usable;      /* gets requests */
+    uint64_t                       since_at;
+    uint64_t                       fails;       /* in a row */
+    uint64_t                       passes;
+    uint64_t                       failed;      /* checks, in all */
+    uint64_t                       passed;
+    uint64_t                       changes;
+    uint64_t                       finished_at; /* of the last check */
+    uint64_t                       wall_time;
+    ngx_uint_t                     status;      /* 0: none */
+    size_t                         address_len;
+    u_char                         address[NGX_HTTP_BACKGROUND_ADDRESS_LEN];
+    size_t                         server_len;
+    u_char                         server[NGX_HTTP_BACKGROUND_SERVER_LEN];
+    size_t                         error_len;   /* of the last check */
+    u_char                         error[NGX_HTTP_BACKGROUND_SERVER_ERROR_LEN];
+} ngx_http_background_peer_t;
+
+
+typedef struct {
+    ngx_int_t                    (*peer)(void *conf, ngx_uint_t *n,
+                                         ngx_http_background_peer_t *peer);
+    void                         (*quarantined)(void *conf);
+} ngx_http_background_judge_t;
+
+char *ngx_http_background_use_judge(ngx_conf_t *cf,
+    const ngx_http_background_judge_t *judge);
+
+
+/*
  * Ends the run of an I/O kind.  Called on the event loop, once; the run may be
  * freed when it returns.  A call from a thread, for a run of a CPU kind, or
  * for a run that is over or cancelled logs an alert and does nothing else.

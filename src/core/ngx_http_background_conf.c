@@ -168,6 +168,28 @@ ngx_http_background_use_request(ngx_conf_t *cf,
 
 
 char *
+ngx_http_background_use_judge(ngx_conf_t *cf,
+    const ngx_http_background_judge_t *judge)
+{
+    ngx_http_background_task_t       *task;
+    ngx_http_background_operation_t  *operation;
+
+    task = ngx_http_background_conf_task(cf, "servers");
+
+    if (task == NULL || task->operations.nelts == 0) {
+        return NGX_CONF_ERROR;
+    }
+
+    operation = task->operations.elts;
+    operation[task->operations.nelts - 1].judge = judge;
+
+    task->judges = 1;
+
+    return NGX_CONF_OK;
+}
+
+
+char *
 ngx_http_background_add_trigger_of(ngx_conf_t *cf,
     const ngx_http_background_trigger_t *trigger, void *conf, uint64_t abi)
 {

@@ -137,6 +137,8 @@ static void ngx_http_background_runner_inherit(
     ngx_http_background_runner_t *r, ngx_http_background_cell_t *cell);
 static void ngx_http_background_runner_crashed(
     ngx_http_background_runner_t *r, ngx_http_background_cell_t *cell);
+static void ngx_http_background_lift_verdicts(
+    ngx_http_background_task_t *task);
 static ngx_uint_t ngx_http_background_quarantined(
     ngx_http_background_runner_t *r);
 
@@ -958,8 +960,28 @@ ngx_http_background_runner_crashed(ngx_http_background_runner_t *r,
                       &r->task->zone.name, n,
                       name ? ", the last one of " : "", name ? name : "");
 
+        ngx_http_background_lift_verdicts(r->task);
+
     } else {
         ngx_http_background_runner_log(r, cell, &outcome);
+    }
+}
+
+
+/* servers that nobody asks any more get requests as if nobody ever had */
+
+static void
+ngx_http_background_lift_verdicts(ngx_http_background_task_t *task)
+{
+    ngx_uint_t                        i;
+    ngx_http_background_operation_t  *operation;
+
+    operation = task->operations.elts;
+
+    for (i = 0; i < task->operations.nelts; i++) {
+        if (operation[i].judge) {
+            operation[i].judge->quarantined(operation[i].conf);
+        }
     }
 }
 

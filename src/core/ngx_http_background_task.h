@@ -43,6 +43,8 @@ struct ngx_http_background_task_s {
     ngx_uint_t                         cpu;       /* number of CPU operations */
     ngx_uint_t                         request;   /* an operation uses
                                                      variables of a request */
+    ngx_uint_t                         judges;    /* an operation judges
+                                                     servers */
 
     /* set in the worker */
     ngx_http_background_runner_t      *runner;

@@ -158,6 +158,18 @@ NGX_HTTP_BACKGROUND_CALL(stubborn)
 }
 
 
+/* likewise, but it ends when it is cancelled, too */
+
+NGX_HTTP_BACKGROUND_CALL(obedient)
+{
+    while (access(call->argv[0], F_OK) == -1 && !call->cancelled(call)) {
+        nap(1);
+    }
+
+    return 0;
+}
+
+
 NGX_HTTP_BACKGROUND_CALL(crash)
 {
     if (CRASH) {
