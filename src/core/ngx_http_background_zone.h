@@ -489,7 +489,10 @@ void ngx_http_background_cell_skipped(ngx_http_background_cell_t *cell);
  * history      adds an entry to the history, with the error text or NULL
  */
 
-/* the number of cycles in a row in which the worker died before quarantine */
+/*
+ * A task is quarantined after this number of cycles in a row in which a worker
+ * died.
+ */
 #define NGX_HTTP_BACKGROUND_CRASHES  3
 
 ngx_uint_t ngx_http_background_record_crashed(
