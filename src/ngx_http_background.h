@@ -58,6 +58,10 @@ typedef struct {
                                      waited, in milliseconds */
     size_t        error_len;
     u_char        error[NGX_HTTP_BACKGROUND_ERROR_LEN];
+                                  /* of the first failure; without one, a CPU
+                                     kind that was told to stop may leave it
+                                     for a time-out, in the place of "timed
+                                     out" */
     size_t        message_len;
     u_char        message[NGX_HTTP_BACKGROUND_MESSAGE_LEN];
 } ngx_http_background_result_t;
@@ -234,6 +238,8 @@ typedef struct {
  * file      ngx_str_t, the path of a file or folder, made absolute as paths of
  *           nginx's directives are, and zero-terminated; for "path" below, too
  *
+ * program   the same of a file that workers execute
+ *
  * path      warns if workers can't read what is there, or if there is nothing:
  *           that is no error, as it may be there when a cycle starts
  */
@@ -263,6 +269,8 @@ ngx_int_t ngx_http_background_conf_string(ngx_conf_t *cf,
 ngx_int_t ngx_http_background_conf_flag(ngx_conf_t *cf,
     ngx_http_background_arg_t *arg, void *p);
 ngx_int_t ngx_http_background_conf_file(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p);
+ngx_int_t ngx_http_background_conf_program(ngx_conf_t *cf,
     ngx_http_background_arg_t *arg, void *p);
 
 void ngx_http_background_conf_path(ngx_conf_t *cf, ngx_str_t *path);
@@ -459,6 +467,9 @@ void ngx_http_background_progress(ngx_http_background_run_t *run,
  */
 ngx_int_t ngx_http_background_input(ngx_http_background_run_t *run,
     ngx_str_t *input);
+
+/* its file, which is the cycle's, or NGX_INVALID_FILE where it is in memory */
+ngx_fd_t ngx_http_background_input_file(ngx_http_background_run_t *run);
 
 
 /*

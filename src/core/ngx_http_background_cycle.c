@@ -495,7 +495,10 @@ ngx_http_background_run_over(ngx_http_background_run_ctx_t *ctx)
 }
 
 
-/* what was under way has failed, at least one operation */
+/*
+ * What was under way has failed, at least one operation.  A run that was told
+ * to stop may have left a text of its own.
+ */
 
 static void
 ngx_http_background_run_timed_out(ngx_http_background_run_ctx_t *ctx)
@@ -504,7 +507,12 @@ ngx_http_background_run_timed_out(ngx_http_background_run_ctx_t *ctx)
 
     result = &ctx->job.run.result;
 
-    ngx_http_background_fail(result, 0, "timed out");
+    if (result->failed == 0 && result->error_len) {
+        result->failed = 1;
+
+    } else {
+        ngx_http_background_fail(result, 0, "timed out");
+    }
 
     if (result->active) {
         result->failed += result->active - 1;
