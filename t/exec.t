@@ -116,7 +116,7 @@ is((said('long'))[-1], 'end', 'a last line without its end');
 
 poll('no command is left', sub { !commands() });
 
-my ($worker) = workers();
+my $worker = a_worker();
 
 is(scalar(helpers()), 1, 'one helper');
 poll('no descriptor of a command', sub { !pipes($worker) });

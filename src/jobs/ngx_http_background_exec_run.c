@@ -193,8 +193,8 @@ ngx_http_background_exec_pipe(ngx_http_background_exec_t *x,
 
 
 /*
- * A file, so that any number of commands may read it, and seek in it.  It is
- * opened anew, as each of them needs an offset of its own.
+ * A file, in which the command can seek.  That of a request is opened anew: it
+ * is only to be read, and descriptors that are copies share their offset.
  */
 
 static ngx_int_t

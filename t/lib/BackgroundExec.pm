@@ -57,10 +57,13 @@ sub descriptors {
            glob "/proc/$pid/fd/*";
 }
 
-# those of commands; what nginx was started with may be pipes, too
+# pipes of a worker, but for those that nginx was started with
 
-sub pipes { grep { /^pipe:/ } map { readlink($_) // '' }
-            grep { !/\/[012]$/ } glob "/proc/$_[0]/fd/*" }
+sub pipes {
+    my %master = map { $_ => 1 } descriptors(master());
+
+    return grep { /^pipe:/ && !$master{$_} } descriptors($_[0]);
+}
 
 # those of the processes that are there, zombies too
 
