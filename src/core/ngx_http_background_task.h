@@ -36,6 +36,8 @@ struct ngx_http_background_task_s {
     ngx_uint_t                         judged;    /* by cycles that arrive,
                                                      too: it has "health" */
 
+    ngx_log_t                         *log;       /* NULL: "error_log" */
+
     ngx_array_t                        operations;
     ngx_array_t                        triggers;
 
