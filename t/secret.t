@@ -24,7 +24,7 @@ start("background_secret hook $dir/key; background_threads 1;", <<'EOF', 'worker
         }
         location = /hook {
             set $good 0;
-            if ($http_x_key = "Bearer s3cr3t-words") { set $good 1; }
+            if ($http_x_key ~ "^Bearer s3.r3t-words$") { set $good 1; }
             if ($http_x_key = "Bearer other") { set $good 2; }
             add_header X-Good $good;
             if ($good = 0) { return 403; }
