@@ -59,6 +59,10 @@ typedef struct {
                                      all operations, in milliseconds */
     size_t        error_len;
     u_char        error[NGX_HTTP_BACKGROUND_ERROR_LEN];
+                                  /* of the first failure; without one, a CPU
+                                     kind that was told to stop may leave it
+                                     for a time-out, in the place of "timed
+                                     out" */
     size_t        message_len;
     u_char        message[NGX_HTTP_BACKGROUND_MESSAGE_LEN];
 } ngx_http_background_result_t;
@@ -241,6 +245,7 @@ typedef struct {
  * flag    ngx_uint_t, set to 1
  * file    ngx_str_t, a path that is made absolute as paths of directives of
  *         nginx are, zero-terminated, and checked by conf_path()
+ * program ngx_str_t, the same for a file that workers execute
  *
  * path  logs a warning if the path does not exist or workers can't read it.
  *       This is no error, as it may be different when a cycle starts
@@ -271,6 +276,8 @@ ngx_int_t ngx_http_background_conf_string(ngx_conf_t *cf,
 ngx_int_t ngx_http_background_conf_flag(ngx_conf_t *cf,
     ngx_http_background_arg_t *arg, void *p);
 ngx_int_t ngx_http_background_conf_file(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p);
+ngx_int_t ngx_http_background_conf_program(ngx_conf_t *cf,
     ngx_http_background_arg_t *arg, void *p);
 
 void ngx_http_background_conf_path(ngx_conf_t *cf, ngx_str_t *path);
@@ -525,6 +532,9 @@ void ngx_http_background_progress(ngx_http_background_run_t *run,
  */
 ngx_int_t ngx_http_background_input(ngx_http_background_run_t *run,
     ngx_str_t *input);
+
+/* its file, which is the cycle's, or NGX_INVALID_FILE where it is in memory */
+ngx_fd_t ngx_http_background_input_file(ngx_http_background_run_t *run);
 
 
 /*

@@ -499,7 +499,10 @@ ngx_http_background_run_over(ngx_http_background_run_ctx_t *ctx)
 }
 
 
-/* Fails the run.  Each of its active operations has failed, at least one. */
+/*
+ * Fails the run.  Each of its active operations has failed, at least one.  The
+ * run may have left a text of its own when it was told to stop.
+ */
 
 static void
 ngx_http_background_run_timed_out(ngx_http_background_run_ctx_t *ctx)
@@ -508,7 +511,12 @@ ngx_http_background_run_timed_out(ngx_http_background_run_ctx_t *ctx)
 
     result = &ctx->job.run.result;
 
-    ngx_http_background_fail(result, 0, "timed out");
+    if (result->failed == 0 && result->error_len) {
+        result->failed = 1;
+
+    } else {
+        ngx_http_background_fail(result, 0, "timed out");
+    }
 
     if (result->active) {
         result->failed += result->active - 1;

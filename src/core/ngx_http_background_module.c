@@ -46,6 +46,8 @@ static char *ngx_http_background_health(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static ngx_int_t ngx_http_background_health_start(ngx_conf_t *cf,
     ngx_http_background_arg_t *arg, void *p);
+static char *ngx_http_background_log_directive(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
 
 static ngx_int_t ngx_http_background_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_background_init_process(ngx_cycle_t *cycle);
@@ -209,6 +211,13 @@ static ngx_command_t  ngx_http_background_commands[] = {
     { ngx_string("health"),
       NGX_HTTP_BACKGROUND_TASK_CONF|NGX_CONF_TAKE123,
       ngx_http_background_health,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("log"),
+      NGX_HTTP_BACKGROUND_TASK_CONF|NGX_CONF_TAKE12,
+      ngx_http_background_log_directive,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
@@ -842,6 +851,33 @@ ngx_http_background_health_start(ngx_conf_t *cf,
     }
 
     return NGX_OK;
+}
+
+
+/* as "error_log", but for the level without one */
+
+static char *
+ngx_http_background_log_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_background_main_conf_t *bmcf = conf;
+
+    char                        *rv;
+    ngx_http_background_task_t  *task;
+
+    task = bmcf->task;
+
+    if (task->log) {
+        return "is duplicate";
+    }
+
+    rv = ngx_log_set_log(cf, &task->log);
+
+    if (rv == NGX_CONF_OK && cf->args->nelts == 2) {
+        task->log->log_level = NGX_LOG_INFO;
+    }
+
+    return rv;
 }
 
 

@@ -630,7 +630,7 @@ ngx_http_background_runner_init(ngx_http_background_runner_t *r,
     r->task = task;
     r->cell = ngx_http_background_cell(task->zone.record,
                                        task->zone.all ? ngx_worker : 0);
-    r->log = log;
+    r->log = task->log ? task->log : log;
     r->ident = -1;
 
     ngx_queue_init(&r->cycles);

@@ -37,6 +37,8 @@ struct ngx_http_background_task_s {
                                                      triggers, too: the task
                                                      has "health" */
 
+    ngx_log_t                         *log;       /* NULL: "error_log" */
+
     ngx_array_t                        operations;
     ngx_array_t                        triggers;
 
