@@ -11,6 +11,7 @@ set -euo pipefail
 
 packages=(nginx nginx-dev libnginx-mod-http-ndk libnginx-mod-http-ndk-dev
           gcc libc6-dev make libssl-dev zlib1g-dev libbrotli-dev libzstd-dev
+          libhiredis-dev
           util-linux curl)
 test_packages=(perl procps libtest-nginx-perl prometheus
                python3-jsonschema python3-prometheus-client

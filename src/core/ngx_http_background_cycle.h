@@ -91,6 +91,7 @@ struct ngx_http_background_cycle_s {
     uint64_t                          started;    /* ngx_current_msec */
     uint64_t                          started_at; /* wall clock, ms */
     uint64_t                          started_usec;
+    uint64_t                          fence;      /* 0: none */
 
     /* when it is over */
     ngx_http_background_end_t         end;
@@ -109,6 +110,7 @@ struct ngx_http_background_cycle_s {
     unsigned                          finish:1;
     unsigned                          cancelled:1;
     unsigned                          timed_out:1;
+    unsigned                          left:1;     /* by leave() */
     unsigned                          abandoned:1;
     unsigned                          lost:1;     /* the worker was revoked */
     unsigned                          told:1;     /* the handler was called */
@@ -122,6 +124,8 @@ struct ngx_http_background_cycle_s {
  * drop    closes a file of "start" that no cycle will be created with
  * run     starts its operations; "ended" may be called before it returns
  * cancel  stops what is under way; "ended" is called at once or later
+ * leave   the same, for a job that does not stop, too: another server may start
+ *         a cycle of the task soon
  *
  * A cycle with a job that does not stop at the time-out is abandoned: it is
  * over for all but the job.  "ended" is called then, with pending runs, and
@@ -136,6 +140,7 @@ void ngx_http_background_cycle_drop(ngx_http_background_start_t *start,
 void ngx_http_background_cycle_run(ngx_http_background_cycle_t *cycle,
     ngx_msec_t timeout, ngx_uint_t repeats);
 void ngx_http_background_cycle_cancel(ngx_http_background_cycle_t *cycle);
+void ngx_http_background_cycle_leave(ngx_http_background_cycle_t *cycle);
 
 
 /*

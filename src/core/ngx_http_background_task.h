@@ -39,6 +39,9 @@ struct ngx_http_background_task_s {
     ngx_array_t                        operations;
     ngx_array_t                        triggers;
 
+    const ngx_http_background_cluster_t  *cluster;  /* "workers cluster" */
+    void                              *cluster_conf;
+
     ngx_uint_t                         cpu;       /* CPU operations */
     ngx_uint_t                         request;   /* an operation has variables
                                                      of a request */

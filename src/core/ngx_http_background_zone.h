@@ -396,6 +396,8 @@ ngx_http_background_cell_t *ngx_http_background_cell_orphan(
  * save, adopt  the state, for workers of another zone and of one; adopt() is
  *              called while no cycle is under way, and does nothing if another
  *              version of the module has saved it
+ * carry        the same, with what comes from another server; as many failures
+ *              make it unhealthy
  * absent       a worker of another zone has the task: this one is not late
  * stats        the published statistics
  * schedule     changes when the next cycle is due
@@ -425,6 +427,8 @@ void ngx_http_background_cell_save(ngx_http_background_record_t *record,
 void ngx_http_background_cell_adopt(ngx_http_background_record_t *record,
     ngx_http_background_cell_t *cell,
     const ngx_http_background_state_t *state);
+void ngx_http_background_cell_carry(ngx_http_background_cell_t *cell,
+    uint64_t due, uint64_t failures, ngx_uint_t fails);
 void ngx_http_background_cell_absent(ngx_http_background_cell_t *cell);
 const ngx_http_background_stats_t *ngx_http_background_cell_stats(
     ngx_http_background_cell_t *cell);
@@ -448,6 +452,7 @@ void ngx_http_background_cell_skipped(ngx_http_background_cell_t *cell);
  * crashed      one more of them; returns their number if the task becomes
  *              quarantined by this one, or 0
  * quarantined  no cycle is to be started
+ * carry        what comes from another server
  * trial        NGX_OK: a cycle may start; NGX_AGAIN: not while another one is
  *              on trial
  * tried        the cycle on trial did not start
@@ -465,6 +470,8 @@ ngx_uint_t ngx_http_background_record_crashed(
     ngx_http_background_record_t *record);
 ngx_uint_t ngx_http_background_record_quarantined(
     ngx_http_background_record_t *record);
+void ngx_http_background_record_carry(ngx_http_background_record_t *record,
+    uint64_t crashes, ngx_uint_t quarantined);
 ngx_int_t ngx_http_background_record_trial(
     ngx_http_background_record_t *record);
 void ngx_http_background_record_tried(ngx_http_background_record_t *record);

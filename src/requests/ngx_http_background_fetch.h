@@ -195,11 +195,13 @@ void ngx_cdecl ngx_http_background_fetch_fail(
  * Of such a request, or of what it started; NULL for all others:
  *
  * task       its task
+ * fence      that of its cycle, or 0
  * conf       what all requests of the operation have in common
  * response   where the beginning of its response's body is, for "test="; NULL
  *            without "test=", too
  */
 ngx_str_t *ngx_http_background_fetch_task(ngx_http_request_t *r);
+uint64_t ngx_http_background_fetch_fence(ngx_http_request_t *r);
 ngx_http_background_fetch_conf_t *ngx_http_background_fetch_conf(
     ngx_http_request_t *r);
 ngx_str_t *ngx_http_background_fetch_response(ngx_http_request_t *r);

@@ -79,6 +79,9 @@ typedef struct {
     ngx_pid_t                         pid;        /* of one of them */
     ngx_uint_t                        worker;
 
+    ngx_http_background_cluster_view_t
+                                      cluster;    /* of "workers cluster" */
+
     /* totals, the newest "last", the longest row of failures */
     ngx_http_background_stats_t       stats;
 
