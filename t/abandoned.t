@@ -96,7 +96,7 @@ poll('late: healthy', sub { task('late')->{healthy} });
 is($task{late}{abandoned}, 0, 'late: none is abandoned');
 accounted('late');
 cmp_ok($task{late}{cycles}{completed}, '>=', 2, 'late: "passes" counts');
-is(logged(qr/\[notice\].*background task "late": an abandoned job is back$/m),
+is(logged(qr/\[notice\].*background task "late": an abandoned job has ended$/m),
    1, 'late: it is told');
 
 put('two', '');

@@ -31,7 +31,7 @@ cd "$root"
 
 # tests wait more than they work
 status=0
-prove --harness BackgroundHarness -j $(($(nproc) * 2 + 2)) "$@" || status=$?
+prove --harness BackgroundHarness -j $(($(nproc) * 4 + 4)) "$@" || status=$?
 
 if [ $status -eq 0 ]; then
     rm -rf "$files"

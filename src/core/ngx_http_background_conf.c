@@ -121,7 +121,7 @@ ngx_http_background_add_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 
     directive = cmd->post;
 
-    /* nothing else in it is known if the number is another one */
+    /* in another ABI the other fields may be at other offsets */
 
     if (ngx_http_background_conf_abi(cf, directive->abi,
                                      NGX_HTTP_BACKGROUND_ABI)
@@ -244,7 +244,7 @@ ngx_http_background_operations(ngx_http_background_task_t *task)
 }
 
 
-/* the task whose block is being read */
+/* returns the task whose block is read */
 
 static ngx_http_background_task_t *
 ngx_http_background_conf_task(ngx_conf_t *cf, const char *what)
@@ -321,7 +321,7 @@ ngx_http_background_conf_kind(const ngx_http_background_kind_t *kind)
 }
 
 
-/* the directive and its first argument */
+/* the title is the name of the directive and its first argument */
 
 static ngx_int_t
 ngx_http_background_conf_title(ngx_conf_t *cf, ngx_str_t *title)
@@ -351,7 +351,7 @@ ngx_http_background_conf_title(ngx_conf_t *cf, ngx_str_t *title)
 }
 
 
-/* of the directive that is being read, for when all has been read */
+/* keeps the place and the arguments of the directive for "check" */
 
 static ngx_int_t
 ngx_http_background_conf_place(ngx_conf_t *cf,
@@ -502,7 +502,7 @@ failed:
 }
 
 
-/* a name that does not end with "=" is that of a flag */
+/* a name without "=" at its end is a flag */
 
 static ngx_uint_t
 ngx_http_background_conf_matches(ngx_str_t *text, const ngx_str_t *name)

@@ -6,11 +6,11 @@
 
 #include "ngx_http_background_status.h"
 
-/* a task with the longest numbers, without its texts; and one more of a text */
+/* room for a task without its texts, and for one of its texts */
 #define NGX_HTTP_BACKGROUND_JSON_TASK  NGX_HTTP_BACKGROUND_WRITE_MAX
 #define NGX_HTTP_BACKGROUND_JSON_BYTE  6
 
-/* the same of an entry in the history, or of one of the causes */
+/* room for an entry of the history or a cause */
 #define NGX_HTTP_BACKGROUND_JSON_ENTRY  256
 
 
@@ -284,7 +284,7 @@ ngx_http_background_json_task(ngx_http_background_writer_t *w,
         *p++ = ',';
     }
 
-    /* a name has no character that would have to be escaped */
+    /* names have no characters to escape */
 
     p = ngx_http_background_put(p, "\n{\"name\":\"");
     p = ngx_cpymem(p, task->zone.name.data, task->zone.name.len);
@@ -602,7 +602,7 @@ ngx_http_background_json_next(u_char *p, ngx_http_background_status_t *status,
 }
 
 
-/* what it is to do; names of files may be in the directives */
+/* writes the directives of the task, which may have paths to escape */
 
 static void
 ngx_http_background_json_conf(ngx_http_background_writer_t *w,
@@ -763,7 +763,7 @@ ngx_http_background_json_causes(ngx_http_background_writer_t *w,
 }
 
 
-/* "at" is in milliseconds since the epoch, 0 is null */
+/* writes a time in milliseconds since the epoch; 0 is null */
 
 static u_char *
 ngx_http_background_json_time(u_char *p, uint64_t at)
@@ -780,7 +780,10 @@ ngx_http_background_json_time(u_char *p, uint64_t at)
 }
 
 
-/* at most NGX_HTTP_BACKGROUND_JSON_BYTE of a byte; what is longer is cut */
+/*
+ * Writes a string with escapes, at most NGX_HTTP_BACKGROUND_JSON_BYTE bytes
+ * for each of its bytes.  Longer strings are truncated.
+ */
 
 static u_char *
 ngx_http_background_json_string(u_char *p, u_char *data, size_t len)
@@ -799,9 +802,9 @@ ngx_http_background_json_string(u_char *p, u_char *data, size_t len)
 
 
 /*
- * Copies text; bytes that are not UTF-8 become U+FFFD, of three bytes.
- * ngx_utf8_decode() takes any byte from 0x80 on for a continuation, and any
- * from 0xf0 on for the first of four.
+ * Copies a text and replaces bytes that are not UTF-8 by U+FFFD, which has
+ * three bytes.  ngx_utf8_decode() accepts any byte from 0x80 as a
+ * continuation, and any byte from 0xf0 as the first one of four.
  */
 
 static size_t

@@ -5,9 +5,9 @@
 
 
 /*
- * The Prometheus text format 0.0.4, and OpenMetrics 1.0.  They differ in the
- * names of counters' and the info's families, in the info's type, and in the
- * end.  Nothing here needs escaping: a task's name has no such character.
+ * The Prometheus text format 0.0.4 and OpenMetrics 1.0.  They differ in the
+ * names of counter and info families, in the type of info, and at the end.
+ * Nothing needs escaping, as names of tasks have no such characters.
  */
 
 
@@ -19,10 +19,10 @@
     + offsetof(ngx_http_background_stats_t, field)
 
 
-/* the longest name of a metric, or label but the task's name, with quotes */
+/* the longest name of a metric or of labels other than the task, with quotes */
 #define NGX_HTTP_BACKGROUND_LABEL  128
 
-/* the longest line: the labels on both sides of the name, and a number */
+/* the longest line: labels before and after the name, and a number */
 #define NGX_HTTP_BACKGROUND_LINE                                              \
     (2 * NGX_HTTP_BACKGROUND_LABEL + NGX_HTTP_BACKGROUND_NAME_LEN             \
      + NGX_INT64_LEN + sizeof(".000000") + 1)
@@ -33,11 +33,11 @@ typedef enum {
     ngx_http_background_gauge,            /* ngx_uint_t */
     ngx_http_background_msec,             /* uint64_t, in milliseconds */
     ngx_http_background_usec,             /* uint64_t, in microseconds */
-    ngx_http_background_at,               /* uint64_t, in milliseconds, 0: no
-                                             such time */
+    ngx_http_background_at,               /* uint64_t, in milliseconds, 0:
+                                             none */
     ngx_http_background_queued_time,
     ngx_http_background_interval,         /* of the task */
-    ngx_http_background_quarantine,       /* by the state */
+    ngx_http_background_quarantine,       /* from the state */
     ngx_http_background_overdue,
     ngx_http_background_leader
 } ngx_http_background_metric_value_e;
@@ -47,15 +47,15 @@ typedef enum {
 #define NGX_HTTP_BACKGROUND_NONE  ((uint64_t) -1)
 
 
-/* a metric with a value for each task, or for one of its results */
+/* a metric of each task, or of one result of each task */
 
 typedef struct {
     const char                           *family;
-    const char                           *help;    /* NULL: as before */
+    const char                           *help;    /* NULL: the same family */
     const char                           *result;
     ngx_uint_t                            counter;
     ngx_http_background_metric_value_e    value;
-    size_t                                offset;  /* in a view */
+    size_t                                offset;  /* in the view */
 } ngx_http_background_metric_t;
 
 
@@ -88,7 +88,7 @@ static u_char *ngx_http_background_metrics_millionths(u_char *p, uint64_t n);
 
 static const ngx_http_background_metric_t  ngx_http_background_metric[] = {
 
-    { "cycles", "Cycles that are over, by result.", "success", 1,
+    { "cycles", "Finished cycles, by result.", "success", 1,
       ngx_http_background_count,
       ngx_http_background_of_stats(cycles_completed) },
 
@@ -100,7 +100,7 @@ static const ngx_http_background_metric_t  ngx_http_background_metric[] = {
       ngx_http_background_count,
       ngx_http_background_of_stats(cycles_cancelled) },
 
-    { "operations", "Operations that are over, by result.", "success", 1,
+    { "operations", "Finished operations, by result.", "success", 1,
       ngx_http_background_count,
       ngx_http_background_of_stats(operations_completed) },
 
@@ -120,8 +120,8 @@ static const ngx_http_background_metric_t  ngx_http_background_metric[] = {
       ngx_http_background_usec,
       ngx_http_background_of_stats(cpu_usec) },
 
-    { "task_running", "Cycles of the task that are under way, queued ones "
-      "included.", NULL, 0,
+    { "task_running", "Cycles of the task that are under way, including "
+      "queued ones.", NULL, 0,
       ngx_http_background_gauge,
       offsetof(ngx_http_background_view_t, running) },
 
@@ -130,15 +130,15 @@ static const ngx_http_background_metric_t  ngx_http_background_metric[] = {
       ngx_http_background_gauge,
       offsetof(ngx_http_background_view_t, queued) },
 
-    { "task_queued_seconds", "How long the first of these has waited.", NULL,
-      0, ngx_http_background_queued_time, 0 },
+    { "task_queued_seconds", "How long the first queued cycle has waited.",
+      NULL, 0, ngx_http_background_queued_time, 0 },
 
     { "task_healthy", "Whether the task is healthy.", NULL, 0,
       ngx_http_background_gauge,
       offsetof(ngx_http_background_view_t, healthy) },
 
-    { "task_quarantined", "Whether the task is left alone until the next "
-      "reload, as workers died in it.", NULL, 0,
+    { "task_quarantined", "Whether the task is quarantined until the next "
+      "reload, as workers died in its cycles.", NULL, 0,
       ngx_http_background_quarantine, 0 },
 
     { "task_overdue", "Whether the task is late, and so not healthy.", NULL, 0,
@@ -150,7 +150,7 @@ static const ngx_http_background_metric_t  ngx_http_background_metric[] = {
     { "task_interval_seconds", "Pause between two cycles of the task.", NULL,
       0, ngx_http_background_interval, 0 },
 
-    { "task_consecutive_failures", "Cycles in a row that failed up to now.",
+    { "task_consecutive_failures", "Failed cycles in a row.",
       NULL, 0,
       ngx_http_background_count,
       ngx_http_background_of_stats(failures) },
@@ -160,14 +160,14 @@ static const ngx_http_background_metric_t  ngx_http_background_metric[] = {
       ngx_http_background_at,
       ngx_http_background_of_stats(last.finished_at) },
 
-    { "last_success_timestamp_seconds", "When the last good cycle ended, as "
-      "Unix time.", NULL, 0,
+    { "last_success_timestamp_seconds", "When the last successful cycle ended, "
+      "as Unix time.", NULL, 0,
       ngx_http_background_at,
       ngx_http_background_of_stats(success_at) }
 };
 
 
-/* what a task has of all this, in the units of the zone */
+/* the values of a task, in the units of the zone */
 
 typedef struct {
     const ngx_str_t                      *name;
@@ -198,7 +198,7 @@ static u_char *ngx_http_background_metrics_value(u_char *p,
     const ngx_http_background_metric_t *metric, uint64_t n);
 
 
-/* and the durations */
+/* one part for each metric and one for durations */
 #define NGX_HTTP_BACKGROUND_PARTS                                             \
     (sizeof(ngx_http_background_metric)                                       \
      / sizeof(ngx_http_background_metric_t) + 1)
@@ -285,7 +285,7 @@ ngx_http_background_open_tail(ngx_http_background_writer_t *w,
 }
 
 
-/* what is not of a task */
+/* metrics of the pool and the module */
 
 static void
 ngx_http_background_metrics_pool(ngx_http_background_writer_t *w,
@@ -330,7 +330,7 @@ ngx_http_background_metrics_pool(ngx_http_background_writer_t *w,
                               info->jobs_queued);
 
     ngx_http_background_metrics_family(w, open, "jobs", "counter",
-                                       "Jobs that are over.");
+                                       "Finished jobs.");
     ngx_http_background_write(w, "nginx_background_jobs_total %uL\n",
                               info->jobs_completed);
 
@@ -516,7 +516,7 @@ ngx_http_background_metrics_tasks(ngx_http_background_writer_t *w,
 
     for ( /* void */ ; n; n--, f++) {
 
-        /* times that have not been yet, and an interval that is off */
+        /* a time that is not set and an interval that is off are not written */
 
         if (f->values[i] == NGX_HTTP_BACKGROUND_NONE) {
             continue;
@@ -544,7 +544,7 @@ ngx_http_background_metrics_tasks(ngx_http_background_writer_t *w,
 }
 
 
-/* copies, which is much faster than a format: there are many of them */
+/* copies strings, which is faster than formatting */
 
 static u_char *
 ngx_http_background_metrics_label(u_char *p, const ngx_str_t *before,
@@ -659,7 +659,7 @@ ngx_http_background_metrics_duration(u_char *p, ngx_str_t *le,
 }
 
 
-/* as OpenMetrics wants them: one digit behind the point, more where needed */
+/* writes a number with one digit after the point, or more if needed */
 
 static u_char *
 ngx_http_background_metrics_bound(u_char *buf, ngx_msec_t bound)
@@ -676,7 +676,7 @@ ngx_http_background_metrics_bound(u_char *buf, ngx_msec_t bound)
 }
 
 
-/* a counter's family has another name in each of the formats */
+/* the families of a counter have different names in the two formats */
 
 static void
 ngx_http_background_metrics_family(ngx_http_background_writer_t *w,

@@ -4,7 +4,7 @@
  */
 
 
-/* What the zone says of a task, all its cells together. */
+/* combines the cells of a task */
 
 
 #include "ngx_http_background_status.h"
@@ -51,7 +51,7 @@ ngx_http_background_view_read(ngx_http_background_view_t *view,
     view->task = task;
     view->healthy = 1;
 
-    /* there are more cells than workers after their number was lowered */
+    /* after "worker_processes" was lowered there are more cells than workers */
 
     n = 0;
 
@@ -192,7 +192,7 @@ ngx_http_background_view_add_running(ngx_http_background_view_t *view,
 }
 
 
-/* what only counts where a worker is in charge of the cell */
+/* called only for cells of current workers */
 
 static void
 ngx_http_background_view_add_lease(ngx_http_background_view_t *view,
@@ -227,7 +227,7 @@ ngx_http_background_view_add_lease(ngx_http_background_view_t *view,
 }
 
 
-/* the latest of all */
+/* keeps the longest delay of all cells */
 
 static void
 ngx_http_background_view_add_late(ngx_http_background_view_t *view,
@@ -288,7 +288,7 @@ ngx_http_background_view_causes(ngx_http_background_view_t *view,
 }
 
 
-/* keeps the newest, in order of time */
+/* keeps the newest causes, ordered by time */
 
 static ngx_uint_t
 ngx_http_background_view_add_causes(ngx_http_background_cell_t *cell,
