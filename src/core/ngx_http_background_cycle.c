@@ -531,7 +531,7 @@ ngx_http_background_timeout_handler(ngx_event_t *ev)
 
     ngx_msec_t  left;
 
-    if (cycle->timed_out) {
+    if (cycle->timed_out || cycle->left) {
         ngx_http_background_cycle_abandon(cycle);
         return;
     }
@@ -581,6 +581,17 @@ ngx_http_background_cycle_cancel(ngx_http_background_cycle_t *cycle)
     cycle->cancelled = 1;
 
     ngx_http_background_cycle_stop(cycle);
+}
+
+
+void
+ngx_http_background_cycle_leave(ngx_http_background_cycle_t *cycle)
+{
+    cycle->left = 1;
+
+    ngx_add_timer(&cycle->timeout, NGX_HTTP_BACKGROUND_GRACE);
+
+    ngx_http_background_cycle_cancel(cycle);
 }
 
 
@@ -841,7 +852,12 @@ ngx_http_background_cycle_error(ngx_http_background_cycle_t *cycle)
         result = &ctx->job.run.result;
 
         if (ctx->abandoned) {
-            ngx_str_set(&text, "timed out");
+            if (cycle->timed_out) {
+                ngx_str_set(&text, "timed out");
+
+            } else {
+                ngx_str_set(&text, "cancelled for another server");
+            }
 
         } else if (result->failed) {
             text.data = result->error;
@@ -864,6 +880,20 @@ ngx_http_background_cycle_error(ngx_http_background_cycle_t *cycle)
                      - p;
         return;
     }
+}
+
+
+uint64_t
+ngx_http_background_fence(ngx_http_background_run_t *run)
+{
+    /* a context begins with its job, and that with the run */
+    ngx_http_background_job_t *job = (ngx_http_background_job_t *) run;
+
+    ngx_http_background_run_ctx_t  *ctx;
+
+    ctx = (ngx_http_background_run_ctx_t *) (job->lead ? job->lead : job);
+
+    return ctx->cycle->fence;
 }
 
 

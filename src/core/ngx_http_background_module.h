@@ -24,6 +24,8 @@ typedef struct {
     ngx_http_background_zone_conf_t   zone;    /* with the tasks */
     ngx_http_background_pool_conf_t   pool;
     ngx_http_background_task_t       *task;    /* whose block is read */
+    const ngx_http_background_cluster_t
+                                     *cluster; /* NULL: no module has one */
     ngx_uint_t                        used;    /* unsigned  used:1; */
 } ngx_http_background_main_conf_t;
 

@@ -42,6 +42,9 @@ struct ngx_http_background_task_s {
     ngx_array_t                        operations;
     ngx_array_t                        triggers;
 
+    const ngx_http_background_cluster_t  *cluster;  /* "workers cluster" */
+    void                              *cluster_conf;
+
     ngx_uint_t                         cpu;       /* number of CPU operations */
     ngx_uint_t                         request;   /* an operation uses
                                                      variables of a request */
