@@ -84,9 +84,9 @@ typedef ngx_uint_t (*ngx_http_background_fetch_judge_pt)(
 
 /*
  * The requests of one run.  fetches_init() sets all fields; then the caller
- * may set "list", "judge" and "failed".  "failed" is called for each request that has
- * failed or, if the run is cancelled, is not over.  The URI is empty if it is
- * not known.
+ * may set "list", "judge", and "failed".  "failed" is called for each request
+ * that has failed or, if the run is cancelled, is not over.  The URI is empty
+ * if it is not known.
  */
 
 struct ngx_http_background_fetches_s {
