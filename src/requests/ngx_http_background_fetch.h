@@ -74,8 +74,8 @@ typedef void (*ngx_http_background_fetch_failed_pt)(
     ngx_http_background_fetches_t *rs, ngx_str_t *uri);
 
 /*
- * Returns the status to go by, of a request that has ended; 0: it has failed,
- * which was counted
+ * Returns the status by which a request that has ended is judged, or 0 if it
+ * has failed, which is counted.
  */
 typedef ngx_uint_t (*ngx_http_background_fetch_judge_pt)(
     ngx_http_background_fetches_t *rs, ngx_http_request_t *r,
