@@ -51,7 +51,8 @@ typedef struct {
     ngx_msec_t                            started;
     ngx_uint_t                            status;
 
-    unsigned                              asked:1;
+    unsigned                              asked:1;    /* by the upstream */
+    unsigned                              told:1;     /* by $background_peer */
     unsigned                              unmade:1;   /* the check counts
                                                          neither as passed nor
                                                          as failed */
@@ -705,7 +706,7 @@ ngx_http_background_probe_status(ngx_http_background_fetches_t *rs,
         return 0;
     }
 
-    check->asked = 1;
+    check->asked |= check->told;
     check->status = state->status;
 
     if (state->header_time == (ngx_msec_t) -1
@@ -1053,6 +1054,9 @@ ngx_http_background_probe_asks(ngx_http_request_t *r,
         }
 
         check->asked = 1;
+
+    } else {
+        check->told = 1;
     }
 
     addr->sockaddr = &check->sockaddr.sockaddr;
