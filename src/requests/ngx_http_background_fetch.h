@@ -77,8 +77,8 @@ typedef void (*ngx_http_background_fetch_failed_pt)(
     ngx_http_background_fetches_t *rs, ngx_str_t *uri);
 
 /*
- * Returns the status to go by, of a request that has ended; 0: it has failed,
- * which was counted
+ * Returns the status by which a request that has ended is judged, or 0 if it
+ * has failed, which is counted.
  */
 typedef ngx_uint_t (*ngx_http_background_fetch_judge_pt)(
     ngx_http_background_fetches_t *rs, ngx_http_request_t *r,
@@ -87,9 +87,9 @@ typedef ngx_uint_t (*ngx_http_background_fetch_judge_pt)(
 
 /*
  * The requests of one run.  fetches_init() sets all fields; then the caller
- * may set "list", "judge" and "failed".  "failed" is called for each request that has
- * failed or, if the run is cancelled, is not over.  The URI is empty if it is
- * not known.
+ * may set "list", "judge", and "failed".  "failed" is called for each request
+ * that has failed or, if the run is cancelled, is not over.  The URI is empty
+ * if it is not known.
  */
 
 struct ngx_http_background_fetches_s {
@@ -209,12 +209,14 @@ void ngx_cdecl ngx_http_background_fetch_fail(
  * For a request of a task or its subrequests; other requests return NULL.
  *
  * task      the name of the task
+ * fence     the fence of its cycle, or 0
  * conf      the configuration of the operation
  * response  the first bytes of the response body, for "test="; NULL without
  *           "test="
  * started_by  the requests of the run; NULL if they were cancelled, too
  */
 ngx_str_t *ngx_http_background_fetch_task(ngx_http_request_t *r);
+uint64_t ngx_http_background_fetch_fence(ngx_http_request_t *r);
 ngx_http_background_fetch_conf_t *ngx_http_background_fetch_conf(
     ngx_http_request_t *r);
 ngx_str_t *ngx_http_background_fetch_response(ngx_http_request_t *r);

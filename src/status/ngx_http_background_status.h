@@ -85,6 +85,9 @@ typedef struct {
     ngx_pid_t                         pid;        /* of one of these workers */
     ngx_uint_t                        worker;
 
+    ngx_http_background_cluster_view_t
+                                      cluster;    /* of "workers cluster" */
+
     /*
      * the sums, the newest "last", and the largest number of failures in a row
      */

@@ -86,6 +86,10 @@ ngx_http_background_view_read(ngx_http_background_view_t *view,
         ngx_http_background_view_add_running(view, &snapshot);
     }
 
+    if (task->cluster) {
+        task->cluster->view(task->cluster_conf, &view->cluster);
+    }
+
     view->last_failed = view->stats.last.finished_at
                         && !view->stats.last.success;
 
