@@ -43,7 +43,7 @@ start(<<"EOF_HTTP", <<'EOF_SERVER', "$kind\nworker_processes 2;");
     }
 EOF_HTTP
         background_task app  { interval 100ms; retry 100ms; probe app /x timeout=30s; }
-        background_task must { interval 100ms; retry 100ms; probe must /y mandatory timeout=30s; }
+        background_task must { interval 100ms; retry 100ms; probe must /y mandatory persistent timeout=30s; }
         location = /x { internal; proxy_pass http://app; }
         location = /y { internal; proxy_pass http://must; }
         location /must { proxy_pass http://must; proxy_next_upstream off; }
@@ -96,7 +96,7 @@ poll('new workers', sub {
     return @pids == 2 && !grep { $old{$_} } @pids;
 });
 
-is(client('/must'), '502', 'not persistent: nobody was judged yet');
+is(answers('/must', 20), 'b', 'a reload keeps addresses and verdicts');
 
 stop();
 done_testing();

@@ -23,7 +23,7 @@ test_packages=(perl procps libtest-nginx-perl prometheus
                g++ rustc libtesseract-dev libleptonica-dev tesseract-ocr)
 fuzz_packages=(clang libclang-rt-dev binutils)
 bench_packages=(perl python3 python3-uvloop python3-fastapi uvicorn wrk wget
-                libnginx-mod-http-lua libnginx-mod-http-js)
+                libnginx-mod-http-lua libnginx-mod-http-js haproxy)
 
 policy=/usr/sbin/policy-rc.d
 policy_mark='# temporary, of ngx_http_background_module'
