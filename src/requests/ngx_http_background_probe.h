@@ -53,8 +53,6 @@ typedef struct {
                                                    set */
     unsigned                       again:1;     /* has the same record as
                                                    another server */
-    unsigned                       spared:1;    /* stays up because of
-                                                   "keep=" */
 
     u_char                         name_data[NGX_SOCKADDR_STRLEN];
     u_char                         server_data[NGX_HTTP_BACKGROUND_PEER_SERVER];

@@ -77,6 +77,7 @@ struct ngx_http_background_group_s {
     ngx_atomic_t     late;
     ngx_atomic_t     lifted;        /* because the task is quarantined */
     ngx_atomic_t     listings;
+    ngx_atomic_t     up;            /* primary servers that get requests */
 };
 
 
@@ -985,17 +986,27 @@ void
 ngx_http_background_probe_wanted(ngx_http_background_probe_op_t *op,
     ngx_http_background_target_t *targets, ngx_uint_t n, ngx_log_t *log)
 {
-    ngx_uint_t                  i, spared;
+    ngx_uint_t                  i, up, spared;
     ngx_http_background_peer_e  state;
+
+    up = 0;
 
     for (i = 0; i < n; i++) {
         state = ngx_http_background_probe_state(&targets[i]);
 
-        targets[i].spared = 0;
-        targets[i].down = (state == ngx_http_background_peer_down
-                           || (state == ngx_http_background_peer_unknown
-                               && op->mandatory));
+        targets[i].down = !op->group->lifted
+                          && (state == ngx_http_background_peer_down
+                              || (state == ngx_http_background_peer_unknown
+                                  && op->mandatory));
+
+        if (!targets[i].backup && !targets[i].disabled && !targets[i].again
+            && !targets[i].down)
+        {
+            up++;
+        }
     }
+
+    op->group->up = up;
 
     spared = op->keep ? ngx_http_background_probe_keep(op, targets, n) : 0;
 
@@ -1070,7 +1081,6 @@ ngx_http_background_probe_keep(ngx_http_background_probe_op_t *op,
         }
 
         last->down = 0;
-        last->spared = 1;
         spared++;
     }
 
@@ -1130,19 +1140,7 @@ ngx_http_background_probe_lifted(ngx_http_background_probe_op_t *op)
 ngx_uint_t
 ngx_http_background_probe_up(ngx_http_background_probe_op_t *op)
 {
-    ngx_uint_t                  n, up;
-    ngx_http_background_peer_t  peer;
-
-    n = 0;
-    up = 0;
-
-    while (ngx_http_background_probe_read(op, &n, &peer) == NGX_OK) {
-        if (!peer.backup && peer.usable) {
-            up++;
-        }
-    }
-
-    return up;
+    return op->group ? op->group->up : 0;
 }
 
 
@@ -1170,7 +1168,7 @@ ngx_http_background_probe_read(ngx_http_background_probe_op_t *op,
 
         if (record->used != NGX_HTTP_BACKGROUND_PROBE_USED
             || record->group != group
-            || record->listed != op->group->listings)
+            || record->listed < op->group->listings)
         {
             continue;
         }
