@@ -12,7 +12,7 @@ set -euo pipefail
 
 packages=(nginx nginx-dev libnginx-mod-http-ndk libnginx-mod-http-ndk-dev
           gcc libc6-dev make libssl-dev zlib1g-dev libdeflate-dev libbrotli-dev
-          libzstd-dev util-linux curl)
+          libzstd-dev libhiredis-dev util-linux curl)
 test_packages=(perl procps libtest-nginx-perl prometheus
                python3-jsonschema python3-prometheus-client
                chromium-headless-shell brotli zstd openssl php-fpm

@@ -29,6 +29,9 @@ typedef struct {
     void                             *conf;
     ngx_http_background_prepare_pt    prepare;    /* NULL: the kind needs no
                                                      request */
+    const ngx_http_background_judge_t
+                                     *judge;      /* NULL: the kind judges no
+                                                     servers */
     ngx_str_t                         title;      /* for log and error texts */
 
     /* the place in the configuration, for "check" of the kind */
@@ -97,6 +100,7 @@ struct ngx_http_background_cycle_s {
     uint64_t                          started;    /* ngx_current_msec */
     uint64_t                          started_at; /* wall clock, ms */
     uint64_t                          started_usec;
+    uint64_t                          fence;      /* 0: none */
 
     /* set when the cycle is over */
     ngx_http_background_end_t         end;
@@ -117,6 +121,7 @@ struct ngx_http_background_cycle_s {
     unsigned                          finish:1;
     unsigned                          cancelled:1;
     unsigned                          timed_out:1;
+    unsigned                          left:1;     /* by leave() */
     unsigned                          abandoned:1;
     unsigned                          lost:1;     /* the worker was revoked */
     unsigned                          told:1;     /* the handler was called */
@@ -132,6 +137,8 @@ struct ngx_http_background_cycle_s {
  * run     starts the operations; "ended" may be called before it returns
  * cancel  cancels the runs that are not over; "ended" is called at once or
  *         later
+ * leave   the same; a job that does not stop soon is abandoned, as another
+ *         server may start a cycle of the task
  *
  * A cycle with a job that does not stop after "timeout" is abandoned: "ended"
  * is called while runs are pending, and called again when they are over.
@@ -146,6 +153,7 @@ void ngx_http_background_cycle_drop(ngx_http_background_start_t *start,
 void ngx_http_background_cycle_run(ngx_http_background_cycle_t *cycle,
     ngx_msec_t timeout, ngx_uint_t repeats);
 void ngx_http_background_cycle_cancel(ngx_http_background_cycle_t *cycle);
+void ngx_http_background_cycle_leave(ngx_http_background_cycle_t *cycle);
 
 
 /*

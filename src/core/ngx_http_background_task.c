@@ -61,6 +61,7 @@ struct ngx_http_background_runner_s {
                                                      worker still had a job */
     ngx_event_t                       timer;
     ngx_http_background_lines_t       lines;
+    ngx_http_background_claim_t       claim;      /* of "workers cluster" */
 
     /*
      * With "retry" of failed items only: the time of the next cycle with all
@@ -80,6 +81,13 @@ struct ngx_http_background_runner_s {
                                                      task */
     unsigned                          unlocked:1; /* the lock of the instance
                                                      is not taken yet */
+    unsigned                          joined:1;   /* "claim" is in use */
+    unsigned                          candidate:1;
+                                                  /* another nginx may have the
+                                                     task */
+    unsigned                          condemned:1;
+                                                  /* the quarantine is not known
+                                                     to other nginx yet */
     unsigned                          told:1;
 };
 
@@ -122,8 +130,20 @@ static void ngx_http_background_runner_init(ngx_http_background_runner_t *r,
 static void ngx_http_background_runner_take(ngx_http_background_runner_t *r);
 static void ngx_http_background_runner_hangs(ngx_http_background_runner_t *r);
 static void ngx_http_background_runner_enter(ngx_http_background_runner_t *r);
+static void ngx_http_background_runner_started(
+    ngx_http_background_runner_t *r);
+static void ngx_http_background_runner_join(ngx_http_background_runner_t *r);
+static void ngx_http_background_runner_depart(ngx_http_background_runner_t *r,
+    ngx_uint_t give);
+static void ngx_http_background_runner_granted(
+    ngx_http_background_claim_t *m,
+    const ngx_http_background_carried_t *carried);
+static void ngx_http_background_runner_ousted(ngx_http_background_claim_t *m,
+    const char *why);
 static void ngx_http_background_runner_adopt(ngx_http_background_runner_t *r);
 static void ngx_http_background_runner_save(ngx_http_background_runner_t *r);
+static void ngx_http_background_runner_carry(ngx_http_background_runner_t *r,
+    ngx_http_background_state_t *state);
 static void ngx_http_background_runner_release(
     ngx_http_background_runner_t *r);
 static void ngx_http_background_runner_stop(ngx_http_background_runner_t *r,
@@ -137,6 +157,8 @@ static void ngx_http_background_runner_inherit(
     ngx_http_background_runner_t *r, ngx_http_background_cell_t *cell);
 static void ngx_http_background_runner_crashed(
     ngx_http_background_runner_t *r, ngx_http_background_cell_t *cell);
+static void ngx_http_background_lift_verdicts(
+    ngx_http_background_task_t *task);
 static ngx_uint_t ngx_http_background_quarantined(
     ngx_http_background_runner_t *r);
 
@@ -484,6 +506,7 @@ ngx_http_background_tasks_lost(ngx_http_background_tasks_t *ts)
         __atomic_store_n(&r->arrived, NULL, __ATOMIC_RELAXED);
         r->elsewhere = 0;
         r->unlocked = 0;
+        ngx_http_background_runner_depart(r, 0);
 
         ngx_http_background_runner_stop(r, 1);
     }
@@ -571,6 +594,11 @@ ngx_http_background_poll(void)
             r->unlocked = 0;
         }
 
+        if (r->candidate && r->claim.other) {
+            ngx_http_background_cell_schedule(r->cell, 0);
+            ngx_http_background_cell_absent(r->cell);
+        }
+
         if (r->task->zone.arrives) {
             ngx_http_background_runner_orphans(r);
             ngx_http_background_runner_second(r, NULL);
@@ -628,7 +656,7 @@ ngx_http_background_runner_init(ngx_http_background_runner_t *r,
     r->task = task;
     r->cell = ngx_http_background_cell(task->zone.record,
                                        task->zone.all ? ngx_worker : 0);
-    r->log = log;
+    r->log = task->log ? task->log : log;
     r->ident = -1;
 
     ngx_queue_init(&r->cycles);
@@ -708,10 +736,141 @@ ngx_http_background_runner_enter(ngx_http_background_runner_t *r)
         ngx_http_background_runner_save(r);
     }
 
+    if (r->task->cluster) {
+        ngx_http_background_runner_join(r);
+        return;
+    }
+
+    ngx_http_background_runner_started(r);
+}
+
+
+static void
+ngx_http_background_runner_started(ngx_http_background_runner_t *r)
+{
     ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
                   "background task \"%V\": started", &r->task->zone.name);
 
     ngx_http_background_interval_arm(r);
+}
+
+
+/*
+ * A task that is quarantined here is told to the others once, when it becomes
+ * so; then it is left to them.
+ */
+
+static void
+ngx_http_background_runner_join(ngx_http_background_runner_t *r)
+{
+    if (ngx_http_background_quarantined(r) && !r->condemned) {
+        return;
+    }
+
+    r->claim.conf = r->task->cluster_conf;
+    r->claim.task = &r->task->zone.name;
+    r->claim.log = r->log;
+    r->claim.fence = 0;
+    r->claim.other = 0;
+    r->claim.granted = ngx_http_background_runner_granted;
+    r->claim.lost = ngx_http_background_runner_ousted;
+
+    r->joined = 1;
+    r->candidate = 1;
+
+    if (r->task->cluster->want(&r->claim) != NGX_OK) {
+        ngx_log_error(NGX_LOG_ALERT, r->log, 0,
+                      "background task \"%V\": no memory to ask other servers "
+                      "for it", &r->task->zone.name);
+        r->joined = 0;
+    }
+}
+
+
+static void
+ngx_http_background_runner_depart(ngx_http_background_runner_t *r,
+    ngx_uint_t give)
+{
+    if (r->joined) {
+        r->joined = 0;
+        r->task->cluster->leave(&r->claim, give);
+    }
+
+    r->candidate = 0;
+    r->claim.fence = 0;
+}
+
+
+static void
+ngx_http_background_runner_granted(ngx_http_background_claim_t *m,
+    const ngx_http_background_carried_t *carried)
+{
+    uint64_t                       due, now;
+    ngx_http_background_runner_t  *r;
+
+    r = ngx_queue_data(m, ngx_http_background_runner_t, claim);
+
+    r->candidate = 0;
+
+    if (carried) {
+        now = ngx_http_background_wall_clock();
+        due = carried->due_at ? ngx_current_msec
+                                + ngx_max(carried->due_at, now) - now
+                              : 0;
+
+        ngx_http_background_cell_carry(r->cell, due, carried->failures,
+                                       r->task->fails);
+        ngx_http_background_record_carry(r->task->zone.record,
+                                         carried->crashes,
+                                         carried->quarantine != 0);
+    }
+
+    if (ngx_http_background_quarantined(r)) {
+        m->carried.quarantine = (carried && carried->quarantine)
+                                ? carried->quarantine : m->fence;
+        r->condemned = 0;
+
+        ngx_log_error(NGX_LOG_ALERT, r->log, 0,
+                      "background task \"%V\": quarantined on all servers, "
+                      "each until its next reload", m->task);
+
+        ngx_http_background_runner_save(r);
+        ngx_http_background_runner_depart(r, 1);
+        return;
+    }
+
+    m->carried.quarantine = 0;
+
+    ngx_http_background_runner_save(r);
+    ngx_http_background_runner_started(r);
+}
+
+
+/* others may have it from now on: nothing of its cycle may go on */
+
+static void
+ngx_http_background_runner_ousted(ngx_http_background_claim_t *m,
+    const char *why)
+{
+    ngx_http_background_cycle_t   *cycle;
+    ngx_http_background_runner_t  *r;
+
+    r = ngx_queue_data(m, ngx_http_background_runner_t, claim);
+
+    r->candidate = 1;
+
+    ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
+                  "background task \"%V\": stopped, %s", m->task, why);
+
+    if (r->timer.timer_set) {
+        ngx_del_timer(&r->timer);
+    }
+
+    cycle = ngx_http_background_runner_cycle(r, r->cell, 0);
+
+    if (cycle && !cycle->cancelled) {
+        ngx_http_background_cycle_leave(cycle);
+    }
 }
 
 
@@ -747,6 +906,33 @@ ngx_http_background_runner_save(ngx_http_background_runner_t *r)
     ngx_http_background_instance_write(&r->task->zone.name, &state,
                                        sizeof(ngx_http_background_state_t),
                                        r->log);
+
+    if (r->joined && !r->candidate) {
+        ngx_http_background_runner_carry(r, &state);
+    }
+}
+
+
+/* what other servers go on with */
+
+static void
+ngx_http_background_runner_carry(ngx_http_background_runner_t *r,
+    ngx_http_background_state_t *state)
+{
+    uint64_t                        now;
+    ngx_http_background_carried_t  *carried;
+
+    carried = &r->claim.carried;
+    now = ngx_http_background_wall_clock();
+
+    carried->due_at = state->stats.due
+                      ? now + ngx_max(state->stats.due, ngx_current_msec)
+                        - ngx_current_msec
+                      : 0;
+    carried->failures = state->stats.failures;
+    carried->crashes = state->crashes;
+
+    r->task->cluster->save(&r->claim);
 }
 
 
@@ -775,6 +961,12 @@ ngx_http_background_runner_hangs(ngx_http_background_runner_t *r)
 static void
 ngx_http_background_runner_release(ngx_http_background_runner_t *r)
 {
+    ngx_uint_t  absent;
+
+    absent = r->elsewhere || r->candidate;
+
+    ngx_http_background_runner_depart(r, 1);
+
     if (!r->task->zone.all && !r->elsewhere) {
         ngx_http_background_instance_unlock(&r->task->zone.name, r->log);
     }
@@ -782,7 +974,7 @@ ngx_http_background_runner_release(ngx_http_background_runner_t *r)
     ngx_http_background_lease_release(r->cell);
     __atomic_store_n(&r->leased, 0, __ATOMIC_RELAXED);
 
-    if (!r->elsewhere) {
+    if (!absent) {
         ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
                       "background task \"%V\": stopped", &r->task->zone.name);
     }
@@ -952,14 +1144,39 @@ ngx_http_background_runner_crashed(ngx_http_background_runner_t *r,
                       name ? name : "a signal");
 
     } else if (n) {
+        r->condemned = 1;
+
         ngx_log_error(NGX_LOG_ALERT, r->log, 0,
                       "background task \"%V\": quarantined until the next "
                       "reload, %ui worker processes in a row died in it%s%s",
                       &r->task->zone.name, n,
                       name ? ", the last one of " : "", name ? name : "");
 
+        ngx_http_background_lift_verdicts(r->task);
+
     } else {
         ngx_http_background_runner_log(r, cell, &outcome);
+    }
+}
+
+
+/*
+ * The task is quarantined, so its servers are not checked any more: they get
+ * requests regardless of their last verdicts.
+ */
+
+static void
+ngx_http_background_lift_verdicts(ngx_http_background_task_t *task)
+{
+    ngx_uint_t                        i;
+    ngx_http_background_operation_t  *operation;
+
+    operation = task->operations.elts;
+
+    for (i = 0; i < task->operations.nelts; i++) {
+        if (operation[i].judge) {
+            operation[i].judge->quarantined(operation[i].conf);
+        }
     }
 }
 
@@ -985,6 +1202,10 @@ ngx_http_background_interval_arm(ngx_http_background_runner_t *r)
     const ngx_http_background_stats_t  *stats;
 
     task = r->task;
+
+    if (r->candidate) {
+        return;
+    }
 
     if (task->interval == 0) {
         ngx_http_background_cell_schedule(r->cell, 0);
@@ -1031,6 +1252,13 @@ ngx_http_background_interval_handler(ngx_event_t *ev)
     if (ngx_http_background_quarantined(r)
         || ngx_http_background_zone_revoked())
     {
+        return;
+    }
+
+    /* the worker may have been stopped, until others could have the task */
+
+    if (r->task->cluster && !r->task->cluster->holds(&r->claim)) {
+        ngx_add_timer(ev, NGX_HTTP_BACKGROUND_KEEPER);
         return;
     }
 
@@ -1220,6 +1448,7 @@ ngx_http_background_runner_run(ngx_http_background_runner_t *r,
 
     cycle->owner = r;
     cycle->cell = cell;
+    cycle->fence = (cell == r->cell) ? r->claim.fence : 0;
     cycle->task = &r->task->zone.name;
     cycle->ended = ngx_http_background_runner_ended;
 

@@ -37,12 +37,19 @@ struct ngx_http_background_task_s {
                                                      triggers, too: the task
                                                      has "health" */
 
+    ngx_log_t                         *log;       /* NULL: "error_log" */
+
     ngx_array_t                        operations;
     ngx_array_t                        triggers;
+
+    const ngx_http_background_cluster_t  *cluster;  /* "workers cluster" */
+    void                              *cluster_conf;
 
     ngx_uint_t                         cpu;       /* number of CPU operations */
     ngx_uint_t                         request;   /* an operation uses
                                                      variables of a request */
+    ngx_uint_t                         judges;    /* an operation judges
+                                                     servers */
 
     /* set in the worker */
     ngx_http_background_runner_t      *runner;

@@ -2442,6 +2442,26 @@ ngx_http_background_cell_adopt(ngx_http_background_record_t *record,
 
 
 void
+ngx_http_background_cell_carry(ngx_http_background_cell_t *cell, uint64_t due,
+    uint64_t failures, ngx_uint_t fails)
+{
+    ngx_http_background_stats_t  *stats;
+
+    stats = ngx_http_background_cell_edit(cell);
+
+    stats->due = due;
+    stats->failures = failures;
+
+    if (failures) {
+        stats->successes = 0;
+        stats->unhealthy = (failures >= fails);
+    }
+
+    ngx_http_background_cell_publish(cell);
+}
+
+
+void
 ngx_http_background_cell_absent(ngx_http_background_cell_t *cell)
 {
     ngx_http_background_store(&cell->created, ngx_current_msec);
@@ -2779,6 +2799,20 @@ ngx_uint_t
 ngx_http_background_record_quarantined(ngx_http_background_record_t *record)
 {
     return ngx_http_background_load(&record->quarantined);
+}
+
+
+void
+ngx_http_background_record_carry(ngx_http_background_record_t *record,
+    uint64_t crashes, ngx_uint_t quarantined)
+{
+    crashes = ngx_min(crashes, NGX_HTTP_BACKGROUND_CRASHES);
+
+    ngx_http_background_store(&record->crashes, (uint32_t) crashes);
+
+    if (quarantined) {
+        ngx_http_background_store(&record->quarantined, 1);
+    }
 }
 
 

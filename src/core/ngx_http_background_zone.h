@@ -427,6 +427,8 @@ ngx_http_background_cell_t *ngx_http_background_cell_orphan(
  * adopt              sets the state that a worker of another zone has saved,
  *                    while no cycle is under way; does nothing if another
  *                    version of the module has saved it
+ * carry              sets what another server has handed over; so many failures
+ *                    make the task unhealthy
  * absent             a worker of another zone has the task, so this one is not
  *                    late
  * stats              returns the published statistics
@@ -457,6 +459,8 @@ void ngx_http_background_cell_save(ngx_http_background_record_t *record,
 void ngx_http_background_cell_adopt(ngx_http_background_record_t *record,
     ngx_http_background_cell_t *cell,
     const ngx_http_background_state_t *state);
+void ngx_http_background_cell_carry(ngx_http_background_cell_t *cell,
+    uint64_t due, uint64_t failures, ngx_uint_t fails);
 void ngx_http_background_cell_absent(ngx_http_background_cell_t *cell);
 const ngx_http_background_stats_t *ngx_http_background_cell_stats(
     ngx_http_background_cell_t *cell);
@@ -480,6 +484,7 @@ void ngx_http_background_cell_skipped(ngx_http_background_cell_t *cell);
  * crashed      counts such a cycle.  Returns their number if the task becomes
  *              quarantined by this call, or 0
  * quarantined  whether no cycle may start
+ * carry        sets what another server has handed over
  * trial        returns NGX_OK if a cycle may start, NGX_AGAIN if a cycle in
  *              another worker is on trial
  * tried        the cycle on trial is over or did not start
@@ -489,13 +494,18 @@ void ngx_http_background_cell_skipped(ngx_http_background_cell_t *cell);
  * history      adds an entry to the history, with the error text or NULL
  */
 
-/* the number of cycles in a row in which the worker died before quarantine */
+/*
+ * A task is quarantined after this number of cycles in a row in which a worker
+ * died.
+ */
 #define NGX_HTTP_BACKGROUND_CRASHES  3
 
 ngx_uint_t ngx_http_background_record_crashed(
     ngx_http_background_record_t *record);
 ngx_uint_t ngx_http_background_record_quarantined(
     ngx_http_background_record_t *record);
+void ngx_http_background_record_carry(ngx_http_background_record_t *record,
+    uint64_t crashes, ngx_uint_t quarantined);
 ngx_int_t ngx_http_background_record_trial(
     ngx_http_background_record_t *record);
 void ngx_http_background_record_tried(ngx_http_background_record_t *record);

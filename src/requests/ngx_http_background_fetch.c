@@ -44,6 +44,7 @@ typedef struct {
     ngx_http_background_fetch_conf_t     *conf;
     ngx_queue_t                           queue;
     ngx_str_t                            *task;
+    uint64_t                              fence;
     ngx_connection_t                     *connection;
     ngx_http_request_t                   *request;
     ngx_str_t                             uri;       /* for error texts */
@@ -314,6 +315,7 @@ ngx_http_background_fetch_init(ngx_http_background_fetch_t *req,
     req->requests = rs;
     req->conf = rs->conf;
     req->task = rs->run->task;
+    req->fence = ngx_http_background_fence(rs->run);
     req->connection = c;
     req->started = ngx_current_msec;
 
@@ -915,10 +917,12 @@ ngx_http_background_fetch_cleanup(void *data)
 {
     ngx_http_background_fetch_t *req = data;
 
-    ngx_http_request_t        *r;
-    ngx_http_core_loc_conf_t  *clcf;
+    ngx_http_request_t             *r;
+    ngx_http_core_loc_conf_t       *clcf;
+    ngx_http_background_fetches_t  *rs;
 
     r = req->request;
+    rs = req->requests;
 
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
@@ -935,6 +939,11 @@ ngx_http_background_fetch_cleanup(void *data)
 
     if (req->connection->error && !r->filter_finalize) {
         req->error = 1;
+    }
+
+    if (rs && rs->judge && !req->failed) {
+        req->status = rs->judge(rs, r, req->status);
+        req->failed = (req->status == 0);
     }
 
     /* variables are available here for the last time */
@@ -1272,6 +1281,17 @@ ngx_http_background_fetch_task(ngx_http_request_t *r)
 }
 
 
+uint64_t
+ngx_http_background_fetch_fence(ngx_http_request_t *r)
+{
+    ngx_http_background_fetch_t  *req;
+
+    req = ngx_http_background_fetch_of(r);
+
+    return req ? req->fence : 0;
+}
+
+
 ngx_http_background_fetch_conf_t *
 ngx_http_background_fetch_conf(ngx_http_request_t *r)
 {
@@ -1291,6 +1311,17 @@ ngx_http_background_fetch_response(ngx_http_request_t *r)
     req = ngx_http_background_fetch_of(r);
 
     return req && req->conf->test ? &req->response : NULL;
+}
+
+
+ngx_http_background_fetches_t *
+ngx_http_background_fetch_started_by(ngx_http_request_t *r)
+{
+    ngx_http_background_fetch_t  *req;
+
+    req = ngx_http_background_fetch_of(r);
+
+    return req ? req->requests : NULL;
 }
 
 

@@ -6,7 +6,7 @@
 
 /*
  * "request": one or several simultaneous requests for a URI of the server, and
- * the variable $background_task.
+ * the variables $background_task and $background_fence.
  */
 
 
@@ -38,6 +38,8 @@ typedef struct {
 
 
 static ngx_int_t ngx_http_background_request_add_variables(ngx_conf_t *cf);
+static ngx_int_t ngx_http_background_request_fence(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_background_request_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static void *ngx_http_background_request_create_main_conf(ngx_conf_t *cf);
@@ -138,6 +140,7 @@ ngx_http_background_request_add_variables(ngx_conf_t *cf)
     ngx_http_variable_t  *var;
 
     static ngx_str_t  name = ngx_string("background_task");
+    static ngx_str_t  fence = ngx_string("background_fence");
 
     var = ngx_http_add_variable(cf, &name, 0);
     if (var == NULL) {
@@ -145,6 +148,37 @@ ngx_http_background_request_add_variables(ngx_conf_t *cf)
     }
 
     var->get_handler = ngx_http_background_request_variable;
+
+    var = ngx_http_add_variable(cf, &fence, 0);
+    if (var == NULL) {
+        return NGX_ERROR;
+    }
+
+    var->get_handler = ngx_http_background_request_fence;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_request_fence(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    u_char    *p;
+    uint64_t   fence;
+
+    fence = ngx_http_background_fetch_fence(r);
+
+    p = ngx_pnalloc(r->pool, NGX_INT64_LEN);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    v->data = p;
+    v->len = fence ? ngx_sprintf(p, "%uL", fence) - p : 0;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
 
     return NGX_OK;
 }

@@ -85,6 +85,9 @@ typedef struct {
     ngx_pid_t                         pid;        /* of one of these workers */
     ngx_uint_t                        worker;
 
+    ngx_http_background_cluster_view_t
+                                      cluster;    /* of "workers cluster" */
+
     /*
      * the sums, the newest "last", and the largest number of failures in a row
      */
@@ -198,6 +201,9 @@ ngx_int_t ngx_http_background_html_init(ngx_conf_t *cf);
 
 /* by ngx_http_background_state_e */
 extern ngx_str_t  ngx_http_background_states[];
+
+/* by ngx_http_background_server_e */
+extern ngx_str_t  ngx_http_background_server_states[];
 
 
 /*
