@@ -1310,7 +1310,8 @@ ngx_http_background_fetch_response(ngx_http_request_t *r)
 
     req = ngx_http_background_fetch_of(r);
 
-    return req && req->conf->test ? &req->response : NULL;
+    return req && (req->conf->test || req->conf->response) ? &req->response
+                                                            : NULL;
 }
 
 

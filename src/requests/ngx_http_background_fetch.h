@@ -50,6 +50,9 @@ typedef struct {
                                                        last expected status */
     ngx_http_complex_value_t             *body;
     ngx_http_complex_value_t             *test;     /* NULL: none */
+    ngx_uint_t                            response; /* the beginning of its
+                                                       body is kept, without
+                                                       "test=", too */
     ngx_uint_t                            https;    /* unsigned  https:1; */
     ngx_addr_t                           *address;  /* NULL: "unix:" */
 } ngx_http_background_fetch_conf_t;
