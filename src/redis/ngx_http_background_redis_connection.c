@@ -55,6 +55,7 @@ struct ngx_http_background_redis_link_s {
     ngx_int_t                              ident;
 
     ngx_log_t                             *log;
+    ngx_log_t                              quiet;     /* of connect() */
     ngx_pool_t                            *pool;      /* of the connection */
     ngx_peer_connection_t                  peer;
     ngx_event_t                            timer;
@@ -68,7 +69,8 @@ struct ngx_http_background_redis_link_s {
     size_t                                 out_size;
 
     ngx_http_background_redis_state_e      state;
-    ngx_uint_t                             attempt;   /* in a row */
+    ngx_uint_t                             attempt;   /* to get a usable one */
+    ngx_uint_t                             failures;  /* in a row */
     ngx_msec_t                             warned;
     ngx_uint_t                             hash;      /* of the last text */
 
@@ -144,6 +146,9 @@ static void ngx_http_background_redis_write_handler(ngx_event_t *wev);
 static void ngx_http_background_redis_read_handler(ngx_event_t *rev);
 static void ngx_http_background_redis_dispatch(
     ngx_http_background_redis_link_t *link);
+static void ngx_http_background_redis_good(
+    ngx_http_background_redis_link_t *link,
+    ngx_http_background_redis_reply_t *reply);
 static void ngx_http_background_redis_arm(
     ngx_http_background_redis_link_t *link);
 static void ngx_http_background_redis_timer_handler(ngx_event_t *ev);
@@ -178,6 +183,11 @@ ngx_http_background_redis_open(ngx_http_background_redis_conf_t *rcf,
     link->data = data;
     link->ident = -1;
     link->log = log;
+
+    /* what nginx says of each attempt is said once by log() */
+
+    link->quiet = *log;
+    link->quiet.log_level = ngx_min(log->log_level, NGX_LOG_CRIT);
 
     ngx_queue_init(&link->commands);
 
@@ -373,7 +383,7 @@ ngx_http_background_redis_connect_to(ngx_http_background_redis_link_t *link)
     link->peer.socklen = link->socklen;
     link->peer.name = &link->name;
     link->peer.get = ngx_event_get_peer;
-    link->peer.log = link->log;
+    link->peer.log = &link->quiet;
     link->peer.log_error = NGX_ERROR_ERR;
 
     rc = ngx_event_connect_peer(&link->peer);
@@ -752,15 +762,8 @@ ngx_http_background_redis_informed(void *data,
                       &link->conf->name, &link->name, &value);
     }
 
-    if (link->down) {
-        ngx_log_error(NGX_LOG_NOTICE, link->log, 0,
-                      "background: redis \"%V\" at %V: connected",
-                      &link->conf->name, &link->name);
-    }
-
     link->state = ngx_http_background_redis_usable;
     link->attempt = 0;
-    link->down = 0;
 
     ngx_http_background_redis_connected(link->conf, 1);
 
@@ -1175,6 +1178,7 @@ static void
 ngx_http_background_redis_dispatch(ngx_http_background_redis_link_t *link)
 {
     ngx_int_t                             rc;
+    ngx_uint_t                            usable;
     ngx_queue_t                          *q;
     ngx_http_background_redis_reply_t    *reply;
     ngx_http_background_redis_command_t  *command;
@@ -1208,8 +1212,36 @@ ngx_http_background_redis_dispatch(ngx_http_background_redis_link_t *link)
 
         ngx_http_background_redis_arm(link);
 
+        usable = (link->state == ngx_http_background_redis_usable);
+
         command->handler(command->data, reply);
         ngx_free(command);
+
+        if (usable && !link->lost) {
+            ngx_http_background_redis_good(link, reply);
+        }
+    }
+}
+
+
+/* it is not one that greets well and then fails again and again */
+
+static void
+ngx_http_background_redis_good(ngx_http_background_redis_link_t *link,
+    ngx_http_background_redis_reply_t *reply)
+{
+    if (reply->type == ngx_http_background_redis_error_reply) {
+        return;
+    }
+
+    link->failures = 0;
+
+    if (link->down) {
+        link->down = 0;
+
+        ngx_log_error(NGX_LOG_NOTICE, link->log, 0,
+                      "background: redis \"%V\" at %V: connected",
+                      &link->conf->name, &link->name);
     }
 }
 
@@ -1393,11 +1425,12 @@ ngx_http_background_redis_lose_now(ngx_http_background_redis_link_t *link)
     ngx_http_background_redis_log(link);
     ngx_http_background_redis_drop(link);
 
-    pause = NGX_HTTP_BACKGROUND_REDIS_PAUSE << ngx_min(link->attempt, 6);
+    pause = NGX_HTTP_BACKGROUND_REDIS_PAUSE << ngx_min(link->failures, 6);
     pause = ngx_min(pause, NGX_HTTP_BACKGROUND_REDIS_PAUSE_MAX);
     pause = pause / 2 + ngx_random() % (pause / 2 + 1);
 
     link->attempt = was ? 0 : link->attempt + 1;
+    link->failures++;
     link->state = ngx_http_background_redis_pausing;
 
     ngx_add_timer(&link->timer, pause);

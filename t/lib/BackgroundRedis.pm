@@ -9,7 +9,6 @@ use warnings;
 use BackgroundCall;
 use Exporter qw/ import /;
 use File::Temp qw/ tempdir /;
-use IO::Socket::IP;
 use IO::Socket::UNIX;
 use JSON::PP ();
 use POSIX qw/ WNOHANG /;
@@ -40,7 +39,7 @@ mkdir "$dir/out";
 chmod 0777, "$dir/out" or die "chmod: $!\n";
 
 my $test = $$;
-my (%redis, %host, @kept);
+my (%redis, %host);
 
 our $deadline = 300;
 
@@ -99,17 +98,11 @@ sub poll {
     die "timed out: $name\n";
 }
 
-# a port that nobody has; what keeps it is closed when it is to be used
+# a port of the test's own
 
-sub free_port {
-    my $socket = IO::Socket::IP->new(LocalHost => '127.0.0.1', LocalPort => 0,
-                                     Listen => 1, ReuseAddr => 1)
-        or die "socket: $@\n";
+my $nports = 0;
 
-    push @kept, $socket if !@_;
-
-    return $socket->sockport;
-}
+sub free_port { ($ENV{TEST_NGINX_PORT} || 20000) + $nports++ }
 
 ###############################################################################
 
@@ -333,12 +326,16 @@ sub host_reload {
 sub host_kill {
     my ($name) = @_;
 
+    my @pids = host_workers($name);
+
     kill 'KILL', -$host{$name};
     waitpid delete $host{$name}, 0;
 
     # workers are not this process' children
 
-    poll("$name is dead", sub { !processes($name) });
+    poll("$name is dead", sub {
+        !grep { read_file("/proc/$_/stat") =~ /\) [^Z]/ } @pids;
+    });
 }
 
 sub host_signal {
@@ -355,14 +352,6 @@ sub host_stop {
     kill $signal || 'QUIT', $pid;
 
     poll("$name exits", sub { waitpid($pid, WNOHANG) != 0 });
-}
-
-# by their sockets' folder
-
-sub processes {
-    my ($name) = @_;
-
-    return grep { my $cwd = readlink "/proc/$_/cwd"; 0 } ();
 }
 
 sub host_get {
