@@ -187,7 +187,7 @@ ngx_http_background_redis_open(ngx_http_background_redis_conf_t *rcf,
     /* what nginx says of each attempt is said once by log() */
 
     link->quiet = *log;
-    link->quiet.log_level = ngx_min(log->log_level, NGX_LOG_CRIT);
+    link->quiet.log_level = ngx_min(log->log_level, NGX_LOG_ALERT);
 
     ngx_queue_init(&link->commands);
 

@@ -941,7 +941,9 @@ ngx_http_background_redis_args(ngx_http_background_redis_lease_t *lease,
         ngx_memzero(&lease->carried, sizeof(ngx_http_background_carried_t));
     }
 
-    lease->carries = ok;
+    /* of the same nginx: it knows more than the worker that died has told */
+
+    lease->carries = ok && !ours;
     lease->since_at = ngx_http_background_redis_real();
 
     ngx_http_background_redis_entry_took(lease->entry, lease->id);

@@ -43,6 +43,10 @@ my (%redis, %host);
 
 our $deadline = 300;
 
+# what the next servers are started with
+
+our $preload = '';
+
 $SIG{INT} = $SIG{TERM} = $SIG{HUP} = sub { exit 1 };
 
 # the program, of Redis or Valkey, or false
@@ -140,14 +144,12 @@ sub redis {
         setpgrp;
         open STDOUT, '>>', "$dir/$name.out" or POSIX::_exit(1);
         open STDERR, '>&', \*STDOUT or POSIX::_exit(1);
-        local $ENV{LD_PRELOAD} = $redis{"$name preload"}
-            if $redis{"$name preload"};
+        local $ENV{LD_PRELOAD} = $preload if $preload;
         exec $program, "$dir/$name.conf", $sentinel ? '--sentinel' : ()
             or POSIX::_exit(1);
     }
 
     $redis{$name} = $pid;
-
     redis_wait($name);
 
     return "unix:$dir/$name.sock";
@@ -464,7 +466,7 @@ END {
         my $status = $?;
 
         for my $pid (values %host,
-                     map { $redis{$_} } grep { !/ / } keys %redis) {
+                     values %redis) {
             kill 'CONT', -$pid;
             kill 'KILL', -$pid;
             waitpid $pid, 0;
