@@ -59,6 +59,10 @@ typedef struct {
                                      all operations, in milliseconds */
     size_t        error_len;
     u_char        error[NGX_HTTP_BACKGROUND_ERROR_LEN];
+                                  /* of the first failure; without one, a CPU
+                                     kind that was told to stop may leave it
+                                     for a time-out, in the place of "timed
+                                     out" */
     size_t        message_len;
     u_char        message[NGX_HTTP_BACKGROUND_MESSAGE_LEN];
 } ngx_http_background_result_t;
@@ -241,6 +245,7 @@ typedef struct {
  * flag    ngx_uint_t, set to 1
  * file    ngx_str_t, a path that is made absolute as paths of directives of
  *         nginx are, zero-terminated, and checked by conf_path()
+ * program ngx_str_t, the same for a file that workers execute
  *
  * path  logs a warning if the path does not exist or workers can't read it.
  *       This is no error, as it may be different when a cycle starts
@@ -271,6 +276,8 @@ ngx_int_t ngx_http_background_conf_string(ngx_conf_t *cf,
 ngx_int_t ngx_http_background_conf_flag(ngx_conf_t *cf,
     ngx_http_background_arg_t *arg, void *p);
 ngx_int_t ngx_http_background_conf_file(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p);
+ngx_int_t ngx_http_background_conf_program(ngx_conf_t *cf,
     ngx_http_background_arg_t *arg, void *p);
 
 void ngx_http_background_conf_path(ngx_conf_t *cf, ngx_str_t *path);
@@ -383,6 +390,65 @@ char *ngx_http_background_use_request(ngx_conf_t *cf,
 
 
 /*
+ * Called by the handler of a command after add_operation(), if the operation
+ * judges servers.  The status shows them with the task, and "workers" must be
+ * "one".
+ *
+ * peer         called in any worker: returns the first server whose number is
+ *              not less than *n, and sets *n to the number after it; NGX_DONE:
+ *              there are no more
+ * quarantined  called on the event loop of one worker: the task is quarantined,
+ *              so verdicts must not count any more
+ */
+
+#define NGX_HTTP_BACKGROUND_ADDRESS_LEN       120
+#define NGX_HTTP_BACKGROUND_SERVER_LEN        256
+#define NGX_HTTP_BACKGROUND_SERVER_ERROR_LEN  128
+
+typedef enum {
+    ngx_http_background_server_unknown = 0,     /* not judged yet */
+    ngx_http_background_server_up,
+    ngx_http_background_server_down,
+    ngx_http_background_server_disabled         /* by the configuration */
+} ngx_http_background_server_e;
+
+
+/* times named "_at" are milliseconds of the wall clock, or 0 */
+
+typedef struct {
+    ngx_str_t                      upstream;
+    ngx_http_background_server_e   state;
+    ngx_uint_t                     backup;
+    ngx_uint_t                     usable;      /* gets requests */
+    uint64_t                       since_at;
+    uint64_t                       fails;       /* in a row */
+    uint64_t                       passes;
+    uint64_t                       failed;      /* checks, in all */
+    uint64_t                       passed;
+    uint64_t                       changes;
+    uint64_t                       finished_at; /* of the last check */
+    uint64_t                       wall_time;
+    ngx_uint_t                     status;      /* 0: none */
+    size_t                         address_len;
+    u_char                         address[NGX_HTTP_BACKGROUND_ADDRESS_LEN];
+    size_t                         server_len;
+    u_char                         server[NGX_HTTP_BACKGROUND_SERVER_LEN];
+    size_t                         error_len;   /* of the last check */
+    u_char                         error[NGX_HTTP_BACKGROUND_SERVER_ERROR_LEN];
+} ngx_http_background_peer_t;
+
+
+typedef struct {
+    ngx_int_t                    (*peer)(void *conf, ngx_uint_t *n,
+                                         ngx_http_background_peer_t *peer);
+    void                         (*quarantined)(void *conf);
+} ngx_http_background_judge_t;
+
+char *ngx_http_background_use_judge(ngx_conf_t *cf,
+    const ngx_http_background_judge_t *judge);
+
+
+/*
  * Ends the run of an I/O kind.  Called on the event loop, once; the run may be
  * freed when it returns.  A call from a thread, for a run of a CPU kind, or
  * for a run that is over or cancelled logs an alert and does nothing else.
@@ -466,6 +532,9 @@ void ngx_http_background_progress(ngx_http_background_run_t *run,
  */
 ngx_int_t ngx_http_background_input(ngx_http_background_run_t *run,
     ngx_str_t *input);
+
+/* its file, which is the cycle's, or NGX_INVALID_FILE where it is in memory */
+ngx_fd_t ngx_http_background_input_file(ngx_http_background_run_t *run);
 
 
 /*
@@ -671,7 +740,7 @@ typedef struct {
  * waiting      counts jobs of the trigger that wait for a thread, or NULL; the
  *              trigger only reads it, on the event loop
  * queue        the limit of these jobs before this cycle; 0: no limit.
- *              "max_queue" limits all jobs
+ *              "max_queue" limits all jobs that triggers have started
  * request      the request whose variables the operations may use, during
  *              start() only, or NULL
  * finish       a client waits for the cycle: it is started and continued while

@@ -275,6 +275,7 @@ ngx_http_background_cycle_start_run(ngx_http_background_cycle_t *cycle,
     ctx->active = 1;
     ctx->job.worker = ngx_http_background_zone_self();
     ctx->job.until = cycle->until;
+    ctx->job.arrived = cycle->arrived;
 
     ngx_http_background_cell_pending(cycle->cell, 1, ctx->job.worker);
 
@@ -321,8 +322,8 @@ ngx_http_background_run_start(ngx_http_background_run_ctx_t *ctx)
 
     if (usec >= NGX_HTTP_BACKGROUND_LONG_START) {
         ngx_log_error(NGX_LOG_WARN, ctx->job.run.log, 0,
-                      "background task \"%V\": %V: \"start\" took %uL ms, "
-                      "for which the worker served nothing",
+                      "background task \"%V\": %V: \"start\" blocked the "
+                      "worker for %uL ms",
                       ctx->job.run.task, &ctx->operation->title, usec / 1000);
     }
 }
@@ -499,7 +500,10 @@ ngx_http_background_run_over(ngx_http_background_run_ctx_t *ctx)
 }
 
 
-/* Fails the run.  Each of its active operations has failed, at least one. */
+/*
+ * Fails the run.  Each of its active operations has failed, at least one.  The
+ * run may have left a text of its own when it was told to stop.
+ */
 
 static void
 ngx_http_background_run_timed_out(ngx_http_background_run_ctx_t *ctx)
@@ -508,7 +512,12 @@ ngx_http_background_run_timed_out(ngx_http_background_run_ctx_t *ctx)
 
     result = &ctx->job.run.result;
 
-    ngx_http_background_fail(result, 0, "timed out");
+    if (result->failed == 0 && result->error_len) {
+        result->failed = 1;
+
+    } else {
+        ngx_http_background_fail(result, 0, "timed out");
+    }
 
     if (result->active) {
         result->failed += result->active - 1;

@@ -29,6 +29,9 @@ typedef struct {
     void                             *conf;
     ngx_http_background_prepare_pt    prepare;    /* NULL: the kind needs no
                                                      request */
+    const ngx_http_background_judge_t
+                                     *judge;      /* NULL: the kind judges no
+                                                     servers */
     ngx_str_t                         title;      /* for log and error texts */
 
     /* the place in the configuration, for "check" of the kind */

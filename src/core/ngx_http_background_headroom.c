@@ -71,7 +71,7 @@ ngx_http_background_headroom_open(ngx_log_t *log)
     if (ngx_http_background_cpu_usage_read(room->fd, &room->used) != 0) {
         ngx_log_error(NGX_LOG_WARN, log, 0,
                       "background: the CPU time of the cgroup can't be read, "
-                      "jobs take no account of it");
+                      "jobs do not give way to other processes");
 
         ngx_http_background_headroom_close(log);
     }

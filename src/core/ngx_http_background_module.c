@@ -48,6 +48,8 @@ static char *ngx_http_background_health(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static ngx_int_t ngx_http_background_health_start(ngx_conf_t *cf,
     ngx_http_background_arg_t *arg, void *p);
+static char *ngx_http_background_log_directive(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
 
 static ngx_int_t ngx_http_background_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_background_init_process(ngx_cycle_t *cycle);
@@ -68,6 +70,11 @@ static const ngx_http_background_bounds_t  ngx_http_background_numbers = {
 static const ngx_http_background_bounds_t  ngx_http_background_thread_numbers =
 {
     "value", 1, NGX_HTTP_BACKGROUND_MAX_THREADS, NULL
+};
+
+
+static const ngx_http_background_bounds_t  ngx_http_background_reserves = {
+    "value", 0, NGX_HTTP_BACKGROUND_MAX_THREADS - 1, NULL
 };
 
 
@@ -101,6 +108,10 @@ static const ngx_http_background_param_t  ngx_http_background_threads_params[] =
     { ngx_string("priority="), 0, ngx_http_background_priority,
       offsetof(ngx_http_background_pool_conf_t, priority),
       &ngx_http_background_priorities },
+
+    { ngx_string("reserve="), 0, ngx_http_background_conf_number,
+      offsetof(ngx_http_background_pool_conf_t, reserve),
+      &ngx_http_background_reserves },
 
     { ngx_string("quota="), 0, ngx_http_background_quota,
       offsetof(ngx_http_background_pool_conf_t, quota),
@@ -207,6 +218,13 @@ static ngx_command_t  ngx_http_background_commands[] = {
       0,
       NULL },
 
+    { ngx_string("log"),
+      NGX_HTTP_BACKGROUND_TASK_CONF|NGX_CONF_TAKE12,
+      ngx_http_background_log_directive,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
       ngx_null_command
 };
 
@@ -266,6 +284,7 @@ ngx_http_background_create_main_conf(ngx_conf_t *cf)
      *
      *     bmcf->zone.zone = NULL;
      *     bmcf->pool.threads = 0;
+     *     bmcf->pool.reserve = 0;
      *     bmcf->pool.quota = 0;
      *     bmcf->pool.used = 0;
      *     bmcf->pool.per_worker = 0;
@@ -363,6 +382,8 @@ ngx_http_background_threads(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     pcf->max_queue = 1024;
+    pcf->file = cf->conf_file->file.name.data;
+    pcf->line = cf->conf_file->line;
 
     value = cf->args->elts;
 
@@ -380,6 +401,14 @@ ngx_http_background_threads(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                                         ngx_http_background_threads_params, pcf)
         != NGX_OK)
     {
+        return NGX_CONF_ERROR;
+    }
+
+    if (pcf->threads && pcf->reserve >= pcf->threads) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid value \"reserve=%ui\" in \"%V\" "
+                           "directive, it must be less than the %ui threads",
+                           pcf->reserve, &cmd->name, pcf->threads);
         return NGX_CONF_ERROR;
     }
 
@@ -568,6 +597,13 @@ ngx_http_background_task_init(ngx_conf_t *cf, ngx_http_background_task_t *task)
 
     ngx_conf_init_uint_value(task->zone.all, 0);
     ngx_conf_init_msec_value(task->interval, 30000);
+
+    if (task->judges && task->zone.all) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"probe\" in background task \"%V\" needs "
+                           "\"workers one\"", &task->zone.name);
+        return NGX_CONF_ERROR;
+    }
 
     /*
      * A cycle of another trigger does not change the health of a cell of
@@ -884,6 +920,33 @@ ngx_http_background_health_start(ngx_conf_t *cf,
     }
 
     return NGX_OK;
+}
+
+
+/* as "error_log", but for the level without one */
+
+static char *
+ngx_http_background_log_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_background_main_conf_t *bmcf = conf;
+
+    char                        *rv;
+    ngx_http_background_task_t  *task;
+
+    task = bmcf->task;
+
+    if (task->log) {
+        return "is duplicate";
+    }
+
+    rv = ngx_log_set_log(cf, &task->log);
+
+    if (rv == NGX_CONF_OK && cf->args->nelts == 2) {
+        task->log->log_level = NGX_LOG_INFO;
+    }
+
+    return rv;
 }
 
 

@@ -35,6 +35,9 @@ ngx_http_background_task_t *ngx_http_background_find_task(
     ngx_http_background_main_conf_t *bmcf, ngx_str_t *name);
 
 
+/* as ngx_http_background_conf_path(), for a file that workers execute */
+void ngx_http_background_conf_executable(ngx_conf_t *cf, ngx_str_t *path);
+
 /* calls "check" of all operations, when the configuration is complete */
 ngx_int_t ngx_http_background_check_task(ngx_conf_t *cf,
     ngx_http_background_task_t *task);

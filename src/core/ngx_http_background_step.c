@@ -278,7 +278,8 @@ ngx_http_background_steps_start(ngx_http_background_run_t *run)
     c->write->log = log;
 
     if (ngx_handle_read_event(c->read, 0) != NGX_OK) {
-        ngx_http_background_fail(&run->result, 0, "no event for steps");
+        ngx_http_background_fail(&run->result, 0,
+                                 "ngx_handle_read_event() failed");
         ngx_close_connection(c);
         return NGX_ERROR;
     }
@@ -469,8 +470,8 @@ ngx_http_background_steps_handler(ngx_event_t *ev)
 
     if (ngx_handle_read_event(ev, 0) != NGX_OK) {
         ngx_log_error(NGX_LOG_ALERT, ev->log, 0,
-                      "background: the end of blocking steps can't be "
-                      "noticed");
+                      "background: ngx_handle_read_event() failed, "
+                      "ends of blocking steps are not noticed");
     }
 
     ngx_http_background_steps_complete();

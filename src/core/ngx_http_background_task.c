@@ -157,6 +157,8 @@ static void ngx_http_background_runner_inherit(
     ngx_http_background_runner_t *r, ngx_http_background_cell_t *cell);
 static void ngx_http_background_runner_crashed(
     ngx_http_background_runner_t *r, ngx_http_background_cell_t *cell);
+static void ngx_http_background_lift_verdicts(
+    ngx_http_background_task_t *task);
 static ngx_uint_t ngx_http_background_quarantined(
     ngx_http_background_runner_t *r);
 
@@ -560,8 +562,8 @@ ngx_http_background_poll(void)
     if (!ts->joined) {
         if (ngx_http_background_zone_join(ts->zcf) != NGX_OK) {
             ngx_log_error(NGX_LOG_ALERT, ts->log, 0,
-                          "background: no place in the zone for this worker, "
-                          "it runs no tasks yet");
+                          "background: no free registration in the zone, "
+                          "this worker runs no tasks yet");
             return;
         }
 
@@ -654,7 +656,7 @@ ngx_http_background_runner_init(ngx_http_background_runner_t *r,
     r->task = task;
     r->cell = ngx_http_background_cell(task->zone.record,
                                        task->zone.all ? ngx_worker : 0);
-    r->log = log;
+    r->log = task->log ? task->log : log;
     r->ident = -1;
 
     ngx_queue_init(&r->cycles);
@@ -1150,8 +1152,31 @@ ngx_http_background_runner_crashed(ngx_http_background_runner_t *r,
                       &r->task->zone.name, n,
                       name ? ", the last one of " : "", name ? name : "");
 
+        ngx_http_background_lift_verdicts(r->task);
+
     } else {
         ngx_http_background_runner_log(r, cell, &outcome);
+    }
+}
+
+
+/*
+ * The task is quarantined, so its servers are not checked any more: they get
+ * requests regardless of their last verdicts.
+ */
+
+static void
+ngx_http_background_lift_verdicts(ngx_http_background_task_t *task)
+{
+    ngx_uint_t                        i;
+    ngx_http_background_operation_t  *operation;
+
+    operation = task->operations.elts;
+
+    for (i = 0; i < task->operations.nelts; i++) {
+        if (operation[i].judge) {
+            operation[i].judge->quarantined(operation[i].conf);
+        }
     }
 }
 

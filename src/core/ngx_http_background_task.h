@@ -37,6 +37,8 @@ struct ngx_http_background_task_s {
                                                      triggers, too: the task
                                                      has "health" */
 
+    ngx_log_t                         *log;       /* NULL: "error_log" */
+
     ngx_array_t                        operations;
     ngx_array_t                        triggers;
 
@@ -46,6 +48,8 @@ struct ngx_http_background_task_s {
     ngx_uint_t                         cpu;       /* number of CPU operations */
     ngx_uint_t                         request;   /* an operation uses
                                                      variables of a request */
+    ngx_uint_t                         judges;    /* an operation judges
+                                                     servers */
 
     /* set in the worker */
     ngx_http_background_runner_t      *runner;

@@ -230,11 +230,16 @@ static const ngx_http_background_param_t
 
 
 /*
- * For each key: "L", the value; "R", "FENCE ID ", the rest, renews what has
- * that ID, or is gone; "M", the same, but not if it is gone; "G", ID, " " and the rest gives back what has that ID;
- * "T", the value now, the lowest fence, the rest takes; "P", "FENCE ID ", the
- * lowest fence, the rest takes from another worker of the same nginx.  Returns
- * the values then.
+ * Arguments for each key, after the time to live; the values are returned:
+ *
+ * L                       only reads
+ * R "FENCE ID " REST      renews a value that has this ID, or is gone
+ * M "FENCE ID " REST      the same, but not if the value is gone
+ * G ID REST               gives back a value that has this ID
+ * T VALUE FENCE REST      takes, if the value is still this one; the new fence
+ *                         is not lower than FENCE
+ * P "FENCE ID " FENCE REST
+ *                         the same, from another worker of the same nginx
  */
 
 static ngx_str_t  ngx_http_background_redis_script = ngx_string(

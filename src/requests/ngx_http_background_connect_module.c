@@ -14,6 +14,7 @@
  */
 
 
+#include "ngx_http_background_connect.h"
 #include "ngx_http_background_connect_name.h"
 
 #include <ngx_event.h>
@@ -110,7 +111,6 @@ static void ngx_http_background_connect_try(
 static ngx_int_t ngx_http_background_connect_open(
     ngx_http_background_connect_peer_t *peer);
 static void ngx_http_background_connect_handler(ngx_event_t *ev);
-static ngx_err_t ngx_http_background_connect_error(ngx_connection_t *c);
 static ngx_int_t ngx_http_background_connect_fail(
     ngx_http_background_connect_peer_t *peer, ngx_err_t err, const char *text);
 static void ngx_http_background_connect_close(
@@ -118,13 +118,11 @@ static void ngx_http_background_connect_close(
 static void ngx_http_background_connect_over(
     ngx_http_background_connect_peer_t *peer);
 
-static void ngx_http_background_connect_linger(ngx_connection_t *c);
 static void ngx_http_background_connect_linger_handler(ngx_event_t *rev);
 static ngx_int_t ngx_http_background_connect_discard(
     ngx_http_background_connect_linger_t *linger);
 static void ngx_http_background_connect_linger_close(
     ngx_http_background_connect_linger_t *linger);
-static void ngx_http_background_connect_trim(void);
 
 
 /* lingering connections, the oldest first */
@@ -290,7 +288,8 @@ ngx_http_background_connect_addr(ngx_conf_t *cf,
 
     ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
                        "%s in address \"%V\" of \"%V\" directive, its cycles "
-                       "will fail until it is found", u.err, &value[1], &value[0]);
+                       "will fail until it is found",
+                       u.err, &value[1], &value[0]);
 
     ccf->name = ngx_http_background_connect_name_add(cf, &u, NULL);
 
@@ -645,7 +644,7 @@ ngx_http_background_connect_handler(ngx_event_t *ev)
 }
 
 
-static ngx_err_t
+ngx_err_t
 ngx_http_background_connect_error(ngx_connection_t *c)
 {
     int        err;
@@ -736,7 +735,7 @@ ngx_http_background_connect_over(ngx_http_background_connect_peer_t *peer)
 
 /* the lingering connection may outlive the run */
 
-static void
+void
 ngx_http_background_connect_linger(ngx_connection_t *c)
 {
     ngx_http_background_connect_linger_t  *linger;
@@ -862,7 +861,7 @@ ngx_http_background_connect_linger_close(
  * "worker_connections" or if few connections are free.
  */
 
-static void
+void
 ngx_http_background_connect_trim(void)
 {
     u_char        text[NGX_HTTP_BACKGROUND_ERROR_LEN];

@@ -917,10 +917,12 @@ ngx_http_background_fetch_cleanup(void *data)
 {
     ngx_http_background_fetch_t *req = data;
 
-    ngx_http_request_t        *r;
-    ngx_http_core_loc_conf_t  *clcf;
+    ngx_http_request_t             *r;
+    ngx_http_core_loc_conf_t       *clcf;
+    ngx_http_background_fetches_t  *rs;
 
     r = req->request;
+    rs = req->requests;
 
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
@@ -937,6 +939,11 @@ ngx_http_background_fetch_cleanup(void *data)
 
     if (req->connection->error && !r->filter_finalize) {
         req->error = 1;
+    }
+
+    if (rs && rs->judge && !req->failed) {
+        req->status = rs->judge(rs, r, req->status);
+        req->failed = (req->status == 0);
     }
 
     /* variables are available here for the last time */
@@ -1304,6 +1311,17 @@ ngx_http_background_fetch_response(ngx_http_request_t *r)
     req = ngx_http_background_fetch_of(r);
 
     return req && req->conf->test ? &req->response : NULL;
+}
+
+
+ngx_http_background_fetches_t *
+ngx_http_background_fetch_started_by(ngx_http_request_t *r)
+{
+    ngx_http_background_fetch_t  *req;
+
+    req = ngx_http_background_fetch_of(r);
+
+    return req ? req->requests : NULL;
 }
 
 

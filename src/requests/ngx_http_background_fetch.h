@@ -73,12 +73,20 @@ typedef struct ngx_http_background_fetches_s  ngx_http_background_fetches_t;
 typedef void (*ngx_http_background_fetch_failed_pt)(
     ngx_http_background_fetches_t *rs, ngx_str_t *uri);
 
+/*
+ * Returns the status by which a request that has ended is judged, or 0 if it
+ * has failed, which is counted.
+ */
+typedef ngx_uint_t (*ngx_http_background_fetch_judge_pt)(
+    ngx_http_background_fetches_t *rs, ngx_http_request_t *r,
+    ngx_uint_t status);
+
 
 /*
  * The requests of one run.  fetches_init() sets all fields; then the caller
- * may set "list" and "failed".  "failed" is called for each request that has
- * failed or, if the run is cancelled, is not over.  The URI is empty if it is
- * not known.
+ * may set "list", "judge", and "failed".  "failed" is called for each request
+ * that has failed or, if the run is cancelled, is not over.  The URI is empty
+ * if it is not known.
  */
 
 struct ngx_http_background_fetches_s {
@@ -90,6 +98,7 @@ struct ngx_http_background_fetches_s {
     ngx_queue_t                           active;
     ngx_event_t                           event;
     ngx_http_background_fetch_failed_pt   failed;   /* may be NULL */
+    ngx_http_background_fetch_judge_pt    judge;    /* may be NULL */
 };
 
 
@@ -201,12 +210,15 @@ void ngx_cdecl ngx_http_background_fetch_fail(
  * conf      the configuration of the operation
  * response  the first bytes of the response body, for "test="; NULL without
  *           "test="
+ * started_by  the requests of the run; NULL if they were cancelled, too
  */
 ngx_str_t *ngx_http_background_fetch_task(ngx_http_request_t *r);
 uint64_t ngx_http_background_fetch_fence(ngx_http_request_t *r);
 ngx_http_background_fetch_conf_t *ngx_http_background_fetch_conf(
     ngx_http_request_t *r);
 ngx_str_t *ngx_http_background_fetch_response(ngx_http_request_t *r);
+ngx_http_background_fetches_t *ngx_http_background_fetch_started_by(
+    ngx_http_request_t *r);
 
 /*
  * A phase handler.  It sets the log level of the request to "alert" if the

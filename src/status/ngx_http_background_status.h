@@ -202,6 +202,9 @@ ngx_int_t ngx_http_background_html_init(ngx_conf_t *cf);
 /* by ngx_http_background_state_e */
 extern ngx_str_t  ngx_http_background_states[];
 
+/* by ngx_http_background_server_e */
+extern ngx_str_t  ngx_http_background_server_states[];
+
 
 /*
  * view_causes() returns why the last cycles of all cells were started, the

@@ -7,7 +7,7 @@
 /*
  * The Prometheus text format 0.0.4 and OpenMetrics 1.0.  They differ in the
  * names of counter and info families, in the type of info, and at the end.
- * Nothing needs escaping, as names of tasks have no such characters.
+ * Names of tasks have no characters that need escaping; labels of servers may.
  */
 
 
@@ -170,6 +170,7 @@ static const ngx_http_background_metric_t  ngx_http_background_metric[] = {
 /* the values of a task, in the units of the zone */
 
 typedef struct {
+    ngx_http_background_task_t           *task;
     const ngx_str_t                      *name;
     uint64_t                              values[
                                    sizeof(ngx_http_background_metric)
@@ -190,6 +191,18 @@ static void ngx_http_background_metrics_tasks(ngx_http_background_writer_t *w,
 static void ngx_http_background_metrics_durations(
     ngx_http_background_writer_t *w, ngx_http_background_figures_t *f,
     ngx_uint_t n);
+static void ngx_http_background_metrics_peers_family(
+    ngx_http_background_writer_t *w, ngx_http_background_status_t *status,
+    ngx_uint_t part, ngx_uint_t open);
+static void ngx_http_background_metrics_peers(ngx_http_background_writer_t *w,
+    ngx_http_background_figures_t *f, ngx_uint_t n, ngx_uint_t part);
+static void ngx_http_background_metrics_peer(ngx_http_background_writer_t *w,
+    const ngx_str_t *task, ngx_http_background_peer_t *peer, ngx_uint_t part);
+static u_char *ngx_http_background_metrics_peer_label(u_char *p,
+    const char *metric, const ngx_str_t *task,
+    ngx_http_background_peer_t *peer);
+static u_char *ngx_http_background_metrics_escape(u_char *p, u_char *data,
+    size_t len);
 static u_char *ngx_http_background_metrics_duration(u_char *p, ngx_str_t *le,
     ngx_http_background_figures_t *f);
 static u_char *ngx_http_background_metrics_label(u_char *p,
@@ -198,10 +211,14 @@ static u_char *ngx_http_background_metrics_value(u_char *p,
     const ngx_http_background_metric_t *metric, uint64_t n);
 
 
-/* one part for each metric and one for durations */
-#define NGX_HTTP_BACKGROUND_PARTS                                             \
+/* one part for each metric, one for durations, and those of servers */
+#define NGX_HTTP_BACKGROUND_DURATIONS                                         \
     (sizeof(ngx_http_background_metric)                                       \
-     / sizeof(ngx_http_background_metric_t) + 1)
+     / sizeof(ngx_http_background_metric_t))
+#define NGX_HTTP_BACKGROUND_PARTS  (NGX_HTTP_BACKGROUND_DURATIONS + 4)
+
+#define NGX_HTTP_BACKGROUND_PEERS_UP       (NGX_HTTP_BACKGROUND_DURATIONS + 1)
+#define NGX_HTTP_BACKGROUND_PEERS_CHECKS   (NGX_HTTP_BACKGROUND_DURATIONS + 2)
 
 
 static const ngx_http_background_format_t  ngx_http_background_openmetrics = {
@@ -399,7 +416,16 @@ ngx_http_background_metrics_part(ngx_http_background_writer_t *w,
 
     f = (ngx_http_background_figures_t *) status->kept + from;
 
-    if (part == NGX_HTTP_BACKGROUND_PARTS - 1) {
+    if (part > NGX_HTTP_BACKGROUND_DURATIONS) {
+        if (from == 0) {
+            ngx_http_background_metrics_peers_family(w, status, part, open);
+        }
+
+        ngx_http_background_metrics_peers(w, f, n, part);
+        return;
+    }
+
+    if (part == NGX_HTTP_BACKGROUND_DURATIONS) {
         if (from == 0) {
             ngx_http_background_metrics_family(w, open,
                                                "cycle_duration_seconds",
@@ -433,9 +459,10 @@ ngx_http_background_metrics_keep(ngx_http_background_writer_t *w,
 
     f = (ngx_http_background_figures_t *) status->kept + status->ntasks - 1;
 
+    f->task = view->task;
     f->name = &view->task->zone.name;
 
-    for (i = 0; i < NGX_HTTP_BACKGROUND_PARTS - 1; i++) {
+    for (i = 0; i < NGX_HTTP_BACKGROUND_DURATIONS; i++) {
         f->values[i] = ngx_http_background_metrics_figure(view,
                                              &ngx_http_background_metric[i]);
     }
@@ -654,6 +681,160 @@ ngx_http_background_metrics_duration(u_char *p, ngx_str_t *le,
                                           &ngx_http_background_label_end);
     p = ngx_http_background_put_number(p, n);
     *p++ = '\n';
+
+    return p;
+}
+
+
+/* nothing is written where no task has servers */
+
+static void
+ngx_http_background_metrics_peers_family(ngx_http_background_writer_t *w,
+    ngx_http_background_status_t *status, ngx_uint_t part, ngx_uint_t open)
+{
+    ngx_uint_t                      i;
+    ngx_http_background_figures_t  *f;
+
+    f = status->kept;
+
+    for (i = 0; i < status->ntasks && !f[i].task->judges; i++) { /* void */ }
+
+    if (i == status->ntasks) {
+        return;
+    }
+
+    if (part == NGX_HTTP_BACKGROUND_PEERS_UP) {
+        ngx_http_background_metrics_family(w, open, "peer_up", "gauge",
+                                           "Whether the server gets requests, "
+                                           "by the verdict of its probe.");
+
+    } else if (part == NGX_HTTP_BACKGROUND_PEERS_CHECKS) {
+        ngx_http_background_metrics_family(w, open, "peer_checks", "counter",
+                                           "Checks of the server, by result.");
+
+    } else {
+        ngx_http_background_metrics_family(w, open, "peer_changes", "counter",
+                                           "Changes of the verdict.");
+    }
+}
+
+
+static void
+ngx_http_background_metrics_peers(ngx_http_background_writer_t *w,
+    ngx_http_background_figures_t *f, ngx_uint_t n, ngx_uint_t part)
+{
+    ngx_uint_t                        i, k, number;
+    ngx_http_background_task_t       *task;
+    ngx_http_background_peer_t        peer;
+    ngx_http_background_operation_t  *operation;
+
+    for (i = 0; i < n; i++) {
+        task = f[i].task;
+        operation = task->operations.elts;
+
+        for (k = 0; k < task->operations.nelts; k++) {
+
+            if (operation[k].judge == NULL) {
+                continue;
+            }
+
+            number = 0;
+
+            while (operation[k].judge->peer(operation[k].conf, &number, &peer)
+                   == NGX_OK)
+            {
+                ngx_http_background_metrics_peer(w, f[i].name, &peer, part);
+            }
+        }
+    }
+}
+
+
+static void
+ngx_http_background_metrics_peer(ngx_http_background_writer_t *w,
+    const ngx_str_t *task, ngx_http_background_peer_t *peer, ngx_uint_t part)
+{
+    u_char     *p;
+    ngx_buf_t  *b;
+
+    b = ngx_http_background_reserve(w, 2 * (NGX_HTTP_BACKGROUND_LINE
+                                            + 2 * (peer->upstream.len
+                                                   + peer->address_len
+                                                   + peer->server_len)));
+    if (b == NULL) {
+        return;
+    }
+
+    p = b->last;
+
+    if (part == NGX_HTTP_BACKGROUND_PEERS_UP) {
+        p = ngx_http_background_metrics_peer_label(p, "peer_up", task, peer);
+        p = ngx_http_background_put(p, "} ");
+        p = ngx_http_background_put_number(p, peer->usable);
+        *p++ = '\n';
+
+    } else if (part == NGX_HTTP_BACKGROUND_PEERS_CHECKS) {
+        p = ngx_http_background_metrics_peer_label(p, "peer_checks_total", task,
+                                                   peer);
+        p = ngx_http_background_put(p, ",result=\"success\"} ");
+        p = ngx_http_background_put_number(p, peer->passed);
+        *p++ = '\n';
+
+        p = ngx_http_background_metrics_peer_label(p, "peer_checks_total", task,
+                                                   peer);
+        p = ngx_http_background_put(p, ",result=\"failure\"} ");
+        p = ngx_http_background_put_number(p, peer->failed);
+        *p++ = '\n';
+
+    } else {
+        p = ngx_http_background_metrics_peer_label(p, "peer_changes_total",
+                                                   task, peer);
+        p = ngx_http_background_put(p, "} ");
+        p = ngx_http_background_put_number(p, peer->changes);
+        *p++ = '\n';
+    }
+
+    ngx_http_background_wrote(w, p);
+}
+
+
+static u_char *
+ngx_http_background_metrics_peer_label(u_char *p, const char *metric,
+    const ngx_str_t *task, ngx_http_background_peer_t *peer)
+{
+    p = ngx_sprintf(p, "nginx_background_%s{task=\"%V\",upstream=\"", metric,
+                    task);
+    p = ngx_http_background_metrics_escape(p, peer->upstream.data,
+                                           peer->upstream.len);
+    p = ngx_http_background_put(p, "\",peer=\"");
+    p = ngx_http_background_metrics_escape(p, peer->address,
+                                           peer->address_len);
+    p = ngx_http_background_put(p, "\",server=\"");
+    p = ngx_http_background_metrics_escape(p, peer->server, peer->server_len);
+    *p++ = '"';
+
+    return p;
+}
+
+
+/*
+ * Writes a label value, at most twice as long as the text.  Non-ASCII bytes are
+ * replaced, as they may not be UTF-8.
+ */
+
+static u_char *
+ngx_http_background_metrics_escape(u_char *p, u_char *data, size_t len)
+{
+    size_t  i;
+
+    for (i = 0; i < len; i++) {
+
+        if (data[i] == '"' || data[i] == '\\') {
+            *p++ = '\\';
+        }
+
+        *p++ = (data[i] < ' ' || data[i] > '~') ? '?' : data[i];
+    }
 
     return p;
 }

@@ -37,6 +37,14 @@ ngx_str_t  ngx_http_background_states[] = {
 };
 
 
+ngx_str_t  ngx_http_background_server_states[] = {
+    ngx_string("unknown"),
+    ngx_string("up"),
+    ngx_string("down"),
+    ngx_string("disabled")
+};
+
+
 void
 ngx_http_background_view_read(ngx_http_background_view_t *view,
     ngx_http_background_zone_conf_t *zcf, ngx_http_background_task_t *task)

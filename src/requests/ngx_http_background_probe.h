@@ -1,0 +1,245 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+/*
+ * "probe" checks each server of an upstream, and takes it out of balancing and
+ * back.
+ *
+ * The record of a server is in shared memory and is found by upstream, name,
+ * and address.  The verdict is a bit of its own in "down" of the nginx peer,
+ * which all workers of a configuration share.  The bit is written under the
+ * lock of the peers, which is only tried, never waited for: a process that has
+ * died with the lock has left it locked for ever.  No pointer to a peer is
+ * used after the unlock.
+ */
+
+
+#ifndef _NGX_HTTP_BACKGROUND_PROBE_H_INCLUDED_
+#define _NGX_HTTP_BACKGROUND_PROBE_H_INCLUDED_
+
+
+#include "ngx_http_background_fetch.h"
+
+
+/* a bit in "down" of a peer; any bit makes the peer down for all balancers */
+#define NGX_HTTP_BACKGROUND_PEER_DOWN      0x40000000
+
+#define NGX_HTTP_BACKGROUND_PEER_SERVER    NGX_HTTP_BACKGROUND_SERVER_LEN
+#define NGX_HTTP_BACKGROUND_PEER_ERROR     NGX_HTTP_BACKGROUND_SERVER_ERROR_LEN
+
+
+/* a copy of a server of the upstream */
+
+typedef struct ngx_http_background_server_s  ngx_http_background_server_t;
+
+typedef struct {
+    ngx_sockaddr_t                 sockaddr;
+    socklen_t                      socklen;
+    ngx_str_t                      name;      /* the address */
+    ngx_str_t                      server;
+    ngx_http_background_server_t  *record;    /* NULL: there is no free
+                                                 record */
+    uint64_t                       key;       /* key of the record */
+
+    unsigned                       backup:1;
+    unsigned                       disabled:1;  /* by others: "down" or
+                                                   "drain" */
+    unsigned                       failing:1;   /* after failures of client
+                                                   requests */
+    unsigned                       down:1;      /* whether the bit must be
+                                                   set */
+    unsigned                       again:1;     /* has the same record as
+                                                   another server */
+    unsigned                       spared:1;    /* stays up because of
+                                                   "keep=" */
+
+    u_char                         name_data[NGX_SOCKADDR_STRLEN];
+    u_char                         server_data[NGX_HTTP_BACKGROUND_PEER_SERVER];
+} ngx_http_background_target_t;
+
+
+/*
+ * Access to an upstream of http or stream.  Both functions try the lock of the
+ * peers once and return NGX_AGAIN if it is locked.
+ *
+ * list   copies at most n servers and counts all of them
+ * apply  sets or clears the bit of each peer that has a target by its "down",
+ *        and the bit of servers that will be resolved later by "fresh"
+ */
+
+typedef struct {
+    ngx_int_t  (*list)(void *upstream, ngx_http_background_target_t *targets,
+                       ngx_uint_t n, ngx_uint_t *total);
+    ngx_int_t  (*apply)(void *upstream, ngx_http_background_target_t *targets,
+                        ngx_uint_t n, ngx_uint_t fresh);
+} ngx_http_background_upstream_t;
+
+
+typedef struct ngx_http_background_group_s   ngx_http_background_group_t;
+typedef struct ngx_http_background_probes_s  ngx_http_background_probes_t;
+
+
+typedef enum {
+    ngx_http_background_peer_unknown = 0,
+    ngx_http_background_peer_up,
+    ngx_http_background_peer_down
+} ngx_http_background_peer_e;
+
+
+/* the configuration of a "probe" directive */
+
+typedef struct {
+    ngx_http_background_fetch_conf_t      *conf;
+    ngx_http_complex_value_t               uri;
+    ngx_str_t                              name;       /* name of the
+                                                          upstream */
+    ngx_str_t                              title;      /* name, with "stream:"
+                                                          for stream */
+
+    ngx_uint_t                             port;
+    ngx_uint_t                             fails;
+    ngx_uint_t                             passes;
+    ngx_uint_t                             keep;
+    ngx_uint_t                             need;
+    ngx_uint_t                             concurrency;
+    ngx_uint_t                             peers;
+    ngx_msec_t                             timeout;
+
+    ngx_uint_t                             mandatory;
+    ngx_uint_t                             persistent;
+    ngx_uint_t                             percent;    /* "keep" is in
+                                                          percent */
+    ngx_uint_t                             only_down;
+    ngx_uint_t                             http;       /* there is a URI */
+    ngx_uint_t                             stream;
+
+    ngx_http_background_probes_t          *probes;     /* of the
+                                                          configuration */
+    const ngx_http_background_upstream_t  *access;
+    void                                  *upstream;   /* configuration of the
+                                                          upstream in nginx */
+    ngx_http_upstream_init_peer_pt         init;       /* http: peer.init of
+                                                          the balancer */
+
+    /* set when the shared memory is created */
+    ngx_http_background_group_t           *group;
+
+    /* used in the worker */
+    uint64_t                               late;       /* "late" when verdicts
+                                                          were applied last */
+    ngx_http_background_run_t             *run;        /* the current run, or
+                                                          NULL */
+    ngx_uint_t                             spared;     /* number of servers
+                                                          that "keep=" keeps
+                                                          up */
+    ngx_uint_t                             full;       /* that "peers=" is too
+                                                          small was logged */
+    ngx_msec_t                             locked;     /* ngx_current_msec of
+                                                          the first failed
+                                                          lock; 0: none */
+    ngx_uint_t                             alerted;
+    ngx_event_t                            lift;
+} ngx_http_background_probe_op_t;
+
+
+/* all "probe" directives of a configuration */
+
+struct ngx_http_background_probes_s {
+    ngx_array_t                            ops;        /* of ..._op_t * */
+    ngx_shm_zone_t                        *shm_zone;
+    ngx_uint_t                             nrecords;
+    ngx_uint_t                             ngroups;
+    uint64_t                               generation;
+};
+
+
+/* the result of a check */
+
+typedef struct {
+    ngx_uint_t                             passed;
+    ngx_uint_t                             status;     /* 0: none */
+    ngx_msec_t                             time;
+    ngx_str_t                              error;
+} ngx_http_background_verdict_t;
+
+
+/*
+ * Records in shared memory.
+ *
+ * add     creates the shared memory, when all directives are known
+ * commit  in the master, when the configuration can't fail any more: applies
+ *         verdicts to the new upstreams, and frees records of other servers
+ * known   finds existing records of the targets
+ * begin   called with the list of servers in each cycle: finds or adds their
+ *         records
+ * judge   counts a check; returns whether the verdict has changed
+ * wanted  sets "down" of each target, by its verdict and "keep="
+ * missed  the server was not checked in this cycle, so it is the first one in
+ *         the next cycle
+ * late    number of changes by workers of older configurations since the last
+ *         commit
+ * up      number of primary servers that get requests
+ * lift    sets whether verdicts are lifted, because the task is quarantined
+ * read    as "peer" of a judge
+ */
+ngx_int_t ngx_http_background_probes_add(ngx_conf_t *cf,
+    ngx_http_background_probes_t *probes, ngx_uint_t peers, void *tag);
+void ngx_http_background_probes_commit(ngx_http_background_probes_t *probes,
+    ngx_cycle_t *cycle);
+void ngx_http_background_probe_known(ngx_http_background_probe_op_t *op,
+    ngx_http_background_target_t *targets, ngx_uint_t n);
+void ngx_http_background_probe_begin(ngx_http_background_probe_op_t *op,
+    ngx_http_background_target_t *targets, ngx_uint_t n, ngx_log_t *log);
+ngx_uint_t ngx_http_background_probe_judge(ngx_http_background_probe_op_t *op,
+    ngx_http_background_target_t *target,
+    ngx_http_background_verdict_t *verdict, ngx_log_t *log);
+void ngx_http_background_probe_wanted(ngx_http_background_probe_op_t *op,
+    ngx_http_background_target_t *targets, ngx_uint_t n, ngx_log_t *log);
+void ngx_http_background_probe_missed(ngx_http_background_target_t *target,
+    ngx_uint_t missed);
+ngx_uint_t ngx_http_background_probe_is_missed(
+    ngx_http_background_target_t *target);
+ngx_http_background_peer_e ngx_http_background_probe_state(
+    ngx_http_background_target_t *target);
+uint64_t ngx_http_background_probe_late(ngx_http_background_probe_op_t *op);
+ngx_uint_t ngx_http_background_probe_up(ngx_http_background_probe_op_t *op);
+void ngx_http_background_probe_lift(ngx_http_background_probe_op_t *op,
+    ngx_uint_t lift);
+ngx_uint_t ngx_http_background_probe_lifted(ngx_http_background_probe_op_t *op);
+ngx_int_t ngx_http_background_probe_read(ngx_http_background_probe_op_t *op,
+    ngx_uint_t *n, ngx_http_background_peer_t *peer);
+
+
+/* start and cancel a cycle */
+void ngx_http_background_probe_start(ngx_http_background_run_t *run);
+void ngx_http_background_probe_cancel(ngx_http_background_run_t *run);
+
+
+/* applies verdicts of other workers; tries the lock once */
+void ngx_http_background_probe_catch_up(ngx_http_background_probe_op_t *op,
+    ngx_log_t *log);
+
+/* clears the bits of all peers of the upstream as soon as it is not locked */
+void ngx_http_background_probe_clear(void *conf);
+
+
+/*
+ * Returns the address that a request checks, which is valid as long as the
+ * check is under way.  With an operation, only a request of that operation is
+ * accepted, and the server counts as asked.  Returns NGX_DECLINED for other
+ * requests.
+ */
+ngx_int_t ngx_http_background_probe_asks(ngx_http_request_t *r,
+    ngx_http_background_probe_op_t *op, ngx_addr_t *addr);
+
+
+/* the access to peers of an http upstream */
+extern const ngx_http_background_upstream_t  ngx_http_background_http_upstream;
+
+extern ngx_module_t  ngx_http_background_probe_module;
+
+
+#endif /* _NGX_HTTP_BACKGROUND_PROBE_H_INCLUDED_ */
