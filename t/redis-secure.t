@@ -100,7 +100,27 @@ says(qr/the connection was closed|the TLS handshake failed/,
 reload("server unix:$dir/tls.sock; tls on; tls_verify off; timeout 500ms;");
 says(qr/the TLS handshake failed|connecting takes longer/, 'no TLS there');
 
-# a name, by a resolver, and IPv6
+# a name, by a resolver
+
+my $port4 = free_port();
+my $dns = dns_start();
+
+dns_names('redis.test' => '127.0.0.1');
+redis('named', "port $port4");
+host_reload('a', "resolver 127.0.0.1:$dns valid=1s ipv6=off;\n"
+                 . conf("server redis.test:$port4;"), 'worker_processes 1;');
+runs_there('a name');
+
+dns_names();
+redis_kill('named');
+says(qr/the name can not be resolved \(3: Host not found\)/, 'no such name');
+
+dns_names('redis.test' => '127.0.0.1');
+redis('named');
+runs_there('the name is there again');
+dns_stop();
+
+# IPv6
 
 SKIP: {
     skip 'no IPv6', 1 unless IO::Socket::IP->new(LocalHost => '::1',

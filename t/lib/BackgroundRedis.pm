@@ -16,7 +16,8 @@ use Test::More;
 use Time::HiRes qw/ sleep time /;
 
 our @EXPORT = qw/ redis_program redis_dir redis redis_kill redis_signal
-                  redis_wait redis_ask free_port
+                  redis_wait redis_ask redis_pid
+                  free_port
                   host host_reload host_kill host_stop host_status host_get
                   host_log host_workers host_signal leader
                   runs overlaps poll write_file read_file lease_library /;
@@ -175,6 +176,8 @@ sub redis_kill {
     kill $signal || 'KILL', $redis{$name};
     waitpid $redis{$name}, 0;
 }
+
+sub redis_pid { $redis{$_[0]} }
 
 sub redis_signal {
     my ($name, $signal) = @_;
