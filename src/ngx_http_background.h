@@ -851,6 +851,10 @@ struct ngx_http_background_claim_s {
     ngx_log_t                      *log;
     void                           *ctx;        /* the provider's */
     uint64_t                        fence;      /* set by it; 0: none */
+    uint64_t                        until;      /* set by it, atomically: when
+                                                   jobs stop by themselves, in
+                                                   ms of CLOCK_BOOTTIME; 0:
+                                                   they do not */
     ngx_http_background_carried_t   carried;    /* to take along from here */
     ngx_uint_t                      other;      /* set by it: another nginx has
                                                    the task now, or will */

@@ -274,6 +274,7 @@ ngx_http_background_cycle_start_run(ngx_http_background_cycle_t *cycle,
 {
     ctx->active = 1;
     ctx->job.worker = ngx_http_background_zone_self();
+    ctx->job.until = cycle->until;
     ctx->job.arrived = cycle->arrived;
 
     ngx_http_background_cell_pending(cycle->cell, 1, ctx->job.worker);

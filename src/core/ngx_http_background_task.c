@@ -1448,7 +1448,11 @@ ngx_http_background_runner_run(ngx_http_background_runner_t *r,
 
     cycle->owner = r;
     cycle->cell = cell;
-    cycle->fence = (cell == r->cell) ? r->claim.fence : 0;
+
+    if (r->joined && cell == r->cell) {
+        cycle->fence = r->claim.fence;
+        cycle->until = &r->claim.until;
+    }
     cycle->task = &r->task->zone.name;
     cycle->ended = ngx_http_background_runner_ended;
 
