@@ -5,9 +5,9 @@
 
 
 /*
- * $background_body, for "test=": the beginning of the response's body.  The
- * filter stands where subrequests are in order, before what is for the client's
- * connection: compression and chunks.
+ * $background_body, for "test=": the beginning of the response's body; and all
+ * of it for "save=".  The filter stands where subrequests are in order, before
+ * what is for the client's connection: compression and chunks.
  */
 
 
@@ -122,9 +122,17 @@ ngx_http_background_body_init(ngx_conf_t *cf)
 static ngx_int_t
 ngx_http_background_body_header_filter(ngx_http_request_t *r)
 {
-    ngx_str_t  *body;
+    ngx_str_t                   *body;
+    ngx_http_background_save_t  *save;
 
     if (r == r->main) {
+        save = ngx_http_background_fetch_save(r);
+
+        if (save) {
+            ngx_http_background_save_header(save, r);
+            r->main_filter_need_in_memory = 1;
+        }
+
         body = ngx_http_background_fetch_response(r);
 
         if (body) {
@@ -143,7 +151,14 @@ ngx_http_background_body_header_filter(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_background_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 {
-    ngx_str_t  *body;
+    ngx_str_t                   *body;
+    ngx_http_background_save_t  *save;
+
+    save = ngx_http_background_fetch_save(r);
+
+    if (save && ngx_http_background_save_body(save, in) != NGX_OK) {
+        return NGX_ERROR;
+    }
 
     body = ngx_http_background_fetch_response(r);
 

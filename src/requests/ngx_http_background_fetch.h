@@ -19,6 +19,7 @@
 
 
 #include <ngx_http_background.h>
+#include "ngx_http_background_save.h"
 
 #include <ngx_event.h>
 
@@ -71,8 +72,8 @@ typedef void (*ngx_http_background_fetch_failed_pt)(
 
 
 /*
- * The requests of one run; all is for fetches_init() to fill in, but "list" and
- * "failed", which is called for each request that has failed or, as the run
+ * The requests of one run; all is for fetches_init() to fill in, but "list",
+ * "save", which is the body of the only request or NULL, and "failed", which is called for each request that has failed or, as the run
  * is cancelled, has not ended; the URI is empty if it is not known.
  */
 
@@ -80,6 +81,7 @@ struct ngx_http_background_fetches_s {
     ngx_http_background_run_t            *run;
     ngx_http_background_fetch_conf_t     *conf;
     ngx_uint_t                            list;     /* failures name the URI */
+    ngx_http_background_save_t           *save;
     ngx_uint_t                            nactive;
     ngx_queue_t                           active;
     ngx_event_t                           event;
@@ -198,11 +200,14 @@ void ngx_cdecl ngx_http_background_fetch_fail(
  * conf       what all requests of the operation have in common
  * response   where the beginning of its response's body is, for "test="; NULL
  *            without "test=", too
+ * save       where its response is saved; NULL without "save=", too
  */
 ngx_str_t *ngx_http_background_fetch_task(ngx_http_request_t *r);
 ngx_http_background_fetch_conf_t *ngx_http_background_fetch_conf(
     ngx_http_request_t *r);
 ngx_str_t *ngx_http_background_fetch_response(ngx_http_request_t *r);
+ngx_http_background_save_t *ngx_http_background_fetch_save(
+    ngx_http_request_t *r);
 
 /*
  * A phase handler: nginx's own lines on such a request are not for the log
