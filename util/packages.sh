@@ -1,17 +1,18 @@
 #!/bin/bash
-# Installs what is missing on Debian, as root or through sudo:
+# Installs missing packages on Debian, as root or by sudo:
 #
 #     util/packages.sh [test | fuzz | bench]
 #
-# to build and run the module; with "test" also to test it, with "fuzz" and
-# "bench" what util/fuzz.sh and util/bench.sh need.  Starts no service.
+# Installs packages to build and run the module; with "test" also those to test
+# it, with "fuzz" and "bench" those for util/fuzz.sh and util/bench.sh.  Starts
+# no service.
 
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
 packages=(nginx nginx-dev libnginx-mod-http-ndk libnginx-mod-http-ndk-dev
-          gcc libc6-dev make libssl-dev zlib1g-dev libbrotli-dev libzstd-dev
-          util-linux curl)
+          gcc libc6-dev make libssl-dev zlib1g-dev libdeflate-dev libbrotli-dev
+          libzstd-dev libhiredis-dev util-linux curl)
 test_packages=(perl procps libtest-nginx-perl prometheus
                python3-jsonschema python3-prometheus-client
                chromium-headless-shell brotli zstd openssl php-fpm
@@ -19,9 +20,9 @@ test_packages=(perl procps libtest-nginx-perl prometheus
                libnginx-mod-http-brotli-static
                mariadb-server-core mariadb-client-core openssh-server redis-server
                rsync systemd python3-seccomp
-               g++ libtesseract-dev libleptonica-dev tesseract-ocr)
+               g++ rustc libtesseract-dev libleptonica-dev tesseract-ocr)
 fuzz_packages=(clang libclang-rt-dev binutils)
-bench_packages=(perl python3 python3-uvloop python3-fastapi uvicorn wrk
+bench_packages=(perl python3 python3-uvloop python3-fastapi uvicorn wrk wget
                 libnginx-mod-http-lua libnginx-mod-http-js)
 
 policy=/usr/sbin/policy-rc.d
@@ -45,8 +46,9 @@ forbid_services() {
     fi
 }
 
-# Debian 12 and 13 don't have it, but a later release's package fits them.
-# It comes from the archive that the system uses, without becoming a source.
+# Debian 12 and 13 do not have the package, but the one of a later release
+# fits.  It is fetched from the archive of the system, which is not added to
+# its sources.
 fetch_test_nginx() {
     local archive release
 
@@ -69,7 +71,7 @@ install() {
     local package names=()
     local apt=(apt-get -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3)
 
-    # a broken source of somebody else's is no obstacle
+    # errors of other sources are ignored
     "${apt[@]}" update || true
 
     for package; do

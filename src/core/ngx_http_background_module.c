@@ -36,6 +36,8 @@ static char *ngx_http_background_task_init(ngx_conf_t *cf,
 
 static char *ngx_http_background_workers(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_http_background_workers_cluster(ngx_conf_t *cf,
+    ngx_http_background_main_conf_t *bmcf);
 static char *ngx_http_background_interval(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_background_retry_directive(ngx_conf_t *cf,
@@ -57,6 +59,7 @@ static ngx_int_t ngx_http_background_watch(ngx_cycle_t *cycle);
 static void ngx_http_background_watch_handler(ngx_event_t *ev);
 static void ngx_http_background_watch_close(void);
 static void ngx_http_background_exit_process(ngx_cycle_t *cycle);
+static void ngx_http_background_cluster_exit(ngx_cycle_t *cycle);
 
 
 static const ngx_http_background_bounds_t  ngx_http_background_numbers = {
@@ -70,6 +73,11 @@ static const ngx_http_background_bounds_t  ngx_http_background_thread_numbers =
 };
 
 
+static const ngx_http_background_bounds_t  ngx_http_background_reserves = {
+    "value", 0, NGX_HTTP_BACKGROUND_MAX_THREADS - 1, NULL
+};
+
+
 static const ngx_http_background_bounds_t  ngx_http_background_priorities = {
     "value", -20, 19, "a number from -20 to 19, or \"idle\""
 };
@@ -80,7 +88,7 @@ static const ngx_http_background_bounds_t  ngx_http_background_percents = {
 };
 
 
-/* a year; what is longer is taken for a mistake */
+/* one year */
 
 static const ngx_http_background_bounds_t  ngx_http_background_times = {
     "time", 1, (int64_t) 365 * 24 * 60 * 60 * 1000, "from 1ms to 365d"
@@ -100,6 +108,10 @@ static const ngx_http_background_param_t  ngx_http_background_threads_params[] =
     { ngx_string("priority="), 0, ngx_http_background_priority,
       offsetof(ngx_http_background_pool_conf_t, priority),
       &ngx_http_background_priorities },
+
+    { ngx_string("reserve="), 0, ngx_http_background_conf_number,
+      offsetof(ngx_http_background_pool_conf_t, reserve),
+      &ngx_http_background_reserves },
 
     { ngx_string("quota="), 0, ngx_http_background_quota,
       offsetof(ngx_http_background_pool_conf_t, quota),
@@ -172,7 +184,7 @@ static ngx_command_t  ngx_http_background_commands[] = {
       NULL },
 
     { ngx_string("workers"),
-      NGX_HTTP_BACKGROUND_TASK_CONF|NGX_CONF_TAKE1,
+      NGX_HTTP_BACKGROUND_TASK_CONF|NGX_CONF_1MORE,
       ngx_http_background_workers,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
@@ -249,8 +261,9 @@ ngx_module_t  ngx_http_background_module = {
 
 
 /*
- * The watcher: nginx calls the read handler of idle connections when a worker
- * starts to shut down, and has no other way to tell a module.
+ * nginx calls the read handler of idle connections when a worker starts to
+ * shut down.  This connection exists only for that: there is no other hook for
+ * modules.
  */
 
 static ngx_connection_t  *ngx_http_background_watcher;
@@ -271,11 +284,13 @@ ngx_http_background_create_main_conf(ngx_conf_t *cf)
      *
      *     bmcf->zone.zone = NULL;
      *     bmcf->pool.threads = 0;
+     *     bmcf->pool.reserve = 0;
      *     bmcf->pool.quota = 0;
      *     bmcf->pool.used = 0;
      *     bmcf->pool.per_worker = 0;
      *     bmcf->pool.steps = 0;
      *     bmcf->task = NULL;
+     *     bmcf->cluster = NULL;
      *     bmcf->used = 0;
      */
 
@@ -367,6 +382,8 @@ ngx_http_background_threads(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     pcf->max_queue = 1024;
+    pcf->file = cf->conf_file->file.name.data;
+    pcf->line = cf->conf_file->line;
 
     value = cf->args->elts;
 
@@ -384,6 +401,14 @@ ngx_http_background_threads(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                                         ngx_http_background_threads_params, pcf)
         != NGX_OK)
     {
+        return NGX_CONF_ERROR;
+    }
+
+    if (pcf->threads && pcf->reserve >= pcf->threads) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid value \"reserve=%ui\" in \"%V\" "
+                           "directive, it must be less than the %ui threads",
+                           pcf->reserve, &cmd->name, pcf->threads);
         return NGX_CONF_ERROR;
     }
 
@@ -469,7 +494,10 @@ ngx_http_background_task_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    /* NGX_MAIN_CONF is for "include", no HTTP module has another such one */
+    /*
+     * NGX_MAIN_CONF allows "include"; no directive of an HTTP module has that
+     * type.
+     */
 
     cmd_type = cf->cmd_type;
     cf->cmd_type = NGX_MAIN_CONF|NGX_HTTP_BACKGROUND_TASK_CONF;
@@ -570,7 +598,17 @@ ngx_http_background_task_init(ngx_conf_t *cf, ngx_http_background_task_t *task)
     ngx_conf_init_uint_value(task->zone.all, 0);
     ngx_conf_init_msec_value(task->interval, 30000);
 
-    /* cycles that triggers start have no say in the task's health */
+    if (task->judges && task->zone.all) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"probe\" in background task \"%V\" needs "
+                           "\"workers one\"", &task->zone.name);
+        return NGX_CONF_ERROR;
+    }
+
+    /*
+     * A cycle of another trigger does not change the health of a cell of
+     * "interval".
+     */
 
     if (task->zone.unhealthy && task->interval == 0) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -640,6 +678,19 @@ ngx_http_background_workers(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
+    if (ngx_strcmp(value[1].data, "cluster") == 0) {
+        task->zone.all = 0;
+
+        return ngx_http_background_workers_cluster(cf, bmcf);
+    }
+
+    if (cf->args->nelts > 2) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid number of arguments in \"%V\" directive",
+                           &cmd->name);
+        return NGX_CONF_ERROR;
+    }
+
     if (ngx_strcmp(value[1].data, "one") == 0) {
         task->zone.all = 0;
 
@@ -649,12 +700,64 @@ ngx_http_background_workers(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     } else {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid value \"%V\" in \"%V\" directive, "
-                           "it must be \"one\" or \"all\"",
+                           "it must be \"one\", \"all\" or \"cluster\"",
                            &value[1], &cmd->name);
         return NGX_CONF_ERROR;
     }
 
     return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_background_workers_cluster(ngx_conf_t *cf,
+    ngx_http_background_main_conf_t *bmcf)
+{
+    ngx_http_background_task_t  *task;
+
+    task = bmcf->task;
+
+    if (bmcf->cluster == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"workers cluster\" needs a module that knows of "
+                           "other servers, as "
+                           "ngx_http_background_redis_module.so, which is not "
+                           "loaded");
+        return NGX_CONF_ERROR;
+    }
+
+    task->cluster = bmcf->cluster;
+
+    if (task->cluster->conf(cf, &task->zone.name, &task->cluster_conf)
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+ngx_int_t
+ngx_http_background_add_cluster_of(ngx_conf_t *cf,
+    const ngx_http_background_cluster_t *cluster, uint64_t abi)
+{
+    ngx_http_background_main_conf_t  *bmcf;
+
+    bmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_background_module);
+
+    if (abi != NGX_HTTP_BACKGROUND_CLUSTER_ABI || bmcf->cluster) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "a module for \"workers cluster\" %s",
+                      bmcf->cluster ? "is there already"
+                                    : "was built for another version of "
+                                      "ngx_http_background_module");
+        return NGX_ERROR;
+    }
+
+    bmcf->cluster = cluster;
+
+    return NGX_OK;
 }
 
 
@@ -847,7 +950,7 @@ ngx_http_background_log_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 }
 
 
-/* the configuration can't fail any more */
+/* in init_module the configuration can't fail any more */
 
 static ngx_int_t
 ngx_http_background_init_module(ngx_cycle_t *cycle)
@@ -883,7 +986,10 @@ ngx_http_background_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
-    /* on NGX_ERROR the worker would exit, and no other one would be started */
+    /*
+     * On NGX_ERROR the worker would exit with a code after which the master
+     * does not start another one.
+     */
 
     if (ngx_http_background_start_worker(cycle, bmcf) != NGX_OK) {
         ngx_log_error(NGX_LOG_ALERT, cycle->log, 0,
@@ -945,8 +1051,8 @@ ngx_http_background_watch(ngx_cycle_t *cycle)
 
 
 /*
- * Nothing may be left for later: the worker exits as soon as it has no timers
- * that hold it, without another look at its events.
+ * All must be done in this call: the worker exits as soon as no timers are
+ * left that are not cancelable, without processing more events.
  */
 
 static void
@@ -978,4 +1084,20 @@ ngx_http_background_exit_process(ngx_cycle_t *cycle)
     ngx_http_background_pool_stop(cycle);
     ngx_http_background_steps_stop(cycle, ngx_http_background_tasks_stopped());
     ngx_http_background_tasks_exit();
+
+    ngx_http_background_cluster_exit(cycle);
+}
+
+
+static void
+ngx_http_background_cluster_exit(ngx_cycle_t *cycle)
+{
+    ngx_http_background_main_conf_t  *bmcf;
+
+    bmcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                               ngx_http_background_module);
+
+    if (bmcf && bmcf->cluster) {
+        bmcf->cluster->exit();
+    }
 }

@@ -14,21 +14,23 @@
 #include <sys/eventfd.h>
 
 
-/* a thread as the event loop sees it */
+/* a thread of the pool; used in the main thread unless noted otherwise */
 
 typedef struct {
-    ngx_queue_t                       queue;      /* of idle threads */
+    ngx_queue_t                       queue;      /* in the queue of idle
+                                                     threads */
     ngx_thread_pool_t                *pool;
     ngx_thread_task_t                 task;
     ngx_http_background_slot_t        slot;
     ngx_uint_t                        initialized;
-                                                  /* unsigned  initialized:1;
-                                                     the thread's own */
+                                                  /* unsigned initialized:1;
+                                                     used by the thread only */
     uint64_t                          cpu;        /* CPU time after the last
-                                                     job; the thread's own */
+                                                     job; used by the thread
+                                                     only */
     ngx_uint_t                        busy;       /* atomic */
-    ngx_http_background_cell_t       *cell;       /* of the job that runs;
-                                                     atomic */
+    ngx_http_background_cell_t       *cell;       /* the cell of the running
+                                                     job; atomic */
 } ngx_http_background_seat_t;
 
 
@@ -44,17 +46,26 @@ typedef struct {
     ngx_connection_t                 *notify;
     ngx_event_t                       timer;
 
+    /* jobs of requests use no more of the threads */
+    ngx_uint_t                        max_arrived;
+
     /* under the mutex of the slots */
-    ngx_queue_t                       waiting;    /* jobs */
+    ngx_queue_t                       waiting[2]; /* jobs: periodic ones, and
+                                                     those of requests */
+    ngx_uint_t                        nwaiting[2];
+    uint64_t                          number;     /* of the last that waited */
+    ngx_uint_t                        narrived;   /* jobs of requests that are
+                                                     on threads */
     ngx_queue_t                       done;
-    ngx_uint_t                        told;       /* unsigned  told:1;
-                                                     that there are done ones */
+    ngx_uint_t                        told;       /* unsigned told:1; the event
+                                                     loop was notified of jobs
+                                                     in "done" */
     ngx_queue_t                       idle;       /* threads */
-    ngx_uint_t                        nwaiting;
     ngx_uint_t                        nidle;
-    ngx_uint_t                        called;     /* threads that were posted
-                                                     to and have not looked for
-                                                     a job yet */
+    ngx_uint_t                        called[2];  /* threads that were posted
+                                                     to and have not taken a
+                                                     job yet: all, and those
+                                                     with a reserved slot */
 } ngx_http_background_pool_t;
 
 
@@ -75,7 +86,11 @@ static void ngx_http_background_pool_event_handler(ngx_event_t *ev);
 static void ngx_http_background_pool_complete(void);
 static void ngx_http_background_pool_count(ngx_http_background_pool_t *pool,
     ngx_http_background_job_t *job, ngx_int_t n);
+static void ngx_http_background_pool_called(ngx_http_background_pool_t *pool,
+    const ngx_http_background_slot_t *slot, ngx_int_t n);
 static ngx_uint_t ngx_http_background_pool_queued(
+    ngx_http_background_pool_t *pool, ngx_uint_t arrived);
+static ngx_uint_t ngx_http_background_pool_startable(
     ngx_http_background_pool_t *pool);
 static void ngx_http_background_pool_publish(ngx_http_background_pool_t *pool);
 
@@ -85,6 +100,8 @@ static ngx_uint_t ngx_http_background_pool_done(
     ngx_http_background_pool_t *pool, ngx_http_background_job_t *job);
 static ngx_http_background_job_t *ngx_http_background_pool_next(
     ngx_http_background_seat_t *seat);
+static ngx_http_background_job_t *ngx_http_background_pool_first(
+    ngx_http_background_pool_t *pool, ngx_uint_t reserved);
 
 
 static ngx_http_background_pool_t  ngx_http_background_pool;
@@ -104,7 +121,8 @@ ngx_http_background_pool_start(ngx_cycle_t *cycle,
     pool->log = cycle->log;
     pool->ident = -1;
 
-    ngx_queue_init(&pool->waiting);
+    ngx_queue_init(&pool->waiting[0]);
+    ngx_queue_init(&pool->waiting[1]);
     ngx_queue_init(&pool->done);
     ngx_queue_init(&pool->idle);
 
@@ -113,8 +131,7 @@ ngx_http_background_pool_start(ngx_cycle_t *cycle,
     pool->timer.log = cycle->log;
     pool->timer.cancelable = 1;
 
-    if (ngx_http_background_slots_init(pcf->threads,
-                                       ngx_http_background_pool_notify,
+    if (ngx_http_background_slots_init(pcf, ngx_http_background_pool_notify,
                                        cycle->log)
         != NGX_OK
         || ngx_http_background_pool_open_notify(pool) != NGX_OK)
@@ -144,7 +161,7 @@ static void
 ngx_http_background_pool_make_threads(ngx_http_background_pool_t *pool,
     ngx_cycle_t *cycle)
 {
-    ngx_uint_t                   i, n;
+    ngx_uint_t                   i, n, reserve;
     ngx_http_background_seat_t  *seat;
 
     n = pool->conf->worker_threads;
@@ -176,6 +193,9 @@ ngx_http_background_pool_make_threads(ngx_http_background_pool_t *pool,
 
     pool->nidle = pool->nthreads;
 
+    reserve = ngx_http_background_pool_reserve(pool->conf);
+    pool->max_arrived = ngx_max(pool->nthreads, reserve + 1) - reserve;
+
     if (pool->nthreads == 0) {
         ngx_log_error(NGX_LOG_ALERT, cycle->log, 0,
                       "background: no threads in this worker, jobs fail");
@@ -189,7 +209,10 @@ ngx_http_background_pool_make_threads(ngx_http_background_pool_t *pool,
 }
 
 
-/* threads that go on with another job tell the event loop by an eventfd */
+/*
+ * A thread that continues with another job notifies the event loop by this
+ * eventfd.
+ */
 
 static ngx_int_t
 ngx_http_background_pool_open_notify(ngx_http_background_pool_t *pool)
@@ -251,7 +274,7 @@ ngx_http_background_pool_notify(void)
 static void
 ngx_http_background_pool_notify_handler(ngx_event_t *ev)
 {
-    /* the event is edge-triggered: the counter need not be read */
+    /* the event is edge-triggered, so the counter is not read */
 
     ev->ready = 0;
 
@@ -293,7 +316,9 @@ ngx_http_background_pool_post(ngx_http_background_job_t *job)
 
     ngx_http_background_slots_lock();
 
-    if (ngx_http_background_pool_queued(pool) >= pool->conf->max_queue) {
+    if (ngx_http_background_pool_queued(pool, job->arrived)
+        >= pool->conf->max_queue)
+    {
         ngx_http_background_slots_unlock();
 
         ngx_http_background_fail(&job->run.result, 0,
@@ -303,13 +328,14 @@ ngx_http_background_pool_post(ngx_http_background_job_t *job)
     }
 
     job->lead = job;
+    job->number = ++pool->number;
     job->state = ngx_http_background_job_waiting;
 
     if (job->posted) {
         (*job->posted)++;
     }
 
-    ngx_queue_insert_tail(&pool->waiting, &job->queue);
+    ngx_queue_insert_tail(&pool->waiting[job->arrived], &job->queue);
     ngx_http_background_pool_count(pool, job, 1);
 
     ngx_http_background_slots_unlock();
@@ -343,7 +369,10 @@ ngx_http_background_pool_cancel(ngx_http_background_job_t *job)
         ngx_queue_remove(&job->queue);
         ngx_http_background_pool_count(pool, job, -1);
 
-        /* others of the cycle may be done, and nobody has told it */
+        /*
+         * The other jobs of the cycle may all be over, with nothing left that
+         * would notify the event loop of them.
+         */
         tell = job->posted && --*job->posted == 0;
 
         rc = NGX_OK;
@@ -389,7 +418,7 @@ ngx_http_background_pool_full(void)
 
     ngx_http_background_slots_lock();
 
-    full = ngx_http_background_pool_queued(pool) >= pool->conf->max_queue;
+    full = ngx_http_background_pool_queued(pool, 1) >= pool->conf->max_queue;
 
     ngx_http_background_slots_unlock();
 
@@ -430,7 +459,7 @@ ngx_http_background_pool_stop(ngx_cycle_t *cycle)
         return;
     }
 
-    /* nginx would wait for them with the CPU busy */
+    /* ngx_thread_pool_destroy() would wait for the threads in a busy loop */
 
     for (i = 0; i < pool->nthreads; i++) {
         while (__atomic_load_n(&pool->seats[i].busy, __ATOMIC_ACQUIRE)) {
@@ -445,7 +474,7 @@ ngx_http_background_pool_stop(ngx_cycle_t *cycle)
 
     pool->nthreads = 0;
 
-    /* handlers may post other jobs, which fail now */
+    /* handlers may post other jobs, which fail as there are no threads */
 
     ngx_http_background_pool_complete();
 
@@ -464,7 +493,7 @@ ngx_http_background_pool_stop(ngx_cycle_t *cycle)
 }
 
 
-/* as many threads as there are jobs and slots for them */
+/* posts as many threads as there are both waiting jobs and slots */
 
 static void
 ngx_http_background_pool_dispatch(void)
@@ -484,7 +513,7 @@ ngx_http_background_pool_dispatch(void)
             break;
         }
 
-        /* without the mutex, which is the first that the thread wants */
+        /* not under the mutex, as the thread locks it first */
 
         if (ngx_thread_task_post(seat->pool, &seat->task) != NGX_OK) {
             ngx_http_background_pool_not_called(pool, seat);
@@ -499,23 +528,31 @@ ngx_http_background_pool_dispatch(void)
 }
 
 
-/* NGX_AGAIN: there is no slot; NGX_DONE: no job that needs one, or no thread */
+/*
+ * Returns NGX_AGAIN if there is no slot, NGX_DONE if no job needs a slot or no
+ * thread is idle.
+ */
 
 static ngx_int_t
 ngx_http_background_pool_call(ngx_http_background_pool_t *pool,
     ngx_http_background_seat_t **called)
 {
+    ngx_uint_t                   arrived;
     ngx_queue_t                 *q;
     ngx_http_background_seat_t  *seat;
 
-    if (pool->nwaiting <= pool->called || ngx_queue_empty(&pool->idle)) {
+    if (ngx_http_background_pool_startable(pool) == 0
+        || ngx_queue_empty(&pool->idle))
+    {
         return NGX_DONE;
     }
 
     q = ngx_queue_last(&pool->idle);
     seat = ngx_queue_data(q, ngx_http_background_seat_t, queue);
 
-    if (ngx_http_background_slot_take(&seat->slot) != NGX_OK) {
+    arrived = (pool->nwaiting[0] <= pool->called[1]);
+
+    if (ngx_http_background_slot_take(&seat->slot, arrived) != NGX_OK) {
         return NGX_AGAIN;
     }
 
@@ -523,7 +560,7 @@ ngx_http_background_pool_call(ngx_http_background_pool_t *pool,
 
     ngx_queue_remove(q);
     pool->nidle--;
-    pool->called++;
+    ngx_http_background_pool_called(pool, &seat->slot, 1);
     ngx_http_background_pool_publish(pool);
 
     *called = seat;
@@ -540,11 +577,11 @@ ngx_http_background_pool_not_called(ngx_http_background_pool_t *pool,
 
     ngx_http_background_slots_lock();
 
+    ngx_http_background_pool_called(pool, &seat->slot, -1);
     ngx_http_background_slot_release(&seat->slot);
 
     ngx_queue_insert_tail(&pool->idle, &seat->queue);
     pool->nidle++;
-    pool->called--;
     ngx_http_background_pool_publish(pool);
 
     ngx_http_background_slots_unlock();
@@ -559,7 +596,7 @@ ngx_http_background_pool_timer_handler(ngx_event_t *ev)
 }
 
 
-/* a thread has found nothing more to do, or has given its slot away */
+/* the event of a thread that has found no other job or has lost its slot */
 
 static void
 ngx_http_background_pool_event_handler(ngx_event_t *ev)
@@ -583,7 +620,10 @@ ngx_http_background_pool_event_handler(ngx_event_t *ev)
 }
 
 
-/* handlers may free their jobs, and post others */
+/*
+ * Calls the handlers of jobs that are over.  A handler may free its job and
+ * post other jobs.
+ */
 
 static void
 ngx_http_background_pool_complete(void)
@@ -638,13 +678,16 @@ ngx_http_background_pool_complete(void)
 }
 
 
-/* a job begins to wait, or does no more; locked */
+/*
+ * Counts a job that starts to wait (n is 1) or waits no more (n is -1).  The
+ * mutex must be locked.
+ */
 
 static void
 ngx_http_background_pool_count(ngx_http_background_pool_t *pool,
     ngx_http_background_job_t *job, ngx_int_t n)
 {
-    pool->nwaiting += n;
+    pool->nwaiting[job->arrived] += n;
     ngx_http_background_pool_publish(pool);
 
     ngx_http_background_cell_waiting(job->cell, n, job->worker);
@@ -655,23 +698,68 @@ ngx_http_background_pool_count(ngx_http_background_pool_t *pool,
 }
 
 
-/* jobs that no thread is about to take; locked */
+/* counts threads that were posted to; the mutex must be locked */
+
+static void
+ngx_http_background_pool_called(ngx_http_background_pool_t *pool,
+    const ngx_http_background_slot_t *slot, ngx_int_t n)
+{
+    pool->called[0] += n;
+
+    if (ngx_http_background_slot_reserved(slot)) {
+        pool->called[1] += n;
+    }
+}
+
+
+/*
+ * Returns the number of jobs that no posted thread will take: these take
+ * periodic jobs first.  The mutex must be locked.
+ */
 
 static ngx_uint_t
-ngx_http_background_pool_queued(ngx_http_background_pool_t *pool)
+ngx_http_background_pool_queued(ngx_http_background_pool_t *pool,
+    ngx_uint_t arrived)
 {
-    return pool->nwaiting - ngx_min(pool->nwaiting, pool->called);
+    ngx_uint_t  n, called;
+
+    n = pool->nwaiting[arrived];
+    called = pool->called[0];
+
+    if (arrived) {
+        called -= ngx_min(called, pool->nwaiting[0]);
+    }
+
+    return n - ngx_min(n, called);
+}
+
+
+/* those of them that there may be threads for */
+
+static ngx_uint_t
+ngx_http_background_pool_startable(ngx_http_background_pool_t *pool)
+{
+    ngx_uint_t  n;
+
+    n = ngx_min(pool->nwaiting[1], pool->max_arrived - pool->narrived)
+        + pool->nwaiting[0];
+
+    return n - ngx_min(n, pool->called[0]);
 }
 
 
 static void
 ngx_http_background_pool_publish(ngx_http_background_pool_t *pool)
 {
-    ngx_uint_t  n;
+    ngx_uint_t  n, ready, periodic;
 
-    n = ngx_http_background_pool_queued(pool);
+    n = pool->nwaiting[0] + pool->nwaiting[1];
+    ready = ngx_http_background_pool_startable(pool);
+    periodic = ngx_http_background_pool_queued(pool, 0);
 
-    ngx_http_background_slots_waiting(n, ngx_min(n, pool->nidle));
+    ngx_http_background_slots_waiting(n - ngx_min(n, pool->called[0]),
+                                      ngx_min(ready, pool->nidle),
+                                      ngx_min(periodic, pool->nidle));
 }
 
 
@@ -694,7 +782,7 @@ ngx_http_background_pool_thread_handler(void *data, ngx_log_t *log)
 
     ngx_http_background_slots_lock();
 
-    pool->called--;
+    ngx_http_background_pool_called(pool, &seat->slot, -1);
     seat->slot.taken = ngx_http_background_usec(CLOCK_MONOTONIC);
     job = ngx_http_background_pool_next(seat);
     ngx_http_background_pool_publish(pool);
@@ -720,9 +808,13 @@ ngx_http_background_pool_thread_handler(void *data, ngx_log_t *log)
         tell = ngx_http_background_pool_done(pool, job);
         next = ngx_http_background_pool_next(seat);
 
-        /* with no other job, nginx tells that this task is over */
+        /*
+         * Without a next job this task ends, and its event notifies the event
+         * loop.
+         */
 
-        tell = next && !pool->told && (tell || pool->nwaiting == 0);
+        tell = next && !pool->told
+               && (tell || pool->nwaiting[0] + pool->nwaiting[1] == 0);
 
         if (tell) {
             pool->told = 1;
@@ -742,8 +834,8 @@ ngx_http_background_pool_thread_handler(void *data, ngx_log_t *log)
 
 
 /*
- * Returns whether the event loop has to know it now: what becomes of a cycle
- * depends on the last one of its jobs.  Locked.
+ * Returns whether the event loop must be notified at once, which is after the
+ * last job of a cycle.  The mutex must be locked.
  */
 
 static ngx_uint_t
@@ -752,16 +844,20 @@ ngx_http_background_pool_done(ngx_http_background_pool_t *pool,
 {
     ngx_queue_insert_tail(&pool->done, &job->queue);
 
+    pool->narrived -= job->arrived;
+
     return job->posted == NULL || --*job->posted == 0;
 }
 
 
-/* the next job for the thread; without one it has no slot any more; locked */
+/*
+ * Returns the next job for the thread, or NULL; then the thread has released
+ * its slot.  The mutex must be locked.
+ */
 
 static ngx_http_background_job_t *
 ngx_http_background_pool_next(ngx_http_background_seat_t *seat)
 {
-    ngx_queue_t                 *q;
     ngx_http_background_job_t   *job;
     ngx_http_background_pool_t  *pool;
 
@@ -771,20 +867,51 @@ ngx_http_background_pool_next(ngx_http_background_seat_t *seat)
         return NULL;
     }
 
-    if (ngx_queue_empty(&pool->waiting)
-        || ngx_http_background_slot_turn_over(&seat->slot))
-    {
+    job = ngx_http_background_pool_first(pool,
+                              ngx_http_background_slot_reserved(&seat->slot));
+
+    if (job == NULL || ngx_http_background_slot_turn_over(&seat->slot)) {
         ngx_http_background_slot_release(&seat->slot);
         return NULL;
     }
 
-    q = ngx_queue_head(&pool->waiting);
-    job = ngx_queue_data(q, ngx_http_background_job_t, queue);
-
-    ngx_queue_remove(q);
+    ngx_queue_remove(&job->queue);
+    pool->narrived += job->arrived;
     ngx_http_background_pool_count(pool, job, -1);
 
     job->state = ngx_http_background_job_posted;
 
     return job;
+}
+
+
+/* the one that has waited for longest, of those that may have such a slot */
+
+static ngx_http_background_job_t *
+ngx_http_background_pool_first(ngx_http_background_pool_t *pool,
+    ngx_uint_t reserved)
+{
+    ngx_uint_t                  i;
+    ngx_queue_t                *q;
+    ngx_http_background_job_t  *job, *first;
+
+    first = NULL;
+
+    for (i = 0; i < (reserved ? 1 : 2); i++) {
+
+        if (ngx_queue_empty(&pool->waiting[i])
+            || (i == 1 && pool->narrived >= pool->max_arrived))
+        {
+            continue;
+        }
+
+        q = ngx_queue_head(&pool->waiting[i]);
+        job = ngx_queue_data(q, ngx_http_background_job_t, queue);
+
+        if (first == NULL || job->number < first->number) {
+            first = job;
+        }
+    }
+
+    return first;
 }

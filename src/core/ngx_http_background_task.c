@@ -13,27 +13,36 @@
 #include <ngx_event.h>
 
 
-/* how often a worker looks for free leases and dead workers, in milliseconds */
+/* the period of the "keeper" timer, in milliseconds */
 #define NGX_HTTP_BACKGROUND_KEEPER    250
 
-/* a tick of it is punctual when it comes so long after the one before */
+/* the longest period of the "keeper" timer that counts as punctual */
 #define NGX_HTTP_BACKGROUND_PUNCTUAL  (2 * NGX_HTTP_BACKGROUND_KEEPER)
 
-/* so many in a row, in which others do what was due */
+/*
+ * After this many punctual periods in a row this worker judges whether other
+ * workers are late: they had the same time to run what was due.
+ */
 #define NGX_HTTP_BACKGROUND_TICKS     4
 
-/* polls before it is told that a worker hangs with a job */
+/*
+ * A revoked worker that still runs a job is logged after this many polls; a
+ * job that calls ngx_http_background_cancelled() ends sooner.
+ */
 #define NGX_HTTP_BACKGROUND_BUSY      4
 
-/* while a cycle is to end before the worker does, in milliseconds */
+/*
+ * The period of the "hold" timer of a worker that shuts down, and the time
+ * after which a cycle that does not end is logged, in milliseconds.
+ */
 #define NGX_HTTP_BACKGROUND_HOLD      10
 #define NGX_HTTP_BACKGROUND_HOLD_MAX  10000
 
 
 /*
- * A task in this worker.  Cycles that are started by time need the lease of
- * "cell"; those that arrive are counted in another one, which is taken for the
- * first of them.
+ * A task in this worker.  Cycles that are started by "interval" need the lease
+ * of "cell".  Cycles that are started by other triggers are counted in
+ * "arrived", which the worker takes with the first such cycle.
  */
 
 struct ngx_http_background_runner_s {
@@ -44,26 +53,41 @@ struct ngx_http_background_runner_s {
     ngx_int_t                         ident;
 
     ngx_http_background_cell_t       *arrived;
-    ngx_queue_t                       cycles;     /* in order of their start */
-    ngx_uint_t                        narrived;   /* of them */
+    ngx_queue_t                       cycles;     /* by the time of their
+                                                     start */
+    ngx_uint_t                        narrived;   /* cycles of "arrived" */
     ngx_uint_t                        preferred;
-    ngx_uint_t                        busy;       /* polls in which a worker
-                                                     that hangs had a job */
+    ngx_uint_t                        busy;       /* polls in which a revoked
+                                                     worker still had a job */
     ngx_event_t                       timer;
     ngx_http_background_lines_t       lines;
+    ngx_http_background_claim_t       claim;      /* of "workers cluster" */
 
-    /* where "retry" is for what failed: when all is due, 0: next time */
+    /*
+     * With "retry" of failed items only: the time of the next cycle with all
+     * items, as ngx_current_msec; 0: the next cycle has all items.
+     */
     uint64_t                          whole;
 
-    /* cycles that arrived and ended in this second, for the history */
+    /* cycles of "arrived" that ended in this second, for the history */
     ngx_http_background_history_t     second;
 
-    ngx_uint_t                        leased;     /* read by any thread that
-                                                     crashes */
+    ngx_uint_t                        leased;     /* read by the signal handler
+                                                     of any thread */
     unsigned                          elsewhere:1;
-                                                  /* with the lease: a worker of
-                                                     another zone may have it */
-    unsigned                          unlocked:1; /* it has not the lock yet */
+                                                  /* unsigned elsewhere:1;
+                                                     leased, but a worker of
+                                                     another zone may run the
+                                                     task */
+    unsigned                          unlocked:1; /* the lock of the instance
+                                                     is not taken yet */
+    unsigned                          joined:1;   /* "claim" is in use */
+    unsigned                          candidate:1;
+                                                  /* another nginx may have the
+                                                     task */
+    unsigned                          condemned:1;
+                                                  /* the quarantine is not known
+                                                     to other nginx yet */
     unsigned                          told:1;
 };
 
@@ -106,8 +130,20 @@ static void ngx_http_background_runner_init(ngx_http_background_runner_t *r,
 static void ngx_http_background_runner_take(ngx_http_background_runner_t *r);
 static void ngx_http_background_runner_hangs(ngx_http_background_runner_t *r);
 static void ngx_http_background_runner_enter(ngx_http_background_runner_t *r);
+static void ngx_http_background_runner_started(
+    ngx_http_background_runner_t *r);
+static void ngx_http_background_runner_join(ngx_http_background_runner_t *r);
+static void ngx_http_background_runner_depart(ngx_http_background_runner_t *r,
+    ngx_uint_t give);
+static void ngx_http_background_runner_granted(
+    ngx_http_background_claim_t *m,
+    const ngx_http_background_carried_t *carried);
+static void ngx_http_background_runner_ousted(ngx_http_background_claim_t *m,
+    const char *why);
 static void ngx_http_background_runner_adopt(ngx_http_background_runner_t *r);
 static void ngx_http_background_runner_save(ngx_http_background_runner_t *r);
+static void ngx_http_background_runner_carry(ngx_http_background_runner_t *r,
+    ngx_http_background_state_t *state);
 static void ngx_http_background_runner_release(
     ngx_http_background_runner_t *r);
 static void ngx_http_background_runner_stop(ngx_http_background_runner_t *r,
@@ -121,6 +157,8 @@ static void ngx_http_background_runner_inherit(
     ngx_http_background_runner_t *r, ngx_http_background_cell_t *cell);
 static void ngx_http_background_runner_crashed(
     ngx_http_background_runner_t *r, ngx_http_background_cell_t *cell);
+static void ngx_http_background_lift_verdicts(
+    ngx_http_background_task_t *task);
 static ngx_uint_t ngx_http_background_quarantined(
     ngx_http_background_runner_t *r);
 
@@ -224,14 +262,16 @@ ngx_http_background_tasks_start(ngx_cycle_t *cycle,
 
 
 /*
- * In the signal handler of the thread that crashes.  Where that has a job,
- * other tasks are not the reason.  A thread that is not ours may be one that a
- * library has made for a job: the reason is one of the jobs that run now.  The
- * event loop may crash of what a job has done to memory before, and a SIGKILL
- * does not come here: it may be any task then.
+ * Runs in the signal handler of the thread that crashed.
  *
- * Several threads may crash at the same time: what one of them blames no other
- * one spares.
+ * If the thread runs a job, the task of that job is blamed and all other tasks
+ * are spared.  If it is neither the main thread nor runs a job, a library may
+ * have created it for a job: all tasks that have a job on a thread are blamed.
+ *
+ * If the main thread crashed, a job may have corrupted the memory before, so
+ * no task is spared; after SIGKILL no handler runs, with the same result.
+ *
+ * If several threads crash at the same time, "blamed" overrides "spared".
  */
 
 static void
@@ -269,7 +309,10 @@ ngx_http_background_tasks_crashed(int signo)
 }
 
 
-/* "guilty" is the cell of the job that crashed; NULL: of any that is running */
+/*
+ * "guilty" is the cell of the job that crashed, or NULL if any cell with a job
+ * on a thread may be guilty.
+ */
 
 static void
 ngx_http_background_cell_crashed(ngx_http_background_cell_t *cell, int signo,
@@ -344,7 +387,9 @@ ngx_http_background_tasks_stop(void)
 }
 
 
-/* only a timer keeps a worker alive that shuts down */
+/*
+ * A worker that shuts down exits when no timer is left that is not cancelable.
+ */
 
 static void
 ngx_http_background_tasks_hold(void)
@@ -438,9 +483,10 @@ ngx_http_background_keeper_handler(ngx_event_t *ev)
 
 
 /*
- * Others have taken this worker for one that hangs: what was under way in it is
- * not recorded, they may run it again.  Locks stay, a job may be on a thread:
- * another instance waits until the worker has exited.
+ * Other workers have revoked this worker.  Its cycles are not recorded, since
+ * other workers may run them again.  The locks of the instance are kept: a job
+ * may still be on a thread, so another instance waits until this worker has
+ * exited.
  */
 
 static void
@@ -450,8 +496,8 @@ ngx_http_background_tasks_lost(ngx_http_background_tasks_t *ts)
     ngx_http_background_runner_t  *r;
 
     ngx_log_error(NGX_LOG_ERR, ts->log, 0,
-                  "background: the event loop stood still, "
-                  "the leases of this worker process are gone");
+                  "background: the event loop was blocked, "
+                  "this worker process lost its leases");
 
     for (i = 0; i < ts->nrunners; i++) {
         r = &ts->runners[i];
@@ -460,6 +506,7 @@ ngx_http_background_tasks_lost(ngx_http_background_tasks_t *ts)
         __atomic_store_n(&r->arrived, NULL, __ATOMIC_RELAXED);
         r->elsewhere = 0;
         r->unlocked = 0;
+        ngx_http_background_runner_depart(r, 0);
 
         ngx_http_background_runner_stop(r, 1);
     }
@@ -485,8 +532,8 @@ ngx_http_background_tick(ngx_http_background_tasks_t *ts)
 
 
 /*
- * What was stopped with all others, as in a machine that is suspended, finds
- * everything late when it goes on; its timers tell it from a worker that hangs.
+ * After a suspend of the machine every task is late.  The punctual timers of
+ * this worker tell that from another worker that hangs.
  */
 
 ngx_uint_t
@@ -515,8 +562,8 @@ ngx_http_background_poll(void)
     if (!ts->joined) {
         if (ngx_http_background_zone_join(ts->zcf) != NGX_OK) {
             ngx_log_error(NGX_LOG_ALERT, ts->log, 0,
-                          "background: no place in the zone for this worker, "
-                          "it runs no tasks yet");
+                          "background: no free registration in the zone, "
+                          "this worker runs no tasks yet");
             return;
         }
 
@@ -525,7 +572,10 @@ ngx_http_background_poll(void)
 
     ngx_http_background_zone_reap(ts->ticks > 0, ts->log);
 
-    /* the preferred worker has two chances for each one of the others */
+    /*
+     * A preferred worker tries to take the lease in each poll, other workers
+     * in every second one.
+     */
 
     for (i = 0; i < ts->nrunners; i++) {
         r = &ts->runners[i];
@@ -544,6 +594,11 @@ ngx_http_background_poll(void)
             r->unlocked = 0;
         }
 
+        if (r->candidate && r->claim.other) {
+            ngx_http_background_cell_schedule(r->cell, 0);
+            ngx_http_background_cell_absent(r->cell);
+        }
+
         if (r->task->zone.arrives) {
             ngx_http_background_runner_orphans(r);
             ngx_http_background_runner_second(r, NULL);
@@ -553,8 +608,6 @@ ngx_http_background_poll(void)
     ts->polls++;
 }
 
-
-/* keeps a worker that shuts down alive until its cycles are over */
 
 static void
 ngx_http_background_hold_handler(ngx_event_t *ev)
@@ -647,7 +700,10 @@ ngx_http_background_runner_take(ngx_http_background_runner_t *r)
 }
 
 
-/* a worker with the lease waits for those of other zones to give the task up */
+/*
+ * Starts the task if no worker of another zone has it.  Until then it is
+ * called again in each poll.
+ */
 
 static void
 ngx_http_background_runner_enter(ngx_http_background_runner_t *r)
@@ -667,7 +723,7 @@ ngx_http_background_runner_enter(ngx_http_background_runner_t *r)
 
                 ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
                               "background task \"%V\": waits for a worker of "
-                              "another zone, which has it",
+                              "another zone, which still runs the task",
                               &r->task->zone.name);
             }
 
@@ -680,6 +736,18 @@ ngx_http_background_runner_enter(ngx_http_background_runner_t *r)
         ngx_http_background_runner_save(r);
     }
 
+    if (r->task->cluster) {
+        ngx_http_background_runner_join(r);
+        return;
+    }
+
+    ngx_http_background_runner_started(r);
+}
+
+
+static void
+ngx_http_background_runner_started(ngx_http_background_runner_t *r)
+{
     ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
                   "background task \"%V\": started", &r->task->zone.name);
 
@@ -687,7 +755,129 @@ ngx_http_background_runner_enter(ngx_http_background_runner_t *r)
 }
 
 
-/* also while the other one has the task: the status is that one's */
+/*
+ * A task that is quarantined here is told to the others once, when it becomes
+ * so; then it is left to them.
+ */
+
+static void
+ngx_http_background_runner_join(ngx_http_background_runner_t *r)
+{
+    if (ngx_http_background_quarantined(r) && !r->condemned) {
+        return;
+    }
+
+    r->claim.conf = r->task->cluster_conf;
+    r->claim.task = &r->task->zone.name;
+    r->claim.log = r->log;
+    r->claim.fence = 0;
+    r->claim.other = 0;
+    r->claim.granted = ngx_http_background_runner_granted;
+    r->claim.lost = ngx_http_background_runner_ousted;
+
+    r->joined = 1;
+    r->candidate = 1;
+
+    if (r->task->cluster->want(&r->claim) != NGX_OK) {
+        ngx_log_error(NGX_LOG_ALERT, r->log, 0,
+                      "background task \"%V\": no memory to ask other servers "
+                      "for it", &r->task->zone.name);
+        r->joined = 0;
+    }
+}
+
+
+static void
+ngx_http_background_runner_depart(ngx_http_background_runner_t *r,
+    ngx_uint_t give)
+{
+    if (r->joined) {
+        r->joined = 0;
+        r->task->cluster->leave(&r->claim, give);
+    }
+
+    r->candidate = 0;
+    r->claim.fence = 0;
+}
+
+
+static void
+ngx_http_background_runner_granted(ngx_http_background_claim_t *m,
+    const ngx_http_background_carried_t *carried)
+{
+    uint64_t                       due, now;
+    ngx_http_background_runner_t  *r;
+
+    r = ngx_queue_data(m, ngx_http_background_runner_t, claim);
+
+    r->candidate = 0;
+
+    if (carried) {
+        now = ngx_http_background_wall_clock();
+        due = carried->due_at ? ngx_current_msec
+                                + ngx_max(carried->due_at, now) - now
+                              : 0;
+
+        ngx_http_background_cell_carry(r->cell, due, carried->failures,
+                                       r->task->fails);
+        ngx_http_background_record_carry(r->task->zone.record,
+                                         carried->crashes,
+                                         carried->quarantine != 0);
+    }
+
+    if (ngx_http_background_quarantined(r)) {
+        m->carried.quarantine = (carried && carried->quarantine)
+                                ? carried->quarantine : m->fence;
+        r->condemned = 0;
+
+        ngx_log_error(NGX_LOG_ALERT, r->log, 0,
+                      "background task \"%V\": quarantined on all servers, "
+                      "each until its next reload", m->task);
+
+        ngx_http_background_runner_save(r);
+        ngx_http_background_runner_depart(r, 1);
+        return;
+    }
+
+    m->carried.quarantine = 0;
+
+    ngx_http_background_runner_save(r);
+    ngx_http_background_runner_started(r);
+}
+
+
+/* others may have it from now on: nothing of its cycle may go on */
+
+static void
+ngx_http_background_runner_ousted(ngx_http_background_claim_t *m,
+    const char *why)
+{
+    ngx_http_background_cycle_t   *cycle;
+    ngx_http_background_runner_t  *r;
+
+    r = ngx_queue_data(m, ngx_http_background_runner_t, claim);
+
+    r->candidate = 1;
+
+    ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
+                  "background task \"%V\": stopped, %s", m->task, why);
+
+    if (r->timer.timer_set) {
+        ngx_del_timer(&r->timer);
+    }
+
+    cycle = ngx_http_background_runner_cycle(r, r->cell, 0);
+
+    if (cycle && !cycle->cancelled) {
+        ngx_http_background_cycle_leave(cycle);
+    }
+}
+
+
+/*
+ * Called also while a worker of another zone has the task, so that the status
+ * shows the cycles of that worker.
+ */
 
 static void
 ngx_http_background_runner_adopt(ngx_http_background_runner_t *r)
@@ -716,10 +906,35 @@ ngx_http_background_runner_save(ngx_http_background_runner_t *r)
     ngx_http_background_instance_write(&r->task->zone.name, &state,
                                        sizeof(ngx_http_background_state_t),
                                        r->log);
+
+    if (r->joined && !r->candidate) {
+        ngx_http_background_runner_carry(r, &state);
+    }
 }
 
 
-/* a job that asks whether it is cancelled stops soon */
+/* what other servers go on with */
+
+static void
+ngx_http_background_runner_carry(ngx_http_background_runner_t *r,
+    ngx_http_background_state_t *state)
+{
+    uint64_t                        now;
+    ngx_http_background_carried_t  *carried;
+
+    carried = &r->claim.carried;
+    now = ngx_http_background_wall_clock();
+
+    carried->due_at = state->stats.due
+                      ? now + ngx_max(state->stats.due, ngx_current_msec)
+                        - ngx_current_msec
+                      : 0;
+    carried->failures = state->stats.failures;
+    carried->crashes = state->crashes;
+
+    r->task->cluster->save(&r->claim);
+}
+
 
 static void
 ngx_http_background_runner_hangs(ngx_http_background_runner_t *r)
@@ -736,8 +951,8 @@ ngx_http_background_runner_hangs(ngx_http_background_runner_t *r)
     if (pid && ngx_http_background_cell_tell(r->cell)) {
         ngx_log_error(NGX_LOG_ALERT, r->log, 0,
                       "background task \"%V\": worker process %P hangs with a "
-                      "job of it, no other one takes it before the job ends or "
-                      "the process dies",
+                      "job of the task, no other worker runs the task until "
+                      "the job ends or the process exits",
                       &r->task->zone.name, pid);
     }
 }
@@ -746,6 +961,12 @@ ngx_http_background_runner_hangs(ngx_http_background_runner_t *r)
 static void
 ngx_http_background_runner_release(ngx_http_background_runner_t *r)
 {
+    ngx_uint_t  absent;
+
+    absent = r->elsewhere || r->candidate;
+
+    ngx_http_background_runner_depart(r, 1);
+
     if (!r->task->zone.all && !r->elsewhere) {
         ngx_http_background_instance_unlock(&r->task->zone.name, r->log);
     }
@@ -753,7 +974,7 @@ ngx_http_background_runner_release(ngx_http_background_runner_t *r)
     ngx_http_background_lease_release(r->cell);
     __atomic_store_n(&r->leased, 0, __ATOMIC_RELAXED);
 
-    if (!r->elsewhere) {
+    if (!absent) {
         ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
                       "background task \"%V\": stopped", &r->task->zone.name);
     }
@@ -763,7 +984,7 @@ ngx_http_background_runner_release(ngx_http_background_runner_t *r)
 }
 
 
-/* cycles that somebody waits for go on, unless all are to stop */
+/* cycles with "finish" go on, unless "all" is set: a client waits for them */
 
 static void
 ngx_http_background_runner_stop(ngx_http_background_runner_t *r,
@@ -788,7 +1009,10 @@ again:
 
         if (!cycle->cancelled && (all || !cycle->finish)) {
 
-            /* it, or others, may be gone then */
+            /*
+             * ngx_http_background_cycle_cancel() may remove this or other
+             * cycles
+             */
 
             ngx_http_background_cycle_cancel(cycle);
             goto again;
@@ -801,7 +1025,10 @@ again:
 }
 
 
-/* the oldest cycle under way, or abandoned, that is counted in the cell */
+/*
+ * Returns the oldest cycle that is counted in the cell; abandoned ones only if
+ * "abandoned" is set.
+ */
 
 static ngx_http_background_cycle_t *
 ngx_http_background_runner_cycle(ngx_http_background_runner_t *r,
@@ -827,7 +1054,7 @@ ngx_http_background_runner_cycle(ngx_http_background_runner_t *r,
 }
 
 
-/* cycles that had arrived in workers which died */
+/* records cycles of "arrived" whose worker died */
 
 static void
 ngx_http_background_runner_orphans(ngx_http_background_runner_t *r)
@@ -846,7 +1073,7 @@ ngx_http_background_runner_orphans(ngx_http_background_runner_t *r)
 }
 
 
-/* the former owner of the cell may have died in the middle of cycles */
+/* the former owner of the cell may have died or been revoked during cycles */
 
 static void
 ngx_http_background_runner_inherit(ngx_http_background_runner_t *r,
@@ -860,7 +1087,10 @@ ngx_http_background_runner_inherit(ngx_http_background_runner_t *r,
 }
 
 
-/* cycles that are not the reason of the crash are cancelled */
+/*
+ * Records the interrupted cycles as failed, or as cancelled if a job of
+ * another task crashed the worker.
+ */
 
 static void
 ngx_http_background_runner_crashed(ngx_http_background_runner_t *r,
@@ -914,14 +1144,36 @@ ngx_http_background_runner_crashed(ngx_http_background_runner_t *r,
                       name ? name : "a signal");
 
     } else if (n) {
+        r->condemned = 1;
+
         ngx_log_error(NGX_LOG_ALERT, r->log, 0,
                       "background task \"%V\": quarantined until the next "
                       "reload, %ui worker processes in a row died in it%s%s",
                       &r->task->zone.name, n,
                       name ? ", the last one of " : "", name ? name : "");
 
+        ngx_http_background_lift_verdicts(r->task);
+
     } else {
         ngx_http_background_runner_log(r, cell, &outcome);
+    }
+}
+
+
+/* servers that nobody asks any more get requests as if nobody ever had */
+
+static void
+ngx_http_background_lift_verdicts(ngx_http_background_task_t *task)
+{
+    ngx_uint_t                        i;
+    ngx_http_background_operation_t  *operation;
+
+    operation = task->operations.elts;
+
+    for (i = 0; i < task->operations.nelts; i++) {
+        if (operation[i].judge) {
+            operation[i].judge->quarantined(operation[i].conf);
+        }
     }
 }
 
@@ -933,7 +1185,10 @@ ngx_http_background_quarantined(ngx_http_background_runner_t *r)
 }
 
 
-/* the first trigger, "interval", whose due time is with the lease */
+/*
+ * "interval" is the only trigger that needs the lease: its due time is kept in
+ * the cell.
+ */
 
 static void
 ngx_http_background_interval_arm(ngx_http_background_runner_t *r)
@@ -944,6 +1199,10 @@ ngx_http_background_interval_arm(ngx_http_background_runner_t *r)
     const ngx_http_background_stats_t  *stats;
 
     task = r->task;
+
+    if (r->candidate) {
+        return;
+    }
 
     if (task->interval == 0) {
         ngx_http_background_cell_schedule(r->cell, 0);
@@ -960,7 +1219,7 @@ ngx_http_background_interval_arm(ngx_http_background_runner_t *r)
         due = ngx_current_msec + ngx_http_background_jitter(task);
 
     } else {
-        /* the configuration may have a shorter time since it was due */
+        /* a reload may have set shorter times */
 
         longest = stats->failures ? task->retry_max
                                   : task->interval + task->jitter;
@@ -982,7 +1241,10 @@ ngx_http_background_interval_handler(ngx_event_t *ev)
     ngx_http_background_start_t   start;
     ngx_http_background_cycle_t  *cycle;
 
-    /* other workers may have died in the task since the timer was set */
+    /*
+     * The task may have been quarantined since the timer was set: the worker
+     * may not have polled yet.
+     */
 
     if (ngx_http_background_quarantined(r)
         || ngx_http_background_zone_revoked())
@@ -990,7 +1252,17 @@ ngx_http_background_interval_handler(ngx_event_t *ev)
         return;
     }
 
-    /* in the pass in which a signal arrives, before tasks are told to stop */
+    /* the worker may have been stopped, until others could have the task */
+
+    if (r->task->cluster && !r->task->cluster->holds(&r->claim)) {
+        ngx_add_timer(ev, NGX_HTTP_BACKGROUND_KEEPER);
+        return;
+    }
+
+    /*
+     * The timer may expire in the same pass of the event loop in which the
+     * signal has arrived: tasks are stopped only later in that pass.
+     */
 
     if (ngx_quit || ngx_terminate) {
         ngx_add_timer(ev, NGX_HTTP_BACKGROUND_KEEPER);
@@ -1002,7 +1274,7 @@ ngx_http_background_interval_handler(ngx_event_t *ev)
         return;
     }
 
-    /* the timer starts no cycle while one of a trigger is under way */
+    /* no cycle of "interval" starts while a cycle of another trigger runs */
 
     if (!ngx_queue_empty(&r->cycles)) {
         ngx_http_background_cell_skipped(r->cell);
@@ -1086,8 +1358,6 @@ ngx_http_background_start(ngx_http_background_task_t *task,
 }
 
 
-/* whether a cycle that arrives may start now */
-
 static ngx_int_t
 ngx_http_background_runner_admit(ngx_http_background_runner_t *r,
     ngx_http_background_start_t *start)
@@ -1097,7 +1367,10 @@ ngx_http_background_runner_admit(ngx_http_background_runner_t *r,
 
     ts = &ngx_http_background_tasks;
 
-    /* clients that an old worker has accepted are still waited for */
+    /*
+     * With "finish" cycles start while the worker shuts down, too: its clients
+     * are still served.
+     */
 
     if (r == NULL || ts->aborted || (ts->stopping && !start->finish)
         || ngx_http_background_zone_revoked())
@@ -1172,6 +1445,7 @@ ngx_http_background_runner_run(ngx_http_background_runner_t *r,
 
     cycle->owner = r;
     cycle->cell = cell;
+    cycle->fence = (cell == r->cell) ? r->claim.fence : 0;
     cycle->task = &r->task->zone.name;
     cycle->ended = ngx_http_background_runner_ended;
 
@@ -1200,7 +1474,10 @@ ngx_http_background_runner_begin(ngx_http_background_cell_t *cell,
 }
 
 
-/* it is over, or abandoned, or over after that */
+/*
+ * The "ended" handler of a cycle.  It is called when the cycle is over or is
+ * abandoned, and once more when the last job of an abandoned cycle has ended.
+ */
 
 static void
 ngx_http_background_runner_ended(ngx_http_background_cycle_t *cycle)
@@ -1266,7 +1543,7 @@ ngx_http_background_runner_ended(ngx_http_background_cycle_t *cycle)
 }
 
 
-/* the cell is another worker's, or will be */
+/* the worker was revoked: the cell has another owner, or will have */
 
 static void
 ngx_http_background_runner_lost(ngx_http_background_runner_t *r,
@@ -1294,7 +1571,7 @@ ngx_http_background_runner_lost(ngx_http_background_runner_t *r,
 }
 
 
-/* what the task's directives make of it */
+/* applies "interval", "retry", and "health" to the outcome */
 
 static void
 ngx_http_background_runner_record(ngx_http_background_runner_t *r,
@@ -1376,7 +1653,8 @@ ngx_http_background_runner_log(ngx_http_background_runner_t *r,
 
     if (outcome->returned && !outcome->crash) {
         ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
-                      "background task \"%V\": an abandoned job is back", name);
+                      "background task \"%V\": an abandoned job has ended",
+                      name);
         return;
     }
 
@@ -1400,8 +1678,8 @@ ngx_http_background_runner_log(ngx_http_background_runner_t *r,
 
 
 /*
- * Cycles that arrive may be thousands in a second: together they are an entry
- * of the history, the longest and the sum of failures.
+ * Thousands of cycles may end in a second.  They make up one entry of the
+ * history: the longest duration and the sum of failed operations.
  */
 
 static void
@@ -1426,7 +1704,7 @@ ngx_http_background_runner_second(ngx_http_background_runner_t *r,
 }
 
 
-/* ngx_random() has 31 bits, as many milliseconds as 25 days have */
+/* ngx_random() returns 31 bits, which is less than 25 days in milliseconds */
 
 static uint64_t
 ngx_http_background_jitter(ngx_http_background_task_t *task)
@@ -1454,7 +1732,7 @@ ngx_http_background_runner_flush(ngx_http_background_runner_t *r)
     if (r->second.failed && r->arrived) {
         stats = ngx_http_background_cell_stats(r->arrived);
 
-        /* of a cycle in this second */
+        /* the last error of the cell belongs to this entry */
 
         if (stats->failure_at / 1000 == r->second.finished_at / 1000) {
             error.data = (u_char *) stats->error;
@@ -1468,7 +1746,10 @@ ngx_http_background_runner_flush(ngx_http_background_runner_t *r)
 }
 
 
-/* after a good cycle, without failures, or after so many failures in a row */
+/*
+ * The time of the next cycle, after "failures" failed cycles in a row; 0: the
+ * last cycle succeeded.
+ */
 
 static uint64_t
 ngx_http_background_due(ngx_http_background_runner_t *r, uint64_t failures)
@@ -1487,7 +1768,10 @@ ngx_http_background_due(ngx_http_background_runner_t *r, uint64_t failures)
 
     due = now + ngx_http_background_retry(task, failures);
 
-    /* a longer pause is not for what has not failed */
+    /*
+     * Items that did not fail must not wait for a "retry" longer than until
+     * the next full cycle.
+     */
 
     if (r->whole && task->retry < task->interval) {
         due = ngx_min(due, ngx_max(r->whole, now + task->retry));

@@ -5,9 +5,9 @@
 
 
 /*
- * $background_body, for "test=": the beginning of the response's body; and all
- * of it for "save=".  The filter stands where subrequests are in order, before
- * what is for the client's connection: compression and chunks.
+ * $background_body, for "test=": the first bytes of the response body; and the
+ * whole body for "save=".  The filter runs after postponing of subrequests and
+ * before gzip and chunked encoding.
  */
 
 
@@ -122,14 +122,14 @@ ngx_http_background_body_init(ngx_conf_t *cf)
 static ngx_int_t
 ngx_http_background_body_header_filter(ngx_http_request_t *r)
 {
-    ngx_str_t                   *body;
-    ngx_http_background_save_t  *save;
+    ngx_str_t                      *body;
+    ngx_http_background_fetches_t  *rs;
 
     if (r == r->main) {
-        save = ngx_http_background_fetch_save(r);
+        rs = ngx_http_background_fetch_started_by(r);
 
-        if (save) {
-            ngx_http_background_save_header(save, r);
+        if (rs && rs->save) {
+            ngx_http_background_save_header(rs->save, r);
             r->main_filter_need_in_memory = 1;
         }
 
@@ -137,7 +137,7 @@ ngx_http_background_body_header_filter(ngx_http_request_t *r)
 
         if (body) {
 
-            /* a filter that replaces the response sends a header again */
+            /* a filter that replaces the response sends a second header */
             body->len = 0;
 
             r->main_filter_need_in_memory = 1;
@@ -151,12 +151,14 @@ ngx_http_background_body_header_filter(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_background_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 {
-    ngx_str_t                   *body;
-    ngx_http_background_save_t  *save;
+    ngx_str_t                      *body;
+    ngx_http_background_fetches_t  *rs;
 
-    save = ngx_http_background_fetch_save(r);
+    rs = ngx_http_background_fetch_started_by(r);
 
-    if (save && ngx_http_background_save_body(save, in) != NGX_OK) {
+    if (rs && rs->save
+        && ngx_http_background_save_body(rs->save, in) != NGX_OK)
+    {
         return NGX_ERROR;
     }
 

@@ -5,8 +5,8 @@
 
 
 /*
- * "request": requests a URI of the server, one time or several times at once;
- * and the variable $background_task.
+ * "request": one or several simultaneous requests for a URI of the server, and
+ * the variables $background_task and $background_fence.
  */
 
 
@@ -26,8 +26,8 @@ typedef struct {
     ngx_str_t                             save;     /* path, or empty */
     off_t                                 max_size;
 
-    /* where it stands, for what is known when all has been read */
-    ngx_str_t                             name;   /* of the location */
+    /* checked when the configuration is complete */
+    ngx_str_t                             name;   /* name of the location */
     u_char                               *file;
     ngx_uint_t                            line;
 } ngx_http_background_request_op_t;
@@ -44,6 +44,8 @@ typedef struct {
 
 
 static ngx_int_t ngx_http_background_request_add_variables(ngx_conf_t *cf);
+static ngx_int_t ngx_http_background_request_fence(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_background_request_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static void *ngx_http_background_request_create_main_conf(ngx_conf_t *cf);
@@ -167,6 +169,7 @@ ngx_http_background_request_add_variables(ngx_conf_t *cf)
     ngx_http_variable_t  *var;
 
     static ngx_str_t  name = ngx_string("background_task");
+    static ngx_str_t  fence = ngx_string("background_fence");
 
     var = ngx_http_add_variable(cf, &name, 0);
     if (var == NULL) {
@@ -174,6 +177,37 @@ ngx_http_background_request_add_variables(ngx_conf_t *cf)
     }
 
     var->get_handler = ngx_http_background_request_variable;
+
+    var = ngx_http_add_variable(cf, &fence, 0);
+    if (var == NULL) {
+        return NGX_ERROR;
+    }
+
+    var->get_handler = ngx_http_background_request_fence;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_request_fence(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    u_char    *p;
+    uint64_t   fence;
+
+    fence = ngx_http_background_fetch_fence(r);
+
+    p = ngx_pnalloc(r->pool, NGX_INT64_LEN);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    v->data = p;
+    v->len = fence ? ngx_sprintf(p, "%uL", fence) - p : 0;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
 
     return NGX_OK;
 }
@@ -233,7 +267,10 @@ ngx_http_background_request_create_main_conf(ngx_conf_t *cf)
 }
 
 
-/* a server's names and named locations are known when all has been read */
+/*
+ * Names and named locations of a server are known only when the configuration
+ * is complete.
+ */
 
 static ngx_int_t
 ngx_http_background_request_postconf(ngx_conf_t *cf)
@@ -557,7 +594,7 @@ ngx_http_background_request_slice(ngx_event_t *ev)
         if (ngx_http_background_fetch_start(&ctx->requests, &op->uri)
             != NGX_OK)
         {
-            /* the others would have no better luck */
+            /* further requests would fail for the same reason */
 
             run->result.failed += op->count - ctx->started - 1;
             ctx->started = op->count;
@@ -629,7 +666,10 @@ ngx_http_background_request_stored(ngx_http_background_run_t *run)
 }
 
 
-/* behind the module itself, which cancels what runs */
+/*
+ * nginx calls exit_process in the order of modules: the main module has
+ * cancelled all runs before.
+ */
 
 static void
 ngx_http_background_request_exit_process(ngx_cycle_t *cycle)

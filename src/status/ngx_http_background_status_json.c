@@ -6,12 +6,15 @@
 
 #include "ngx_http_background_status.h"
 
-/* a task with the longest numbers, without its texts; and one more of a text */
+/* room for a task without its texts, and for one of its texts */
 #define NGX_HTTP_BACKGROUND_JSON_TASK  NGX_HTTP_BACKGROUND_WRITE_MAX
 #define NGX_HTTP_BACKGROUND_JSON_BYTE  6
 
-/* the same of an entry in the history, or of one of the causes */
+/* room for an entry of the history or a cause */
 #define NGX_HTTP_BACKGROUND_JSON_ENTRY  256
+
+/* a server with the longest numbers, without its texts */
+#define NGX_HTTP_BACKGROUND_JSON_PEER  512
 
 
 #define ngx_http_background_put_value(p, key, put, value)                     \
@@ -27,6 +30,8 @@
 
 static void ngx_http_background_json_head(ngx_http_background_writer_t *w,
     ngx_http_background_status_t *status);
+static void ngx_http_background_json_links(ngx_http_background_writer_t *w,
+    ngx_http_background_status_t *status);
 static u_char *ngx_http_background_json_cpu(u_char *p,
     ngx_http_background_status_t *status);
 static void ngx_http_background_json_tail(ngx_http_background_writer_t *w,
@@ -39,6 +44,8 @@ static u_char *ngx_http_background_json_rhythm(u_char *p,
     ngx_http_background_task_t *task);
 static u_char *ngx_http_background_json_lease(u_char *p,
     ngx_http_background_status_t *status, ngx_http_background_view_t *view);
+static u_char *ngx_http_background_json_cluster(u_char *p,
+    ngx_http_background_status_t *status, ngx_http_background_view_t *view);
 static u_char *ngx_http_background_json_totals(u_char *p,
     ngx_http_background_view_t *view);
 static u_char *ngx_http_background_json_last(u_char *p,
@@ -47,6 +54,10 @@ static u_char *ngx_http_background_json_failure(u_char *p,
     ngx_http_background_status_t *status, ngx_http_background_view_t *view);
 static u_char *ngx_http_background_json_next(u_char *p,
     ngx_http_background_status_t *status, ngx_http_background_view_t *view);
+static void ngx_http_background_json_peers(ngx_http_background_writer_t *w,
+    ngx_http_background_task_t *task);
+static void ngx_http_background_json_peer(ngx_http_background_writer_t *w,
+    ngx_http_background_peer_t *peer, ngx_uint_t first);
 static void ngx_http_background_json_conf(ngx_http_background_writer_t *w,
     ngx_http_background_status_t *status, ngx_http_background_task_t *task);
 static void ngx_http_background_json_history(ngx_http_background_writer_t *w,
@@ -129,9 +140,80 @@ ngx_http_background_json_head(ngx_http_background_writer_t *w,
                                       status->bmcf->zone.size);
     p = ngx_http_background_put_count(p, ",\"free\":", info->free);
     p = ngx_http_background_json_cpu(p, status);
-    p = ngx_http_background_put(p, ",\"tasks\":[");
 
     ngx_http_background_wrote(w, p);
+
+    if (status->bmcf->cluster) {
+        ngx_http_background_json_links(w, status);
+    }
+
+    ngx_http_background_write(w, ",\"tasks\":[");
+}
+
+
+/* servers that tell which nginx has a task */
+
+static void
+ngx_http_background_json_links(ngx_http_background_writer_t *w,
+    ngx_http_background_status_t *status)
+{
+    u_char                              *p;
+    ngx_buf_t                           *b;
+    ngx_uint_t                           i, n;
+    ngx_http_background_cluster_link_t   link;
+
+    for (n = 0;
+         status->bmcf->cluster->link(status->bmcf->zone.cycle, n, &link)
+         == NGX_OK;
+         n++)
+    {
+        b = ngx_http_background_reserve(w, NGX_HTTP_BACKGROUND_WRITE_MAX
+                                      + NGX_HTTP_BACKGROUND_JSON_BYTE
+                                        * (link.name.len + link.error_len));
+        if (b == NULL) {
+            return;
+        }
+
+        p = b->last;
+
+        p = n ? ngx_http_background_put(p, ",")
+              : ngx_http_background_put(p, ",\n\"redis\":[");
+
+        p = ngx_http_background_put(p, "{\"name\":");
+        p = ngx_http_background_json_string(p, link.name.data, link.name.len);
+        p = ngx_http_background_put_count(p, ",\"workers\":", link.workers);
+        p = ngx_http_background_put_count(p, ",\"connected\":",
+                                          link.connected);
+        p = ngx_http_background_put_at(p, ",\"since\":", link.since_at);
+
+        if (!status->brief) {
+            p = ngx_http_background_put(p, ",\"error\":");
+            p = link.error_len
+                ? ngx_http_background_json_string(p, link.error,
+                                                  link.error_len)
+                : ngx_http_background_put(p, "null");
+        }
+
+        p = ngx_http_background_put(p, ",\"errors\":{");
+
+        for (i = 0; i < link.nerrors; i++) {
+            if (i) {
+                *p++ = ',';
+            }
+
+            p = ngx_http_background_json_string(p, link.reasons[i].data,
+                                                link.reasons[i].len);
+            p = ngx_http_background_put_count(p, ":", link.errors[i]);
+        }
+
+        p = ngx_http_background_put(p, "}}");
+
+        ngx_http_background_wrote(w, p);
+    }
+
+    if (n) {
+        ngx_http_background_write(w, "]");
+    }
 }
 
 
@@ -194,7 +276,8 @@ ngx_http_background_json_task(ngx_http_background_writer_t *w,
     stats = &view->stats;
 
     error = ngx_http_background_view_error(view, buf);
-    texts = 2 * stats->error_len + stats->last.message_len + error.len;
+    texts = 2 * stats->error_len + stats->last.message_len + error.len
+            + view->cluster.len;
 
     b = ngx_http_background_reserve(w, NGX_HTTP_BACKGROUND_JSON_TASK
                                   + NGX_HTTP_BACKGROUND_JSON_BYTE * texts);
@@ -208,18 +291,24 @@ ngx_http_background_json_task(ngx_http_background_writer_t *w,
         *p++ = ',';
     }
 
-    /* a name has no character that would have to be escaped */
+    /* names have no characters to escape */
 
     p = ngx_http_background_put(p, "\n{\"name\":\"");
     p = ngx_cpymem(p, task->zone.name.data, task->zone.name.len);
-    p = task->zone.all ? ngx_http_background_put(p, "\",\"workers\":\"all\"")
-                       : ngx_http_background_put(p, "\",\"workers\":\"one\"");
+    p = ngx_http_background_put(p, "\",\"workers\":");
+    p = task->cluster ? ngx_http_background_put(p, "\"cluster\"")
+        : task->zone.all ? ngx_http_background_put(p, "\"all\"")
+                         : ngx_http_background_put(p, "\"one\"");
 
     p = ngx_http_background_json_state(p, view);
     p = ngx_http_background_json_rhythm(p, task);
 
     if (!task->zone.all) {
         p = ngx_http_background_json_lease(p, status, view);
+    }
+
+    if (task->cluster) {
+        p = ngx_http_background_json_cluster(p, status, view);
     }
 
     p = ngx_http_background_json_totals(p, view);
@@ -237,6 +326,10 @@ ngx_http_background_json_task(ngx_http_background_writer_t *w,
     p = ngx_http_background_json_next(p, status, view);
 
     ngx_http_background_wrote(w, p);
+
+    if (task->judges && !status->brief) {
+        ngx_http_background_json_peers(w, task);
+    }
 
     if (status->history) {
         ngx_http_background_json_conf(w, status, task);
@@ -303,6 +396,9 @@ ngx_http_background_json_rhythm(u_char *p, ngx_http_background_task_t *task)
         p = ngx_http_background_put(p, ",\"interval_seconds\":null");
     }
 
+    p = task->zone.arrives ? ngx_http_background_put(p, ",\"arrives\":true")
+                           : ngx_http_background_put(p, ",\"arrives\":false");
+
     p = ngx_http_background_put_seconds(p, ",\"retry_seconds\":", task->retry);
 
     if (task->timeout) {
@@ -330,6 +426,54 @@ ngx_http_background_json_lease(u_char *p,
     }
 
     p = ngx_http_background_put_count(p, "\"worker\":", view->worker);
+    *p++ = '}';
+
+    return p;
+}
+
+
+/* which nginx has the task */
+
+static u_char *
+ngx_http_background_json_cluster(u_char *p,
+    ngx_http_background_status_t *status, ngx_http_background_view_t *view)
+{
+    ngx_http_background_cluster_view_t  *cluster;
+
+    cluster = &view->cluster;
+
+    switch (cluster->state) {
+
+    case ngx_http_background_cluster_leader:
+        p = ngx_http_background_put(p, ",\"cluster\":{\"leader\":true");
+        p = ngx_http_background_put(p, ",\"state\":\"leader\"");
+        break;
+
+    case ngx_http_background_cluster_alone:
+        p = ngx_http_background_put(p, ",\"cluster\":{\"leader\":true");
+        p = ngx_http_background_put(p, ",\"state\":\"alone\"");
+        break;
+
+    case ngx_http_background_cluster_other:
+        p = ngx_http_background_put(p, ",\"cluster\":{\"leader\":false");
+        p = ngx_http_background_put(p, ",\"state\":\"other\"");
+        break;
+
+    default: /* ngx_http_background_cluster_unknown */
+        p = ngx_http_background_put(p, ",\"cluster\":{\"leader\":false");
+        p = ngx_http_background_put(p, ",\"state\":\"unknown\"");
+    }
+
+    if (!status->brief) {
+        p = ngx_http_background_put(p, ",\"host\":");
+        p = cluster->len
+            ? ngx_http_background_json_string(p, cluster->host, cluster->len)
+            : ngx_http_background_put(p, "null");
+    }
+
+    p = ngx_http_background_put_at(p, ",\"since\":", cluster->since_at);
+    p = ngx_http_background_put_at(p, ",\"until\":", cluster->until_at);
+    p = ngx_http_background_put_count(p, ",\"fence\":", cluster->fence);
     *p++ = '}';
 
     return p;
@@ -472,7 +616,115 @@ ngx_http_background_json_next(u_char *p, ngx_http_background_status_t *status,
 }
 
 
-/* what it is to do; names of files may be in the directives */
+static void
+ngx_http_background_json_peers(ngx_http_background_writer_t *w,
+    ngx_http_background_task_t *task)
+{
+    ngx_uint_t                        i, n, first;
+    ngx_http_background_peer_t        peer;
+    ngx_http_background_operation_t  *operation;
+
+    operation = task->operations.elts;
+    first = 1;
+
+    ngx_http_background_write(w, ",\"peers\":[");
+
+    for (i = 0; i < task->operations.nelts; i++) {
+
+        if (operation[i].judge == NULL) {
+            continue;
+        }
+
+        n = 0;
+
+        while (operation[i].judge->peer(operation[i].conf, &n, &peer)
+               == NGX_OK)
+        {
+            ngx_http_background_json_peer(w, &peer, first);
+            first = 0;
+        }
+    }
+
+    ngx_http_background_write(w, "]");
+}
+
+
+static void
+ngx_http_background_json_peer(ngx_http_background_writer_t *w,
+    ngx_http_background_peer_t *peer, ngx_uint_t first)
+{
+    size_t      texts;
+    u_char     *p;
+    ngx_buf_t  *b;
+    ngx_str_t  *state;
+
+    texts = peer->address_len + peer->server_len + peer->upstream.len
+            + peer->error_len;
+
+    b = ngx_http_background_reserve(w, NGX_HTTP_BACKGROUND_JSON_PEER
+                                   + NGX_HTTP_BACKGROUND_JSON_BYTE * texts);
+    if (b == NULL) {
+        return;
+    }
+
+    p = b->last;
+
+    if (!first) {
+        *p++ = ',';
+    }
+
+    p = ngx_http_background_put(p, "\n{\"address\":");
+    p = ngx_http_background_json_string(p, peer->address, peer->address_len);
+    p = ngx_http_background_put(p, ",\"server\":");
+    p = ngx_http_background_json_string(p, peer->server, peer->server_len);
+    p = ngx_http_background_put(p, ",\"upstream\":");
+    p = ngx_http_background_json_string(p, peer->upstream.data,
+                                        peer->upstream.len);
+
+    p = peer->backup ? ngx_http_background_put(p, ",\"backup\":true")
+                     : ngx_http_background_put(p, ",\"backup\":false");
+
+    state = &ngx_http_background_server_states[peer->state];
+
+    p = ngx_http_background_put(p, ",\"state\":\"");
+    p = ngx_cpymem(p, state->data, state->len);
+    p = ngx_http_background_put_at(p, "\",\"since\":", peer->since_at);
+    p = ngx_http_background_put_count(p, ",\"fails\":", peer->fails);
+    p = ngx_http_background_put_count(p, ",\"passes\":", peer->passes);
+    p = ngx_http_background_put_count(p, ",\"checks\":{\"passed\":",
+                                      peer->passed);
+    p = ngx_http_background_put_count(p, ",\"failed\":", peer->failed);
+    p = ngx_http_background_put_count(p, "},\"changes\":", peer->changes);
+
+    if (peer->finished_at == 0) {
+        p = ngx_http_background_put(p, ",\"last\":null}");
+        ngx_http_background_wrote(w, p);
+        return;
+    }
+
+    p = ngx_http_background_put_at(p, ",\"last\":{\"finished\":",
+                                   peer->finished_at);
+    p = ngx_http_background_put_seconds(p, ",\"wall_seconds\":",
+                                        peer->wall_time);
+
+    if (peer->status) {
+        p = ngx_http_background_put_count(p, ",\"status\":", peer->status);
+
+    } else {
+        p = ngx_http_background_put(p, ",\"status\":null");
+    }
+
+    p = ngx_http_background_put(p, ",\"error\":");
+    p = peer->error_len
+        ? ngx_http_background_json_string(p, peer->error, peer->error_len)
+        : ngx_http_background_put(p, "null");
+    p = ngx_http_background_put(p, "}}");
+
+    ngx_http_background_wrote(w, p);
+}
+
+
+/* writes the directives of the task, which may have paths to escape */
 
 static void
 ngx_http_background_json_conf(ngx_http_background_writer_t *w,
@@ -633,7 +885,7 @@ ngx_http_background_json_causes(ngx_http_background_writer_t *w,
 }
 
 
-/* "at" is in milliseconds since the epoch, 0 is null */
+/* writes a time in milliseconds since the epoch; 0 is null */
 
 static u_char *
 ngx_http_background_json_time(u_char *p, uint64_t at)
@@ -650,7 +902,10 @@ ngx_http_background_json_time(u_char *p, uint64_t at)
 }
 
 
-/* at most NGX_HTTP_BACKGROUND_JSON_BYTE of a byte; what is longer is cut */
+/*
+ * Writes a string with escapes, at most NGX_HTTP_BACKGROUND_JSON_BYTE bytes
+ * for each of its bytes.  Longer strings are truncated.
+ */
 
 static u_char *
 ngx_http_background_json_string(u_char *p, u_char *data, size_t len)
@@ -669,9 +924,9 @@ ngx_http_background_json_string(u_char *p, u_char *data, size_t len)
 
 
 /*
- * Copies text; bytes that are not UTF-8 become U+FFFD, of three bytes.
- * ngx_utf8_decode() takes any byte from 0x80 on for a continuation, and any
- * from 0xf0 on for the first of four.
+ * Copies a text and replaces bytes that are not UTF-8 by U+FFFD, which has
+ * three bytes.  ngx_utf8_decode() accepts any byte from 0x80 as a
+ * continuation, and any byte from 0xf0 as the first one of four.
  */
 
 static size_t
