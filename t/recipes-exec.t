@@ -27,7 +27,7 @@ for my $name (qw/ reload-if-changed rotate-logs /) {
 
     $script =~ s/kill -(\w+) "\$\(cat \/run\/nginx\.pid\)"/: > $dir\/signals\/$1/g
         or die "no signal in \"$name\"\n";
-    $script =~ s/^nginx -t$/! grep -q invalid "\$1"/m;
+    $script =~ s/^nginx -t$/if grep -q invalid "\$1"; then exit 1; fi/m;
     put($name, $script);
     chmod 0755, "$dir/$name" or die "chmod: $!\n";
 }
