@@ -65,6 +65,8 @@ typedef struct {
                                      out" */
     size_t        message_len;
     u_char        message[NGX_HTTP_BACKGROUND_MESSAGE_LEN];
+    time_t        expires;        /* when what the message names expires, for
+                                     a metric; 0: nothing does */
 } ngx_http_background_result_t;
 
 
