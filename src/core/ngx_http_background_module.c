@@ -559,11 +559,20 @@ ngx_http_background_task_init(ngx_conf_t *cf, ngx_http_background_task_t *task)
     }
 
     ngx_conf_init_uint_value(task->zone.all, 0);
-    ngx_conf_init_msec_value(task->interval, 30000);
+
+    if (task->rules && task->interval != NGX_CONF_UNSET_MSEC && task->interval)
+    {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "both \"interval\" and \"schedule\" in "
+                           "background task \"%V\"", &task->zone.name);
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_conf_init_msec_value(task->interval, task->rules ? 0 : 30000);
 
     /* cycles that triggers start have no say in the task's health */
 
-    if (task->zone.unhealthy && task->interval == 0) {
+    if (task->zone.unhealthy && task->interval == 0 && task->rules == NULL) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"start=unhealthy\" needs an \"interval\" that is "
                            "not \"off\" in background task \"%V\"",
@@ -571,16 +580,20 @@ ngx_http_background_task_init(ngx_conf_t *cf, ngx_http_background_task_t *task)
         return NGX_CONF_ERROR;
     }
 
-    if (task->request && task->interval) {
+    if (task->request && (task->interval || task->rules)) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "variables of a request in background task \"%V\" "
-                           "need \"interval off\"", &task->zone.name);
+                           "need \"interval off\"%s", &task->zone.name,
+                           task->rules ? " without \"schedule\"" : "");
         return NGX_CONF_ERROR;
     }
 
     if (task->retry == NGX_CONF_UNSET_MSEC) {
-        task->retry = 5000;
-        task->retry_max = 5000;
+
+        /* by a schedule the next time is the next try */
+
+        task->retry = task->rules ? 0 : 5000;
+        task->retry_max = task->retry;
     }
 
     ngx_conf_init_msec_value(task->timeout, task->cpu ? 0 : 60000);

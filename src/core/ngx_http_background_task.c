@@ -29,6 +29,12 @@
 #define NGX_HTTP_BACKGROUND_HOLD      10
 #define NGX_HTTP_BACKGROUND_HOLD_MAX  10000
 
+/* the wall clock may be changed: how often it is looked at, in milliseconds */
+#define NGX_HTTP_BACKGROUND_LOOK      60000
+
+/* a due time that is less off was not changed */
+#define NGX_HTTP_BACKGROUND_OFF       1000
+
 
 /*
  * A task in this worker.  Cycles that are started by time need the lease of
@@ -51,6 +57,10 @@ struct ngx_http_background_runner_s {
                                                      that hangs had a job */
     ngx_event_t                       timer;
     ngx_http_background_lines_t       lines;
+
+    /* why a cycle is due that could not start yet, or NULL */
+    ngx_str_t                        *pending;
+    uint32_t                          seed;       /* of the jitter */
 
     /* where "retry" is for what failed: when all is due, 0: next time */
     uint64_t                          whole;
@@ -126,8 +136,16 @@ static ngx_uint_t ngx_http_background_quarantined(
 
 static void ngx_http_background_interval_arm(ngx_http_background_runner_t *r);
 static void ngx_http_background_interval_handler(ngx_event_t *ev);
-static void ngx_http_background_interval_failed(
+static void ngx_http_background_schedule_look(
     ngx_http_background_runner_t *r);
+static uint64_t ngx_http_background_schedule_retry(
+    ngx_http_background_runner_t *r);
+static void ngx_http_background_runner_want(ngx_http_background_runner_t *r,
+    ngx_str_t *cause);
+static void ngx_http_background_runner_due(ngx_http_background_runner_t *r,
+    ngx_str_t *cause);
+static void ngx_http_background_runner_failed(ngx_http_background_runner_t *r,
+    ngx_str_t *cause);
 
 static ngx_int_t ngx_http_background_runner_admit(
     ngx_http_background_runner_t *r, ngx_http_background_start_t *start);
@@ -157,6 +175,9 @@ static uint64_t ngx_http_background_due(ngx_http_background_runner_t *r,
 static ngx_http_background_tasks_t  ngx_http_background_tasks;
 
 static ngx_str_t  ngx_http_background_interval = ngx_string("interval");
+static ngx_str_t  ngx_http_background_scheduled = ngx_string("schedule");
+static ngx_str_t  ngx_http_background_missed = ngx_string("missed");
+static ngx_str_t  ngx_http_background_retried = ngx_string("retry");
 
 
 ngx_int_t
@@ -460,6 +481,7 @@ ngx_http_background_tasks_lost(ngx_http_background_tasks_t *ts)
         __atomic_store_n(&r->arrived, NULL, __ATOMIC_RELAXED);
         r->elsewhere = 0;
         r->unlocked = 0;
+        r->pending = NULL;
 
         ngx_http_background_runner_stop(r, 1);
     }
@@ -544,6 +566,10 @@ ngx_http_background_poll(void)
             r->unlocked = 0;
         }
 
+        if (r->pending) {
+            ngx_http_background_runner_want(r, r->pending);
+        }
+
         if (r->task->zone.arrives) {
             ngx_http_background_runner_orphans(r);
             ngx_http_background_runner_second(r, NULL);
@@ -612,6 +638,11 @@ ngx_http_background_runner_init(ngx_http_background_runner_t *r,
     r->timer.data = r;
     r->timer.log = log;
     r->timer.cancelable = 1;
+
+    r->seed = ngx_murmur_hash2(task->zone.name.data, task->zone.name.len)
+              ^ ngx_murmur_hash2(ngx_cycle->hostname.data,
+                                 ngx_cycle->hostname.len)
+              ^ (task->zone.all ? ngx_worker << 16 : 0);
 
     task->runner = r;
 }
@@ -752,6 +783,8 @@ ngx_http_background_runner_release(ngx_http_background_runner_t *r)
 
     ngx_http_background_lease_release(r->cell);
     __atomic_store_n(&r->leased, 0, __ATOMIC_RELAXED);
+
+    r->pending = NULL;
 
     if (!r->elsewhere) {
         ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
@@ -945,12 +978,21 @@ ngx_http_background_interval_arm(ngx_http_background_runner_t *r)
 
     task = r->task;
 
-    if (task->interval == 0) {
+    if (task->interval == 0 && task->rules == NULL) {
         ngx_http_background_cell_schedule(r->cell, 0);
         return;
     }
 
     if (ngx_http_background_quarantined(r)) {
+        return;
+    }
+
+    if (task->rules) {
+        if (r->timer.timer_set) {
+            ngx_del_timer(&r->timer);
+        }
+
+        ngx_add_timer(&r->timer, 0);
         return;
     }
 
@@ -979,9 +1021,6 @@ ngx_http_background_interval_handler(ngx_event_t *ev)
 {
     ngx_http_background_runner_t *r = ev->data;
 
-    ngx_http_background_start_t   start;
-    ngx_http_background_cycle_t  *cycle;
-
     /* other workers may have died in the task since the timer was set */
 
     if (ngx_http_background_quarantined(r)
@@ -994,6 +1033,11 @@ ngx_http_background_interval_handler(ngx_event_t *ev)
 
     if (ngx_quit || ngx_terminate) {
         ngx_add_timer(ev, NGX_HTTP_BACKGROUND_KEEPER);
+        return;
+    }
+
+    if (r->task->rules) {
+        ngx_http_background_schedule_look(r);
         return;
     }
 
@@ -1012,26 +1056,158 @@ ngx_http_background_interval_handler(ngx_event_t *ev)
         return;
     }
 
+    ngx_http_background_runner_due(r, &ngx_http_background_interval);
+}
+
+
+/* starts what is due by the wall clock, and sets the timer for the next look */
+
+static void
+ngx_http_background_schedule_look(ngx_http_background_runner_t *r)
+{
+    uint64_t                          now, due, retry;
+    ngx_str_t                        *cause;
+    ngx_msec_t                        wait;
+    ngx_http_background_duty_t       *duty;
+    ngx_http_background_look_t        look;
+    ngx_http_background_duty_info_t   info;
+
+    now = ngx_http_background_wall_clock();
+    duty = ngx_http_background_cell_duty(r->cell);
+
+    ngx_http_background_duty_read(duty, &info);
+    ngx_http_background_plan_look(r->task->rules, r->seed, info.checked,
+                                  now / 1000, &look);
+    ngx_http_background_duty_check(duty, look.checked, look.due);
+
+    if (look.missed) {
+        ngx_http_background_duty_missed(duty, look.missed);
+
+        ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
+                      "background task \"%V\": %ui times of its schedule "
+                      "missed%s", &r->task->zone.name, look.missed,
+                      look.late ? ", it starts now" : "");
+    }
+
+    cause = !look.run ? NULL
+            : look.late ? &ngx_http_background_missed
+                        : &ngx_http_background_scheduled;
+
+    /* the wall clock may go on at once */
+
+    due = look.due ? ngx_current_msec + ngx_max(look.due * 1000, now) - now
+                   : 0;
+    retry = ngx_http_background_schedule_retry(r);
+
+    if (retry) {
+        if (cause == NULL && retry <= ngx_current_msec) {
+            cause = &ngx_http_background_retried;
+
+        } else if (due == 0 || retry < due) {
+            due = retry;
+        }
+    }
+
+    wait = due ? ngx_min(due - ngx_min(due, ngx_current_msec),
+                         NGX_HTTP_BACKGROUND_LOOK)
+               : NGX_HTTP_BACKGROUND_LOOK;
+
+    if (r->timer.timer_set) {
+        ngx_del_timer(&r->timer);
+    }
+
+    ngx_add_timer(&r->timer, wait);
+
+    if (ngx_abs((int64_t) (due
+                           - ngx_http_background_cell_stats(r->cell)->due))
+        >= NGX_HTTP_BACKGROUND_OFF)
+    {
+        ngx_http_background_cell_schedule(r->cell, due);
+    }
+
+    if (cause && cause != &ngx_http_background_retried
+        && !ngx_queue_empty(&r->cycles))
+    {
+        ngx_http_background_cell_skipped(r->cell);
+        return;
+    }
+
+    if (cause) {
+        ngx_http_background_runner_want(r, cause);
+    }
+}
+
+
+/* when "retry" is due, if it is; 0 while a cycle is under way */
+
+static uint64_t
+ngx_http_background_schedule_retry(ngx_http_background_runner_t *r)
+{
+    const ngx_http_background_stats_t  *stats;
+
+    stats = ngx_http_background_cell_stats(r->cell);
+
+    if (r->task->retry == 0 || stats->failures == 0 || stats->ended == 0
+        || r->pending || !ngx_queue_empty(&r->cycles))
+    {
+        return 0;
+    }
+
+    return stats->ended + ngx_http_background_retry(r->task, stats->failures);
+}
+
+
+/* starts a cycle that is due, or does when it can */
+
+static void
+ngx_http_background_runner_want(ngx_http_background_runner_t *r,
+    ngx_str_t *cause)
+{
+    r->pending = cause;
+
+    if (!r->leased || r->elsewhere
+        || ngx_quit || ngx_terminate
+        || ngx_http_background_quarantined(r)
+        || ngx_http_background_zone_revoked()
+        || !ngx_queue_empty(&r->cycles)
+        || ngx_http_background_record_trial(r->task->zone.record) != NGX_OK)
+    {
+        return;
+    }
+
+    r->pending = NULL;
+
+    ngx_http_background_runner_due(r, cause);
+}
+
+
+static void
+ngx_http_background_runner_due(ngx_http_background_runner_t *r,
+    ngx_str_t *cause)
+{
+    ngx_http_background_start_t   start;
+    ngx_http_background_cycle_t  *cycle;
+
     ngx_memzero(&start, sizeof(ngx_http_background_start_t));
 
     if (ngx_http_background_cycle_create(&r->task->operations, &start, r->log,
                                          &cycle)
         != NGX_OK)
     {
-        ngx_http_background_interval_failed(r);
+        ngx_http_background_runner_failed(r, cause);
         return;
     }
 
     cycle->retry = ngx_http_background_cell_stats(r->cell)->failures
                    && r->whole > ngx_current_msec;
 
-    ngx_http_background_runner_run(r, cycle, r->cell,
-                                   &ngx_http_background_interval);
+    ngx_http_background_runner_run(r, cycle, r->cell, cause);
 }
 
 
 static void
-ngx_http_background_interval_failed(ngx_http_background_runner_t *r)
+ngx_http_background_runner_failed(ngx_http_background_runner_t *r,
+    ngx_str_t *cause)
 {
     ngx_http_background_outcome_t  outcome;
 
@@ -1045,8 +1221,7 @@ ngx_http_background_interval_failed(ngx_http_background_runner_t *r)
     outcome.last.started_at = outcome.last.finished_at;
     outcome.cycles = 1;
 
-    ngx_http_background_runner_begin(r->cell,
-                                     &ngx_http_background_interval);
+    ngx_http_background_runner_begin(r->cell, cause);
     ngx_http_background_runner_record(r, r->cell, &outcome);
     ngx_http_background_runner_log(r, r->cell, &outcome);
 
@@ -1234,9 +1409,10 @@ ngx_http_background_runner_ended(ngx_http_background_cycle_t *cycle)
     }
 
     if (leased && !outcome.returned && !cycle->retry) {
-        r->whole = cycle->resumes ? ngx_current_msec + r->task->interval
-                                    + ngx_http_background_jitter(r->task)
-                                  : 0;
+        r->whole = cycle->resumes && r->task->interval
+                   ? ngx_current_msec + r->task->interval
+                     + ngx_http_background_jitter(r->task)
+                   : 0;
     }
 
     oldest = ngx_http_background_runner_cycle(r, cycle->cell, 0);
@@ -1328,9 +1504,11 @@ ngx_http_background_runner_record(ngx_http_background_runner_t *r,
         outcome->history = 1;
 
         if (outcome->outcome == ngx_http_background_success) {
-            outcome->due = ngx_http_background_due(r, 0);
+            outcome->due = task->interval ? ngx_http_background_due(r, 0) : 0;
 
-        } else if (outcome->outcome == ngx_http_background_failure) {
+        } else if (outcome->outcome == ngx_http_background_failure
+                   && task->retry)
+        {
             failures = stats->failures + outcome->cycles - outcome->returned;
             outcome->due = ngx_http_background_due(r, failures);
         }

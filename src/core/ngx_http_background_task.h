@@ -16,6 +16,7 @@
 
 #include <ngx_http_background.h>
 #include <ngx_http_background_cycle.h>
+#include <ngx_http_background_plan.h>
 #include <ngx_http_background_zone.h>
 
 
@@ -28,13 +29,15 @@ struct ngx_http_background_task_s {
 
     ngx_msec_t                         interval;  /* 0: "off" */
     ngx_msec_t                         jitter;
-    ngx_msec_t                         retry;
+    ngx_msec_t                         retry;     /* 0: none */
     ngx_msec_t                         retry_max; /* "retry" without "max=" */
     ngx_msec_t                         timeout;   /* 0: none */
     ngx_uint_t                         fails;
     ngx_uint_t                         passes;
     ngx_uint_t                         judged;    /* by cycles that arrive,
                                                      too: it has "health" */
+
+    ngx_array_t                       *rules;     /* "schedule", or NULL */
 
     ngx_array_t                        operations;
     ngx_array_t                        triggers;

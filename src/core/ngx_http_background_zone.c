@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_background_zone.h"
+#include "ngx_http_background_word.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -17,17 +18,19 @@
  * with their sizes.
  */
 #define NGX_HTTP_BACKGROUND_LAYOUT                                           \
-    ((uint64_t) 7 << 60                                                      \
+    (((uint64_t) 8 << 60                                                     \
      | (uint64_t) sizeof(ngx_http_background_stats_t) << 49                  \
      | (uint64_t) sizeof(ngx_http_background_cell_t) << 39                   \
      | (uint64_t) sizeof(ngx_http_background_record_t) << 27                 \
      | (uint64_t) sizeof(ngx_http_background_member_t) << 18                 \
-     | (uint64_t) sizeof(ngx_http_background_zone_t))
+     | (uint64_t) sizeof(ngx_http_background_zone_t))                        \
+     + sizeof(ngx_http_background_duty_t) * 0x100000001b3)
 
 /* chunks of the slab, the first one is the largest on a page of 4K */
 #define NGX_HTTP_BACKGROUND_RECORD_CHUNK  2048
 #define NGX_HTTP_BACKGROUND_STATS_CHUNK   1024
 #define NGX_HTTP_BACKGROUND_CELL_CHUNK    512
+#define NGX_HTTP_BACKGROUND_DUTY_CHUNK    64
 
 /*
  * How long a worker whose main thread is dead keeps what it owns while other
@@ -44,16 +47,6 @@
 
 /* copies of the statistics of a cell */
 #define NGX_HTTP_BACKGROUND_COPIES  3
-
-#define ngx_http_background_load(p)                                          \
-    __atomic_load_n(p, __ATOMIC_ACQUIRE)
-#define ngx_http_background_store(p, v)                                      \
-    __atomic_store_n(p, v, __ATOMIC_RELEASE)
-#define ngx_http_background_add(p, v)                                        \
-    __atomic_add_fetch(p, v, __ATOMIC_ACQ_REL)
-#define ngx_http_background_cas(p, old, new)                                 \
-    __atomic_compare_exchange_n(p, old, new, 0, __ATOMIC_ACQ_REL,            \
-                                __ATOMIC_ACQUIRE)
 
 
 /*
@@ -84,14 +77,6 @@ typedef struct {
 #define ngx_http_background_pages(n, size)                                   \
     (((n) * (size) + ngx_pagesize - 1) / ngx_pagesize)
 
-
-/*
- * A word of a cell: a value of 48 bits, and the tag of the worker that owns the
- * cell.
- */
-#define ngx_http_background_value(word)                                      \
-    ((word) & NGX_HTTP_BACKGROUND_VALUE)
-#define NGX_HTTP_BACKGROUND_VALUE  0xffffffffffff
 
 /*
  * The word "version": which copy of the statistics is published, which one the
@@ -148,6 +133,7 @@ struct ngx_http_background_cell_s {
                                                      by any worker; 0: none */
     uint64_t                        told;         /* "held" of whom it was told
                                                      that it hangs */
+    ngx_http_background_duty_t     *duty;
     ngx_http_background_stats_t    *stats[NGX_HTTP_BACKGROUND_COPIES];
     ngx_http_background_ring_t      causes[NGX_HTTP_BACKGROUND_CAUSES];
 };
@@ -318,11 +304,7 @@ static ngx_int_t ngx_http_background_cell_rests(
     ngx_http_background_cell_t *cell, uint64_t owner);
 static ngx_int_t ngx_http_background_cell_seal(
     ngx_http_background_cell_t *cell);
-static ngx_int_t ngx_http_background_word_seal(uint64_t *word,
-    uint64_t mask);
 static uint64_t ngx_http_background_tag(uint64_t owner);
-static uint64_t ngx_http_background_word_get(uint64_t *word);
-static void ngx_http_background_word_set(uint64_t *word, uint64_t value);
 static void ngx_http_background_word_add(uint64_t *word, uint64_t n,
     uint64_t self);
 static uint64_t ngx_http_background_ring_number(
@@ -819,6 +801,8 @@ ngx_http_background_cell_copy(ngx_http_background_cell_t *cell,
     cell->declined = snapshot.declined;
     cell->skipped = snapshot.skipped;
 
+    ngx_http_background_duty_copy(cell->duty, from->duty);
+
     stats = cell->stats[0];
     *stats = snapshot.stats;
 
@@ -903,6 +887,12 @@ ngx_http_background_cell_create(ngx_http_background_zone_t *zone,
         return NULL;
     }
 
+    cell->duty = ngx_http_background_duty_create(zone->shpool);
+    if (cell->duty == NULL) {
+        ngx_http_background_cells_free(zone, cell);
+        return NULL;
+    }
+
     for (i = 0; i < 2; i++) {
         stats = ngx_slab_calloc(zone->shpool,
                                 sizeof(ngx_http_background_stats_t));
@@ -936,6 +926,10 @@ ngx_http_background_cells_free(ngx_http_background_zone_t *zone,
             if (cell->stats[i]) {
                 ngx_slab_free(zone->shpool, cell->stats[i]);
             }
+        }
+
+        if (cell->duty) {
+            ngx_slab_free(zone->shpool, cell->duty);
         }
 
         ngx_slab_free(zone->shpool, cell);
@@ -1091,7 +1085,8 @@ ngx_http_background_zone_too_small(ngx_http_background_zone_conf_t *zcf)
                                         NGX_HTTP_BACKGROUND_RECORD_CHUNK)
             + ngx_http_background_pages(cells, NGX_HTTP_BACKGROUND_CELL_CHUNK)
             + ngx_http_background_pages(2 * cells,
-                                        NGX_HTTP_BACKGROUND_STATS_CHUNK);
+                                        NGX_HTTP_BACKGROUND_STATS_CHUNK)
+            + ngx_http_background_pages(cells, NGX_HTTP_BACKGROUND_DUTY_CHUNK);
 
     shpool = (ngx_slab_pool_t *) zcf->shm_zone->shm.addr;
 
@@ -1681,7 +1676,8 @@ ngx_http_background_cell_seal(ngx_http_background_cell_t *cell)
         || ngx_http_background_word_seal(&cell->pending, 0) != NGX_OK
         || ngx_http_background_word_seal(&cell->crash,
                                          NGX_HTTP_BACKGROUND_VALUE)
-           != NGX_OK)
+           != NGX_OK
+        || ngx_http_background_duty_seal(cell->duty) != NGX_OK)
     {
         return NGX_AGAIN;
     }
@@ -1718,7 +1714,7 @@ ngx_http_background_cell_seal(ngx_http_background_cell_t *cell)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_background_word_seal(uint64_t *word, uint64_t mask)
 {
     uint64_t  old, new;
@@ -1748,14 +1744,14 @@ ngx_http_background_tag(uint64_t owner)
 }
 
 
-static uint64_t
+uint64_t
 ngx_http_background_word_get(uint64_t *word)
 {
     return ngx_http_background_value(ngx_http_background_load(word));
 }
 
 
-static void
+void
 ngx_http_background_word_set(uint64_t *word, uint64_t value)
 {
     uint64_t  old, tag;
@@ -2285,10 +2281,16 @@ void
 ngx_http_background_cell_save(ngx_http_background_record_t *record,
     ngx_http_background_cell_t *cell, ngx_http_background_state_t *state)
 {
+    ngx_http_background_duty_info_t  duty;
+
     ngx_memzero(state, sizeof(ngx_http_background_state_t));
 
     state->layout = NGX_HTTP_BACKGROUND_LAYOUT;
     state->crashes = ngx_http_background_load(&record->crashes);
+
+    ngx_http_background_duty_read(cell->duty, &duty);
+    state->checked = duty.checked;
+
     state->stats = *ngx_http_background_cell_stats(cell);
 
     /* a job does not go to another instance: what it does is not known there */
@@ -2302,6 +2304,7 @@ void
 ngx_http_background_cell_adopt(ngx_http_background_record_t *record,
     ngx_http_background_cell_t *cell, const ngx_http_background_state_t *state)
 {
+    ngx_http_background_duty_info_t     duty;
     const ngx_http_background_stats_t  *stats;
 
     if (state->layout != NGX_HTTP_BACKGROUND_LAYOUT
@@ -2309,6 +2312,12 @@ ngx_http_background_cell_adopt(ngx_http_background_record_t *record,
         || state->stats.last.message_len > NGX_HTTP_BACKGROUND_MESSAGE_LEN)
     {
         return;
+    }
+
+    ngx_http_background_duty_read(cell->duty, &duty);
+
+    if (state->checked > duty.checked) {
+        ngx_http_background_duty_check(cell->duty, state->checked, duty.due);
     }
 
     stats = ngx_http_background_cell_stats(cell);
@@ -2347,6 +2356,13 @@ ngx_http_background_cell_stats(ngx_http_background_cell_t *cell)
     version = ngx_http_background_load(&cell->version);
 
     return cell->stats[ngx_http_background_published(version)];
+}
+
+
+ngx_http_background_duty_t *
+ngx_http_background_cell_duty(ngx_http_background_cell_t *cell)
+{
+    return cell->duty;
 }
 
 
@@ -2965,6 +2981,8 @@ ngx_http_background_cell_read(ngx_http_background_zone_t *zone,
     snapshot->created = ngx_http_background_load(&cell->created);
     snapshot->declined = ngx_http_background_load(&cell->declined);
     snapshot->skipped = ngx_http_background_load(&cell->skipped);
+
+    ngx_http_background_duty_read(cell->duty, &snapshot->duty);
 
     snapshot->begun = begun;
     snapshot->abandoned = snapshot->stats.abandoned;

@@ -65,6 +65,7 @@
 
 
 #include <ngx_http_background.h>
+#include "ngx_http_background_duty.h"
 
 
 #define NGX_HTTP_BACKGROUND_NAME_LEN     64
@@ -183,6 +184,7 @@ typedef struct {
 typedef struct {
     uint64_t                      layout;
     uint64_t                      crashes;        /* in a row */
+    uint64_t                      checked;        /* of the duty */
     ngx_http_background_stats_t   stats;
 } ngx_http_background_state_t;
 
@@ -203,6 +205,8 @@ typedef struct {
     uint64_t                      begun;          /* cycles */
     uint64_t                      declined;
     uint64_t                      skipped;
+    ngx_http_background_duty_info_t
+                                  duty;
     uint64_t                      started;        /* the oldest that runs */
     uint64_t                      created;        /* ngx_current_msec */
     uint64_t                      progress_done;
@@ -398,6 +402,7 @@ ngx_http_background_cell_t *ngx_http_background_cell_orphan(
  *              version of the module has saved it
  * absent       a worker of another zone has the task: this one is not late
  * stats        the published statistics
+ * duty         what it has dealt with of schedules
  * schedule     changes when the next cycle is due
  * progress     adds to what cycles under way have done and have to do; for any
  *              thread
@@ -427,6 +432,8 @@ void ngx_http_background_cell_adopt(ngx_http_background_record_t *record,
     const ngx_http_background_state_t *state);
 void ngx_http_background_cell_absent(ngx_http_background_cell_t *cell);
 const ngx_http_background_stats_t *ngx_http_background_cell_stats(
+    ngx_http_background_cell_t *cell);
+ngx_http_background_duty_t *ngx_http_background_cell_duty(
     ngx_http_background_cell_t *cell);
 void ngx_http_background_cell_schedule(ngx_http_background_cell_t *cell,
     uint64_t due);

@@ -71,8 +71,11 @@ typedef struct {
     uint64_t                          begun;      /* cycles */
     uint64_t                          declined;
     uint64_t                          skipped;
+    uint64_t                          missed;
     uint64_t                          started;    /* the first of these */
     uint64_t                          due;        /* the earliest; 0: none */
+    uint64_t                          due_at;     /* the same by a schedule,
+                                                     wall clock, ms */
     uint64_t                          progress_done;
     uint64_t                          progress_total;
     ngx_uint_t                        leased;     /* cells with a worker */

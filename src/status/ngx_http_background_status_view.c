@@ -22,6 +22,8 @@ static ngx_uint_t ngx_http_background_view_add_causes(
 static void ngx_http_background_view_add_lease(
     ngx_http_background_view_t *view,
     ngx_http_background_snapshot_t *snapshot);
+static void ngx_http_background_view_add_plan(
+    ngx_http_background_view_t *view, ngx_http_background_duty_info_t *duty);
 static void ngx_http_background_view_add_late(ngx_http_background_view_t *view,
     ngx_http_background_zone_conf_t *zcf, ngx_http_background_cell_t *cell);
 
@@ -86,6 +88,7 @@ ngx_http_background_view_read(ngx_http_background_view_t *view,
         view->healthy = 0;
         view->overdue = ngx_http_background_not_late;
         view->due = 0;
+        view->due_at = 0;
 
     } else if (view->abandoned) {
         view->state = ngx_http_background_abandoned;
@@ -99,7 +102,7 @@ ngx_http_background_view_read(ngx_http_background_view_t *view,
     } else if (view->leased == 0) {
         view->state = ngx_http_background_stopped;
 
-    } else if (view->stats.failures) {
+    } else if (view->stats.failures && task->retry) {
         view->state = ngx_http_background_retrying;
 
     } else {
@@ -127,6 +130,7 @@ ngx_http_background_view_add(ngx_http_background_view_t *view,
     view->begun += snapshot->begun;
     view->declined += snapshot->declined;
     view->skipped += snapshot->skipped;
+    view->missed += snapshot->duty.missed;
 
     sum->cycles_completed += stats->cycles_completed;
     sum->cycles_failed += stats->cycles_failed;
@@ -215,10 +219,34 @@ ngx_http_background_view_add_lease(ngx_http_background_view_t *view,
     view->worker = snapshot->worker;
 
     if (snapshot->running == 0 && snapshot->abandoned == 0
-        && task->interval && stats->due
+        && (task->interval || task->rules) && stats->due
         && (view->due == 0 || stats->due < view->due))
     {
         view->due = stats->due;
+    }
+
+    ngx_http_background_view_add_plan(view, &snapshot->duty);
+}
+
+
+/* a retry may be due before what the schedule says */
+
+static void
+ngx_http_background_view_add_plan(ngx_http_background_view_t *view,
+    ngx_http_background_duty_info_t *duty)
+{
+    uint64_t  due;
+
+    due = duty->due * 1000;
+
+    if (view->task->rules == NULL || due == 0
+        || (view->stats.failures && view->task->retry))
+    {
+        return;
+    }
+
+    if (view->due_at == 0 || due < view->due_at) {
+        view->due_at = due;
     }
 }
 
