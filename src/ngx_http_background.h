@@ -462,6 +462,23 @@ ngx_int_t ngx_http_background_input(ngx_http_background_run_t *run,
 
 
 /*
+ * The end of a cycle that the run's cycle comes after, by "after" of its task;
+ * where the run is, and in begin and finish only of a kind whose work can be
+ * handed out in pieces.  NGX_DECLINED: another trigger has started it.  Strings
+ * live as long as the cycle.
+ */
+
+typedef struct {
+    ngx_str_t                       task;       /* name; empty: not known */
+    ngx_str_t                       error;      /* of a failure */
+    ngx_uint_t                      failed;     /* unsigned  failed:1; */
+} ngx_http_background_predecessor_t;
+
+ngx_int_t ngx_http_background_predecessor(ngx_http_background_run_t *run,
+    ngx_http_background_predecessor_t *before);
+
+
+/*
  * The output of the run's cycle, for its trigger.  Where the run is: on its
  * pool thread or, of an I/O kind, on the event loop.  A kind whose work can be
  * handed out in pieces has output in begin and finish only.

@@ -173,4 +173,36 @@ rejects('http', map { ("background_task a { $_ simulate_io 1;\n} # here" =>
         'both "interval" and "schedule" in background task "a"') }
     'interval 1s; schedule @daily;', 'schedule @daily; interval 1s;');
 
+# after, lock
+
+accepts('http',
+    'background_task a { simulate_io 1; } background_task b { after a; '
+    . 'after a on=failure; after c on=recovery; lock x; simulate_io 1; } '
+    . 'background_task c { schedule @daily; after a on=any; lock x; '
+    . 'simulate_io 1; }',
+    'background_task a { interval off; simulate_io 1; } '
+    . 'background_task b { interval off; after a on=success; simulate_io 1; }');
+
+rejects('task',
+    'after none; # here' => 'unknown background task "none" in "after" '
+        . 'directive',
+    'after t; # here' => 'background task "t" comes after itself by "after" '
+        . 'directive',
+    'after a on=always;' => 'invalid value "on=always" in "after" directive, '
+        . 'it must be "success", "failure", "recovery", or "any"',
+    'after;' => 'invalid number of arguments in "after" directive',
+    'lock;' => 'invalid number of arguments in "lock" directive',
+    'lock "";' => 'invalid name "" in "lock" directive, it must be 1-64 '
+        . 'characters',
+    "lock a;\nlock b; # here" => '"lock" directive is duplicate');
+
+rejects('http',
+    "background_task a { after c; simulate_io 1; }\n"
+    . "background_task b { simulate_io 1; after a; # here\n }\n"
+    . "background_task c { simulate_io 1; after b; }"
+    => 'background task "a" comes after itself by "after" directive',
+    "background_task a { simulate_io 1; }\n"
+    . "background_task b { interval 1s; after a; simulate_io 1;\n} # here"
+    => 'both "interval" and "after" in background task "b"');
+
 done_testing();

@@ -924,6 +924,30 @@ ngx_http_background_cycle_close(ngx_fd_t fd, ngx_log_t *log)
 }
 
 
+ngx_int_t
+ngx_http_background_predecessor(ngx_http_background_run_t *run,
+    ngx_http_background_predecessor_t *before)
+{
+    ngx_http_background_run_ctx_t *ctx = (ngx_http_background_run_ctx_t *) run;
+
+    ngx_http_background_told_t  *told;
+
+    told = ctx->cycle->follows;
+
+    if (told == NULL) {
+        return NGX_DECLINED;
+    }
+
+    before->task.data = told->name;
+    before->task.len = told->name_len;
+    before->error.data = told->error;
+    before->error.len = told->error_len;
+    before->failed = told->failed;
+
+    return NGX_OK;
+}
+
+
 uint64_t
 ngx_http_background_wall_clock(void)
 {

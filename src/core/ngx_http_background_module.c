@@ -551,6 +551,8 @@ ngx_http_background_task_create(ngx_conf_t *cf,
 static char *
 ngx_http_background_task_init(ngx_conf_t *cf, ngx_http_background_task_t *task)
 {
+    ngx_uint_t  other;
+
     if (task->operations.nelts == 0) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "no operations in background task \"%V\"",
@@ -560,19 +562,22 @@ ngx_http_background_task_init(ngx_conf_t *cf, ngx_http_background_task_t *task)
 
     ngx_conf_init_uint_value(task->zone.all, 0);
 
-    if (task->rules && task->interval != NGX_CONF_UNSET_MSEC && task->interval)
-    {
+    other = (task->rules || task->after);
+
+    if (other && task->interval != NGX_CONF_UNSET_MSEC && task->interval) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "both \"interval\" and \"schedule\" in "
-                           "background task \"%V\"", &task->zone.name);
+                           "both \"interval\" and \"%s\" in "
+                           "background task \"%V\"",
+                           task->rules ? "schedule" : "after",
+                           &task->zone.name);
         return NGX_CONF_ERROR;
     }
 
-    ngx_conf_init_msec_value(task->interval, task->rules ? 0 : 30000);
+    ngx_conf_init_msec_value(task->interval, other ? 0 : 30000);
 
     /* cycles that triggers start have no say in the task's health */
 
-    if (task->zone.unhealthy && task->interval == 0 && task->rules == NULL) {
+    if (task->zone.unhealthy && task->interval == 0 && !other) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"start=unhealthy\" needs an \"interval\" that is "
                            "not \"off\" in background task \"%V\"",
@@ -580,11 +585,12 @@ ngx_http_background_task_init(ngx_conf_t *cf, ngx_http_background_task_t *task)
         return NGX_CONF_ERROR;
     }
 
-    if (task->request && (task->interval || task->rules)) {
+    if (task->request && (task->interval || other)) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "variables of a request in background task \"%V\" "
                            "need \"interval off\"%s", &task->zone.name,
-                           task->rules ? " without \"schedule\"" : "");
+                           task->rules ? " without \"schedule\""
+                           : task->after ? " without \"after\"" : "");
         return NGX_CONF_ERROR;
     }
 
@@ -592,7 +598,7 @@ ngx_http_background_task_init(ngx_conf_t *cf, ngx_http_background_task_t *task)
 
         /* by a schedule the next time is the next try */
 
-        task->retry = task->rules ? 0 : 5000;
+        task->retry = other ? 0 : 5000;
         task->retry_max = task->retry;
     }
 

@@ -61,6 +61,13 @@ struct ngx_http_background_runner_s {
     /* why a cycle is due that could not start yet, or NULL */
     ngx_str_t                        *pending;
     uint32_t                          seed;       /* of the jitter */
+    uint64_t                          waiter;     /* for the lock */
+
+    ngx_http_background_told_t       *after;      /* what is pending comes after
+                                                     that; NULL: no "after" */
+    uint64_t                          fires;      /* the same */
+    uint64_t                          cancels;    /* orders that were done */
+    uint64_t                          cancelled;  /* when, ngx_current_msec */
 
     /* where "retry" is for what failed: when all is due, 0: next time */
     uint64_t                          whole;
@@ -75,6 +82,8 @@ struct ngx_http_background_runner_s {
                                                      another zone may have it */
     unsigned                          unlocked:1; /* it has not the lock yet */
     unsigned                          told:1;
+    unsigned                          paused:1;
+    unsigned                          orders:1;   /* to be looked at again */
 };
 
 
@@ -87,6 +96,8 @@ typedef struct {
 
     ngx_uint_t                        nrunners;
     ngx_uint_t                        polls;
+    uint64_t                          orders;     /* those of the zone that were
+                                                     looked at */
     ngx_uint_t                        ticks;      /* punctual, in a row */
     ngx_msec_t                        ticked;
     ngx_event_t                       keeper;
@@ -134,6 +145,23 @@ static void ngx_http_background_runner_crashed(
 static ngx_uint_t ngx_http_background_quarantined(
     ngx_http_background_runner_t *r);
 
+static void ngx_http_background_runner_orders(
+    ngx_http_background_runner_t *r);
+static void ngx_http_background_runner_pause(ngx_http_background_runner_t *r,
+    ngx_uint_t paused);
+static void ngx_http_background_runner_follow(ngx_http_background_runner_t *r,
+    uint64_t fires);
+static void ngx_http_background_runner_started(
+    ngx_http_background_runner_t *r, ngx_str_t *cause);
+static void ngx_http_background_runner_fire(ngx_http_background_runner_t *r,
+    ngx_http_background_outcome_t *outcome);
+static ngx_uint_t ngx_http_background_runner_unhealthy(
+    ngx_http_background_runner_t *r);
+static void ngx_http_background_runner_cancel(ngx_http_background_runner_t *r,
+    ngx_uint_t all);
+static void ngx_http_background_runner_unlock(ngx_http_background_runner_t *r,
+    ngx_http_background_cycle_t *cycle);
+
 static void ngx_http_background_interval_arm(ngx_http_background_runner_t *r);
 static void ngx_http_background_interval_handler(ngx_event_t *ev);
 static void ngx_http_background_schedule_look(
@@ -142,6 +170,10 @@ static uint64_t ngx_http_background_schedule_retry(
     ngx_http_background_runner_t *r);
 static void ngx_http_background_runner_want(ngx_http_background_runner_t *r,
     ngx_str_t *cause);
+static ngx_int_t ngx_http_background_runner_lock(
+    ngx_http_background_runner_t *r);
+static void ngx_http_background_runner_told(ngx_http_background_runner_t *r,
+    ngx_http_background_cycle_t *cycle);
 static void ngx_http_background_runner_due(ngx_http_background_runner_t *r,
     ngx_str_t *cause);
 static void ngx_http_background_runner_failed(ngx_http_background_runner_t *r,
@@ -178,6 +210,8 @@ static ngx_str_t  ngx_http_background_interval = ngx_string("interval");
 static ngx_str_t  ngx_http_background_scheduled = ngx_string("schedule");
 static ngx_str_t  ngx_http_background_missed = ngx_string("missed");
 static ngx_str_t  ngx_http_background_retried = ngx_string("retry");
+static ngx_str_t  ngx_http_background_followed = ngx_string("after");
+static ngx_str_t  ngx_http_background_ordered = ngx_string("control");
 
 
 ngx_int_t
@@ -208,6 +242,14 @@ ngx_http_background_tasks_start(ngx_cycle_t *cycle,
         ngx_http_background_runner_init(&ts->runners[i],
                                    (ngx_http_background_task_t *) tasks[i],
                                    cycle->log);
+
+        if (tasks[i]->follows) {
+            ts->runners[i].after = ngx_palloc(cycle->pool,
+                                         sizeof(ngx_http_background_told_t));
+            if (ts->runners[i].after == NULL) {
+                return NGX_ERROR;
+            }
+        }
 
         /* spreads tasks with "workers one" over the workers */
         ts->runners[i].preferred = tasks[i]->all
@@ -528,6 +570,7 @@ ngx_http_background_tasks_punctual(void)
 static void
 ngx_http_background_poll(void)
 {
+    uint64_t                       told;
     ngx_uint_t                     i;
     ngx_http_background_runner_t  *r;
     ngx_http_background_tasks_t   *ts;
@@ -546,6 +589,8 @@ ngx_http_background_poll(void)
     }
 
     ngx_http_background_zone_reap(ts->ticks > 0, ts->log);
+
+    told = ngx_http_background_zone_told(ts->zcf->zone);
 
     /* the preferred worker has two chances for each one of the others */
 
@@ -566,6 +611,10 @@ ngx_http_background_poll(void)
             r->unlocked = 0;
         }
 
+        if (r->orders || told != ts->orders) {
+            ngx_http_background_runner_orders(r);
+        }
+
         if (r->pending) {
             ngx_http_background_runner_want(r, r->pending);
         }
@@ -576,6 +625,7 @@ ngx_http_background_poll(void)
         }
     }
 
+    ts->orders = told;
     ts->polls++;
 }
 
@@ -626,6 +676,8 @@ static void
 ngx_http_background_runner_init(ngx_http_background_runner_t *r,
     ngx_http_background_task_t *task, ngx_log_t *log)
 {
+    ngx_http_background_orders_info_t  orders;
+
     r->task = task;
     r->cell = ngx_http_background_cell(task->zone.record,
                                        task->zone.all ? ngx_worker : 0);
@@ -643,6 +695,13 @@ ngx_http_background_runner_init(ngx_http_background_runner_t *r,
               ^ ngx_murmur_hash2(ngx_cycle->hostname.data,
                                  ngx_cycle->hostname.len)
               ^ (task->zone.all ? ngx_worker << 16 : 0);
+
+    r->waiter = (uint64_t) r->seed << 32 | (uint32_t) ngx_pid;
+
+    ngx_http_background_orders_read(
+                     ngx_http_background_record_orders(task->zone.record),
+                     &orders);
+    r->cancels = orders.cancels;
 
     task->runner = r;
 }
@@ -683,7 +742,8 @@ ngx_http_background_runner_take(ngx_http_background_runner_t *r)
 static void
 ngx_http_background_runner_enter(ngx_http_background_runner_t *r)
 {
-    ngx_int_t  rc;
+    ngx_int_t                          rc;
+    ngx_http_background_orders_info_t  orders;
 
     if (r->elsewhere) {
         rc = ngx_http_background_instance_lock(&r->task->zone.name, r->log);
@@ -713,6 +773,13 @@ ngx_http_background_runner_enter(ngx_http_background_runner_t *r)
 
     ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
                   "background task \"%V\": started", &r->task->zone.name);
+
+    ngx_http_background_orders_read(
+                  ngx_http_background_record_orders(r->task->zone.record),
+                  &orders);
+
+    r->paused = orders.paused;
+    r->orders = 1;
 
     ngx_http_background_interval_arm(r);
 }
@@ -802,12 +869,24 @@ static void
 ngx_http_background_runner_stop(ngx_http_background_runner_t *r,
     ngx_uint_t all)
 {
-    ngx_queue_t                  *q;
-    ngx_http_background_cycle_t  *cycle;
-
     if (r->timer.timer_set) {
         ngx_del_timer(&r->timer);
     }
+
+    ngx_http_background_runner_cancel(r, all);
+
+    if (r->leased && ngx_http_background_runner_cycle(r, r->cell, 1) == NULL) {
+        ngx_http_background_runner_release(r);
+    }
+}
+
+
+static void
+ngx_http_background_runner_cancel(ngx_http_background_runner_t *r,
+    ngx_uint_t all)
+{
+    ngx_queue_t                  *q;
+    ngx_http_background_cycle_t  *cycle;
 
 again:
 
@@ -827,9 +906,146 @@ again:
             goto again;
         }
     }
+}
 
-    if (r->leased && ngx_http_background_runner_cycle(r, r->cell, 1) == NULL) {
-        ngx_http_background_runner_release(r);
+
+/* what others have told the task since this worker has looked */
+
+static void
+ngx_http_background_runner_orders(ngx_http_background_runner_t *r)
+{
+    ngx_http_background_orders_t       *orders;
+    ngx_http_background_duty_info_t     duty;
+    ngx_http_background_orders_info_t   info;
+
+    r->orders = 0;
+
+    orders = ngx_http_background_record_orders(r->task->zone.record);
+    ngx_http_background_orders_read(orders, &info);
+
+    if (info.cancels != r->cancels) {
+        r->cancels = info.cancels;
+        r->cancelled = ngx_current_msec;
+
+        ngx_http_background_runner_cancel(r, 1);
+    }
+
+    if (!r->leased || r->elsewhere) {
+        return;
+    }
+
+    if (info.paused != r->paused) {
+        ngx_http_background_runner_pause(r, info.paused);
+    }
+
+    /* a quarantine may have been lifted */
+
+    if (!r->timer.timer_set && ngx_queue_empty(&r->cycles)) {
+        ngx_http_background_interval_arm(r);
+    }
+
+    ngx_http_background_duty_read(ngx_http_background_cell_duty(r->cell),
+                                  &duty);
+
+    if (duty.ordered != info.runs && r->pending == NULL) {
+        ngx_http_background_runner_want(r, &ngx_http_background_ordered);
+    }
+
+    if (duty.fired != info.fires) {
+        ngx_http_background_runner_follow(r, info.fires);
+    }
+}
+
+
+/* what falls into a pause is not missed */
+
+static void
+ngx_http_background_runner_pause(ngx_http_background_runner_t *r,
+    ngx_uint_t paused)
+{
+    ngx_http_background_duty_t       *duty;
+    ngx_http_background_duty_info_t   info;
+
+    r->paused = paused;
+
+    if (paused) {
+        if (r->timer.timer_set) {
+            ngx_del_timer(&r->timer);
+        }
+
+        if (r->pending != &ngx_http_background_ordered) {
+            r->pending = NULL;
+        }
+
+        return;
+    }
+
+    duty = ngx_http_background_cell_duty(r->cell);
+
+    ngx_http_background_duty_read(duty, &info);
+    ngx_http_background_duty_check(duty,
+                                   ngx_max(info.checked,
+                                           (uint64_t) ngx_time()),
+                                   info.due);
+}
+
+
+/* one cycle is for all that have ended until now */
+
+static void
+ngx_http_background_runner_follow(ngx_http_background_runner_t *r,
+    uint64_t fires)
+{
+    ngx_http_background_orders_t  *orders;
+
+    if (r->paused || r->after == NULL) {
+        ngx_http_background_duty_fire(ngx_http_background_cell_duty(r->cell),
+                                      fires, 0);
+        return;
+    }
+
+    if ((r->pending && r->pending != &ngx_http_background_followed)
+        || !ngx_queue_empty(&r->cycles))
+    {
+        r->orders = 1;
+        return;
+    }
+
+    orders = ngx_http_background_record_orders(r->task->zone.record);
+
+    if (ngx_http_background_orders_told(orders, r->after) != NGX_OK) {
+        ngx_memzero(r->after, sizeof(ngx_http_background_told_t));
+    }
+
+    r->fires = fires;
+
+    ngx_http_background_runner_want(r, &ngx_http_background_followed);
+}
+
+
+/* the cycle that was pending starts: who takes the lease does not repeat it */
+
+static void
+ngx_http_background_runner_started(ngx_http_background_runner_t *r,
+    ngx_str_t *cause)
+{
+    ngx_http_background_duty_t         *duty;
+    ngx_http_background_duty_info_t     info;
+    ngx_http_background_orders_info_t   orders;
+
+    duty = ngx_http_background_cell_duty(r->cell);
+    ngx_http_background_duty_read(duty, &info);
+
+    if (cause == &ngx_http_background_ordered) {
+        ngx_http_background_orders_read(
+                     ngx_http_background_record_orders(r->task->zone.record),
+                     &orders);
+        ngx_http_background_duty_order(duty, orders.runs);
+    }
+
+    if (cause == &ngx_http_background_followed) {
+        ngx_http_background_duty_fire(duty, r->fires,
+                                      r->fires - info.fired - 1);
     }
 }
 
@@ -978,16 +1194,18 @@ ngx_http_background_interval_arm(ngx_http_background_runner_t *r)
 
     task = r->task;
 
-    if (task->interval == 0 && task->rules == NULL) {
+    if (task->interval == 0 && task->rules == NULL
+        && (task->after == NULL || task->retry == 0))
+    {
         ngx_http_background_cell_schedule(r->cell, 0);
         return;
     }
 
-    if (ngx_http_background_quarantined(r)) {
+    if (r->paused || ngx_http_background_quarantined(r)) {
         return;
     }
 
-    if (task->rules) {
+    if (task->interval == 0) {
         if (r->timer.timer_set) {
             ngx_del_timer(&r->timer);
         }
@@ -1036,7 +1254,7 @@ ngx_http_background_interval_handler(ngx_event_t *ev)
         return;
     }
 
-    if (r->task->rules) {
+    if (r->task->interval == 0) {
         ngx_http_background_schedule_look(r);
         return;
     }
@@ -1049,10 +1267,22 @@ ngx_http_background_interval_handler(ngx_event_t *ev)
     /* the timer starts no cycle while one of a trigger is under way */
 
     if (!ngx_queue_empty(&r->cycles)) {
+        ngx_http_background_record_tried(r->task->zone.record);
         ngx_http_background_cell_skipped(r->cell);
         ngx_http_background_cell_schedule(r->cell,
                                          ngx_current_msec + r->task->interval);
         ngx_http_background_interval_arm(r);
+        return;
+    }
+
+    /* it is not late while it waits */
+
+    if (ngx_http_background_runner_lock(r) != NGX_OK) {
+        ngx_http_background_record_tried(r->task->zone.record);
+        ngx_http_background_cell_schedule(r->cell,
+                                          ngx_current_msec
+                                          + NGX_HTTP_BACKGROUND_KEEPER);
+        ngx_add_timer(ev, NGX_HTTP_BACKGROUND_KEEPER);
         return;
     }
 
@@ -1075,10 +1305,14 @@ ngx_http_background_schedule_look(ngx_http_background_runner_t *r)
     now = ngx_http_background_wall_clock();
     duty = ngx_http_background_cell_duty(r->cell);
 
-    ngx_http_background_duty_read(duty, &info);
-    ngx_http_background_plan_look(r->task->rules, r->seed, info.checked,
-                                  now / 1000, &look);
-    ngx_http_background_duty_check(duty, look.checked, look.due);
+    ngx_memzero(&look, sizeof(ngx_http_background_look_t));
+
+    if (r->task->rules) {
+        ngx_http_background_duty_read(duty, &info);
+        ngx_http_background_plan_look(r->task->rules, r->seed, info.checked,
+                                      now / 1000, &look);
+        ngx_http_background_duty_check(duty, look.checked, look.due);
+    }
 
     if (look.missed) {
         ngx_http_background_duty_missed(duty, look.missed);
@@ -1153,7 +1387,8 @@ ngx_http_background_schedule_retry(ngx_http_background_runner_t *r)
         return 0;
     }
 
-    return stats->ended + ngx_http_background_retry(r->task, stats->failures);
+    return ngx_max(stats->ended, r->cancelled)
+           + ngx_http_background_retry(r->task, stats->failures);
 }
 
 
@@ -1175,9 +1410,39 @@ ngx_http_background_runner_want(ngx_http_background_runner_t *r,
         return;
     }
 
+    if (ngx_http_background_runner_lock(r) != NGX_OK) {
+        ngx_http_background_record_tried(r->task->zone.record);
+        return;
+    }
+
     r->pending = NULL;
 
+    ngx_http_background_runner_started(r, cause);
     ngx_http_background_runner_due(r, cause);
+}
+
+
+static ngx_int_t
+ngx_http_background_runner_lock(ngx_http_background_runner_t *r)
+{
+    ngx_http_background_lock_t  *lock;
+
+    lock = r->task->zone.locked;
+
+    return lock ? ngx_http_background_lock_take(lock, r->waiter) : NGX_OK;
+}
+
+
+/* when no job of the cycle is on a thread any more */
+
+static void
+ngx_http_background_runner_unlock(ngx_http_background_runner_t *r,
+    ngx_http_background_cycle_t *cycle)
+{
+    if (cycle->locked && cycle->pending == 0) {
+        cycle->locked = 0;
+        ngx_http_background_lock_release(r->task->zone.locked);
+    }
 }
 
 
@@ -1194,14 +1459,39 @@ ngx_http_background_runner_due(ngx_http_background_runner_t *r,
                                          &cycle)
         != NGX_OK)
     {
+        if (r->task->zone.locked) {
+            ngx_http_background_lock_release(r->task->zone.locked);
+        }
+
         ngx_http_background_runner_failed(r, cause);
         return;
+    }
+
+    cycle->locked = (r->task->zone.locked != NULL);
+
+    if (cause == &ngx_http_background_followed) {
+        ngx_http_background_runner_told(r, cycle);
     }
 
     cycle->retry = ngx_http_background_cell_stats(r->cell)->failures
                    && r->whole > ngx_current_msec;
 
     ngx_http_background_runner_run(r, cycle, r->cell, cause);
+}
+
+
+/* a copy, as the next one may come while the cycle is under way */
+
+static void
+ngx_http_background_runner_told(ngx_http_background_runner_t *r,
+    ngx_http_background_cycle_t *cycle)
+{
+    cycle->follows = ngx_palloc(cycle->pool,
+                                 sizeof(ngx_http_background_told_t));
+
+    if (cycle->follows) {
+        *cycle->follows = *r->after;
+    }
 }
 
 
@@ -1248,10 +1538,15 @@ ngx_http_background_start(ngx_http_background_task_t *task,
     rc = ngx_http_background_cycle_create(&task->operations, start, r->log,
                                           cp);
     if (rc != NGX_OK) {
+        if (task->zone.locked) {
+            ngx_http_background_lock_release(task->zone.locked);
+        }
+
         ngx_http_background_record_tried(task->zone.record);
         return rc;
     }
 
+    (*cp)->locked = (task->zone.locked != NULL);
     (*cp)->arrived = 1;
     r->narrived++;
 
@@ -1267,8 +1562,9 @@ static ngx_int_t
 ngx_http_background_runner_admit(ngx_http_background_runner_t *r,
     ngx_http_background_start_t *start)
 {
-    ngx_http_background_cell_t   *cell;
-    ngx_http_background_tasks_t  *ts;
+    ngx_http_background_cell_t         *cell;
+    ngx_http_background_tasks_t        *ts;
+    ngx_http_background_orders_info_t   orders;
 
     ts = &ngx_http_background_tasks;
 
@@ -1292,7 +1588,11 @@ ngx_http_background_runner_admit(ngx_http_background_runner_t *r,
         ngx_http_background_runner_inherit(r, cell);
     }
 
-    if (ngx_http_background_quarantined(r)) {
+    ngx_http_background_orders_read(
+                  ngx_http_background_record_orders(r->task->zone.record),
+                  &orders);
+
+    if (orders.paused || ngx_http_background_quarantined(r)) {
         ngx_http_background_cell_declined(r->arrived);
         return NGX_DECLINED;
     }
@@ -1305,6 +1605,12 @@ ngx_http_background_runner_admit(ngx_http_background_runner_t *r,
     if (ngx_http_background_record_trial(r->task->zone.record) != NGX_OK) {
         ngx_http_background_cell_declined(r->arrived);
         return NGX_DECLINED;
+    }
+
+    if (ngx_http_background_runner_lock(r) != NGX_OK) {
+        ngx_http_background_record_tried(r->task->zone.record);
+        ngx_http_background_cell_declined(r->arrived);
+        return NGX_BUSY;
     }
 
     return NGX_OK;
@@ -1386,6 +1692,8 @@ ngx_http_background_runner_ended(ngx_http_background_cycle_t *cycle)
     ngx_http_background_outcome_t   outcome;
 
     r = cycle->owner;
+
+    ngx_http_background_runner_unlock(r, cycle);
 
     if (cycle->lost || ngx_http_background_zone_revoked()) {
         ngx_http_background_runner_lost(r, cycle);
@@ -1511,14 +1819,109 @@ ngx_http_background_runner_record(ngx_http_background_runner_t *r,
         {
             failures = stats->failures + outcome->cycles - outcome->returned;
             outcome->due = ngx_http_background_due(r, failures);
+
+        } else if (outcome->outcome == ngx_http_background_cancel
+                   && task->interval && !outcome->crash
+                   && !ngx_http_background_tasks.stopping)
+        {
+            /* as it was ordered, not to begin again at once */
+
+            outcome->due = ngx_http_background_due(r, 0);
         }
     }
 
     ngx_http_background_cell_record(task->zone.record, cell, outcome);
 
+    if (task->followers
+        && outcome->outcome != ngx_http_background_cancel
+        && (outcome->cycles > outcome->returned || outcome->crash))
+    {
+        ngx_http_background_runner_fire(r, outcome);
+    }
+
     if (cell == r->cell) {
         ngx_http_background_runner_save(r);
     }
+}
+
+
+/* tells the tasks that come after this one */
+
+static void
+ngx_http_background_runner_fire(ngx_http_background_runner_t *r,
+    ngx_http_background_outcome_t *outcome)
+{
+    ngx_uint_t                      i, failed, unhealthy, changed, fires;
+    ngx_http_background_task_t     *task;
+    ngx_http_background_follow_t   *follow;
+    ngx_http_background_orders_t   *orders;
+
+    task = r->task;
+    failed = (outcome->outcome == ngx_http_background_failure);
+    unhealthy = ngx_http_background_runner_unhealthy(r);
+
+    changed = ngx_http_background_orders_alarm(
+                     ngx_http_background_record_orders(task->zone.record),
+                     unhealthy)
+              == NGX_OK;
+
+    follow = task->followers->elts;
+
+    for (i = 0; i < task->followers->nelts; i++) {
+
+        switch (follow[i].on) {
+
+        case ngx_http_background_on_success:
+            fires = !failed;
+            break;
+
+        case ngx_http_background_on_failure:
+            fires = changed && unhealthy;
+            break;
+
+        case ngx_http_background_on_recovery:
+            fires = changed && !unhealthy;
+            break;
+
+        default: /* ngx_http_background_on_any */
+            fires = 1;
+        }
+
+        if (fires) {
+            orders = ngx_http_background_record_orders(
+                                               follow[i].task->zone.record);
+            ngx_http_background_orders_fire(orders, &task->zone.name,
+                                            &outcome->error, failed);
+        }
+    }
+
+    ngx_http_background_zone_tell(ngx_http_background_tasks.zcf->zone);
+}
+
+
+static ngx_uint_t
+ngx_http_background_runner_unhealthy(ngx_http_background_runner_t *r)
+{
+    uint64_t                       failures;
+    ngx_uint_t                     i;
+    ngx_http_background_cell_t    *cell;
+    ngx_http_background_record_t  *record;
+
+    record = r->task->zone.record;
+
+    if (!ngx_http_background_record_verdict(record, &failures)) {
+        return 1;
+    }
+
+    for (i = 0; i < r->task->zone.cells; i++) {
+        cell = ngx_http_background_cell(record, i);
+
+        if (cell && ngx_http_background_cell_unhealthy(cell)) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

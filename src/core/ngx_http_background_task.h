@@ -23,6 +23,30 @@
 typedef struct ngx_http_background_runner_s  ngx_http_background_runner_t;
 
 
+/* "after": when a task follows another one */
+
+typedef enum {
+    ngx_http_background_on_success = 0,
+    ngx_http_background_on_failure,
+    ngx_http_background_on_recovery,
+    ngx_http_background_on_any
+} ngx_http_background_on_e;
+
+
+typedef enum {
+    ngx_http_background_seen_none = 0,
+    ngx_http_background_seen_some,
+    ngx_http_background_seen_all
+} ngx_http_background_seen_e;
+
+
+typedef struct {
+    ngx_http_background_task_t        *task;      /* that follows, or that is
+                                                     followed */
+    ngx_http_background_on_e           on;
+} ngx_http_background_follow_t;
+
+
 struct ngx_http_background_task_s {
     /* must be first */
     ngx_http_background_zone_task_t    zone;      /* with the name, "workers" */
@@ -38,6 +62,9 @@ struct ngx_http_background_task_s {
                                                      too: it has "health" */
 
     ngx_array_t                       *rules;     /* "schedule", or NULL */
+    ngx_array_t                       *after;     /* the directives, or NULL */
+    ngx_array_t                       *followers; /* ..._follow_t, or NULL */
+    ngx_http_background_seen_e         seen;      /* for loops of these */
 
     ngx_array_t                        operations;
     ngx_array_t                        triggers;

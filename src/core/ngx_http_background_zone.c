@@ -24,13 +24,16 @@
      | (uint64_t) sizeof(ngx_http_background_record_t) << 27                 \
      | (uint64_t) sizeof(ngx_http_background_member_t) << 18                 \
      | (uint64_t) sizeof(ngx_http_background_zone_t))                        \
-     + sizeof(ngx_http_background_duty_t) * 0x100000001b3)
+     + sizeof(ngx_http_background_duty_t) * 0x100000001b3                    \
+     + sizeof(ngx_http_background_orders_t) * 0x1000000000039                \
+     + sizeof(ngx_http_background_lock_t) * 0x20000000017)
 
 /* chunks of the slab, the first one is the largest on a page of 4K */
 #define NGX_HTTP_BACKGROUND_RECORD_CHUNK  2048
 #define NGX_HTTP_BACKGROUND_STATS_CHUNK   1024
 #define NGX_HTTP_BACKGROUND_CELL_CHUNK    512
-#define NGX_HTTP_BACKGROUND_DUTY_CHUNK    64
+#define NGX_HTTP_BACKGROUND_DUTY_CHUNK    64     /* orders are as large */
+#define NGX_HTTP_BACKGROUND_LOCK_CHUNK    128
 
 /*
  * How long a worker whose main thread is dead keeps what it owns while other
@@ -44,6 +47,9 @@
  */
 #define NGX_HTTP_BACKGROUND_SILENT_TICKS  40
 #define NGX_HTTP_BACKGROUND_SILENT        10000
+
+/* who waits for a lock asks more often, in milliseconds */
+#define NGX_HTTP_BACKGROUND_WAITS    1000
 
 /* copies of the statistics of a cell */
 #define NGX_HTTP_BACKGROUND_COPIES  3
@@ -156,6 +162,7 @@ struct ngx_http_background_record_s {
     ngx_http_background_record_t   *next;
     ngx_http_background_cell_t     *cells;
     ngx_http_background_cell_t     *arrived;      /* cells without a lease */
+    ngx_http_background_orders_t   *orders;
     uint64_t                        generation;   /* the last that has it */
     uint64_t                        trial;        /* owner of a cycle that may
                                                      crash as those before */
@@ -183,6 +190,8 @@ struct ngx_http_background_zone_s {
     uint64_t                        jobs_usec;
     ngx_slab_pool_t                *shpool;
     ngx_http_background_record_t   *records;      /* the master's alone */
+    ngx_http_background_lock_t     *locks;        /* the master's alone */
+    uint64_t                        told;         /* orders */
     uint64_t                        budget[NGX_HTTP_BACKGROUND_MAX_THREADS];
     uint32_t                        nmembers;     /* ever used */
     ngx_http_background_member_t    members[NGX_MAX_PROCESSES];
@@ -225,6 +234,19 @@ typedef char  ngx_http_background_cell_fits
 typedef char  ngx_http_background_stats_fit
     [sizeof(ngx_http_background_stats_t) <= NGX_HTTP_BACKGROUND_STATS_CHUNK
      ? 1 : -1];
+typedef char  ngx_http_background_duty_fits
+    [sizeof(ngx_http_background_duty_t) <= NGX_HTTP_BACKGROUND_DUTY_CHUNK
+     ? 1 : -1];
+typedef char  ngx_http_background_orders_fit
+    [sizeof(ngx_http_background_orders_t) <= NGX_HTTP_BACKGROUND_DUTY_CHUNK
+     ? 1 : -1];
+typedef char  ngx_http_background_told_fits
+    [NGX_HTTP_BACKGROUND_ENDS * sizeof(ngx_http_background_told_t)
+     <= NGX_HTTP_BACKGROUND_RECORD_CHUNK
+     ? 1 : -1];
+typedef char  ngx_http_background_lock_fits
+    [sizeof(ngx_http_background_lock_t) <= NGX_HTTP_BACKGROUND_LOCK_CHUNK
+     ? 1 : -1];
 typedef char  ngx_http_background_record_fits
     [sizeof(ngx_http_background_record_t) <= NGX_HTTP_BACKGROUND_RECORD_CHUNK
      ? 1 : -1];
@@ -251,17 +273,23 @@ static ngx_int_t ngx_http_background_record_copy(
     ngx_http_background_zone_conf_t *zcf,
     ngx_http_background_record_t *record);
 static ngx_int_t ngx_http_background_cells_copy(
-    ngx_http_background_zone_conf_t *zcf, ngx_http_background_cell_t **last,
+    ngx_http_background_zone_conf_t *zcf,
+    ngx_http_background_record_t *record, ngx_http_background_cell_t **last,
     ngx_http_background_cell_t *from);
 static void ngx_http_background_cell_copy(ngx_http_background_cell_t *cell,
     ngx_http_background_zone_t *zone, ngx_http_background_cell_t *from);
 static ngx_uint_t ngx_http_background_cells_start(
     ngx_http_background_zone_task_t *task);
 static ngx_int_t ngx_http_background_zone_add_cells(
-    ngx_http_background_zone_t *zone, ngx_http_background_cell_t **last,
-    ngx_uint_t n, ngx_uint_t unhealthy);
+    ngx_http_background_zone_t *zone, ngx_http_background_record_t *record,
+    ngx_http_background_cell_t **last, ngx_uint_t n, ngx_uint_t unhealthy);
 static ngx_http_background_cell_t *ngx_http_background_cell_create(
-    ngx_http_background_zone_t *zone, ngx_uint_t unhealthy);
+    ngx_http_background_zone_t *zone, ngx_http_background_record_t *record,
+    ngx_uint_t unhealthy);
+static ngx_int_t ngx_http_background_zone_add_lock(
+    ngx_http_background_zone_t *zone, ngx_http_background_zone_task_t *task);
+static void ngx_http_background_zone_sweep_locks(
+    ngx_http_background_zone_conf_t *zcf, uint64_t oldest);
 static void ngx_http_background_cells_free(ngx_http_background_zone_t *zone,
     ngx_http_background_cell_t *cell);
 static ngx_uint_t ngx_http_background_zone_children(void);
@@ -699,6 +727,13 @@ ngx_http_background_zone_add_task(ngx_http_background_zone_conf_t *zcf,
             return NGX_ERROR;
         }
 
+        record->orders = ngx_http_background_orders_create(zone->shpool);
+
+        if (record->orders == NULL) {
+            ngx_slab_free(zone->shpool, record);
+            return NGX_ERROR;
+        }
+
         ngx_memcpy(record->name, task->name.data, task->name.len);
         record->name_len = task->name.len;
 
@@ -712,15 +747,63 @@ ngx_http_background_zone_add_task(ngx_http_background_zone_conf_t *zcf,
 
     task->record = record;
 
-    if (ngx_http_background_zone_add_cells(zone, &record->cells, task->cells,
+    if (task->follows
+        && ngx_http_background_orders_follow(zone->shpool, record->orders)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_background_zone_add_lock(zone, task) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_background_zone_add_cells(zone, record, &record->cells,
+                                     task->cells,
                                      ngx_http_background_cells_start(task))
         != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    return ngx_http_background_zone_add_cells(zone, &record->arrived,
+    return ngx_http_background_zone_add_cells(zone, record, &record->arrived,
                                               task->arrived, 0);
+}
+
+
+static ngx_int_t
+ngx_http_background_zone_add_lock(ngx_http_background_zone_t *zone,
+    ngx_http_background_zone_task_t *task)
+{
+    ngx_http_background_lock_t  *lock;
+
+    if (task->lock.len == 0) {
+        return NGX_OK;
+    }
+
+    for (lock = zone->locks; lock; lock = lock->next) {
+        if (lock->name_len == task->lock.len
+            && ngx_memcmp(lock->name, task->lock.data, task->lock.len) == 0)
+        {
+            task->locked = lock;
+            return NGX_OK;
+        }
+    }
+
+    lock = ngx_slab_calloc(zone->shpool, sizeof(ngx_http_background_lock_t));
+    if (lock == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(lock->name, task->lock.data, task->lock.len);
+    lock->name_len = task->lock.len;
+
+    lock->next = zone->locks;
+    zone->locks = lock;
+
+    task->locked = lock;
+
+    return NGX_OK;
 }
 
 
@@ -746,26 +829,30 @@ ngx_http_background_record_copy(ngx_http_background_zone_conf_t *zcf,
     record->number = ngx_http_background_load(&from->number);
     ngx_memcpy(record->history, from->history, sizeof(record->history));
 
-    if (ngx_http_background_cells_copy(zcf, &record->cells, from->cells)
+    ngx_http_background_orders_copy(record->orders, from->orders);
+
+    if (ngx_http_background_cells_copy(zcf, record, &record->cells,
+                                       from->cells)
         != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    return ngx_http_background_cells_copy(zcf, &record->arrived,
+    return ngx_http_background_cells_copy(zcf, record, &record->arrived,
                                           from->arrived);
 }
 
 
 static ngx_int_t
 ngx_http_background_cells_copy(ngx_http_background_zone_conf_t *zcf,
-    ngx_http_background_cell_t **last, ngx_http_background_cell_t *from)
+    ngx_http_background_record_t *record, ngx_http_background_cell_t **last,
+    ngx_http_background_cell_t *from)
 {
     ngx_http_background_cell_t  *cell;
 
     for ( /* void */ ; from; from = from->next) {
 
-        cell = ngx_http_background_cell_create(zcf->zone, 0);
+        cell = ngx_http_background_cell_create(zcf->zone, record, 0);
         if (cell == NULL) {
             return NGX_ERROR;
         }
@@ -852,14 +939,15 @@ ngx_http_background_cells_start(ngx_http_background_zone_task_t *task)
 
 static ngx_int_t
 ngx_http_background_zone_add_cells(ngx_http_background_zone_t *zone,
-    ngx_http_background_cell_t **last, ngx_uint_t n, ngx_uint_t unhealthy)
+    ngx_http_background_record_t *record, ngx_http_background_cell_t **last,
+    ngx_uint_t n, ngx_uint_t unhealthy)
 {
     ngx_http_background_cell_t  *cell;
 
     for ( /* void */ ; n; n--) {
 
         if (*last == NULL) {
-            cell = ngx_http_background_cell_create(zone, unhealthy);
+            cell = ngx_http_background_cell_create(zone, record, unhealthy);
             if (cell == NULL) {
                 return NGX_ERROR;
             }
@@ -876,18 +964,22 @@ ngx_http_background_zone_add_cells(ngx_http_background_zone_t *zone,
 
 static ngx_http_background_cell_t *
 ngx_http_background_cell_create(ngx_http_background_zone_t *zone,
-    ngx_uint_t unhealthy)
+    ngx_http_background_record_t *record, ngx_uint_t unhealthy)
 {
-    ngx_uint_t                    i;
-    ngx_http_background_cell_t   *cell;
-    ngx_http_background_stats_t  *stats;
+    ngx_uint_t                          i;
+    ngx_http_background_cell_t         *cell;
+    ngx_http_background_stats_t        *stats;
+    ngx_http_background_orders_info_t   orders;
 
     cell = ngx_slab_calloc(zone->shpool, sizeof(ngx_http_background_cell_t));
     if (cell == NULL) {
         return NULL;
     }
 
-    cell->duty = ngx_http_background_duty_create(zone->shpool);
+    ngx_http_background_orders_read(record->orders, &orders);
+
+    cell->duty = ngx_http_background_duty_create(zone->shpool, orders.runs,
+                                                 orders.fires);
     if (cell->duty == NULL) {
         ngx_http_background_cells_free(zone, cell);
         return NULL;
@@ -992,7 +1084,44 @@ ngx_http_background_zone_sweep(ngx_http_background_zone_conf_t *zcf)
         ngx_http_background_cells_free(zcf->zone, record->cells);
         ngx_http_background_cells_free(zcf->zone, record->arrived);
 
+        ngx_http_background_orders_free(zcf->zone->shpool, record->orders);
         ngx_slab_free(zcf->zone->shpool, record);
+    }
+
+    ngx_http_background_zone_sweep_locks(zcf, oldest);
+}
+
+
+static void
+ngx_http_background_zone_sweep_locks(ngx_http_background_zone_conf_t *zcf,
+    uint64_t oldest)
+{
+    ngx_uint_t                         i;
+    ngx_http_background_lock_t        *lock, **last;
+    ngx_http_background_zone_task_t  **tasks;
+
+    tasks = zcf->tasks.elts;
+    last = &zcf->zone->locks;
+
+    while ((lock = *last) != NULL) {
+
+        for (i = 0; i < zcf->tasks.nelts; i++) {
+            if (lock->name_len == tasks[i]->lock.len
+                && ngx_memcmp(lock->name, tasks[i]->lock.data, lock->name_len)
+                   == 0)
+            {
+                break;
+            }
+        }
+
+        if (i < zcf->tasks.nelts || lock->generation >= oldest) {
+            last = &lock->next;
+            continue;
+        }
+
+        *last = lock->next;
+
+        ngx_slab_free(zcf->zone->shpool, lock);
     }
 }
 
@@ -1069,24 +1198,30 @@ static ngx_int_t
 ngx_http_background_zone_too_small(ngx_http_background_zone_conf_t *zcf)
 {
     size_t                             size;
-    ngx_uint_t                         i, cells, pages;
+    ngx_uint_t                         i, cells, follow, locks, pages;
     ngx_slab_pool_t                   *shpool;
     ngx_http_background_zone_task_t  **tasks;
 
     cells = 0;
+    follow = 0;
+    locks = 0;
     tasks = zcf->tasks.elts;
 
     for (i = 0; i < zcf->tasks.nelts; i++) {
         cells += tasks[i]->cells + tasks[i]->arrived;
+        follow += tasks[i]->follows;
+        locks += (tasks[i]->lock.len != 0);
     }
 
     pages = ngx_http_background_pages(1, sizeof(ngx_http_background_zone_t))
-            + ngx_http_background_pages(zcf->tasks.nelts,
+            + ngx_http_background_pages(zcf->tasks.nelts + follow,
                                         NGX_HTTP_BACKGROUND_RECORD_CHUNK)
             + ngx_http_background_pages(cells, NGX_HTTP_BACKGROUND_CELL_CHUNK)
             + ngx_http_background_pages(2 * cells,
                                         NGX_HTTP_BACKGROUND_STATS_CHUNK)
-            + ngx_http_background_pages(cells, NGX_HTTP_BACKGROUND_DUTY_CHUNK);
+            + ngx_http_background_pages(cells + zcf->tasks.nelts,
+                                        NGX_HTTP_BACKGROUND_DUTY_CHUNK)
+            + ngx_http_background_pages(locks, NGX_HTTP_BACKGROUND_LOCK_CHUNK);
 
     shpool = (ngx_slab_pool_t *) zcf->shm_zone->shm.addr;
 
@@ -1135,6 +1270,10 @@ ngx_http_background_zone_commit(ngx_http_background_zone_conf_t *zcf)
 
         tasks[i]->record->generation = zcf->generation;
         ngx_http_background_store(&tasks[i]->record->quarantined, 0);
+
+        if (tasks[i]->locked) {
+            tasks[i]->locked->generation = zcf->generation;
+        }
     }
 }
 
@@ -2678,6 +2817,20 @@ ngx_http_background_record_survived(ngx_http_background_record_t *record)
 }
 
 
+ngx_http_background_orders_t *
+ngx_http_background_record_orders(ngx_http_background_record_t *record)
+{
+    return record->orders;
+}
+
+
+void
+ngx_http_background_record_resume(ngx_http_background_record_t *record)
+{
+    ngx_http_background_store(&record->quarantined, 0);
+}
+
+
 ngx_uint_t
 ngx_http_background_record_quarantined(ngx_http_background_record_t *record)
 {
@@ -2901,6 +3054,72 @@ ngx_uint_t
 ngx_http_background_zone_changes(void)
 {
     return ngx_http_background_changes;
+}
+
+
+uint64_t
+ngx_http_background_zone_told(ngx_http_background_zone_t *zone)
+{
+    return ngx_http_background_load(&zone->told);
+}
+
+
+void
+ngx_http_background_zone_tell(ngx_http_background_zone_t *zone)
+{
+    (void) ngx_http_background_add(&zone->told, 1);
+}
+
+
+/* "held" by a process: revocation does not make it free */
+
+ngx_int_t
+ngx_http_background_lock_take(ngx_http_background_lock_t *lock,
+    uint64_t waiter)
+{
+    uint64_t    first, holder, waited;
+    ngx_uint_t  waits;
+
+    if (ngx_http_background_life == 0) {
+        return NGX_BUSY;
+    }
+
+    first = ngx_http_background_load(&lock->waiter);
+    waited = ngx_http_background_load(&lock->waited);
+    holder = ngx_http_background_load(&lock->holder);
+
+    waits = first && ngx_current_msec - ngx_min(waited, ngx_current_msec)
+                     < NGX_HTTP_BACKGROUND_WAITS;
+
+    if (!waits || first == waiter) {
+
+        if (ngx_http_background_holder(ngx_http_background_zone, holder)
+            == NULL
+            && ngx_http_background_cas(&lock->holder, &holder,
+                                       (uint64_t) 1 << 48
+                                       | ngx_http_background_life))
+        {
+            (void) ngx_http_background_cas(&lock->waiter, &first, 0);
+            return NGX_OK;
+        }
+
+        if (ngx_http_background_cas(&lock->waiter, &first, waiter)) {
+            ngx_http_background_store(&lock->waited, ngx_current_msec);
+        }
+    }
+
+    return NGX_BUSY;
+}
+
+
+void
+ngx_http_background_lock_release(ngx_http_background_lock_t *lock)
+{
+    uint64_t  word;
+
+    word = (uint64_t) 1 << 48 | ngx_http_background_life;
+
+    (void) ngx_http_background_cas(&lock->holder, &word, 0);
 }
 
 

@@ -66,6 +66,8 @@
 
 #include <ngx_http_background.h>
 #include "ngx_http_background_duty.h"
+#include "ngx_http_background_lock.h"
+#include "ngx_http_background_orders.h"
 
 
 #define NGX_HTTP_BACKGROUND_NAME_LEN     64
@@ -276,6 +278,8 @@ typedef struct {
     ngx_uint_t                     all;       /* a cell for each worker */
     ngx_uint_t                     arrives;   /* has cells without a lease */
     ngx_uint_t                     unhealthy; /* as which it starts */
+    ngx_uint_t                     follows;   /* it comes after others */
+    ngx_str_t                      lock;      /* empty: none */
 
     /* set by the zone */
     ngx_uint_t                     cells;
@@ -284,6 +288,7 @@ typedef struct {
                                                  into the configuration; 0: it
                                                  was there before */
     ngx_http_background_record_t  *record;
+    ngx_http_background_lock_t    *locked;    /* NULL: none */
 } ngx_http_background_zone_task_t;
 
 
@@ -455,6 +460,8 @@ void ngx_http_background_cell_skipped(ngx_http_background_cell_t *cell);
  * crashed      one more of them; returns their number if the task becomes
  *              quarantined by this one, or 0
  * quarantined  no cycle is to be started
+ * orders       what it is told by others
+ * resume       ends the quarantine, as a reload does
  * trial        NGX_OK: a cycle may start; NGX_AGAIN: not while another one is
  *              on trial
  * tried        the cycle on trial did not start
@@ -472,6 +479,9 @@ ngx_uint_t ngx_http_background_record_crashed(
     ngx_http_background_record_t *record);
 ngx_uint_t ngx_http_background_record_quarantined(
     ngx_http_background_record_t *record);
+ngx_http_background_orders_t *ngx_http_background_record_orders(
+    ngx_http_background_record_t *record);
+void ngx_http_background_record_resume(ngx_http_background_record_t *record);
 ngx_int_t ngx_http_background_record_trial(
     ngx_http_background_record_t *record);
 void ngx_http_background_record_tried(ngx_http_background_record_t *record);
@@ -515,10 +525,13 @@ ngx_uint_t ngx_http_background_cell_judged(ngx_http_background_cell_t *cell,
 
 /*
  * Reading, for any process that has the zone; none of them waits.  changes() is
- * another number when this worker has begun or recorded a cycle.
+ * another number when this worker has begun or recorded a cycle, told() when
+ * tell() was called by who has given orders.
  */
 
 ngx_uint_t ngx_http_background_zone_changes(void);
+uint64_t ngx_http_background_zone_told(ngx_http_background_zone_t *zone);
+void ngx_http_background_zone_tell(ngx_http_background_zone_t *zone);
 void ngx_http_background_zone_info(ngx_http_background_zone_conf_t *zcf,
     ngx_http_background_zone_info_t *info);
 void ngx_http_background_cell_read(ngx_http_background_zone_t *zone,

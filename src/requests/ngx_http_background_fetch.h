@@ -195,11 +195,15 @@ void ngx_cdecl ngx_http_background_fetch_fail(
  * Of such a request, or of what it started; NULL for all others:
  *
  * task       its task
+ * predecessor
+ *            what its cycle comes after; empty, if it comes after none
  * conf       what all requests of the operation have in common
  * response   where the beginning of its response's body is, for "test="; NULL
  *            without "test=", too
  */
 ngx_str_t *ngx_http_background_fetch_task(ngx_http_request_t *r);
+ngx_http_background_predecessor_t *ngx_http_background_fetch_predecessor(
+    ngx_http_request_t *r);
 ngx_http_background_fetch_conf_t *ngx_http_background_fetch_conf(
     ngx_http_request_t *r);
 ngx_str_t *ngx_http_background_fetch_response(ngx_http_request_t *r);

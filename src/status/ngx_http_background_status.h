@@ -37,7 +37,8 @@ typedef enum {
     ngx_http_background_retrying,
     ngx_http_background_quarantined,
     ngx_http_background_stopped,
-    ngx_http_background_abandoned
+    ngx_http_background_abandoned,
+    ngx_http_background_paused
 } ngx_http_background_state_e;
 
 
@@ -72,6 +73,8 @@ typedef struct {
     uint64_t                          declined;
     uint64_t                          skipped;
     uint64_t                          missed;
+    uint64_t                          coalesced;
+    ngx_uint_t                        paused;
     uint64_t                          started;    /* the first of these */
     uint64_t                          due;        /* the earliest; 0: none */
     uint64_t                          due_at;     /* the same by a schedule,

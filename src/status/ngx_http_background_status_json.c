@@ -292,6 +292,9 @@ ngx_http_background_json_state(u_char *p, ngx_http_background_view_t *view)
     p = ngx_http_background_put_count(p, ",\"waiting\":", view->waiting);
     p = ngx_http_background_put_count(p, ",\"abandoned\":", view->abandoned);
 
+    p = view->paused ? ngx_http_background_put(p, ",\"paused\":true")
+                     : ngx_http_background_put(p, ",\"paused\":false");
+
     return view->overdue ? ngx_http_background_put(p, ",\"overdue\":true")
                          : ngx_http_background_put(p, ",\"overdue\":false");
 }
@@ -390,6 +393,7 @@ ngx_http_background_json_totals(u_char *p, ngx_http_background_view_t *view)
     p = ngx_http_background_put_count(p, ",\"declined\":", view->declined);
     p = ngx_http_background_put_count(p, ",\"skipped\":", view->skipped);
     p = ngx_http_background_put_count(p, ",\"missed\":", view->missed);
+    p = ngx_http_background_put_count(p, ",\"coalesced\":", view->coalesced);
 
     p = ngx_http_background_put_count(p, "},\"operations\":{\"completed\":",
                                       stats->operations_completed);

@@ -30,11 +30,20 @@ ngx_http_background_late(ngx_http_background_zone_conf_t *zcf,
     ngx_http_background_task_t *task, ngx_http_background_cell_t *cell,
     uint64_t *time)
 {
-    uint64_t                      since;
-    ngx_http_background_late_e    late;
-    ngx_http_background_timing_t  timing;
+    uint64_t                           since;
+    ngx_http_background_late_e         late;
+    ngx_http_background_timing_t       timing;
+    ngx_http_background_orders_info_t  orders;
 
     if (task->interval == 0 && task->rules == NULL) {
+        return ngx_http_background_not_late;
+    }
+
+    ngx_http_background_orders_read(
+                        ngx_http_background_record_orders(task->zone.record),
+                        &orders);
+
+    if (orders.paused) {
         return ngx_http_background_not_late;
     }
 

@@ -35,7 +35,8 @@ ngx_str_t  ngx_http_background_states[] = {
     ngx_string("retrying"),
     ngx_string("quarantined"),
     ngx_string("stopped"),
-    ngx_string("abandoned")
+    ngx_string("abandoned"),
+    ngx_string("paused")
 };
 
 
@@ -47,11 +48,18 @@ ngx_http_background_view_read(ngx_http_background_view_t *view,
     ngx_uint_t                       n;
     ngx_http_background_cell_t      *cell;
     ngx_http_background_snapshot_t   snapshot;
+    ngx_http_background_orders_info_t
+                                     orders;
 
     ngx_memzero(view, sizeof(ngx_http_background_view_t));
 
     view->task = task;
     view->healthy = 1;
+
+    ngx_http_background_orders_read(
+                        ngx_http_background_record_orders(task->zone.record),
+                        &orders);
+    view->paused = orders.paused;
 
     /* there are more cells than workers after their number was lowered */
 
@@ -80,6 +88,11 @@ ngx_http_background_view_read(ngx_http_background_view_t *view,
         ngx_http_background_view_add_running(view, &snapshot);
     }
 
+    if (view->paused) {
+        view->due = 0;
+        view->due_at = 0;
+    }
+
     view->last_failed = view->stats.last.finished_at
                         && !view->stats.last.success;
 
@@ -98,6 +111,9 @@ ngx_http_background_view_read(ngx_http_background_view_t *view,
         view->state = (view->queued == view->running)
                       ? ngx_http_background_queued
                       : ngx_http_background_running;
+
+    } else if (view->paused) {
+        view->state = ngx_http_background_paused;
 
     } else if (view->leased == 0) {
         view->state = ngx_http_background_stopped;
@@ -131,6 +147,7 @@ ngx_http_background_view_add(ngx_http_background_view_t *view,
     view->declined += snapshot->declined;
     view->skipped += snapshot->skipped;
     view->missed += snapshot->duty.missed;
+    view->coalesced += snapshot->duty.coalesced;
 
     sum->cycles_completed += stats->cycles_completed;
     sum->cycles_failed += stats->cycles_failed;
