@@ -5,13 +5,13 @@
 
 
 /*
- * What an operation kind may use: the public interface of the module.
+ * The public interface for operation kinds and triggers.
  *
  * A kind is an nginx HTTP module with one command of the context
- * NGX_HTTP_BACKGROUND_TASK_CONF.  The command's handler parses its arguments,
- * then hands a description of the kind and its own configuration to
- * ngx_http_background_add_operation().  The built-in kinds, in requests/,
- * files/ and jobs/, use nothing else.
+ * NGX_HTTP_BACKGROUND_TASK_CONF.  The handler of the command parses the
+ * arguments and passes a description of the kind and its configuration to
+ * ngx_http_background_add_operation().  The built-in kinds in requests/,
+ * files/, and jobs/ use nothing else.
  */
 
 
@@ -26,21 +26,22 @@
 
 
 /*
- * The context of "background_task NAME { }", for the type of a command.  The
- * command's "conf" is an NGX_HTTP_*_CONF_OFFSET, as in any HTTP module: the
- * handler gets its own module's main, server or location configuration.
+ * The context of "background_task NAME { }", for the type of a command.
+ * "conf" of the command is an NGX_HTTP_*_CONF_OFFSET, as in any HTTP module:
+ * the handler gets the main, server, or location configuration of its own
+ * module.
  */
 #define NGX_HTTP_BACKGROUND_TASK_CONF  0x00020000
 
-/* the longest failure text, in bytes; what is longer is cut */
+/* the longest error text, in bytes; longer ones are truncated */
 #define NGX_HTTP_BACKGROUND_ERROR_LEN  512
 
-/* the same of a message */
+/* the longest message, in bytes */
 #define NGX_HTTP_BACKGROUND_MESSAGE_LEN  128
 
 
 /*
- * What a run did; the kind fills it in, it starts as zeroes.  A run that
+ * The result of a run.  The kind sets it; it is zeroed before.  A run that
  * completes nothing and fails nothing is a failure, unless it is cancelled or
  * allow_empty is set.
  */
@@ -49,13 +50,13 @@ typedef struct {
     ngx_uint_t    completed;      /* operations that succeeded */
     ngx_uint_t    failed;         /* operations that failed; counted by
                                      ngx_http_background_fail() */
-    ngx_uint_t    active;         /* operations that are under way: what a
-                                     timeout counts as failed, at least one */
-    uint64_t      bytes;          /* data processed, in bytes */
-    ngx_uint_t    allow_empty;    /* there may be nothing to do: a run that
-                                     completes nothing is a success */
-    ngx_msec_t    io_time;        /* I/O kinds: the sum of what each operation
-                                     waited, in milliseconds */
+    ngx_uint_t    active;         /* operations under way; if the cycle times
+                                     out, they count as failed, at least one */
+    uint64_t      bytes;          /* bytes of processed data */
+    ngx_uint_t    allow_empty;    /* a run that completes nothing is a
+                                     success */
+    ngx_msec_t    io_time;        /* I/O kinds: the sum of the waiting times of
+                                     all operations, in milliseconds */
     size_t        error_len;
     u_char        error[NGX_HTTP_BACKGROUND_ERROR_LEN];
     size_t        message_len;
@@ -64,91 +65,97 @@ typedef struct {
 
 
 /*
- * One run of an operation in one cycle.  It lives from the cycle's start to
- * its end, and so does all that is allocated from its pool.
+ * One run of an operation in one cycle.  The run and all memory from its pool
+ * are freed at the end of the cycle.
  */
 
 typedef struct {
-    void                          *conf;  /* as given to add_operation() */
-    void                          *ctx;   /* the kind's own, starts as NULL */
-    ngx_pool_t                    *pool;  /* this run's alone: a CPU kind may
-                                             use it on the pool thread; its
-                                             clean-ups run on the event loop */
-    ngx_log_t                     *log;   /* usable on a pool thread, too */
-    ngx_str_t                     *task;  /* the task's name */
+    void                          *conf;  /* as passed to add_operation() */
+    void                          *ctx;   /* used by the kind, initially NULL */
+    ngx_pool_t                    *pool;  /* used by this run only: a CPU kind
+                                             may use it on the pool thread; its
+                                             cleanup handlers are called on the
+                                             event loop */
+    ngx_log_t                     *log;   /* may be used on a pool thread,
+                                             too */
+    ngx_str_t                     *task;  /* name of the task */
     ngx_uint_t                     repeats;
                                           /* the task has failed so often that
                                              the same failure would not be
-                                             logged: then neither are details
-                                             of a failure */
+                                             logged: the kind should log no
+                                             details of it either */
     size_t                         limit_rate;
                                           /* CPU kinds: result.bytes per
                                              second, of all threads together,
-                                             0: unlimited; enforced in
+                                             0: unlimited; enforced by
                                              ngx_http_background_cancelled() */
     ngx_uint_t                     keep_slot;
-                                          /* CPU kinds: the job may hold a lock
-                                             when it asks whether to stop, and
-                                             never waits for others then */
+                                          /* CPU kinds: the job may have a lock
+                                             when it calls
+                                             ngx_http_background_cancelled(),
+                                             so it is not parked there */
     ngx_uint_t                     retry;
-                                          /* the cycle is one of "retry", and
-                                             all of the work is due later: what
-                                             had failed in the last one will
-                                             do.  A kind that does all clears
-                                             it */
+                                          /* the cycle was started by "retry"
+                                             and a cycle with all items is due
+                                             later: the kind may run only the
+                                             items that failed in the last
+                                             cycle.  A kind that runs all items
+                                             clears it */
     ngx_uint_t                     resumes;
-                                          /* to be set by a kind that does so:
-                                             all of the work stays due each
+                                          /* set by a kind that runs only
+                                             failed items on "retry": cycles
+                                             with all items keep their
                                              "interval" */
     ngx_uint_t                     restore_fs;
                                           /* CPU kinds: the work may change the
-                                             thread's folder or umask, which
-                                             are set back when it is over */
+                                             folder or the umask of the thread,
+                                             both are restored after it */
     ngx_http_background_result_t   result;
 } ngx_http_background_run_t;
 
 
 /*
- * A kind is either I/O ("start" and "cancel") or CPU ("work").
+ * A kind is either an I/O kind ("start" and "cancel") or a CPU kind ("work").
  *
- * start   on the event loop: begins the work, never blocks.  When all is over
- *         the kind calls ngx_http_background_done() once, be it in start
- *         itself.
- * cancel  on the event loop, between start and done: stops at once all that
- *         start began, timers, connections, and does not call done.  What it
- *         leaves behind must not touch the run any more.  If start itself stops
- *         the cycle, cancel is called when start has returned.
- * work    on a pool thread, may block.  It returns soon after
- *         ngx_http_background_cancelled() said so, and asks at least every
- *         millisecond or 64 KiB of work.  It may call only what this header
- *         marks for pool threads, and what nginx allows there: logging, memory
- *         from run->pool, system calls.  It does not start a process: nginx
- *         takes the child's status, and the child would inherit the sockets of
- *         nginx's clients.
+ * start   called on the event loop: starts the operation and must not block.
+ *         When the operation is over the kind calls ngx_http_background_done()
+ *         once; it may do so in start
+ * cancel  called on the event loop, between start and done: stops all that
+ *         start has begun, such as timers and connections, and does not call
+ *         done.  Nothing may use the run after that.  If start itself stops
+ *         the cycle, cancel is called when start has returned
+ * work    called on a pool thread, may block.  It calls
+ *         ngx_http_background_cancelled() at least every millisecond or every
+ *         64 KiB of data, and returns soon after that has returned 1.  It may
+ *         call only functions that this header marks for pool threads and
+ *         those that nginx allows there: logging, allocation from run->pool,
+ *         system calls.  It must not start a process: nginx would take the
+ *         exit status of the child, and the child would inherit sockets of
+ *         clients
  *
- * A CPU kind whose work can be handed out in pieces has "begin", too, the
- * others have NULL there:
+ * A CPU kind whose work can be divided has "begin", other kinds have NULL
+ * there:
  *
- * begin   on a pool thread, before any work: makes what they share, run->ctx.
- *         If it failed or was cancelled, there is no work.
- * work    on as many threads as the budget grants, at most
- *         "background_threads", at the same time.  Each has a run of its own,
- *         with the same conf and ctx.  It returns when there is nothing left
- *         to hand out, then those that have not started yet will not be.
- * finish  optional; on a pool thread, when all work has returned, if begin was
- *         called.  With the run that begin had.  A process that exits at once
- *         may leave it out: what must not be left behind then is for clean-ups
- *         of the run's pool.
+ * begin   called on a pool thread, before any work: sets run->ctx, which all
+ *         threads share.  If it fails or is cancelled, work is not called
+ * work    called at the same time on as many threads as the budget grants, at
+ *         most "background_threads".  Each call has a run of its own, with the
+ *         same conf and ctx.  It returns when nothing is left to do; after
+ *         that no further call is made
+ * finish  optional; called on a pool thread if begin was called, when all
+ *         calls of work have returned, with the run of begin.  It may
+ *         not be called if the process exits at once: then only cleanup
+ *         handlers of the pool of the run are called
  *
- * Another combination is an error when the configuration is read.
+ * Other combinations are an error while the configuration is read.
  *
  * A kind may also have
  *
- * check   when the configuration is complete, so that all that other modules
- *         have in it is known and merged.  Here, cf->ctx and cf->args are those
- *         of the directive, whose file and line an error gets that is logged.
- *         Returns NGX_OK or, when it has logged an error, NGX_ERROR.  In a task
- *         that is in no server, location configurations are not merged
+ * check   called when the configuration is complete, so that the
+ *         configurations of all modules are merged.  cf->ctx and cf->args are
+ *         those of the directive, and an error that is logged has its file and
+ *         line.  Returns NGX_OK, or NGX_ERROR if it has logged an error.  For
+ *         a task outside of a server, location configurations are not merged
  */
 
 typedef struct {
@@ -162,21 +169,21 @@ typedef struct {
 
 
 /*
- * Parameters of a directive: "name=value" in any order, and flags.  A table of
- * them, which ends with ngx_http_background_null_param, is for
- * ngx_http_background_conf_params().  One that is not in the table, or that is
- * given twice, is an error, as is a value that "set" does not accept.
+ * Parameters of a directive: "name=value" in any order, and flags.
+ * ngx_http_background_conf_params() reads them by a table that ends with
+ * ngx_http_background_null_param.  A parameter that is not in the table, is
+ * given twice, or has a value that "set" does not accept, is an error.
  *
- * An argument without a name has an empty one in the table; the first such
- * argument is for the first such line, and so on.
+ * An argument without a name has an empty name in the table.  The first such
+ * argument belongs to the first such entry, and so on.
  */
 
-/* the argument that is being read */
+/* an argument */
 
 typedef struct {
     ngx_str_t      text;       /* "count=5", for error texts */
     ngx_str_t      value;      /* "5"; both are zero-terminated */
-    const void    *post;       /* of the parameter */
+    const void    *post;       /* "post" of the parameter */
 } ngx_http_background_arg_t;
 
 
@@ -186,14 +193,15 @@ typedef ngx_int_t (*ngx_http_background_set_pt)(ngx_conf_t *cf,
     ngx_http_background_arg_t *arg, void *p);
 
 
-/* at most 64 in a table */
+/* a parameter; a table may have 64 */
 
 typedef struct {
-    ngx_str_t                    name;       /* "count=", or "brief", a flag,
+    ngx_str_t                    name;       /* "count=", "brief" for a flag,
                                                 or "" */
     ngx_uint_t                   multiple;   /* may be given more than once */
     ngx_http_background_set_pt   set;
-    size_t                       offset;     /* of what p points to, in conf */
+    size_t                       offset;     /* of the field that p points to,
+                                                in conf */
     const void                  *post;       /* for "set" */
 } ngx_http_background_param_t;
 
@@ -202,9 +210,9 @@ typedef struct {
 
 
 /*
- * What numbers, times and sizes have as "post"; NULL: any value from 0 on.  An
- * error is, for instance, 'invalid count "count=0" in "connect" directive, it
- * must be a number from 1 to 5'.
+ * "post" of numbers, times, and sizes; NULL: any value from 0.  An error is,
+ * for example, 'invalid count "count=0" in "connect" directive, it must be a
+ * number from 1 to 5'.
  */
 
 typedef struct {
@@ -216,26 +224,26 @@ typedef struct {
 
 
 /*
- * params    reads the arguments from the one of number n on; NGX_OK, or
- *           NGX_ERROR if an error was logged
- * argument  reads one that has no name
+ * params    reads the arguments from number n on; returns NGX_OK, or NGX_ERROR
+ *           if an error was logged
+ * argument  reads an argument without a name
  * invalid   logs 'invalid WHAT "TEXT" in "DIRECTIVE" directive, it must be
- *           VALID', and returns NGX_ERROR
+ *           VALID' and returns NGX_ERROR
  *
- * The others are for "set":
+ * The following functions are for "set":
  *
- * number    ngx_int_t, ngx_uint_t
- * time      ngx_msec_t
- * size      size_t, with the units k and m
- * offset    off_t, with the units k, m and g
- * rate      size_t, for run->limit_rate; without bounds
- * string    ngx_str_t; without bounds
- * flag      ngx_uint_t, which becomes 1
- * file      ngx_str_t, the path of a file or folder, made absolute as paths of
- *           nginx's directives are, and zero-terminated; for "path" below, too
+ * number  ngx_int_t, ngx_uint_t
+ * time    ngx_msec_t
+ * size    size_t, with the units k and m
+ * offset  off_t, with the units k, m, and g
+ * rate    size_t, for run->limit_rate; without bounds
+ * string  ngx_str_t; without bounds
+ * flag    ngx_uint_t, set to 1
+ * file    ngx_str_t, a path that is made absolute as paths of directives of
+ *         nginx are, zero-terminated, and checked by conf_path()
  *
- * path      warns if workers can't read what is there, or if there is nothing:
- *           that is no error, as it may be there when a cycle starts
+ * path  logs a warning if the path does not exist or workers can't read it.
+ *       This is no error, as it may be different when a cycle starts
  */
 #define ngx_http_background_conf_params(cf, n, params, conf)                  \
     ngx_http_background_read_params(cf, n, params, conf,                      \
@@ -269,9 +277,9 @@ void ngx_http_background_conf_path(ngx_conf_t *cf, ngx_str_t *path);
 
 
 /*
- * What a kind was built for: the number, which changes when what this header
- * says changes otherwise, and the sizes of what the kind and the module share.
- * A kind of another ABI is an error when the configuration is read.
+ * The version of the interface: a number that changes with the meaning of this
+ * header, and the sizes of shared structures.  A kind that was built with
+ * another value is an error while the configuration is read.
  */
 #define NGX_HTTP_BACKGROUND_ABI                                               \
     ((uint64_t) 2 << 48                                                       \
@@ -281,15 +289,15 @@ void ngx_http_background_conf_path(ngx_conf_t *cf, ngx_str_t *path);
 
 
 /*
- * Adds an operation to the task whose block is being read.  To be called by a
- * command's handler.
+ * Adds an operation to the task whose block is read.  Called by the handler of
+ * a command.
  *
- * kind    copied
- * conf    the operation's configuration, from cf->pool, or NULL; each run gets
- *         it as run->conf and only reads it
+ * kind  is copied
+ * conf  the configuration of the operation, from cf->pool, or NULL; runs get
+ *       it as run->conf and must not change it
  *
- * In texts the operation is named by its directive and first argument, as in
- * "digest "/srv/www"".  Returns NGX_CONF_OK or NGX_CONF_ERROR.
+ * The directive and its first argument name the operation in log and error
+ * texts, as in "digest "/srv/www"".  Returns NGX_CONF_OK or NGX_CONF_ERROR.
  */
 #define ngx_http_background_add_operation(cf, kind, conf)                     \
     ngx_http_background_add_kind(cf, kind, conf, NGX_HTTP_BACKGROUND_ABI)
@@ -302,9 +310,8 @@ ngx_int_t ngx_http_background_conf_abi(ngx_conf_t *cf, uint64_t abi,
 
 
 /*
- * A directive that has no code of its own: its arguments are read into a
- * configuration of that type, which is zeroed before, by one or more
- * parameters.
+ * Defines a directive without code of its own: the arguments are read into a
+ * zeroed structure of the type conf_type by one or more parameters.
  *
  *     static ngx_command_t  my_commands[] = {
  *         ngx_http_background_command("my", NGX_CONF_TAKE12, my_conf_t,
@@ -347,7 +354,7 @@ ngx_int_t ngx_http_background_conf_abi(ngx_conf_t *cf, uint64_t abi,
     }
 
 
-/* of ngx_http_background_command() */
+/* "post" of ngx_http_background_command() */
 
 typedef struct {
     uint64_t                            abi;
@@ -361,12 +368,12 @@ char *ngx_http_background_add_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 
 
 /*
- * For a command's handler, behind add_operation(): the operation depends on
- * variables of the request that starts a cycle.  "prepare" is called on the
- * event loop, before start or work, and may set run->ctx, in memory of
- * run->pool.  It returns NGX_OK; NGX_DECLINED, what the variables have is no
- * argument for it; or NGX_ERROR, no memory.  The task needs "interval off", and
- * a trigger that has requests.
+ * Called by the handler of a command after add_operation(), if the operation
+ * uses variables of the request that starts a cycle.  "prepare" is called on
+ * the event loop before start or work, and may set run->ctx, allocated from
+ * run->pool.  It returns NGX_OK; NGX_DECLINED if the values of variables are
+ * no valid arguments; or NGX_ERROR if there is no memory.  The task must have
+ * "interval off" and be started by requests.
  */
 typedef ngx_int_t (*ngx_http_background_prepare_pt)(
     ngx_http_background_run_t *run, ngx_http_request_t *r);
@@ -376,44 +383,103 @@ char *ngx_http_background_use_request(ngx_conf_t *cf,
 
 
 /*
- * Tells that all of an I/O run is over.  On the event loop, and once; the run
- * may be gone when it returns.  A call from a thread, for a CPU run, or for a
- * run that is over or cancelled is logged at level "alert" and does nothing
- * else.
+ * Called by the handler of a command after add_operation(), if the operation
+ * judges servers.  The status shows them with the task, and "workers" must be
+ * "one".
+ *
+ * peer         called in any worker: returns the first server whose number is
+ *              not less than *n, and sets *n to the number after it; NGX_DONE:
+ *              there are no more
+ * quarantined  called on the event loop of one worker: the task is quarantined,
+ *              so verdicts must not count any more
+ */
+
+#define NGX_HTTP_BACKGROUND_ADDRESS_LEN       120
+#define NGX_HTTP_BACKGROUND_SERVER_LEN        256
+#define NGX_HTTP_BACKGROUND_SERVER_ERROR_LEN  128
+
+typedef enum {
+    ngx_http_background_server_unknown = 0,     /* not judged yet */
+    ngx_http_background_server_up,
+    ngx_http_background_server_down,
+    ngx_http_background_server_disabled         /* by the configuration */
+} ngx_http_background_server_e;
+
+
+/* times named "_at" are milliseconds of the wall clock, or 0 */
+
+typedef struct {
+    ngx_str_t                      upstream;
+    ngx_http_background_server_e   state;
+    ngx_uint_t                     backup;
+    ngx_uint_t                     usable;      /* gets requests */
+    uint64_t                       since_at;
+    uint64_t                       fails;       /* in a row */
+    uint64_t                       passes;
+    uint64_t                       failed;      /* checks, in all */
+    uint64_t                       passed;
+    uint64_t                       changes;
+    uint64_t                       finished_at; /* of the last check */
+    uint64_t                       wall_time;
+    ngx_uint_t                     status;      /* 0: none */
+    size_t                         address_len;
+    u_char                         address[NGX_HTTP_BACKGROUND_ADDRESS_LEN];
+    size_t                         server_len;
+    u_char                         server[NGX_HTTP_BACKGROUND_SERVER_LEN];
+    size_t                         error_len;   /* of the last check */
+    u_char                         error[NGX_HTTP_BACKGROUND_SERVER_ERROR_LEN];
+} ngx_http_background_peer_t;
+
+
+typedef struct {
+    ngx_int_t                    (*peer)(void *conf, ngx_uint_t *n,
+                                         ngx_http_background_peer_t *peer);
+    void                         (*quarantined)(void *conf);
+} ngx_http_background_judge_t;
+
+char *ngx_http_background_use_judge(ngx_conf_t *cf,
+    const ngx_http_background_judge_t *judge);
+
+
+/*
+ * Ends the run of an I/O kind.  Called on the event loop, once; the run may be
+ * freed when it returns.  A call from a thread, for a run of a CPU kind, or
+ * for a run that is over or cancelled logs an alert and does nothing else.
  */
 void ngx_http_background_done(ngx_http_background_run_t *run);
 
-/* the same, with one completed operation more */
+/* the same, and counts a completed operation */
 void ngx_http_background_complete(ngx_http_background_run_t *run);
 
 /*
- * "cancel" of a kind that begins nothing but the run's timer and steps, which
- * are looked after
+ * For "cancel" of a kind that uses only ngx_http_background_timer() and
+ * ngx_http_background_step(), which need no cancellation.
  */
 void ngx_http_background_cancel_none(ngx_http_background_run_t *run);
 
 
 /*
- * Calls the handler of an I/O run once, after so many milliseconds, on the
- * event loop.  A run has one timer; set again, it starts anew.  It does not
- * keep a worker from exiting, and is deleted when the run is over or cancelled.
+ * Calls the handler of a run of an I/O kind once, after "time" milliseconds,
+ * on the event loop.  A run has one timer; a second call sets it anew.  The
+ * timer is cancelable, and is deleted when the run is over or cancelled.
  */
 void ngx_http_background_timer(ngx_http_background_run_t *run,
     ngx_msec_t time, void (*handler)(ngx_http_background_run_t *run));
 
 
 /*
- * Counts one failed operation and, if it is the first, keeps the text, a
- * format of ngx_sprintf(), without the operation's name, newline or period.
- * With err the system's words are added, as in "open() "x" failed (2: No such
- * file or directory)".  The result must be in use by one thread only.
+ * Counts a failed operation and, if it is the first one, stores its error
+ * text.  fmt is a format of ngx_sprintf(); the text should have neither the
+ * name of the operation nor a newline or full stop.  If err is not 0, its
+ * description is appended, as in "open() "x" failed (2: No such file or
+ * directory)".  A result may be used by one thread at a time.
  */
 void ngx_cdecl ngx_http_background_fail(ngx_http_background_result_t *result,
     ngx_err_t err, const char *fmt, ...);
 
 /*
- * The same with the path of a file, or the end of one that is long, in quotes,
- * where the format has "%s", as in "open() %s failed".  The path is beneath
+ * The same, and "%s" in fmt is replaced by the quoted path of a file, as in
+ * "open() %s failed"; of a long path only the end is shown.  The path is below
  * root; either may be NULL.
  */
 void ngx_http_background_fail_path(ngx_http_background_result_t *result,
@@ -422,40 +488,40 @@ void ngx_http_background_fail_path(ngx_http_background_result_t *result,
 
 
 /*
- * Keeps a text, a format of ngx_sprintf(), that the status shows with the
- * cycle's result; the last one stays.  The result must be in use by one thread
- * only.
+ * Sets the message that the status shows with the result of the cycle, by a
+ * format of ngx_sprintf().  The last message is kept.  A result may be used by
+ * one thread at a time.
  */
 void ngx_cdecl ngx_http_background_message(
     ngx_http_background_result_t *result, const char *fmt, ...);
 
 
 /*
- * On the run's pool thread: whether to stop; 0 in an I/O kind.  Also keeps the
- * thread's share of a CPU ("quota=") and run->limit_rate, by sleeping here.
- * While other jobs wait for a thread, a job that has run for 100 milliseconds,
- * that has to sleep, or that shares the work of another one gives its turn to
- * them here and returns when it has one again, unless run->keep_slot is set.
- * So it is called often, and without a lock held that others need.
+ * Returns 1 if the job must stop; 0 in an I/O kind.  Called on the pool thread
+ * of the run.  It sleeps as required by "quota=" and run->limit_rate.  While
+ * other jobs wait for a thread, a job that has run for 100 milliseconds, that
+ * must sleep, or that helps another job lets them run first and returns when
+ * it may continue, unless run->keep_slot is set.  So it should be called
+ * often, and without a lock that other threads need.
  */
 ngx_uint_t ngx_http_background_cancelled(ngx_http_background_run_t *run);
 
 
 /*
- * How far the run is, in a unit of the kind's own; a total of 0 means that it
- * is not known.  Where the run is: on its pool thread or, of an I/O kind, on
- * the event loop.
+ * Sets the progress of the run, in a unit of the kind; a total of 0 means that
+ * it is not known.  Called on the pool thread of the run or, by an I/O kind,
+ * on the event loop.
  */
 void ngx_http_background_progress(ngx_http_background_run_t *run,
     uint64_t done, uint64_t total);
 
 
 /*
- * The input of the run's cycle, for a CPU kind on its pool thread: bytes that
- * the trigger has handed over, zero-length where there are none.  They belong
- * to the cycle and are valid until the run is over.  A file is mapped into
- * memory by the first call.  Returns NGX_OK, or NGX_ERROR when that fails, with
- * the reason in the result.
+ * Returns the input of the cycle, which its trigger has passed; an empty
+ * string if there is none.  Called by a CPU kind on its pool thread.  The
+ * input belongs to the cycle and is valid until the run is over.  If it is in
+ * a file, the first call maps it.  Returns NGX_OK, or NGX_ERROR if that has
+ * failed; the run is failed then.
  */
 ngx_int_t ngx_http_background_input(ngx_http_background_run_t *run,
     ngx_str_t *input);
@@ -479,26 +545,26 @@ ngx_int_t ngx_http_background_predecessor(ngx_http_background_run_t *run,
 
 
 /*
- * The output of the run's cycle, for its trigger.  Where the run is: on its
- * pool thread or, of an I/O kind, on the event loop.  A kind whose work can be
- * handed out in pieces has output in begin and finish only.
+ * The output of the cycle for its trigger.  The functions are called on the
+ * pool thread of the run or, by an I/O kind, on the event loop.  A kind with
+ * "begin" may call them in begin and finish only.
  *
- * output         adds bytes, which are copied.  NGX_ERROR: there is no memory,
- *                or it is more than the trigger wants (NGX_DECLINED)
- * output_type    the media type
- * output_status  the code of an HTTP response, from 200 to 599
- * output_header  adds a field of an HTTP response.  Not those that frame it or
- *                that nginx sets itself: Connection, Content-Length,
- *                Content-Type, Date, Keep-Alive, Proxy-Connection, Server, TE,
- *                Trailer, Transfer-Encoding, Upgrade
+ * output         appends bytes; NGX_DECLINED: more than the trigger accepts
+ * output_type    sets the media type
+ * output_status  sets the code of an HTTP response, from 200 to 599
+ * output_header  adds a header field of an HTTP response, except those that
+ *                frame the response or are set by nginx: Connection,
+ *                Content-Length, Content-Type, Date, Keep-Alive,
+ *                Proxy-Connection, Server, TE, Trailer, Transfer-Encoding,
+ *                Upgrade
  *
- * Strings are copied.  NGX_DECLINED: the code is another one, the field is one
- * of those, its name is not a token of HTTP, or a type or value has a control
- * character but a tab.  NGX_ERROR: there is no memory, or type and fields are
- * more than 32k in all.
+ * All strings are copied.  The functions return NGX_OK; NGX_DECLINED if the
+ * code is out of range, the field is one of those above, its name is not an
+ * HTTP token, or a type or value has a control character other than a tab; and
+ * NGX_ERROR if there is no memory or the type and the fields exceed 32k.
  *
- * All return NGX_OK otherwise.  A cycle that no trigger waits for has no room
- * for output: what is written is dropped, NGX_OK.
+ * If no trigger waits for the cycle, the output is dropped and NGX_OK is
+ * returned.
  */
 ngx_int_t ngx_http_background_output(ngx_http_background_run_t *run,
     const void *data, size_t len);
@@ -511,38 +577,36 @@ ngx_int_t ngx_http_background_output_header(ngx_http_background_run_t *run,
 
 
 /*
- * Whether the worker has too few free connections for an I/O kind to take one
- * more: no more than a sixteenth of "worker_connections".  From there on nginx
- * closes clients' keepalive connections for each one that is taken, and that is
- * more than a task is worth: its operation fails instead.  To be asked on the
- * event loop before each connection.  If so, the reason, for
- * ngx_http_background_fail(), is in text, a buffer of
- * NGX_HTTP_BACKGROUND_ERROR_LEN bytes, zero-terminated.
+ * Whether the worker has too few free connections, a sixteenth of
+ * "worker_connections" or less.  An I/O kind calls it on the event loop before
+ * each new connection, and fails its operation in that case: nginx would close
+ * keepalive connections of clients for it.  The reason is stored in text, a
+ * buffer of NGX_HTTP_BACKGROUND_ERROR_LEN bytes, zero-terminated, for
+ * ngx_http_background_fail().
  */
 ngx_uint_t ngx_http_background_few_connections(u_char *text);
 
 
 /*
- * A step of an I/O kind that blocks but takes no CPU, as open() and read() of a
- * file, on a thread of the worker's.  On the event loop:
+ * Runs a step of an I/O kind that blocks but uses little CPU, such as open()
+ * and read(), on a thread of the worker.  Called on the event loop.
  *
- * data  of so many bytes, or NULL; is copied, and the copy is aligned for any
- *       type.  What it points to may be of run->conf, but not of the run, which
- *       may be gone before the step returns
- * step  on the thread; may use nothing but the data and the log
- * then  on the event loop, when the step has returned, and not before
- *       ngx_http_background_step() has.  "run" is NULL if the run is over or
- *       was cancelled: then it only gives back what the data hold, as
- *       descriptors and memory
+ * data  size bytes, or NULL; they are copied, and the copy is aligned for any
+ *       type.  They may point to run->conf, but not to the run, which may be
+ *       freed before the step has returned
+ * step  called on the thread; may use only the data and the log
+ * then  called on the event loop when the step has returned, and not before
+ *       ngx_http_background_step() has.  run is NULL if the run is over or
+ *       cancelled: then it only frees resources that the data refer to, such
+ *       as descriptors
  *
- * A run has one step under way at a time.  "cancel" does nothing about it.  One
- * that does not return keeps neither steps of other operations from their
- * threads nor a worker from exiting after "worker_shutdown_timeout"; "then" may
- * never be called in that case.  Until it returns, steps of the same operation
- * fail in the next cycles.
+ * A run has one step at a time.  "cancel" need not handle it.  A step that
+ * hangs blocks neither steps of other operations nor a worker that exits by
+ * "worker_shutdown_timeout"; "then" may not be called in that case.  Until it
+ * returns, steps of the same operation in later cycles fail.
  *
- * Returns NGX_OK, or NGX_ERROR with the reason in the result: neither function
- * will be called.
+ * Returns NGX_OK, or NGX_ERROR if the step can't be started: the run is
+ * failed, and neither function is called.
  */
 
 typedef void (*ngx_http_background_step_pt)(void *data, ngx_log_t *log);
@@ -555,24 +619,27 @@ ngx_int_t ngx_http_background_step(ngx_http_background_run_t *run,
 
 
 /*
- * The lines of a file, which is read piece by piece: its size does not matter.
- * A reader is gone with its run.
+ * Reads the lines of a file piece by piece: the file may have any size.  A
+ * reader is freed with its run.
  *
- * create    does not open the file yet.  "max" is the longest line, in bytes.
- *           With an event, an I/O kind reads in steps of its run; with NULL, a
- *           CPU kind reads on its pool thread.  NULL: no memory
- * open      before the first line: NGX_OK, "info" is known; NGX_AGAIN, as of
- *           "next"; NGX_DECLINED, the file can't be opened or read, which
- *           "next" will count.  It may be left out
- * info      of the file that is read; zeroes until then
- * next      NGX_OK        a line without its line feed, until the next call
- *           NGX_DECLINED  the next line is longer than max, and is left out
- *           NGX_AGAIN     the handler of the event is called when there is more
- *           NGX_DONE      there is no more
- *           NGX_ERROR     the file can't be opened or read, which is counted as
- *                         a failure; then NGX_DONE
- * line      the number of the line that "next" has returned last, from 1
- * progress  how far the run is: how much of the file has been returned
+ * create    does not open the file.  max is the length of the longest line, in
+ *           bytes.  With an event an I/O kind reads by steps of its run, with
+ *           NULL a CPU kind reads on its pool thread.  Returns NULL if there
+ *           is no memory
+ * open      optional, called before the first line.  Returns NGX_OK if the
+ *           file is open and "info" is valid; NGX_AGAIN as "next" does;
+ *           NGX_DECLINED if the file can't be opened or read: "next" will fail
+ * info      returns the information on the open file; zeroes before that
+ * next      NGX_OK        a line without its line feed, valid until the next
+ *                         call
+ *           NGX_DECLINED  the next line is longer than max and is skipped
+ *           NGX_AGAIN     the handler of the event will be called
+ *           NGX_DONE      there are no more lines
+ *           NGX_ERROR     the file can't be opened or read: the run is failed;
+ *                         the next call returns NGX_DONE
+ * line      returns the number of the last line, from 1
+ * progress  sets the progress of the run to the part of the file that was
+ *           returned
  */
 
 typedef struct ngx_http_background_reader_s  ngx_http_background_reader_t;
@@ -593,13 +660,13 @@ void ngx_http_background_reader_progress(
 
 
 /*
- * Triggers: what starts a task's cycles beside "interval".
+ * Triggers start cycles of a task, as "interval" does.
  *
- * A trigger is an nginx HTTP module, too.  With a command of the context
- * NGX_HTTP_BACKGROUND_TASK_CONF it calls ngx_http_background_add_trigger(), or
- * it looks a task up by its name when the configuration has been read.  In a
- * worker it then calls ngx_http_background_start() for each cycle, all on the
- * event loop.
+ * A trigger is an nginx HTTP module, too.  The handler of a command of the
+ * context NGX_HTTP_BACKGROUND_TASK_CONF calls
+ * ngx_http_background_add_trigger(), or the module looks up a task by name
+ * when the configuration is complete.  In a worker it calls
+ * ngx_http_background_start() for each cycle, on the event loop.
  */
 
 typedef struct ngx_http_background_task_s   ngx_http_background_task_t;
@@ -607,8 +674,8 @@ typedef struct ngx_http_background_cycle_s  ngx_http_background_cycle_t;
 
 
 /*
- * start  in each worker, when the task's cycles may be started
- * stop   when the worker shuts down: it starts no cycle any more
+ * start  called in each worker when cycles of the task may be started
+ * stop   called when the worker shuts down: no cycle may be started after that
  */
 
 typedef struct {
@@ -618,8 +685,8 @@ typedef struct {
 
 
 /*
- * Adds a trigger to the task whose block is being read; trigger and conf are
- * kept by reference.  Returns NGX_CONF_OK or NGX_CONF_ERROR.
+ * Adds a trigger to the task whose block is read.  trigger and conf are not
+ * copied.  Returns NGX_CONF_OK or NGX_CONF_ERROR.
  */
 #define ngx_http_background_add_trigger(cf, trigger, conf)                    \
     ngx_http_background_add_trigger_of(cf, trigger, conf,                     \
@@ -630,8 +697,8 @@ char *ngx_http_background_add_trigger_of(ngx_conf_t *cf,
 
 
 /*
- * The task of that name, whose cycles the caller will start, or NULL.  To be
- * called in postconfiguration, when all tasks are known.
+ * Returns the task of that name, whose cycles the caller will start, or NULL.
+ * Called in postconfiguration, when all tasks are known.
  */
 #define ngx_http_background_find(cf, name)                                    \
     ngx_http_background_find_of(cf, name, NGX_HTTP_BACKGROUND_TRIGGER_ABI)
@@ -639,7 +706,7 @@ char *ngx_http_background_add_trigger_of(ngx_conf_t *cf,
 ngx_http_background_task_t *ngx_http_background_find_of(ngx_conf_t *cf,
     ngx_str_t *name, uint64_t abi);
 
-/* how many operations each of its cycles has */
+/* returns the number of operations of the task */
 ngx_uint_t ngx_http_background_operations(ngx_http_background_task_t *task);
 
 
@@ -650,12 +717,12 @@ typedef enum {
 } ngx_http_background_outcome_e;
 
 
-/* what a run has left for the trigger; it lives as long as the cycle */
+/* the output of a cycle, freed with the cycle */
 
 typedef struct {
     ngx_chain_t                    *out;        /* NULL: nothing */
     ngx_chain_t                    *last;       /* private */
-    size_t                          size;       /* bytes in all */
+    size_t                          size;       /* in bytes */
     size_t                          max;        /* private */
     size_t                          strings;    /* private */
     ngx_uint_t                      status;     /* 0: not set */
@@ -665,26 +732,29 @@ typedef struct {
 
 
 /*
- * A cycle to start, zeroed but for what is wanted.  The task's "timeout" counts
- * from when its first job had a thread.
+ * The parameters of a new cycle; fields that are not used must be zeroed.
+ * "timeout" of the task is counted from the time when a thread takes the first
+ * job.
  *
- * cause       why, for the status; the first 40 bytes are kept
- * input       bytes in memory, which are copied, or
- * in_file     in "file", of file_size bytes, which the cycle closes, also where
- *             it is not started
- * max_output  in bytes
- * concurrency how many cycles that triggers have started may be under way of
- *             the task in this worker, with this one; 0: any number
- * waiting     counts the trigger's jobs that wait for a thread, or NULL; the
- *             trigger only reads it, on the event loop
- * queue       how many of these may be there before this cycle; 0: any number.
- *             "max_queue" is the limit of all jobs
- * request     whose variables the operations may use, by start() only, or NULL
- * finish      somebody waits for it: it starts and goes on while the worker
- *             shuts down
- * handler     is called when the cycle is over, maybe before start() returns;
- *             then or later the trigger calls ngx_http_background_free().
- *             NULL: nobody waits
+ * cause        why the cycle is started, for the status; the first 40 bytes
+ *              are stored
+ * input        input in memory, which is copied, or
+ * in_file      the input is in "file" and has file_size bytes.  The file is
+ *              closed with the cycle, also if the cycle is not started
+ * max_output   in bytes
+ * concurrency  the limit of cycles of the task in this worker that were
+ *              started by triggers, including this one; 0: no limit
+ * waiting      counts jobs of the trigger that wait for a thread, or NULL; the
+ *              trigger only reads it, on the event loop
+ * queue        the limit of these jobs before this cycle; 0: no limit.
+ *              "max_queue" limits all jobs
+ * request      the request whose variables the operations may use, during
+ *              start() only, or NULL
+ * finish       a client waits for the cycle: it is started and continued while
+ *              the worker shuts down
+ * handler      called when the cycle is over, possibly before start() returns;
+ *              the trigger must call ngx_http_background_free() then or later.
+ *              If it is NULL, the cycle is freed automatically
  */
 
 typedef struct {
@@ -706,22 +776,23 @@ typedef struct {
 } ngx_http_background_start_t;
 
 
-/* how a cycle ended; strings live as long as the cycle */
+/* the outcome of a cycle; strings are freed with the cycle */
 
 typedef struct {
     ngx_http_background_outcome_e   outcome;
     ngx_uint_t                      timed_out;  /* a failure after "timeout" */
-    ngx_str_t                       error;      /* of a failure */
+    ngx_str_t                       error;      /* error text of a failure */
     ngx_msec_t                      wall_time;
-    ngx_msec_t                      waited;     /* until the first of its jobs
-                                                   had a thread */
+    ngx_msec_t                      waited;     /* until a thread took the
+                                                   first job */
     uint64_t                        cpu_usec;
-    ngx_http_background_output_t   *output;     /* of the first run that has
-                                                   some, or of the first one */
+    ngx_http_background_output_t   *output;     /* of the first run with
+                                                   output, or of the first
+                                                   run */
 } ngx_http_background_end_t;
 
 
-/* as NGX_HTTP_BACKGROUND_ABI, for triggers */
+/* the version of the interface for triggers, as NGX_HTTP_BACKGROUND_ABI */
 #define NGX_HTTP_BACKGROUND_TRIGGER_ABI                                       \
     ((uint64_t) 1 << 48                                                       \
      | (uint64_t) sizeof(ngx_http_background_start_t) << 32                   \
@@ -730,18 +801,19 @@ typedef struct {
 
 
 /*
- * start   begins a cycle.  NGX_OK: the handler will be called, or was.  Else it
- *         will not be: NGX_BUSY, as many of the task's cycles are under way or
- *         as many jobs wait as may be; NGX_DECLINED, the task is quarantined or
- *         the worker shuts down; NGX_ABORT, an operation refuses what the
- *         request's variables have; NGX_ERROR, no memory
- * waits   whether it is under way, and no job of it has had a thread
- * stop    cancels a cycle that is under way; its handler is called at once, or
- *         when a job of it has come home.  Not to be called after the handler
- * detach  nobody waits for it any more: its handler will not be called, and it
- *         frees itself.  Not to be called after the handler
- * end     what has become of it, in the handler or later
- * free    frees it, in the handler or later
+ * start   starts a cycle.  Returns NGX_OK if the handler will be called or was
+ *         called.  Otherwise it is not called: NGX_BUSY, the limit of cycles
+ *         or of waiting jobs is reached; NGX_DECLINED, the task is quarantined
+ *         or the worker shuts down; NGX_ABORT, an operation does not accept
+ *         the variables of the request; NGX_ERROR, no memory
+ * waits   whether the cycle is under way and all its jobs still wait for a
+ *         thread
+ * stop    cancels the cycle; its handler is called at once, or when its last
+ *         job has ended.  Must not be called after the handler
+ * detach  the handler will not be called, and the cycle is freed
+ *         automatically.  Must not be called after the handler
+ * end     returns the outcome, in the handler or later
+ * free    frees the cycle, in the handler or later
  */
 ngx_int_t ngx_http_background_start(ngx_http_background_task_t *task,
     ngx_http_background_start_t *start, ngx_http_background_cycle_t **cycle);

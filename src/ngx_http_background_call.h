@@ -5,8 +5,8 @@
 
 
 /*
- * What a function for the directive "call" gets and may use.  Plain C, usable
- * from C++, too; nothing of nginx is needed.
+ * The interface for functions of the directive "call".  Plain C, usable from
+ * C++, too; no header of nginx is needed.
  *
  *     #include <ngx_http_background_call.h>
  *
@@ -16,11 +16,12 @@
  *         return 0;
  *     }
  *
- * built by
+ * The library is built by
  *
  *     cc -shared -fPIC -I/path/to/src -o hello.so hello.c
  *
- * and run by "call /path/to/hello.so hello world;" in a task.
+ * and the function is called by "call /path/to/hello.so hello world;" in a
+ * task.
  */
 
 
@@ -33,8 +34,8 @@
 
 
 /*
- * A library of version 1 can be loaded, too; one of another version is refused
- * when the configuration is read.
+ * Libraries of version 1 can be loaded, too.  A library of another version is
+ * an error while the configuration is read.
  */
 #define NGX_HTTP_BACKGROUND_CALL_ABI  2
 
@@ -60,54 +61,56 @@ typedef struct ngx_http_background_call_s  ngx_http_background_call_t;
 
 
 /*
- * It lives until the function returns, and so does all it points to.  Its
- * functions are for the thread that the function was called on, not for threads
- * that it makes.
+ * The structure, and all memory it points to, is valid until the function
+ * returns.  Its functions may be called only on the thread that the function
+ * was called on.
  *
- * cancelled      nonzero: return soon.  To be asked at least every millisecond
- *                of work; it is also what keeps the thread's share of a CPU, by
- *                sleeping.  What is returned after that does not matter.
- * progress       how far it is, in a unit of its own; total 0: not known
- * add_bytes      counts data processed
- * add_completed  counts items that are done; a function that does not call it
- *                counts as one when it succeeds
- * fail           counts an item that failed; the text of the first one is the
- *                cycle's error.  The function may go on.
- * message        a line in nginx's error log, at level "info"; /status shows
- *                the first 128 bytes of the cycle's last one
+ * cancelled      returns nonzero if the function must return soon.  Must be
+ *                called at least every millisecond of work.  It may sleep, to
+ *                limit the CPU time of the thread.  The result of a cancelled
+ *                function is ignored
+ * progress       sets the progress, in any unit; a total of 0 means that it is
+ *                not known
+ * add_bytes      adds bytes of processed data
+ * add_completed  adds completed items; a function that does not call it counts
+ *                as one item when it succeeds
+ * fail           counts a failed item; the text of the first one is the error
+ *                of the cycle.  The function may continue
+ * message        logs a line at level "info"; /status shows the first 128
+ *                bytes of the last one in a cycle
  *
  * The texts are in UTF-8, without a newline, formatted as by printf().
  *
- * Since version 2, for cycles that something else than "interval" starts, as a
- * request:
+ * Since version 2, for cycles that are started by something else than
+ * "interval", such as a request:
  *
- * input          what came with it, input_len bytes, which are only read; they
- *                are not zero-terminated.  NULL and 0 where there is none, and
- *                where it is empty
- * fence          a number that only grows: what stores results can refuse those
- *                with a lower one, of a worker that has lost the task since.  0
- *                where the task has none
- * write          adds bytes to the output; they are copied.  Nonzero: there is
- *                no memory, or it is more than the trigger takes.  Then nothing
- *                was added, nor will be, and the cycle fails
- * type           the output's media type, as "text/plain"; the last one counts
- * status         the code of the HTTP response, from 200 to 599; the last one
- *                counts
- * header         adds a field to the HTTP response; one of the same name stays.
- *                The response has its own Connection, Content-Length,
- *                Content-Type, Date, Keep-Alive, Proxy-Connection, Server, TE,
- *                Trailer, Transfer-Encoding and Upgrade
+ * input   the input of the cycle, input_len bytes, not zero-terminated,
+ *         read-only.  NULL and 0 if there is no input or it is empty
+ * fence   a number that only increases: a store of results can reject a result
+ *         with a lower number, from a worker that has lost the task since.  0
+ *         if the task has none
+ * write   appends bytes to the output; they are copied.  Returns nonzero if
+ *         there is no memory or the trigger does not accept so much: the bytes
+ *         and all later ones are dropped, and the cycle fails
+ * type    sets the media type of the output, such as "text/plain"; the last
+ *         call counts
+ * status  sets the code of the HTTP response, from 200 to 599; the last call
+ *         counts
+ * header  adds a header field to the HTTP response; fields of the same name
+ *         are kept.  The following fields are set by nginx only: Connection,
+ *         Content-Length, Content-Type, Date, Keep-Alive, Proxy-Connection,
+ *         Server, TE, Trailer, Transfer-Encoding, Upgrade
  *
- * The strings are zero-terminated and copied.  The cycle fails if a code is out
- * of range, a field is one of those above, its name is not a token of HTTP, a
- * type or value has a control character but a tab (a CR or LF, for instance),
- * or type and fields are more than 32 KiB in all.  The trigger may take output
- * of a cycle that has not failed only.  Where no trigger waits, output is
+ * The strings are zero-terminated and are copied.  The cycle fails if a code
+ * is out of range, a field is one of those above, its name is not an HTTP
+ * token, a type or value has a control character other than a tab (such as CR
+ * or LF), or the type and the fields exceed 32 KiB.  A trigger may ignore the
+ * output of a failed cycle.  If no trigger waits for the cycle, the output is
  * checked and dropped.
  */
 
 struct ngx_http_background_call_s {
-    const char           *task;             /* the task's name */
+    const char           *task;             /* name of the task */
     int                   argc;
     const char *const    *argv;             /* the arguments, then NULL */
 
@@ -138,17 +141,18 @@ struct ngx_http_background_call_s {
 
 
 /*
- * Defines a function, and beside it SYMBOL_call_abi, which says what it was
- * built for.  The function returns 0 if it succeeded, else the task's cycle
- * fails, as it does after fail().  It may run on several threads at once, if
- * several tasks or operations call it.  It must not exit, leave by longjmp() or
- * a C++ exception, or change what belongs to the process: signals, locale.  It
- * must not start a process: nginx takes the child's status, and the child would
- * inherit the sockets of nginx's clients.
+ * Defines a function, and SYMBOL_call_abi with the version of the interface.
+ * The function returns 0 on success.  Otherwise the cycle fails, as it does
+ * after fail().  The function may run on several threads at once if several
+ * tasks or operations call it.  It must not exit, leave by longjmp() or a C++
+ * exception, or change settings of the process, such as signals and locale.
+ * It must not start a process: nginx would take the exit status of the child,
+ * and the child would inherit sockets of clients.
  *
- * It may change the current folder and the umask, which are its thread's own
- * and set back when it returns; the umask is 022 or stricter.  Not so where the
- * kernel refuses unshare(CLONE_FS), which a notice in the log tells.
+ * The function may change the current folder and the umask.  They belong to
+ * its thread and are restored when it returns; the umask is 022 or stricter.
+ * If the kernel refuses unshare(CLONE_FS), which is logged at level "notice",
+ * they belong to the process.
  */
 
 #define NGX_HTTP_BACKGROUND_CALL(symbol)                                      \
@@ -164,11 +168,11 @@ struct ngx_http_background_call_s {
 
 
 /*
- * Says, as "NGX_HTTP_BACKGROUND_CALL_PARKS(hello);", that the function may be
- * parked: when other jobs wait for a thread, cancelled() lets them run first,
- * and returns when it is this one's turn again, maybe after seconds.  Not for a
- * function that asks with a lock held that others may wait for.  Without it, a
- * function keeps its turn until it returns.
+ * "NGX_HTTP_BACKGROUND_CALL_PARKS(hello);" allows that the function is parked:
+ * when other jobs wait for a thread, cancelled() lets them run first, and may
+ * return only after seconds.  It must not be used for a function that calls
+ * cancelled() with a lock that other threads may wait for.  A function without
+ * it keeps its thread until it returns.
  */
 
 #define NGX_HTTP_BACKGROUND_CALL_PARKS(symbol)                                \

@@ -42,7 +42,7 @@ rejects($_->[0], "$_->[1]\nbackground_task t {\n"
 # what is no name yet
 
 warns('empty', map { ("connect $_;" => "host not found in address \"$_\" of "
-                      . '"connect" directive, its cycles will fail until it is')
+                      . '"connect" directive, its cycles will fail until it is found')
                    } 'no-such-host.invalid:80', 'no-such-host.invalid.:1');
 
 rejects('empty',

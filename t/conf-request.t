@@ -52,8 +52,8 @@ server('request /', 'requests a',
     (map { $_ => 'invalid number of arguments in "%s" directive' } ''),
 
     (map { (" method=$_" => "invalid method \"method=$_\" in \"%s\" "
-            . 'directive, it must be one of HTTP, in capital letters, but for '
-            . '"CONNECT" and "TRACE"') }
+            . 'directive, it must be an HTTP method in capital letters, '
+            . 'except "CONNECT" and "TRACE"') }
         '', qw/ get GEt G.T CONNECT TRACE /),
 
     (map { (" \"header=$_\"" => "invalid header \"header=$_\" in \"%s\" "
@@ -61,7 +61,7 @@ server('request /', 'requests a',
         '', qw/ a :b /, 'a b:c', 'a=b'),
 
     (map { (" header=$_:1" => "header \"header=$_:1\" in \"%s\" directive "
-            . 'follows from "body=" and can\'t be given') }
+            . 'can\'t be given, it is set by "body="') }
         qw/ Content-Length content-length Transfer-Encoding /),
 
     ' header=Host:a header=host:b'

@@ -129,6 +129,7 @@ my $listener = listener('127.0.0.1') or die "listen: $!\n";
 my $port = $listener->sockport;
 my $often = 'interval 20ms; retry 20ms;';
 
+drained($listener);
 put('URIS', "/status\n");
 name($_, 'hold') for qw/ held.test held2.test /;
 
@@ -148,7 +149,7 @@ EOF
 EOF
 }
 
-is(logged(qr/\[warn\].*host not found in address "later\.test:$port" of "connect" directive, its cycles will fail until it is in/),
+is(logged(qr/\[warn\].*host not found in address "later\.test:$port" of "connect" directive, its cycles will fail until it is found in/),
    3, 'a warning each');
 
 # a thread is in getaddrinfo(): nothing else waits for it

@@ -23,6 +23,8 @@ my $second = IO::Socket::IP->new(LocalHost => '127.0.0.3', LocalPort => $port,
     or die "listen on 127.0.0.3:$port: $!\n";
 my $v6 = listener('::1');
 my $v6_port = $v6 ? $v6->sockport : 1;
+drained($first, $second, $v6);
+
 my ($closed, $keep) = closed_port('127.0.0.9');
 
 my $dns = dns_start();

@@ -5,8 +5,8 @@
 
 
 /*
- * cpu_limit                     tests the CPU limit on made-up trees, in TAP
- * cpu_limit --print [AFFINITY]  prints the CPU limit of this very process
+ * cpu_limit                     tests the CPU limit on test trees, in TAP
+ * cpu_limit --print [AFFINITY]  prints the CPU limit of this process
  */
 
 
@@ -633,7 +633,7 @@ test_namespaces(void)
     put_cfs("/sys/fs/cgroup/cpu", "200000\n", "100000\n");
     is("namespace: v1, own root", 4, 2, 2, "cgroup v1");
 
-    /* the mount is of the host's root, two levels above the namespace's */
+    /* the mount shows the root of the host, two levels above the namespace */
 
     tree("0::/\n", "41 31 0:38 /../.. /cg rw - cgroup2 cgroup2 rw\n");
     put("/cg/cpu.max", "200000 100000\n");
@@ -932,7 +932,9 @@ test_long_lines(void)
         die("malloc()");
     }
 
-    /* an overlay of many layers before, many optional fields in the line */
+    /*
+     * an overlay with many layers before, and many optional fields in the line
+     */
 
     n += sprintf(line, "25 1 0:20 / / rw - overlay overlay rw,lowerdir=");
 
@@ -1185,7 +1187,7 @@ is(const char *name, unsigned affinity, double cpus, double quota,
 }
 
 
-/* UINT64_MAX: it can't be read */
+/* UINT64_MAX: the file can't be read */
 
 static void
 uses(const char *name, double quota, uint64_t usec)

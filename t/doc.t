@@ -13,6 +13,7 @@ use BackgroundDoc;
 use BackgroundKind;
 use BackgroundSource;
 use File::Basename qw/ basename /;
+use File::Temp qw/ tempdir /;
 use JSON::PP;
 use Test::More;
 
@@ -27,7 +28,10 @@ directives();
 readme_table();
 variables();
 status_fields();
+status_sample();
 metrics();
+kinds();
+triggers();
 installation();
 configurations();
 links();
@@ -125,6 +129,34 @@ sub status_fields {
     }
 }
 
+# the answer in doc/status.md has the fields that the schema requires, and no
+# others
+
+sub status_sample {
+    open my $file, '<', root() . '/examples/status.schema.json'
+        or die "open: $!\n";
+    my $schema = decode_json(do { local $/; <$file> });
+    my $sample = decode_json(doc_text('doc/status.md') =~ /^```json\n(.*?)^```/ms);
+
+    sample('status', $sample, $schema);
+    sample("task $_->{name}", $_, $schema->{'$defs'}{task})
+        for @{$sample->{tasks}};
+}
+
+sub sample {
+    my ($name, $value, $schema) = @_;
+
+    my $properties = $schema->{properties} or return;
+
+    is(join(' ', grep { !exists $value->{$_} } @{$schema->{required}}), '',
+       "doc/status.md: $name: all that is required");
+    is(join(' ', grep { !$properties->{$_} } sort keys %$value), '',
+       "doc/status.md: $name: nothing else");
+
+    sample("$name.$_", $value->{$_}, $properties->{$_})
+        for grep { ref $value->{$_} eq 'HASH' } sort keys %$value;
+}
+
 # names of an object, and of objects in it
 
 sub fields {
@@ -141,6 +173,64 @@ sub metrics {
 
     is(join(' ', sort map { s/_total$//r } keys %known),
        join(' ', source_metrics()), 'all metrics are documented, and no others');
+}
+
+# the C of doc/kinds.md is that of examples/kind
+
+sub kinds {
+    my $source = read_file(root() . '/examples/kind/'
+                           . 'ngx_http_background_example_module.c');
+
+    # a directive of the table is left out
+
+    $source =~ s/^    ngx_http_background_command\("pause".*?\)\),\n//ms;
+
+    for my $block (doc_text('doc/kinds.md') =~ /^```c\n(.*?)\n```$/msg) {
+        ok(index($source, $block) != -1, 'doc/kinds.md: examples/kind has '
+           . $block =~ s/\n.*//sr);
+    }
+}
+
+# the C of doc/triggers.md is compiled as the bodies of two functions
+
+sub triggers {
+    my ($find, $start, @others) =
+        doc_text('doc/triggers.md') =~ /^```c\n(.*?)^```$/msg;
+
+    is(scalar @others, 0, 'doc/triggers.md: two pieces of C');
+
+    my $source = tempdir(CLEANUP => 1) . '/trigger.c';
+
+    write_file($source, <<"EOF_C");
+#include <ngx_http_background.h>
+
+typedef struct {
+    ngx_http_background_task_t  *task;
+} my_conf_t;
+
+void my_handler(ngx_http_background_cycle_t *cycle, void *data);
+void my_find(ngx_conf_t *cf, my_conf_t *mcf, ngx_str_t name);
+ngx_int_t my_start(ngx_http_request_t *r, my_conf_t *mcf, ngx_str_t body);
+
+void
+my_find(ngx_conf_t *cf, my_conf_t *mcf, ngx_str_t name)
+{
+$find}
+
+ngx_int_t
+my_start(ngx_http_request_t *r, my_conf_t *mcf, ngx_str_t body)
+{
+    ngx_int_t                     rc;
+    ngx_http_background_start_t   start;
+    ngx_http_background_cycle_t  *cycle;
+
+$start
+    return rc;
+}
+EOF_C
+
+    is(compile(undef, '-fsyntax-only', $source), '',
+       'doc/triggers.md: its C compiles');
 }
 
 # the commands that make Debian's file of modules, and what nginx says of it

@@ -160,6 +160,9 @@ ok(!open(my $file, '>', '/usr/written') && $!{EROFS}, 'the root is read-only');
 
 my $listener = listener('127.0.0.1') or die "listen: $!\n";
 my $port = $listener->sockport;
+
+drained($listener);
+
 my $dns = dns_start();
 
 dns_names('here.test' => '127.0.0.1');

@@ -105,7 +105,7 @@ is($task{message}{last}{message}, undef, 'is none');
 good('asks', 'an I/O kind that asks whether to stop');
 
 good('sleeps', '"start" that blocks');
-like(log_text(), qr/\[warn\].*background task "sleeps": misuse "sleeps": "start" took \d+ ms, for which the worker served nothing/,
+like(log_text(), qr/\[warn\].*background task "sleeps": misuse "sleeps": "start" blocked the worker for \d+ ms/,
      'is named');
 
 failed('process', 'misuse "work-process": waitpid() failed (10: No child '

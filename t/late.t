@@ -93,7 +93,8 @@ is(scalar(grep { $_->{overdue} } map { @{$_->{tasks}} } @answers), 0,
 
 stop();
 
-# jobs that wait for a thread, or take long without a timeout
+# Jobs that wait for a thread, or take long without a timeout.  The gate of
+# "queued" is open: its job has no turn to lose.
 
 put('gate', '');
 
@@ -106,7 +107,7 @@ poll('the job has the thread', sub { tasks(); $task{long}{progress}
                                               || $task{long}{running} });
 
 reconfigure('background_task long',
-            "background_task queued { interval 20ms; simulate_cpu 1ms; }
+            "background_task queued { interval 20ms; gate $dir/none keep; }
              background_task crashes { retry 10ms; crash $dir/crash; }
              background_task long");
 

@@ -39,7 +39,7 @@ pass('well, and no button');
 
 stop();
 wait_text($fresh,
-    qr/^It can't be reached\. \d+ s ago: All 2 tasks are well\. (?:Next|Try)/,
+    qr/^The server can't be reached\. \d+ s ago: All 2 tasks are well\. (?:Next|Try)/,
     'says what it was');
 
 is(stale(), 1, 'stale');
@@ -76,7 +76,7 @@ is(bars('waits', 'took'), 1, 'the new history');
 
 reconfigure('location = /page { background_status html; }',
     'location = /page { return 502; }');
-wait_text($fresh, qr/^It answers 502, without JSON\. /, 'another answer');
+wait_text($fresh, qr/^The server answers 502 without JSON\. /, 'another answer');
 is(stale(), 1, 'stale');
 
 reconfigure('location = /page { return 502; }',

@@ -220,7 +220,7 @@ is($fact{'Configuration Runs'}, "digest \"/srv/www\"\nverify \"$evil\"",
 is($fact{'Configuration Time-out'}, '10 min', 'its time-out');
 is($fact{'Configuration Unhealthy after'}, '2 failures in a row', 'its health');
 is($fact{'Configuration Healthy after'}, '1 good cycle', 'the other way round');
-is($fact{'All cycles Duration'}, '21.9 s in all', 'totals');
+is($fact{'All cycles Duration'}, '21.9 s in total', 'totals');
 like($fact{'Last cycle Started'}, qr{^\d+/\d+/01,? \d\d:\d\d:\d\d$}, 'a date');
 is($fact{'Last cycle Operations'}, "2\x{202f}499 good, 1 failed",
     'operations of the last cycle');

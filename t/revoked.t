@@ -68,13 +68,13 @@ for my $n (1 .. 4) {
                && $task{often}{healthy} && $task{waits}{running};
     });
 
-    my $told = logged(qr/\] $hangs#\d+: background: the event loop stood still/);
+    my $told = logged(qr/\] $hangs#\d+: background: the event loop was blocked/);
 
     signal('CONT', $hangs);
 
     poll("$n: the worker is back", sub {
         tasks();
-        return logged(qr/\] $hangs#\d+: background: the event loop stood still/)
+        return logged(qr/\] $hangs#\d+: background: the event loop was blocked/)
                > $told && $task{all}{healthy};
     });
 
@@ -163,7 +163,7 @@ my $hangs = $task{stubborn}{lease}{pid};
 stall($hangs);
 
 poll('stubborn: it is told', sub {
-    logged(qr/\[alert\].*background task "stubborn": worker process $hangs hangs with a job of it, no other one takes it before the job ends or the process dies$/m)
+    logged(qr/\[alert\].*background task "stubborn": worker process $hangs hangs with a job of the task, no other worker runs the task until the job ends or the process exits$/m)
 });
 
 tasks();
@@ -194,7 +194,7 @@ is($task{stubborn}{last_failure}{error}, 'worker process hung during the cycle',
    'stubborn: the cycle failed');
 
 poll('the worker is back', sub {
-    logged(qr/\] $hangs#\d+: background: the event loop stood still/)
+    logged(qr/\] $hangs#\d+: background: the event loop was blocked/)
 });
 accounted('in the end');
 

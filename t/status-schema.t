@@ -11,6 +11,7 @@ use lib "$FindBin::Bin/lib";
 
 use BackgroundKind;
 use BackgroundLife;
+use BackgroundPeer;
 use BackgroundStatus;
 use IO::Socket::UNIX;
 use JSON::PP ();
@@ -43,6 +44,9 @@ my $kinds = load_kind('crash') . "\n"
             . load_kind('late', 'ngx_http_background_module');
 put('crash', 'always');
 
+my ($closed, $held) = closed_port('127.0.0.1');
+my ($other, $held2) = closed_port('127.0.0.1');
+
 start(<<"EOF", <<'EOF2', "$kinds\nworker_processes 2; worker_rlimit_core 0;");
     late $dir/late;
     background_threads 3;
@@ -63,7 +67,16 @@ start(<<"EOF", <<'EOF2', "$kinds\nworker_processes 2; worker_rlimit_core 0;");
         simulate_io 1 delay=1h-1h;
     }
     background_task crashes { retry 20ms; crash $dir/crash; }
+    upstream servers {
+        zone servers 64k;
+        server unix:$dir/socket;
+        server 127.0.0.1:$closed;
+        server 127.0.0.1:$other down;
+    }
 EOF
+    background_task probe { interval 50ms; retry 50ms; probe servers /alive; }
+    location = /alive   { internal; proxy_pass http://servers/here; }
+    location = /here    { return 204; }
     location = /brief   { background_status brief; }
     location = /tokens  { background_status; server_tokens off; }
     location = /waiting { background_status task=waiting; }
@@ -121,6 +134,7 @@ sub body {
 my %seen;
 my @wanted = ('one waiting', 'one running', 'one retrying', 'one quarantined',
               'all waiting', 'all retrying',
+              (map { "server $_" } qw/ up down disabled /),
               qw/ progress lease last last_failure /);
 
 poll('all of these', sub {
@@ -132,7 +146,8 @@ poll('all of these', sub {
         for my $what ("$_->{workers} $_->{state}",
                       $_->{progress} ? 'progress' : (),
                       $_->{lease} ? 'lease' : (), $_->{last} ? 'last' : (),
-                      $_->{last_failure} ? 'last_failure' : ())
+                      $_->{last_failure} ? 'last_failure' : (),
+                      map { "server $_->{state}" } @{$_->{peers} || []})
         {
             $new = 1 unless $seen{$what}++;
         }

@@ -5,8 +5,8 @@
 
 
 /*
- * task_limit              tests the limit of tasks on made-up trees, in TAP
- * task_limit --print UID  prints the limit of this very process
+ * task_limit              tests the limit of tasks on test trees, in TAP
+ * task_limit --print UID  prints the limit of this process
  */
 
 

@@ -52,7 +52,7 @@ poll('other workers', sub {
 
 whole('after a reload');
 
-is(logged(qr/background: 2 instead of 11 threads for each of 8 workers: a reload would need 198 tasks, "RLIMIT_NPROC" is 60, and others have 2/),
+is(logged(qr/background: 2 instead of 11 threads for each of 8 workers: a reload would need 198 tasks, "RLIMIT_NPROC" is 60, and others use 2/),
    2, 'told at the start and at the reload');
 is(logged(qr/could be made|failed/), 0, 'nothing failed');
 

@@ -41,7 +41,7 @@ my $old = a_worker();
 reconfigure('background_zone 512k', 'background_zone 1m');
 
 poll('the new one waits', sub {
-    logged(qr/"job": waits for a worker of another zone, which has it$/m)
+    logged(qr/"job": waits for a worker of another zone, which still runs the task$/m)
 });
 
 # the probe was cancelled, and is the new one's

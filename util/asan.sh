@@ -1,10 +1,10 @@
 #!/bin/bash
-# The test suite on Debian's own nginx source, built with the module under
+# Runs the test suite with Debian's nginx source and the module, both built with
 # AddressSanitizer and UndefinedBehaviorSanitizer:
 #
 #     util/asan.sh [ARGUMENT OF prove | FILE]...
 #
-# Fails if a test does, or if a report names the module's code.
+# Fails if a test fails, or if a report names code of the module.
 
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
@@ -17,8 +17,8 @@ mkdir -p "$asan"
 exec 9> "$build/lock"
 flock 9
 
-# One runtime of UBSan, in nginx itself, for all.  What it has in common with
-# ASan's stays hidden: otherwise its own reports would miss the log file.
+# nginx itself has the only runtime of UBSan.  Symbols that it shares with ASan
+# are hidden: otherwise reports of UBSan would not get into the log file.
 echo '{ local: __sanitizer_*; };' > "$asan/hidden"
 
 sanitize=-fsanitize=address,undefined
@@ -34,8 +34,8 @@ make_reports asan
 # Memory of nginx's core, and of a configuration, lives until exit by design.
 printf 'leak:%s\n' ngx_init_cycle ngx_event_process_init > "$reports/leaks"
 
-# Commas, and log_path in ASAN_OPTIONS, are as Test::Nginx wants them.  An error
-# aborts; mere leaks at exit change no exit code.
+# Test::Nginx expects commas and log_path in ASAN_OPTIONS.  An error aborts the
+# process; leaks at exit do not change its exit code.
 export ASAN_OPTIONS=log_path=$reports/asan,detect_odr_violation=0
 ASAN_OPTIONS+=,abort_on_error=1,exitcode=0
 export LSAN_OPTIONS=suppressions=$reports/leaks,print_suppressions=0
@@ -44,8 +44,8 @@ export UBSAN_OPTIONS=log_path=$reports/ubsan,print_stacktrace=1
 status=0
 test_sanitized "$asan/objs" "$@" || status=$?
 
-# An error of ours: for ASan, our code anywhere in the report; for UBSan, where
-# it happened.
+# An error of the module: code of the module anywhere in a report of ASan, or at
+# the place of the error in a report of UBSan.
 ours='ngx_http_background[a-z_]*\.(c|h|so)\b'
 mapfile -t named < <(
     find "$reports" -name 'asan.*' -exec grep -lE "$ours" {} +

@@ -5,22 +5,23 @@ use warnings;
 
 use Bench;
 
-# A section is a file, util/bench/SECTION.pl, whose value is a hash:
+# A section is a file, util/bench/SECTION.pl, that returns a hash:
 #
-#     rounds   how many there are by default
-#     notes    optional: texts for the table, as what is left out and why
-#     things   what is measured: [NAME, UNITS, FUNCTION]...; the function
-#              returns one number for each of the units
-#     rows     what is compared: [UNIT, NAME, OTHER NAME, WANTED]...: the ratio
-#              of both; or, where OTHER NAME is undef, the number itself.
+#     rounds   the default number of rounds
+#     notes    optional: texts for the table, such as reasons for missing rows
+#     things   measurements: [NAME, UNITS, FUNCTION]...; the function returns one
+#              number for each unit
+#     rows     comparisons: [UNIT, NAME, OTHER NAME, WANTED]...: the ratio of
+#              both, or the number itself if OTHER NAME is undef.
 #              WANTED is optional, as in ">= 0.9"; "inside" is a ratio no higher
 #              than any of the other thing with itself.
 #
-# A round measures all things twice, there and back.  So each is measured as
-# long before another one as after it, and its second number by its first one
-# tells how far a ratio is from 1 where nothing differs.
+# A round measures all things twice, the second time in reverse order.  So
+# drifts of the machine cancel out, and the ratio of the second to the first
+# number of a thing shows the deviation without any difference.
 
-# seconds that a section takes; no round begins that would not end before
+# time limit of a section in seconds; a round that would end later is not
+# started
 
 my $limit = 280;
 
@@ -111,7 +112,7 @@ sub inside {
     return sprintf '<= %.2f', $most;
 }
 
-# the way back by the way there
+# the second measurement divided by the first one
 
 sub itself { map { $_[2 * $_ + 1] / $_[2 * $_] } 0 .. $#_ / 2 }
 
@@ -166,7 +167,7 @@ sub row {
     push @table, $line =~ s/ +$//r . "\n";
 }
 
-# three digits at least
+# formats with at least three digits
 
 sub number {
     my ($number) = @_;

@@ -1,14 +1,14 @@
 #!/bin/bash
-# Compares the module with other ways to do the same, side by side:
+# Compares the module with other programs that do the same work:
 #
 #     util/bench.sh [-r ROUNDS] [SECTION]...
 #
 # The sections are the files util/bench/SECTION.pl, by default all of them.
-# What is compared is measured in turns, and each thing with itself, too.
-# Prints a table of ratios, with their median and span; fails where a median is
-# not what is wanted, or a section could not be measured.  The ratios of things
-# with themselves tell what the other ones are worth, on a machine that has other
-# work above all.
+# The programs are measured in turns, and each one is also compared with
+# itself.  Prints a table of ratios with median and span.  Fails if a median is
+# out of the wanted range or a section could not be measured.  The ratios of a
+# program with itself show how precise the others are, above all on a machine
+# that has other work.
 
 set -euo pipefail
 . "$(dirname "$0")/common.sh"

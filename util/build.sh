@@ -1,5 +1,5 @@
 #!/bin/bash
-# Builds the modules against the nginx that the distribution ships:
+# Builds the modules for the nginx package of the distribution:
 #
 #     [CC=clang] [CFLAGS=-O0] util/build.sh
 #

@@ -10,7 +10,7 @@ use IO::Socket::UNIX;
 use Test::More ();
 use Time::HiRes qw/ sleep time /;
 
-# what the tests' helpers find is no test here
+# results of test helpers are not printed
 
 Test::More->builder->output('/dev/null');
 Test::More->builder->no_ending(1);
@@ -18,7 +18,7 @@ Test::More->builder->no_ending(1);
 my $rounds = shift || 5;
 my $seconds = shift || 3;
 
-# of requests a second: far from what one event loop can do
+# requests a second, far below the limit of one event loop
 
 my $rate = 200;
 
@@ -44,7 +44,7 @@ if (!$group) {
     exit;
 }
 
-# What else this machine does is to disturb neither nginx nor its client.
+# Other work of the machine must disturb neither nginx nor the client.
 
 my @home = map { m{(.*)/} } @groups;
 my $client = group("${group}_client") or die "can't make ${group}_client: $!\n";
@@ -90,7 +90,7 @@ printf "\nneither, compared with the default: nr_throttled %s times, "
                   : "$without->[0] to 0, any number of",
        $without->[3] / $with->[3];
 
-# the spread tells what the medians are worth
+# the spread shows how precise the medians are
 
 for (@names) {
     my @p99 = sort { $a <=> $b } map { $_->[3] } @{$figures{$_}};
@@ -100,7 +100,7 @@ for (@names) {
            @n[0, -1];
 }
 
-# nginx finds out its quota when it starts: it has to be in the group by then
+# nginx reads the quota when it starts, so it must be in the group before
 
 sub measure {
     my ($tasks) = @_;
@@ -133,8 +133,8 @@ sub measure {
             ($after{usage} - $before{usage}) / 1e9 / $took];
 }
 
-# at fixed times, whether the last answer came or not: who is late, is late
-# from the time when it should have been asked
+# Requests are sent at fixed times, even if the last one is not answered; a
+# delay is counted from the time at which the request was due.
 
 sub requests {
     my $start = time;
@@ -161,7 +161,7 @@ sub requests {
     return @times;
 }
 
-# with the CPU time of the group, in nanoseconds, where it is to be had
+# with the CPU time of the group in nanoseconds, if available
 
 sub cpu_stat {
     my %stat = map { split } split /\n/, slurp("$group/cpu.stat");

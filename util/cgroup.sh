@@ -1,11 +1,11 @@
 #!/bin/bash
-# What background CPU work does to requests in a container, in a real cgroup v1
-# with a CPU quota:
+# Measures the effect of background CPU work on requests in a container, in a
+# cgroup v1 with a CPU quota:
 #
 #     util/cgroup.sh [ROUNDS [SECONDS]]
 #
 # Compares the module's defaults, a budget for all workers and paced threads,
-# with the same tasks and neither.  Needs root and a writable cpu controller.
+# with the same tasks without both.  Needs root and a writable cpu controller.
 
 set -euo pipefail
 . "$(dirname "$0")/common.sh"

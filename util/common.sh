@@ -1,4 +1,4 @@
-# What the scripts beside it share; sourced.
+# Functions of the scripts in this folder; sourced.
 # shellcheck shell=bash
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -10,12 +10,13 @@ die() {
     exit 1
 }
 
-# number VALUE [WHAT]: dies if VALUE is no whole number from 1 on
+# number VALUE [WHAT]: dies if VALUE is not a whole number of 1 or more
 number() {
     [[ $1 =~ ^[1-9][0-9]*$ ]] || die "\"$1\" is no number${2:+ of $2}"
 }
 
-# quietly LOG COMMAND...: what COMMAND says goes to LOG, shown if it fails
+# quietly LOG COMMAND...: writes the output of COMMAND to LOG, and prints it if
+# COMMAND fails
 quietly() {
     local log=$1
     shift
@@ -26,8 +27,8 @@ quietly() {
     }
 }
 
-# for a build that is not with sanitizers; -Wextra, but nginx's handlers have
-# parameters which not each of them uses
+# for builds without sanitizers; -Wextra without warnings of unused parameters,
+# which many handlers of nginx have
 # shellcheck disable=SC2034
 hardened=('-Wl,-z,relro -Wl,-z,now' -g -O2 -fstack-protector-strong
           -D_FORTIFY_SOURCE=2 -Wall -Wextra -Wno-unused-parameter -Werror)
@@ -36,7 +37,7 @@ hardened=('-Wl,-z,relro -Wl,-z,now' -g -O2 -fstack-protector-strong
 #
 # Makes the modules in OBJS, and nginx and NDK's module themselves where SOURCE
 # and NDK are complete, configured as Debian's.  Configures anew only when
-# something has changed that make doesn't look at.
+# something has changed that make does not check.
 build_nginx() {
     local source=$1 ndk=$2 objs=$3 ld_opt=$4 cc=${CC:-gcc} inputs targets
     local configure=configure complete=
@@ -50,7 +51,7 @@ build_nginx() {
     # shellcheck source=/dev/null
     . /usr/share/nginx/src/conf_flags
 
-    # the packages' modules are not for it; the others are what tests look for
+    # modules of packages do not fit; tests look for the others
     if [ -n "$complete" ]; then
         NGX_CONF_FLAGS=(
             "${NGX_CONF_FLAGS[@]/#--modules-path=*/--modules-path=$objs}"
@@ -79,7 +80,7 @@ build_nginx() {
         echo "$inputs" > "$objs/inputs"
     fi
 
-    # NDK's package holds its headers only: no module to be made of them
+    # the package of NDK has only headers, so no module can be built
     mapfile -t targets < <(own_modules "$objs/Makefile")
 
     [ ! -f "$ndk/src/ndk.c" ] || targets+=("$objs/ndk_http_module.so")
@@ -88,20 +89,20 @@ build_nginx() {
     make -s --no-print-directory -j"$(nproc)" -C "$source" \
         -f "$objs/Makefile" "${targets[@]}"
 
-    # what root builds in somebody's tree stays that somebody's
+    # files that root builds belong to the owner of the tree
     if [ "$EUID" -eq 0 ]; then
         chown -R --reference="$root" "$build/lock" "$objs"
         chown --reference="$root" "$build"
     fi
 }
 
-# own_modules MAKEFILE: the targets that are modules of this project, one a line;
-# the name of a folder may be like theirs
+# own_modules MAKEFILE: prints the targets that are modules of this project, one
+# a line; a folder may have a similar name
 own_modules() {
     sed -n 's/^modules:[[:space:]]*//p' "$1" | grep '/ngx_http_background[^/]*$'
 }
 
-# nginx_source: the folder of Debian's own source, fetched if need be
+# nginx_source: prints the folder of Debian's source, which is fetched if needed
 nginx_source() {
     local version source
 
@@ -120,7 +121,7 @@ nginx_source() {
 
 # build_sanitized SOURCE OBJS LD_OPT CC_OPT...: nginx itself and the modules
 #
-# -z nodelete: a report at exit names functions of a module unloaded by then.
+# -z nodelete: a report at exit names functions of a module that was unloaded.
 build_sanitized() {
     local source=$1 objs=$2 ld_opt=$3
     shift 3
@@ -130,8 +131,8 @@ build_sanitized() {
         -g -O1 -fno-omit-frame-pointer -DNGX_DEBUG_PALLOC=1 -Wno-error "$@"
 }
 
-# make_reports NAME: a folder, $reports, that is gone at the end.  Workers of
-# any user write there, hence it is not in the tree.
+# make_reports NAME: creates the folder $reports, which is removed at the end.
+# It is outside of the tree, as workers of any user write there.
 make_reports() {
     reports=$(mktemp -d "${TMPDIR:-/tmp}/ngx_http_background_$1.XXXXXX")
     trap 'rm -rf "$reports"' EXIT
@@ -140,7 +141,7 @@ make_reports() {
 
 # test_sanitized OBJS [ARGUMENT OF prove | FILE]...
 #
-# Sanitizers do not know all addresses that a kernel may choose by chance.
+# Sanitizers do not support all addresses that a kernel may choose randomly.
 test_sanitized() {
     local objs=$1 modules fixed=()
     shift
@@ -153,7 +154,7 @@ test_sanitized() {
         "${fixed[@]}" "$root/util/test.sh" "$@"
 }
 
-# conclude STATUS [REPORT]...: ends the script, REPORTs name the module's code
+# conclude STATUS [REPORT]...: ends the script; REPORTs name code of the module
 conclude() {
     local status=$1 total
     shift
@@ -170,7 +171,7 @@ conclude() {
     exit "$status"
 }
 
-# modules OBJS: all there is to load, in the order to load it
+# modules OBJS: prints all modules in the order in which they must be loaded
 modules() {
     if [ -f "$1/ndk_http_module.so" ]; then
         echo "$1/ndk_http_module.so"
@@ -185,8 +186,8 @@ modules() {
 
 # apt_aside DIR apt-get|apt-cache ARGUMENT...
 #
-# With the sources in DIR/sources.list and a state of its own in DIR: needs no
-# rights, and leaves the system's configuration alone.
+# Runs apt with the sources in DIR/sources.list and its state in DIR.  Needs no
+# privileges, and does not change the configuration of the system.
 apt_aside() {
     local dir=$1 tool=$2
     shift 2
@@ -200,14 +201,14 @@ apt_aside() {
         -o Acquire::Retries=3 "$@"
 }
 
-# Debian's archives that apt knows, one a line: URI and release
+# prints the archives of Debian that apt uses, one a line: URI and release
 debian_archives() {
     # shellcheck disable=SC2016
     apt-get indextargets --format '$(REPO_URI) $(RELEASE)' \
         'Created-By: Packages' 'Component: main' 'Origin: Debian' | sort -u
 }
 
-# debian_archive: the URI of the one that the system itself is from
+# debian_archive: prints the URI of the archive of the installed release
 debian_archive() {
     # shellcheck source=/dev/null
     debian_archives | awk -v release="$(. /etc/os-release
@@ -215,7 +216,7 @@ debian_archive() {
         '$2 == release { print $1; exit }'
 }
 
-# debian_source deb|deb-src URI RELEASE: a line of a sources.list
+# debian_source deb|deb-src URI RELEASE: prints a line of a sources.list
 debian_source() {
     local keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 
@@ -225,9 +226,9 @@ debian_source() {
 
 # fetch_source PACKAGE VERSION DIR
 #
-# Debian's source of that version in DIR or, if the archive has that no longer,
-# another one's of the same upstream version, or at least that without Debian's
-# patches.
+# Unpacks Debian's source of that version in DIR.  If the archive does not have
+# it any more, another one of the same upstream version is used, or the upstream
+# source without Debian's patches.
 # shellcheck disable=SC2317
 fetch_source() (
     package=$1 version=$2 dir=$3
@@ -259,7 +260,7 @@ fetch_source() (
         { rm -rf "$dir"; return 1; }
 )
 
-# source_version PACKAGE: the version of the source that it was built from
+# source_version PACKAGE: prints the version of the source of the package
 source_version() {
     # shellcheck disable=SC2016
     dpkg-query -W -f '${source:Version}' "$1"

@@ -1,11 +1,11 @@
 #!/bin/bash
-# Tries the parsers of what others wrote, t/fuzz/*.c, with any bytes, by
-# libFuzzer, under AddressSanitizer and UndefinedBehaviorSanitizer:
+# Runs the parsers of untrusted data, t/fuzz/*.c, with random bytes by
+# libFuzzer, AddressSanitizer, and UndefinedBehaviorSanitizer:
 #
 #     util/fuzz.sh [SECONDS | EXECUTIONSx] [TARGET]...
 #
 # Each target for 10 seconds by default; "10000000x" is ten million executions.
-# What has been found to reach more code is kept in build/fuzz/corpus.
+# Inputs that reach more code are kept in build/fuzz/corpus.
 
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
@@ -45,11 +45,11 @@ make -s --no-print-directory -j"$(nproc)" -C "$source" \
 
 flock -u 9
 
-# an older AddressSanitizer does not know all addresses that a kernel chooses
+# older AddressSanitizers do not support all addresses that a kernel may choose
 run=()
 ! setarch -R true 2> /dev/null || run=(setarch -R)
 
-# fuzz TARGET: runs it, tells how that was
+# fuzz TARGET: runs the target and prints the result
 fuzz() {
     local target=$1 corpus=$fuzz/corpus/$1 log=$fuzz/$1.log options=() status=0
 

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Builds a module of its own, as examples/kind, against the nginx that the
-# distribution ships:
+# Builds a separate module, such as examples/kind, for the nginx package of the
+# distribution:
 #
 #     [CC=clang] [CFLAGS=...] util/kind.sh FOLDER [RESULT]
 #
@@ -22,7 +22,7 @@ for file in "$nginx" $source/conf_flags; do
     [ -e "$file" ] || die "there is no $file: it is in Debian's nginx-dev"
 done
 
-# nginx's configure takes it for a source file's name
+# "configure" of nginx uses this as the name of a source file
 [[ $folder$objs != *.[cS]* ]] || die "a folder's name has \".c\" or \".S\""
 
 # shellcheck source=/dev/null

@@ -1,6 +1,6 @@
 #!/bin/bash
-# The test suite on Debian's releases, each in a root of its own made from
-# nothing, with gcc and with clang, and a table of the results; as root:
+# Runs the test suite on releases of Debian, each in a new root directory, with
+# gcc and with clang, and prints a table of the results.  Needs root:
 #
 #     util/matrix.sh [RELEASE]... [-- ARGUMENT OF prove | FILE]...
 #
@@ -8,10 +8,10 @@
 #
 #     NGINX_SOURCE=DIR   with nginx built from that source tree, see source.sh,
 #                        instead of the packaged one
-#     MATRIX_DIR=DIR     where the roots are, to use them again; by default
-#                        in /var/tmp until the end
+#     MATRIX_DIR=DIR     keeps the roots there, to be used again; by default
+#                        they are in /var/tmp and removed at the end
 #
-# What the tests say is in build/matrix.
+# The output of the tests is in build/matrix.
 
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
@@ -52,8 +52,8 @@ fi
 
 # inside ROOT COMMAND...
 #
-# Nothing but the root itself sees the mounts, and nothing outlives it. It is
-# no chroot, as tests make namespaces, which that would not let them.
+# The mounts are visible in the root only, and processes end with it.  It is
+# not a chroot, in which tests could not create namespaces.
 inside() {
     # shellcheck disable=SC2016
     unshare --mount --pid --fork --kill-child=KILL bash -euc '
@@ -70,7 +70,7 @@ inside() {
 }
 
 # shellcheck disable=SC2317
-# make_root RELEASE ROOT: the later releases' files may be out of date
+# make_root RELEASE ROOT: expired files of later releases are accepted
 make_root() {
     local archive
 
@@ -85,7 +85,7 @@ make_root() {
     mv "$2.new" "$2"
 }
 
-# copy FROM TO: without what was built
+# copy FROM TO: copies a tree without built files
 copy() {
     rm -rf --one-file-system "$2"
     mkdir -p "$2"
@@ -93,7 +93,7 @@ copy() {
         tar -C "$2" --no-same-owner -xf -
 }
 
-# row RELEASE CC: a line of the table; fails if a test does
+# row RELEASE CC: prints a line of the table; fails if a test fails
 row() {
     local root=$dir/$1 log=$logs/$1-$2.log cell result=pass status=0
     local run=(util/test.sh) binary=$nginx
@@ -121,7 +121,7 @@ row() {
     return $status
 }
 
-# version ROOT COMMAND...: the first in what it says
+# version ROOT COMMAND...: prints the first version in the output
 version() {
     { inside "$@" 2>&1 || true; } | grep -oE '[0-9]+\.[0-9]+\.[0-9]+' |
         head -n 1

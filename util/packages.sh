@@ -1,10 +1,11 @@
 #!/bin/bash
-# Installs what is missing on Debian, as root or through sudo:
+# Installs missing packages on Debian, as root or by sudo:
 #
 #     util/packages.sh [test | fuzz | bench]
 #
-# to build and run the module; with "test" also to test it, with "fuzz" and
-# "bench" what util/fuzz.sh and util/bench.sh need.  Starts no service.
+# Installs packages to build and run the module; with "test" also those to test
+# it, with "fuzz" and "bench" those for util/fuzz.sh and util/bench.sh.  Starts
+# no service.
 
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
@@ -45,8 +46,9 @@ forbid_services() {
     fi
 }
 
-# Debian 12 and 13 don't have it, but a later release's package fits them.
-# It comes from the archive that the system uses, without becoming a source.
+# Debian 12 and 13 do not have the package, but the one of a later release
+# fits.  It is fetched from the archive of the system, which is not added to
+# its sources.
 fetch_test_nginx() {
     local archive release
 
@@ -69,7 +71,7 @@ install() {
     local package names=()
     local apt=(apt-get -o DPkg::Lock::Timeout=300 -o Acquire::Retries=3)
 
-    # a broken source of somebody else's is no obstacle
+    # errors of other sources are ignored
     "${apt[@]}" update || true
 
     for package; do

@@ -1,6 +1,6 @@
 #!/bin/bash
-# Installs what is missing, builds, and runs nginx.conf.example in the
-# foreground until Ctrl-C:
+# Installs missing packages, builds the modules, and runs nginx.conf.example in
+# the foreground until Ctrl-C:
 #
 #     util/run.sh [PORT]
 
@@ -20,14 +20,14 @@ fi
 "$root/util/packages.sh"
 "$root/util/build.sh"
 
-# Each user has a folder, so that nobody stumbles over what root left there.
+# Each user has a folder, as others can't write to files of root.
 prefix=$build/run-$(id -un)-$port
 
 rm -rf "$prefix"
 mkdir -p "$prefix"/{logs,modules,temp}
 modules "$build/objs" | xargs -d '\n' ln -st "$prefix/modules"
 
-# The packaged nginx would keep temporary files where only root may.
+# The default folders for temporary files are writable by root only.
 sed -e "s/127\.0\.0\.1:8080/127.0.0.1:$port/" \
     -e '/^http {/r /dev/stdin' "$root/nginx.conf.example" \
     > "$prefix/nginx.conf" << END
@@ -50,5 +50,5 @@ echo
 echo "Ctrl-C stops it. The log, also in $prefix/logs/error.log:"
 echo
 
-# A stop by Ctrl-C or SIGTERM is nginx's own business, and its exit code is 0.
+# nginx handles Ctrl-C and SIGTERM itself, and exits with 0.
 exec "${run[@]}" -g 'daemon off; error_log stderr info;'

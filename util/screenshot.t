@@ -1,7 +1,7 @@
 #!/usr/bin/env perl
 
-# Makes doc/status.png, the picture in README.md, of an nginx that runs for about
-# three minutes:
+# Makes doc/status.png, the picture in README.md, of an nginx that runs for
+# about three minutes:
 #
 #     util/test.sh util/screenshot.t
 #
@@ -56,7 +56,7 @@ EOF_HTTP
     location /slow/ { alias $dir/site/; limit_rate 100k; }
 EOF_SERVER
 
-# some failures that are over, and one that is not
+# some past failures and a current one
 
 sleep 80;
 unlink "$dir/up/app", "$dir/site/7";

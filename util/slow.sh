@@ -1,6 +1,6 @@
 #!/bin/bash
-# "digest", "verify" and "compress" of a tree with many small files and a large
-# sparse one, by the test t/slow-tree.t with more of them, and the figures:
+# Measures "digest", "verify", and "compress" of a tree with many small files
+# and a large sparse one.  Runs t/slow-tree.t with more files:
 #
 #     util/slow.sh [--asan] [FILES [MIB]]
 #

@@ -1,6 +1,6 @@
 #!/bin/bash
-# The test suite on an nginx, and the modules, built from a source tree, a
-# release's or a clone:
+# Builds nginx and the modules from a source tree of nginx, of a release or a
+# clone, and runs the test suite:
 #
 #     [CC=clang] util/source.sh DIR [ARGUMENT OF prove | FILE]...
 
@@ -21,7 +21,7 @@ mkdir -p "$dir"
 exec 9> "$build/lock"
 flock 9
 
-# The packaged NDK is for the packaged nginx.
+# The NDK package is for the nginx package.
 if [ ! -d "$ndk" ]; then
     echo "fetching the source of ngx_devel_kit $ndk_version"
     quietly "$dir/fetch.log" \

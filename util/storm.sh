@@ -1,7 +1,6 @@
 #!/bin/bash
-# Storms: reloads, changes, kill -9, binary upgrades, and workers that stop and
-# go on, of an nginx that is under load, by the tests t/storm-*.t with more
-# rounds, and the figures:
+# Storms: reloads, changes, kill -9, binary upgrades, and stopped workers under
+# load.  Runs the tests t/storm-*.t with more rounds and prints figures:
 #
 #     util/storm.sh [--asan] [ROUNDS [FILE]...]
 #

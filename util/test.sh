@@ -1,10 +1,10 @@
 #!/bin/bash
-# Installs what is missing, builds, and runs the test suite:
+# Installs missing packages, builds the modules, and runs the test suite:
 #
 #     util/test.sh [ARGUMENT OF prove | FILE]...
 #
-# Files run at the same time, in folders of their own, which stay if they fail;
-# "-j 1": one after the other.
+# Files run at the same time, each in its own folder, which is kept if the file
+# fails.  With "-j 1" they run one after the other.
 #
 # An nginx built elsewhere is tested if TEST_NGINX_BINARY and
 # TEST_NGINX_LOAD_MODULES (paths, ndk_http_module.so first) name it.
@@ -18,7 +18,7 @@ if [ -z "${TEST_NGINX_LOAD_MODULES-}" ]; then
     TEST_NGINX_LOAD_MODULES=$(modules "$build/objs" | paste -sd ' ')
 fi
 
-# workers of any user come here
+# workers of any user must be able to enter the folder
 files=$(mktemp -d "${TMPDIR:-/tmp}/nginx_test_XXXXXX")
 chmod 755 "$files"
 
@@ -29,9 +29,9 @@ export PERL5LIB=$root/t/lib${PERL5LIB:+:$PERL5LIB}
 
 cd "$root"
 
-# tests wait more than they work
+# tests wait most of the time
 status=0
-prove --harness BackgroundHarness -j $(($(nproc) * 2 + 2)) "$@" || status=$?
+prove --harness BackgroundHarness -j $(($(nproc) * 4 + 4)) "$@" || status=$?
 
 if [ $status -eq 0 ]; then
     rm -rf "$files"

@@ -1,11 +1,11 @@
 #!/bin/bash
-# The test suite on Debian's own nginx source, built with the module under
+# Runs the test suite with Debian's nginx source and the module, both built with
 # ThreadSanitizer:
 #
 #     util/tsan.sh [ARGUMENT OF prove | FILE]...
 #
-# Fails if a test does, or if a report names the module's code where memory is
-# accessed.  tsan.supp names nginx's own races.
+# Fails if a test fails, or if a report names code of the module where memory is
+# accessed.  tsan.supp lists races of nginx itself.
 
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
@@ -13,8 +13,8 @@ set -euo pipefail
 tsan=$build/tsan
 
 # The unlocking of a spinlock and the end of a thread, on which nginx's main
-# thread waits, are plain stores to volatile variables.  ThreadSanitizer would
-# not know what happens before what, so they are made atomic ones.
+# thread waits, are plain stores to volatile variables.  They are replaced by
+# atomic stores, so that ThreadSanitizer knows the order.
 # shellcheck disable=SC2317
 make_source() (
     source=$(nginx_source)
@@ -47,7 +47,7 @@ flock 9
 
 [ -d "$tsan/nginx" ] || make_source
 
-# its stores and loads are atomic ones, whose order fences strengthen
+# stores and loads become atomic; fences make their order stronger
 build_sanitized "$tsan/nginx" "$tsan/objs" -fsanitize=thread \
     -fsanitize=thread -Wno-tsan
 
@@ -55,16 +55,16 @@ flock -u 9
 
 make_reports tsan
 
-# Commas, as in asan.sh.  What is reported changes no exit code.
+# Commas, as in asan.sh.  Reports do not change the exit code.
 export TSAN_OPTIONS=log_path=$reports/tsan,suppressions=$root/util/tsan.supp
 TSAN_OPTIONS+=,exitcode=0,history_size=7
 
 status=0
 test_sanitized "$tsan/objs" "$@" || status=$?
 
-# Of each report the stacks of the accesses count, not where memory or a thread
-# is from.  nginx writes its flags by plain stores; that a thread of the pool
-# reads them is right as long as it does so atomically.
+# Only the stacks of the accesses in a report count, not those of allocations
+# and thread creation.  nginx writes flags by plain stores, which threads of
+# the pool may read atomically.
 names_ours() {
     awk '/^WARNING/ { ours = atomic = flag = 0 }
          /^  [A-Z]/ { skip = /^  (Location|Mutex .* created|Thread|As if)/ }

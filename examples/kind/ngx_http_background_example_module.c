@@ -1,6 +1,6 @@
 /* Copyright (C) The ngx_http_background_module authors */
 
-/* "pause TIME;" waits, "disk_space PATH SIZE;" looks how much is free. */
+/* "pause TIME;" waits.  "disk_space PATH SIZE;" fails if less is free. */
 
 #include <ngx_http_background.h>
 #include <sys/statvfs.h>
@@ -11,14 +11,14 @@ typedef struct {
     ngx_msec_t  time;
 } example_conf_t;
 
-static void                                  /* on the event loop */
+static void                                  /* called on the event loop */
 pause_start(ngx_http_background_run_t *run)
 {
     ngx_http_background_timer(run, ((example_conf_t *) run->conf)->time,
                               ngx_http_background_complete);
 }
 
-static void                                  /* on a thread, may block */
+static void                                  /* called on a thread, may block */
 disk_space_work(ngx_http_background_run_t *run)
 {
     example_conf_t  *conf = run->conf;

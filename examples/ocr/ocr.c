@@ -5,9 +5,8 @@
 
 
 /*
- * OCR by libtesseract, of a spooled folder: writes NAME.txt beside each image
- * that has none yet; and of an image that a request brings: its text is the
- * response.
+ * OCR by libtesseract.  "ocr" writes NAME.txt for each image of a spool folder
+ * that has none.  "ocr_image" returns the text of the image in a request.
  *
  *     cc -O2 -shared -fPIC -I../../src -o ocr.so ocr.c \
  *         -ltesseract -lleptonica
@@ -32,7 +31,10 @@
 #include <tesseract/capi.h>
 
 
-/* of the OpenMP that libtesseract is linked with, be the compiler's another */
+/*
+ * a function of OpenMP, which libtesseract may use regardless of the compiler
+ * here
+ */
 void omp_set_max_active_levels(int levels) __attribute__((weak));
 
 
@@ -68,7 +70,7 @@ stops(void *call, int words)
 }
 
 
-/* the text is there at once, and whole */
+/* the complete text gets its name by rename() */
 
 static int
 write_text(const char *name, const char *text)
@@ -95,7 +97,10 @@ write_text(const char *name, const char *text)
 }
 
 
-/* to be freed by TessDeleteText(); NULL: it failed or was cancelled */
+/*
+ * Returns the text, to be freed by TessDeleteText(), or NULL if it has failed
+ * or was cancelled.
+ */
 
 static char *
 recognize(ngx_http_background_call_t *call, TessBaseAPI *api, PIX *image)
@@ -103,7 +108,7 @@ recognize(ngx_http_background_call_t *call, TessBaseAPI *api, PIX *image)
     int          rc;
     ETEXT_DESC  *monitor;
 
-    /* asked at each word */
+    /* the monitor is asked after each word */
 
     monitor = TessMonitorCreate();
     TessMonitorSetCancelFunc(monitor, stops);
@@ -181,19 +186,19 @@ read_folder(ngx_http_background_call_t *call, TessBaseAPI *api,
 }
 
 
-/* to be deleted; NULL: there is no such language */
+/* returns an object to be deleted, or NULL if the language is not installed */
 
 static TessBaseAPI *
 open_api(const char *language)
 {
     TessBaseAPI  *api;
 
-    /* this thread alone, without threads that OpenMP makes */
+    /* no threads of OpenMP, as the budget grants one thread */
     if (omp_set_max_active_levels) {
         omp_set_max_active_levels(0);
     }
 
-    /* what they say otherwise goes to standard error */
+    /* by default messages are written to standard error */
     setMsgSeverity(L_SEVERITY_NONE);
 
     api = TessBaseAPICreate();
@@ -252,7 +257,7 @@ NGX_HTTP_BACKGROUND_CALL(ocr)
 }
 
 
-/* a client's words, which become the name of a file */
+/* the language comes from a client and becomes part of a file name */
 
 static int
 is_language(const char *language)

@@ -204,8 +204,8 @@ ngx_http_background_cgroup_mount(const char *root, char *line,
 
 
 /*
- * What is left of the group's path below the top of a mount.  Both are seen
- * from the root of the cgroup namespace and may begin with "/..".
+ * Returns the path of the group below the top of a mount.  Both are seen from
+ * the root of the cgroup namespace and may begin with "/..".
  */
 
 static const char *
@@ -329,7 +329,7 @@ ngx_http_background_cgroup_open(ngx_http_background_cgroup_t *cg,
 }
 
 
-/* strtoull() would take signs, white space and what is too large */
+/* strtoull() accepts signs, white space, and numbers that are too large */
 
 const char *
 ngx_http_background_proc_number(const char *p, uint64_t *number)
@@ -376,7 +376,7 @@ ngx_http_background_proc_open(const char *root, const char *name)
 }
 
 
-/* the next line that is text; paths in it may be of any length */
+/* lines may be of any length, as they have paths */
 
 int
 ngx_http_background_proc_line(FILE *f, char **line, size_t *size)
@@ -403,7 +403,7 @@ ngx_http_background_proc_line(FILE *f, char **line, size_t *size)
 }
 
 
-/* one separator ends a field, so it may be empty; NULL if there is no more */
+/* the field may be empty; returns NULL if there is no more */
 
 char *
 ngx_http_background_proc_field(char **p, char separator)
@@ -450,7 +450,7 @@ ngx_http_background_in_list(const char *list, const char *name)
 }
 
 
-/* "\040" is how mountinfo writes a space */
+/* a space in mountinfo is written as "\040" */
 
 static void
 ngx_http_background_unescape(char *s)

@@ -5,11 +5,11 @@
 
 
 /*
- * The cgroups of the calling process, and what /proc has.  Pure C: no nginx
- * state, no nginx header, so that what uses it can be tested on its own.
+ * The cgroups of the calling process, and files of /proc.  Pure C without
+ * nginx headers, so that it can be tested separately.
  *
- * "root" is the prefix of all the paths read: "" for the real system, or the
- * folder of a made-up one; no trailing slash.
+ * "root" is the prefix of all paths: "" for the real system, or a test
+ * folder, without a trailing slash.
  */
 
 
@@ -21,56 +21,63 @@
 #include <stdio.h>
 
 
-/* every other one of 8192 CPUs, the most that Linux knows, is a list of 20K */
+/*
+ * long enough for a list of every other CPU of 8192, the most that Linux
+ * supports
+ */
 #define NGX_HTTP_BACKGROUND_VALUE_SIZE  32768
 
-/* the longest name of a file that is looked for, with its slash and zero */
+/* the longest file name that is read, with slash and zero */
 #define NGX_HTTP_BACKGROUND_NAME_SIZE   sizeof("/cpuset.cpus.effective")
 
 
 typedef struct {
-    char        *path;        /* the group's folder */
-    size_t       len;         /* the path's, before a file's name */
-    const char  *name;        /* the group's, as in /proc/self/cgroup */
-    size_t       name_len;    /* an ancestor's name is the part before */
+    char        *path;        /* folder of the group */
+    size_t       len;         /* length of "path" without a file name */
+    const char  *name;        /* name of the group, as in /proc/self/cgroup */
+    size_t       name_len;    /* shorter for an ancestor */
     void        *data;
     char         value[NGX_HTTP_BACKGROUND_VALUE_SIZE];
 } ngx_http_background_cgroup_t;
 
 
 typedef struct {
-    const char  *type;        /* of the file system; NULL ends an array */
+    const char  *type;        /* type of the file system; NULL ends an array */
     const char  *controller;  /* "" for cgroup v2 */
     void       (*read)(ngx_http_background_cgroup_t *cg);
-    char        *group;       /* as in /proc/self/cgroup */
-    char        *point;       /* a mount that does not hold the group */
-    unsigned     found;       /* some mount holds it */
+    char        *group;       /* name of the group, as in /proc/self/cgroup */
+    char        *point;       /* a mount point that does not have the group */
+    unsigned     found;       /* a mount point has the group */
 } ngx_http_background_hierarchy_t;
 
 
 /*
- * Calls read() for the group that the process has in each hierarchy, and for
- * all its ancestors that are visible.  The groups are found through
- * ROOT/proc/self/cgroup and ROOT/proc/self/mountinfo; where no mount of a
- * hierarchy holds the group, the mount point of the first one is taken for it.
+ * Calls read() for the group of the process in each hierarchy and for all its
+ * visible ancestors.  The groups are found by ROOT/proc/self/cgroup and
+ * ROOT/proc/self/mountinfo.  If no mount of a hierarchy has the group, the
+ * mount point of the first one is used.
  */
 void ngx_http_background_cgroups(const char *root,
     ngx_http_background_hierarchy_t *h, void *data);
 
-/* the text of a group's file, as "/cpu.max", without its newline, or NULL */
+/*
+ * Returns the text of a file of the group, such as "/cpu.max", without its
+ * newline, or NULL.
+ */
 char *ngx_http_background_cgroup_value(ngx_http_background_cgroup_t *cg,
     const char *name);
 
-/* a descriptor of a group's file, or -1 */
+/* returns a descriptor of a file of the group, or -1 */
 int ngx_http_background_cgroup_open(ngx_http_background_cgroup_t *cg,
     const char *name);
 
 
 /*
- * open    a file as "/proc/self/cgroup", or NULL
- * line    whether there is a line more, without its newline
- * field   up to the separator, or NULL
- * number  what follows the number, or NULL if there is none
+ * open    opens a file such as "/proc/self/cgroup", or returns NULL
+ * line    reads the next line, without its newline; returns 0 after the last
+ *         one
+ * field   returns the text up to the separator, or NULL
+ * number  returns the text after the number, or NULL if there is no number
  */
 FILE *ngx_http_background_proc_open(const char *root, const char *name);
 int ngx_http_background_proc_line(FILE *f, char **line, size_t *size);

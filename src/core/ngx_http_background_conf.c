@@ -121,7 +121,7 @@ ngx_http_background_add_directive(ngx_conf_t *cf, ngx_command_t *cmd,
 
     directive = cmd->post;
 
-    /* nothing else in it is known if the number is another one */
+    /* in another ABI the other fields may be at other offsets */
 
     if (ngx_http_background_conf_abi(cf, directive->abi,
                                      NGX_HTTP_BACKGROUND_ABI)
@@ -162,6 +162,28 @@ ngx_http_background_use_request(ngx_conf_t *cf,
     operation[task->operations.nelts - 1].prepare = prepare;
 
     task->request = 1;
+
+    return NGX_CONF_OK;
+}
+
+
+char *
+ngx_http_background_use_judge(ngx_conf_t *cf,
+    const ngx_http_background_judge_t *judge)
+{
+    ngx_http_background_task_t       *task;
+    ngx_http_background_operation_t  *operation;
+
+    task = ngx_http_background_conf_task(cf, "servers");
+
+    if (task == NULL || task->operations.nelts == 0) {
+        return NGX_CONF_ERROR;
+    }
+
+    operation = task->operations.elts;
+    operation[task->operations.nelts - 1].judge = judge;
+
+    task->judges = 1;
 
     return NGX_CONF_OK;
 }
@@ -244,7 +266,7 @@ ngx_http_background_operations(ngx_http_background_task_t *task)
 }
 
 
-/* the task whose block is being read */
+/* returns the task whose block is read */
 
 static ngx_http_background_task_t *
 ngx_http_background_conf_task(ngx_conf_t *cf, const char *what)
@@ -321,7 +343,7 @@ ngx_http_background_conf_kind(const ngx_http_background_kind_t *kind)
 }
 
 
-/* the directive and its first argument */
+/* the title is the name of the directive and its first argument */
 
 static ngx_int_t
 ngx_http_background_conf_title(ngx_conf_t *cf, ngx_str_t *title)
@@ -351,7 +373,7 @@ ngx_http_background_conf_title(ngx_conf_t *cf, ngx_str_t *title)
 }
 
 
-/* of the directive that is being read, for when all has been read */
+/* keeps the place and the arguments of the directive for "check" */
 
 static ngx_int_t
 ngx_http_background_conf_place(ngx_conf_t *cf,
@@ -502,7 +524,7 @@ failed:
 }
 
 
-/* a name that does not end with "=" is that of a flag */
+/* a name without "=" at its end is a flag */
 
 static ngx_uint_t
 ngx_http_background_conf_matches(ngx_str_t *text, const ngx_str_t *name)

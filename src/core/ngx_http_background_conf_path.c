@@ -5,8 +5,8 @@
 
 
 /*
- * Files and directories that tasks read, when the configuration is read: what
- * is not there yet, or is closed to the workers' user, is a warning.
+ * Files and directories that tasks read are checked while the configuration is
+ * read.  A path that is missing or that workers can't read is a warning.
  */
 
 
@@ -72,7 +72,10 @@ ngx_http_background_conf_path(ngx_conf_t *cf, ngx_str_t *path)
 }
 
 
-/* NGX_DECLINED: workers have the user that reads the configuration, or any */
+/*
+ * Returns NGX_DECLINED if workers run as the user that reads the
+ * configuration, or as root.
+ */
 
 static ngx_int_t
 ngx_http_background_conf_user(ngx_conf_t *cf,
@@ -97,7 +100,7 @@ ngx_http_background_conf_user(ngx_conf_t *cf,
 }
 
 
-/* the path becomes that of its part which is closed */
+/* "path" is cut to the part that can't be accessed */
 
 static ngx_uint_t
 ngx_http_background_conf_closed(ngx_http_background_conf_user_t *user,
@@ -130,7 +133,10 @@ ngx_http_background_conf_closed(ngx_http_background_conf_user_t *user,
 }
 
 
-/* to search a directory on the way, and to read what is last */
+/*
+ * The user must be able to search directories on the path and to read the last
+ * part.
+ */
 
 static ngx_uint_t
 ngx_http_background_conf_permits(ngx_http_background_conf_user_t *user,
@@ -144,7 +150,7 @@ ngx_http_background_conf_permits(ngx_http_background_conf_user_t *user,
         return 1;
     }
 
-    /* with an access control list the mode does not tell */
+    /* with an access control list the mode is not enough to tell */
 
     if (getxattr(path, "system.posix_acl_access", NULL, 0) > 0) {
         return 1;

@@ -13,7 +13,7 @@
 #define NGX_HTTP_BACKGROUND_CPUS_MAX  65536
 
 
-/* in the order in which equal limits name the source, after the affinity */
+/* if limits are equal, the source is affinity or the first one of these */
 
 enum {
     NGX_HTTP_BACKGROUND_CGROUP_V2 = 0,
@@ -132,7 +132,7 @@ ngx_http_background_cpu_cfs(ngx_http_background_cgroup_t *cg)
     uint64_t     quota, period;
     const char  *p;
 
-    /* no quota is -1, which is not a number here */
+    /* "-1" means no quota and does not parse as a number */
 
     p = ngx_http_background_cgroup_value(cg, "/cpu.cfs_quota_us");
     p = ngx_http_background_proc_number(p, &quota);
@@ -189,8 +189,8 @@ ngx_http_background_cgroup_least(double *least, double cpus)
 
 
 /*
- * The number of CPUs in "0-3,8" or, the first 2 of each 4, in "0-7:2/4";
- * 0 if there are none, or if it is not a list.
+ * Returns the number of CPUs in a list such as "0-3,8" or "0-7:2/4" (the first
+ * 2 of each 4), or 0 if it is empty or no list.
  */
 
 static unsigned

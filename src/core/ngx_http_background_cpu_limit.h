@@ -5,8 +5,8 @@
 
 
 /*
- * How many CPUs the container grants.  Pure C: no nginx state, no nginx
- * header, so that it can be tested on its own.
+ * The number of CPUs that the container grants.  Pure C without nginx headers,
+ * so that it can be tested separately.
  */
 
 
@@ -19,42 +19,42 @@
 
 typedef struct {
     unsigned     limit;    /* whole CPUs: cpus rounded down, at least 1 */
-    double       cpus;     /* the least of all that limits, in CPUs */
-    double       quota;    /* the least cgroup time quota, in CPUs; 0: none */
-    const char  *source;   /* what decided "cpus", a static string: "affinity",
-                              "cgroup v2", "cgroup v1" or "cpuset" */
+    double       cpus;     /* the lowest of all limits, in CPUs */
+    double       quota;    /* the lowest cgroup quota, in CPUs; 0: none */
+    const char  *source;   /* the limit that set "cpus", a static string:
+                              "affinity", "cgroup v2", "cgroup v1" or
+                              "cpuset" */
 } ngx_http_background_cpu_limit_t;
 
 
 /*
- * Finds the CPU limit of the calling process: the least of the affinity mask,
- * cpu.max of its cgroup v2 and all the ancestors that are visible, the quota
- * of its cgroup v1 (cpu.cfs_quota_us / cpu.cfs_period_us) likewise, and the
- * cpusets of both (cpuset.cpus.effective, cpuset.effective_cpus or
- * cpuset.cpus).  The groups are found through ROOT/proc/self/cgroup and
- * ROOT/proc/self/mountinfo; where no mount of a hierarchy holds the group,
- * the mount point of the first one is taken for it.  When two limits are
- * equal, the one that comes first in this list is the source: affinity,
- * cgroup v2, cgroup v1, cpuset.
+ * Finds the CPU limit of the calling process: the lowest of the affinity mask,
+ * cpu.max of its cgroup v2 and of all visible ancestors, the quota of its
+ * cgroup v1 (cpu.cfs_quota_us / cpu.cfs_period_us) likewise, and the cpusets of
+ * both (cpuset.cpus.effective, cpuset.effective_cpus or cpuset.cpus).  The
+ * groups are found by ROOT/proc/self/cgroup and ROOT/proc/self/mountinfo.  If
+ * no mount of a hierarchy has the group, the mount point of the first one is
+ * used.  If two limits are equal, the first one of this list is the source:
+ * affinity, cgroup v2, cgroup v1, cpuset.
  *
- * root      prefix of all the paths read: "" for the real system, or the
- *           folder of a made-up one; no trailing slash
+ * root      prefix of all paths: "" for the real system, or a test folder,
+ *           without a trailing slash
  * affinity  number of CPUs in the affinity mask, at least 1
- * limit     the result; always filled in
+ * limit     the result; always set
  *
- * What is missing or can't be parsed limits nothing.  Reads files, so call it
- * where blocking is allowed: when the configuration is read, never on the
- * event loop.  Thread-safe, allocates nothing that outlives the call.
+ * A value that is missing or can't be parsed is no limit.  The function reads
+ * files, so it may be called while the configuration is read, but not on the
+ * event loop.  It is thread-safe and frees all its memory.
  *
- * Formats: the kernel's Documentation/admin-guide/cgroup-v2.rst (cpu.max,
+ * Formats: Documentation/admin-guide/cgroup-v2.rst of the kernel (cpu.max,
  * cpuset.cpus.effective), scheduler/sched-bwc.rst (cfs_quota_us),
- * admin-guide/kernel-parameters.rst (CPU lists, with the stride form),
- * proc(5) (mountinfo, octal escapes), cgroups(7) (/proc/PID/cgroup).
+ * admin-guide/kernel-parameters.rst (CPU lists, with the stride form), proc(5)
+ * (mountinfo, octal escapes), cgroups(7) (/proc/PID/cgroup).
  */
 void ngx_http_background_cpu_limit(const char *root, unsigned affinity,
     ngx_http_background_cpu_limit_t *limit);
 
-/* a group's time quota in CPUs, of v2 and of v1; 0: none */
+/* returns the quota of a group in CPUs, v2 and v1; 0: none */
 double ngx_http_background_cpu_max(ngx_http_background_cgroup_t *cg);
 double ngx_http_background_cpu_cfs(ngx_http_background_cgroup_t *cg);
 

@@ -19,8 +19,8 @@
 
 
 typedef struct {
-    double    quota;    /* the least one */
-    char     *name;     /* of its group, in v1 */
+    double    quota;    /* the lowest quota */
+    char     *name;     /* name of its group, in v1 */
     int       fd;
 } ngx_http_background_cpu_usage_t;
 
@@ -97,7 +97,7 @@ ngx_http_background_cpu_usage_v1(ngx_http_background_cgroup_t *cg)
 }
 
 
-/* whether the quota is the least one so far, which it is from here on */
+/* remembers the quota if it is the lowest one so far */
 
 static int
 ngx_http_background_cpu_usage_less(ngx_http_background_cpu_usage_t *usage,
@@ -157,7 +157,10 @@ ngx_http_background_cpu_usage_read(int fd, uint64_t *usec)
 
     buf[n] = '\0';
 
-    /* cpuacct.usage is a number of nanoseconds, cpu.stat begins with the key */
+    /*
+     * cpuacct.usage is in nanoseconds; cpu.stat begins with the key
+     * "usage_usec"
+     */
 
     unit = 1000;
     p = buf;

@@ -5,8 +5,8 @@
 
 
 /*
- * What a container has used of its CPU quota.  Pure C: no nginx state, no
- * nginx header, so that t/cpu_limit.c can test it on its own.
+ * The CPU time that a container has used.  Pure C without nginx headers, so
+ * that t/cpu_limit.c can test it separately.
  */
 
 
@@ -18,12 +18,12 @@
 
 
 /*
- * open  a descriptor of the file with the CPU time that the group with the
- *       least time quota has used, of those that cpu_limit() looks at: its
- *       cpu.stat in v2, and in v1 cpuacct.usage of the group of the same name;
- *       and this quota, in CPUs.  -1: there is none.  Reads files, not for the
- *       event loop; "root" is that of cpu_limit()
- * read  the CPU time, in microseconds.  0, or -1 where it is not to be had
+ * open  returns a descriptor of the file with the CPU time of the group that
+ *       has the lowest quota of those read by cpu_limit(): cpu.stat in v2,
+ *       cpuacct.usage of the group of the same name in v1.  Sets "quota" to
+ *       the quota, in CPUs.  Returns -1 if there is none.  Must not be called
+ *       on the event loop, as it reads files.  "root" is as for cpu_limit()
+ * read  reads the CPU time, in microseconds.  Returns 0, or -1 on failure
  */
 int ngx_http_background_cpu_usage_open(const char *root, double *quota);
 int ngx_http_background_cpu_usage_read(int fd, uint64_t *usec);

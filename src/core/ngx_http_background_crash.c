@@ -69,7 +69,7 @@ ngx_http_background_crash_unwatch(void)
 
     for (signal = ngx_http_background_crash_signals; signal->signo; signal++) {
 
-        /* others may have put theirs in its place */
+        /* a library may have replaced the handler */
 
         if (sigaction(signal->signo, NULL, &sa) == 0
             && (sa.sa_flags & SA_SIGINFO)
@@ -109,7 +109,10 @@ ngx_http_background_crash_handler(int signo, siginfo_t *info, void *data)
         }
     }
 
-    /* a fault happens again on return, what was sent has to be sent again */
+    /*
+     * On return a fault occurs again, but a signal that was sent must be sent
+     * again.
+     */
 
     if (info->si_code <= 0 || signo == SIGTRAP) {
         (void) raise(signo);

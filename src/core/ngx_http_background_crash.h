@@ -13,21 +13,20 @@
 
 
 /*
- * Has "handler" called when a signal that means a crash arrives, in the thread
- * that it arrives in: all that it does has to be async-signal-safe.  The signal
- * then takes its course as if there were no handler: another one that was there
- * before, a core dump.
+ * "handler" is called when a signal that means a crash arrives, in the thread
+ * that receives it.  It must be async-signal-safe.  Then the signal has its
+ * former effect: the previous handler, or a core dump.
  *
- * watch    in the worker, once; NGX_ERROR: it was logged
- * unwatch  in exit_process: the module is unloaded before the process exits,
- *          and libraries may crash after that
+ * watch    called in the worker, once; NGX_ERROR was logged
+ * unwatch  called in exit_process: the module is unloaded before the process
+ *          exits, and libraries may crash after that
  */
 ngx_int_t ngx_http_background_crash_watch(ngx_log_t *log,
     void (*handler)(int signo));
 void ngx_http_background_crash_unwatch(void);
 
 
-/* "SIGSEGV" and the like; NULL: of no such signal */
+/* returns a name such as "SIGSEGV", or NULL for other signals */
 const char *ngx_http_background_crash_name(int signo);
 
 

@@ -12,12 +12,12 @@
 
 
 /*
- * How long a job may take to see that it was told to stop before its cycle is
- * abandoned, in milliseconds.
+ * How long after "timeout" a job may run until its cycle is abandoned, in
+ * milliseconds.
  */
 #define NGX_HTTP_BACKGROUND_GRACE  1000
 
-/* how long "start" of a kind may take until it is logged, in microseconds */
+/* a call of "start" of a kind that takes longer is logged, in microseconds */
 #define NGX_HTTP_BACKGROUND_LONG_START  500000
 
 
@@ -64,7 +64,7 @@ static void ngx_http_background_cycle_error(
 static void ngx_http_background_cycle_close(ngx_fd_t fd, ngx_log_t *log);
 
 
-/* the runs of I/O kinds that have not been freed, by address */
+/* all runs of I/O kinds that are not freed, by address */
 
 static ngx_rbtree_node_t  ngx_http_background_runs_sentinel;
 
@@ -239,7 +239,7 @@ ngx_http_background_cycle_run(ngx_http_background_cycle_t *cycle,
         ngx_add_timer(&cycle->timeout, timeout);
     }
 
-    /* what is over at once must not end the cycle while others start */
+    /* a run that ends at once must not end the cycle while others start */
     cycle->pending = cycle->nruns + 1;
 
     for (i = 0; i < cycle->nruns; i++) {
@@ -252,7 +252,7 @@ ngx_http_background_cycle_run(ngx_http_background_cycle_t *cycle,
 
         ctx->job.cell = cycle->cell;
 
-        /* one of those before may have cancelled the cycle */
+        /* "start" of an earlier run may have cancelled the cycle */
 
         if (cycle->cancelled) {
             cycle->pending--;
@@ -320,8 +320,8 @@ ngx_http_background_run_start(ngx_http_background_run_ctx_t *ctx)
 
     if (usec >= NGX_HTTP_BACKGROUND_LONG_START) {
         ngx_log_error(NGX_LOG_WARN, ctx->job.run.log, 0,
-                      "background task \"%V\": %V: \"start\" took %uL ms, "
-                      "for which the worker served nothing",
+                      "background task \"%V\": %V: \"start\" blocked the "
+                      "worker for %uL ms",
                       ctx->job.run.task, &ctx->operation->title, usec / 1000);
     }
 }
@@ -377,7 +377,7 @@ ngx_http_background_complete(ngx_http_background_run_t *run)
 {
     ngx_http_background_run_ctx_t  *ctx;
 
-    ctx = ngx_http_background_run_active(run, "ngx_http_background_done");
+    ctx = ngx_http_background_run_active(run, "ngx_http_background_complete");
 
     if (ctx) {
         run->result.completed++;
@@ -387,7 +387,10 @@ ngx_http_background_complete(ngx_http_background_run_t *run)
 }
 
 
-/* the run may have been freed: it is not used before it is found */
+/*
+ * A kind may call this for a run that is freed: "run" is not read until it is
+ * found.
+ */
 
 ngx_http_background_run_ctx_t *
 ngx_http_background_run_active(ngx_http_background_run_t *run,
@@ -495,7 +498,7 @@ ngx_http_background_run_over(ngx_http_background_run_ctx_t *ctx)
 }
 
 
-/* what was under way has failed, at least one operation */
+/* Fails the run.  Each of its active operations has failed, at least one. */
 
 static void
 ngx_http_background_run_timed_out(ngx_http_background_run_ctx_t *ctx)
@@ -541,7 +544,11 @@ ngx_http_background_timeout_handler(ngx_event_t *ev)
 }
 
 
-/* what has arrived may wait for a thread as long as its trigger lets it */
+/*
+ * Returns the rest of "timeout" for a cycle that was not started by
+ * "interval".  The time in which it waits for a thread does not count: the
+ * trigger limits that.
+ */
 
 static ngx_msec_t
 ngx_http_background_cycle_left(ngx_http_background_cycle_t *cycle)
@@ -568,7 +575,7 @@ ngx_http_background_cycle_cancel(ngx_http_background_cycle_t *cycle)
 }
 
 
-/* jobs of it do not come home */
+/* called when jobs still run NGX_HTTP_BACKGROUND_GRACE after "timeout" */
 
 static void
 ngx_http_background_cycle_abandon(ngx_http_background_cycle_t *cycle)
@@ -593,7 +600,10 @@ ngx_http_background_cycle_abandon(ngx_http_background_cycle_t *cycle)
 }
 
 
-/* the cycle may be over when it returns, or wait for jobs */
+/*
+ * The cycle may be over, and freed, when this returns, or may wait for its
+ * jobs.
+ */
 
 static void
 ngx_http_background_cycle_stop(ngx_http_background_cycle_t *cycle)
@@ -606,7 +616,7 @@ ngx_http_background_cycle_stop(ngx_http_background_cycle_t *cycle)
     for (i = 0; i < cycle->nruns; i++) {
         ctx = &cycle->runs[i];
 
-        /* an operation that is in start() is cancelled after that */
+        /* cycle_start_run() cancels the run after start() has returned */
 
         if (!ctx->active || ctx->starting) {
             continue;
@@ -660,7 +670,7 @@ ngx_http_background_cycle_gather(ngx_http_background_cycle_t *cycle)
 
     end->outcome = ngx_http_background_success;
 
-    /* a kind may have done all of its work */
+    /* a kind sets it if it has run all of its items */
 
     cycle->retry = 0;
 
@@ -683,7 +693,7 @@ ngx_http_background_cycle_gather(ngx_http_background_cycle_t *cycle)
 
     last->success = (end->outcome == ngx_http_background_success);
 
-    /* it may have been cancelled after the time-out */
+    /* a cycle may be cancelled after it has timed out */
 
     end->timed_out = cycle->timed_out
                      && end->outcome == ngx_http_background_failure;
@@ -739,7 +749,7 @@ ngx_http_background_cycle_gather_run(ngx_http_background_cycle_t *cycle,
 }
 
 
-/* an abandoned run has failed already */
+/* abandoned runs are counted as failed already */
 
 static void
 ngx_http_background_cycle_gather_rest(ngx_http_background_cycle_t *cycle)
@@ -766,7 +776,10 @@ ngx_http_background_cycle_gather_rest(ngx_http_background_cycle_t *cycle)
 }
 
 
-/* until the first of its jobs had a thread; 0 if none had */
+/*
+ * Returns the time until a thread took the first job of the cycle, or 0 if
+ * none did.
+ */
 
 static ngx_msec_t
 ngx_http_background_cycle_waited(ngx_http_background_cycle_t *cycle)
@@ -779,7 +792,7 @@ ngx_http_background_cycle_waited(ngx_http_background_cycle_t *cycle)
 }
 
 
-/* when the first of its jobs had a thread; usec, monotonic; 0: none had */
+/* returns when a thread took the first job, in usec, monotonic; 0: none did */
 
 static uint64_t
 ngx_http_background_cycle_ran(ngx_http_background_cycle_t *cycle)
@@ -801,7 +814,7 @@ ngx_http_background_cycle_ran(ngx_http_background_cycle_t *cycle)
 }
 
 
-/* the text of the first operation that has failed */
+/* sets the error of the first failed operation as the error of the cycle */
 
 static void
 ngx_http_background_cycle_error(ngx_http_background_cycle_t *cycle)

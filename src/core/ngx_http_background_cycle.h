@@ -5,11 +5,11 @@
 
 
 /*
- * A cycle: one execution of a task's operations.  It knows neither what has
- * started it nor when the next one is due: it tells its end to the handler of
- * its "ended".
+ * A cycle: one execution of the operations of a task.  It does not know what
+ * has started it and when the next one is due: "ended" is called when it is
+ * over.
  *
- * All functions are for the worker's main thread.
+ * All functions are called in the main thread of the worker.
  */
 
 
@@ -27,17 +27,22 @@
 typedef struct {
     ngx_http_background_kind_t        kind;
     void                             *conf;
-    ngx_http_background_prepare_pt    prepare;    /* NULL: needs no request */
-    ngx_str_t                         title;      /* for texts */
+    ngx_http_background_prepare_pt    prepare;    /* NULL: the kind needs no
+                                                     request */
+    const ngx_http_background_judge_t
+                                     *judge;      /* NULL: the kind judges no
+                                                     servers */
+    ngx_str_t                         title;      /* for log and error texts */
 
-    /* where it was added, for "check" of the kind */
+    /* the place in the configuration, for "check" of the kind */
     u_char                           *file;
     ngx_uint_t                        line;
     ngx_array_t                       args;       /* of ngx_str_t */
     void                             *conf_ctx;
 
-    ngx_uint_t                        steps;      /* on threads of the worker's;
-                                                     under the steps' mutex */
+    ngx_uint_t                        steps;      /* steps on threads of this
+                                                     worker; under the mutex of
+                                                     the steps */
 } ngx_http_background_operation_t;
 
 
@@ -45,7 +50,7 @@ typedef struct ngx_http_background_step_s     ngx_http_background_step_t;
 typedef struct ngx_http_background_run_ctx_s  ngx_http_background_run_ctx_t;
 
 
-/* begins with the job, and that with the run, which the kind sees */
+/* begins with the job, which begins with the run that the kind sees */
 
 struct ngx_http_background_run_ctx_s {
     ngx_http_background_job_t         job;
@@ -53,13 +58,14 @@ struct ngx_http_background_run_ctx_s {
     ngx_http_background_cycle_t      *cycle;
     ngx_uint_t                        active;     /* unsigned  active:1; */
     ngx_uint_t                        starting;   /* unsigned  starting:1; */
-    ngx_uint_t                        abandoned;  /* unsigned  abandoned:1;
-                                                     what the job's thread may
-                                                     write is not read */
+    ngx_uint_t                        abandoned;  /* unsigned abandoned:1; the
+                                                     thread of the job may
+                                                     still write to the run, so
+                                                     it is not read */
 
-    /* of an I/O kind */
+    /* used by I/O kinds */
     ngx_rbtree_node_t                 node;
-    ngx_http_background_step_t       *step;       /* NULL: none under way */
+    ngx_http_background_step_t       *step;       /* NULL: no step is pending */
     ngx_event_t                       timer;
     void                            (*timer_handler)(
                                           ngx_http_background_run_t *run);
@@ -68,17 +74,18 @@ struct ngx_http_background_run_ctx_s {
 
 struct ngx_http_background_cycle_s {
     /* event ident must be after 3 pointers as in ngx_connection_t */
-    void                             *owner;      /* who has created it */
+    void                             *owner;      /* the creator of the cycle */
     ngx_http_background_cell_t       *cell;
     ngx_log_t                        *log;
     ngx_int_t                         ident;
 
-    ngx_queue_t                       queue;      /* the owner's */
+    ngx_queue_t                       queue;      /* in a queue of "owner" */
     ngx_pool_t                       *pool;
     ngx_str_t                        *task;       /* name */
     ngx_array_t                      *operations;
     ngx_event_t                       timeout;
-    ngx_msec_t                        time;       /* of "timeout", 0: none */
+    ngx_msec_t                        time;       /* value of "timeout", 0:
+                                                     none */
 
     ngx_http_background_told_t       *follows;    /* it comes after that, or
                                                      NULL */
@@ -86,15 +93,17 @@ struct ngx_http_background_cycle_s {
     ngx_http_background_run_ctx_t    *runs;
     ngx_uint_t                        nruns;
     ngx_uint_t                        pending;    /* runs that are not over */
-    ngx_uint_t                        posted;     /* the pool's */
+    ngx_uint_t                        posted;     /* posted jobs that are not
+                                                     over */
 
-    ngx_http_background_output_t      none;       /* of an abandoned one */
+    ngx_http_background_output_t      none;       /* empty output, for an
+                                                     abandoned cycle */
 
     uint64_t                          started;    /* ngx_current_msec */
     uint64_t                          started_at; /* wall clock, ms */
     uint64_t                          started_usec;
 
-    /* when it is over */
+    /* set when the cycle is over */
     ngx_http_background_end_t         end;
     ngx_http_background_last_t        last;
 
@@ -105,9 +114,11 @@ struct ngx_http_background_cycle_s {
                                           void *data);
     void                             *data;
 
-    unsigned                          arrived:1;  /* not started by time */
+    unsigned                          arrived:1;  /* not started by
+                                                     "interval" */
     unsigned                          retry:1;
-    unsigned                          resumes:1;  /* a kind of it does */
+    unsigned                          resumes:1;  /* a kind of the cycle has
+                                                     "resumes" set */
     unsigned                          finish:1;
     unsigned                          cancelled:1;
     unsigned                          timed_out:1;
@@ -120,16 +131,18 @@ struct ngx_http_background_cycle_s {
 
 
 /*
- * create  a cycle with what "start" says; else "start" is dropped: NGX_ERROR,
- *         no memory, or NGX_ABORT, an operation refuses the request
- * drop    closes a file of "start" that no cycle will be created with
- * run     starts its operations; "ended" may be called before it returns
- * cancel  stops what is under way; "ended" is called at once or later
+ * create  creates a cycle as described by "start".  Otherwise closes the file
+ *         of "start" and returns NGX_ERROR if there is no memory, or NGX_ABORT
+ *         if an operation refuses the request
+ * drop    closes the file of "start" if no cycle will be created
+ * run     starts the operations; "ended" may be called before it returns
+ * cancel  cancels the runs that are not over; "ended" is called at once or
+ *         later
  *
- * A cycle with a job that does not stop at the time-out is abandoned: it is
- * over for all but the job.  "ended" is called then, with pending runs, and
- * again when these have come home; "last" is what they have added to it then,
- * and free() waits for them.
+ * A cycle with a job that does not stop after "timeout" is abandoned: "ended"
+ * is called while runs are pending, and called again when they are over.
+ * "last" then has only what these runs have added since, and the cycle is
+ * freed not before that.
  */
 ngx_int_t ngx_http_background_cycle_create(ngx_array_t *operations,
     ngx_http_background_start_t *start, ngx_log_t *log,
@@ -142,13 +155,13 @@ void ngx_http_background_cycle_cancel(ngx_http_background_cycle_t *cycle);
 
 
 /*
- * The run of an I/O kind that is under way; NULL: the kind should not have
- * called the function of that name, which was logged.
+ * Returns the context of a run of an I/O kind that is not over, or NULL if the
+ * kind must not call the function "name" now; this is logged.
  */
 ngx_http_background_run_ctx_t *ngx_http_background_run_active(
     ngx_http_background_run_t *run, const char *name);
 
-/* the wall clock, in milliseconds since the epoch */
+/* returns the wall clock, in milliseconds since the epoch */
 uint64_t ngx_http_background_wall_clock(void);
 
 

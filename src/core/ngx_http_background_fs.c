@@ -9,7 +9,7 @@
 #include <sched.h>
 
 
-/* what nginx's workers have is 0 where it is a daemon */
+/* nginx sets a umask of 0 when it runs as a daemon */
 #define NGX_HTTP_BACKGROUND_UMASK  (S_IWGRP|S_IWOTH)
 
 
@@ -32,7 +32,7 @@ ngx_http_background_fs_open(ngx_log_t *log)
 
     ngx_http_background_fs_umask = mask | NGX_HTTP_BACKGROUND_UMASK;
 
-    /* a folder that the worker's user may not enter is of no use to jobs */
+    /* the user of the worker may have no access to the current folder */
 
     ngx_http_background_fs_folder = open(".", O_PATH|O_DIRECTORY|O_CLOEXEC);
 

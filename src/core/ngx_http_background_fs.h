@@ -5,8 +5,8 @@
 
 
 /*
- * Current folder and umask of pool threads.  In Linux all threads of a process
- * share them, unless a thread has called unshare(CLONE_FS).
+ * The current folder and the umask of pool threads.  In Linux all threads of a
+ * process share them, unless a thread has called unshare(CLONE_FS).
  */
 
 
@@ -19,14 +19,14 @@
 
 
 /*
- * open     on the main thread, before there are pool threads
- * unshare  on a pool thread, once: gives it a folder and umask of its own, the
- *          worker's, but that files are writable by their owner only.  Where
- *          the kernel refuses, that is logged once in a worker, and both stay
- *          the worker's
- * restore  on a pool thread, after a job that may have changed them: sets both
- *          back; does nothing where the kernel has refused
- * close    on the main thread, when there are no pool threads any more
+ * open     called in the main thread, before pool threads start
+ * unshare  called in a pool thread, once: it gets its own folder and umask,
+ *          those of the worker except that files are not writable by group
+ *          and others.  If the kernel refuses, this is logged once in a
+ *          worker, and the thread uses those of the worker
+ * restore  called in a pool thread after a job that may have changed them:
+ *          sets both back; does nothing if the kernel has refused
+ * close    called in the main thread, when no pool threads run any more
  */
 void ngx_http_background_fs_open(ngx_log_t *log);
 void ngx_http_background_fs_unshare(ngx_log_t *log);

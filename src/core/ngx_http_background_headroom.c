@@ -10,16 +10,17 @@
 
 
 /*
- * Jobs go on as long as the container uses less than this part of its quota.
- * The rest is for what event loops need all of a sudden, and for what the
- * kernel has granted to CPUs that do not need it.
+ * Jobs run while the container uses less than this part of its quota.  The
+ * rest is for bursts of event loops, and for slices of the quota that the
+ * kernel has granted to CPUs which do not use them.
  */
 #define NGX_HTTP_BACKGROUND_HEADROOM_USE    0.85
 
 /*
- * In microseconds: how often the use is looked at, how much of what was not
- * used may be used later, and how long jobs wait at most for what was used in
- * excess.  The last one is the period over which the kernel enforces a quota.
+ * In microseconds: the period in which the used CPU time is read, how much
+ * unused time may be used later, and how long jobs wait at most after
+ * excessive use.  The latter is the period over which the kernel enforces the
+ * quota.
  */
 #define NGX_HTTP_BACKGROUND_HEADROOM_CHECK  10000
 #define NGX_HTTP_BACKGROUND_HEADROOM_BURST  10000
@@ -34,7 +35,7 @@ typedef struct {
     /* under the mutex */
     uint64_t          used;
 
-    /* under the mutex, and read without it */
+    /* written under the mutex, read without it */
     uint64_t          checked;
     uint64_t          due;
 } ngx_http_background_headroom_t;
@@ -70,7 +71,7 @@ ngx_http_background_headroom_open(ngx_log_t *log)
     if (ngx_http_background_cpu_usage_read(room->fd, &room->used) != 0) {
         ngx_log_error(NGX_LOG_WARN, log, 0,
                       "background: the CPU time of the cgroup can't be read, "
-                      "jobs take no account of it");
+                      "jobs do not give way to other processes");
 
         ngx_http_background_headroom_close(log);
     }
@@ -111,7 +112,7 @@ ngx_http_background_headroom_due(uint64_t now)
 
     checked = __atomic_load_n(&room->checked, __ATOMIC_RELAXED);
 
-    /* one thread looks, no other one waits for it */
+    /* the other threads do not wait for the one that reads */
 
     if (now >= checked + NGX_HTTP_BACKGROUND_HEADROOM_CHECK
         && pthread_mutex_trylock(&room->mutex) == 0)
@@ -125,7 +126,7 @@ ngx_http_background_headroom_due(uint64_t now)
 }
 
 
-/* a leaky bucket, as that of a job */
+/* a leaky bucket, as ngx_http_background_pay() */
 
 static void
 ngx_http_background_headroom_check(ngx_http_background_headroom_t *room,
@@ -139,7 +140,7 @@ ngx_http_background_headroom_check(ngx_http_background_headroom_t *room,
 
     due = 0;
 
-    /* the group may be gone: then nothing is waited for */
+    /* if the cgroup is gone, jobs do not wait */
 
     if (ngx_http_background_cpu_usage_read(room->fd, &used) == 0) {
 

@@ -4,7 +4,7 @@
  */
 
 
-/* What a container's CPU quota leaves for jobs. */
+/* the part of the CPU quota of a container that is left for jobs */
 
 
 #ifndef _NGX_HTTP_BACKGROUND_HEADROOM_H_INCLUDED_
@@ -15,12 +15,12 @@
 
 
 /*
- * open   before the first thread starts; without a quota, or where its use
- *        can't be read, there is nothing to wait for
- * close  when the last thread has ended
- * due    when what the container has used is paid for: until then all that is
- *        left is for its event loops.  In usec, monotonic, as "now" is; any
- *        thread may call it
+ * open   called before the first thread starts.  Without a quota, or if the
+ *        used CPU time can't be read, jobs do not wait
+ * close  called when the last thread has ended
+ * due    returns when the CPU time that the container has used is paid for.
+ *        Until then jobs wait, so that the rest of the quota is left for event
+ *        loops.  In usec, monotonic, as "now"; for any thread
  */
 void ngx_http_background_headroom_open(ngx_log_t *log);
 void ngx_http_background_headroom_close(ngx_log_t *log);

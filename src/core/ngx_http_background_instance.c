@@ -14,7 +14,7 @@
 #define NGX_HTTP_BACKGROUND_INSTANCE_NAME   "ngx_http_background"
 #define NGX_HTTP_BACKGROUND_INSTANCE_ENV    "NGX_HTTP_BACKGROUND"
 
-/* the first bytes of the file; the number is that of the format */
+/* the first bytes of the file; the first one is the version of the format */
 #define NGX_HTTP_BACKGROUND_INSTANCE_MAGIC  0x0173747365676b62
 
 #define NGX_HTTP_BACKGROUND_INSTANCE_PAGE   4096
@@ -41,10 +41,10 @@ static off_t ngx_http_background_instance_offset(ngx_str_t *task,
     uint64_t instance);
 
 
-/* the master's descriptor, which a new binary inherits */
+/* the descriptor of the master, which a new binary inherits */
 static ngx_fd_t  ngx_http_background_shared = NGX_INVALID_FILE;
 
-/* the worker's own */
+/* the descriptor of this worker */
 static ngx_fd_t  ngx_http_background_own = NGX_INVALID_FILE;
 
 static uint64_t  ngx_http_background_instance;
@@ -76,7 +76,7 @@ ngx_http_background_instance_init(ngx_cycle_t *cycle)
 }
 
 
-/* whatever the variable says, it is such a file */
+/* a descriptor that is not such a file is ignored */
 
 static ngx_fd_t
 ngx_http_background_instance_inherit(void)
@@ -134,7 +134,10 @@ ngx_http_background_instance_create(ngx_log_t *log)
 }
 
 
-/* nginx hands on what the "env" directives of this configuration say */
+/*
+ * Passes the descriptor to a new binary by an environment variable, as if
+ * "env" had set it.
+ */
 
 static ngx_int_t
 ngx_http_background_instance_environment(ngx_cycle_t *cycle)
@@ -156,7 +159,7 @@ ngx_http_background_instance_environment(ngx_cycle_t *cycle)
         return NGX_ERROR;
     }
 
-    /* as nginx has them: the length is that of the name */
+    /* ngx_set_environment() expects the length of the name */
 
     var->len = sizeof(NGX_HTTP_BACKGROUND_INSTANCE_ENV) - 1;
     var->data = p;
@@ -189,7 +192,7 @@ ngx_http_background_instance_open(uint64_t instance, ngx_log_t *log)
                       "nginx's binary is upgraded", path);
     }
 
-    /* it is not for processes that libraries start */
+    /* processes that libraries start must not inherit the descriptor */
 
     if (ngx_close_file(ngx_http_background_shared) == NGX_FILE_ERROR) {
         ngx_log_error(NGX_LOG_ALERT, log, ngx_errno,
@@ -217,9 +220,9 @@ ngx_http_background_instance_close(ngx_log_t *log)
 
 
 /*
- * The second lock tells this instance from others.  Where another worker of
- * this one has it still, that worker is dead but for a thread in a system call,
- * and the zone has given its lease to the caller.
+ * The first lock is one of this instance, the second one is for all instances.
+ * If another worker of this instance still has the first lock, its process is
+ * dying or revoked, as the zone has given the lease to the caller.
  */
 
 ngx_int_t
@@ -300,7 +303,7 @@ ngx_http_background_instance_set(off_t offset, short type)
 }
 
 
-/* the one that has the task may write at the same time */
+/* a page that is written at the same time has a wrong CRC */
 
 ngx_int_t
 ngx_http_background_instance_read(ngx_str_t *task, void *data, size_t size)
@@ -363,8 +366,8 @@ ngx_http_background_instance_write(ngx_str_t *task, const void *data,
 
 
 /*
- * A page of the file, but not the first one: as many as there are, no two names
- * of a configuration have the same.
+ * Returns the offset of the page of a task; page 0 has the magic number.
+ * There are 2^50 pages, so two names do not share one in practice.
  */
 
 static off_t

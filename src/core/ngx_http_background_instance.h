@@ -5,15 +5,16 @@
 
 
 /*
- * Instances: the workers that share a zone.  After an upgrade of nginx's binary
- * and after a change of the zone's size there are two, until the old workers
- * have gone.  A task with "workers one" is in one of them.
+ * Instances: the workers that share a zone.  After an upgrade of the nginx
+ * binary and after a change of the zone size there are two instances, until
+ * the old workers have exited.  A task with "workers one" runs in one of them.
  *
- * They share a file in memory, whose descriptor a new binary inherits.  Each
- * worker opens it anew, and locks a byte for each of its tasks: the lock is
- * the open file's, and free when the last thread of the worker is gone.  Behind
- * the byte is a page with what another instance needs to go on with the task.
- * Where the byte is follows from the task's name, so there is no list of them.
+ * Both instances share a memfd, whose descriptor is inherited by a new binary.
+ * Each worker opens the file anew and locks one byte for each of its tasks.
+ * The lock belongs to the open file, so it is freed when the last thread of
+ * the worker has exited.  The page at that byte has the state of the task for
+ * the other instance.  The offset is computed from the name of the task, so
+ * the file needs no index.
  */
 
 
@@ -25,23 +26,23 @@
 #include <ngx_core.h>
 
 
-/* what is written of a task, in bytes */
+/* the largest state of a task, in bytes */
 #define NGX_HTTP_BACKGROUND_INSTANCE_MAX  4000
 
 
 /*
- * init    in the master, when the configuration can't fail any more
- * open    in the worker; "instance" is the number of its zone.  Where that
- *         fails no other instance is known of
- * close   gives all tasks up
+ * init   in the master, when the configuration can't fail any more
+ * open   in the worker; "instance" identifies its zone.  If it fails, tasks
+ *        run as if there were no other instance
+ * close  releases all tasks
  *
- * lock    for the worker that has the lease in its zone.  NGX_OK: the task is
- *         its; NGX_BUSY: another instance's; NGX_DECLINED: it is its, too, but
- *         a worker of the zone that is almost dead, or hung, has the lock: to
- *         be tried again
- * read    NGX_OK: "data" is what another instance has written last, of the
- *         same size; it may have the task
- * write   by the one that has the task
+ * lock   called by the worker that has the lease of its zone.  Returns NGX_OK
+ *        if the task is locked; NGX_BUSY if another instance has it;
+ *        NGX_DECLINED if the caller may run the task, but must lock it later:
+ *        a worker of its own instance that hangs or exits still has the lock
+ * read   returns NGX_OK if another instance has written a state of this size
+ *        last; it may still have the task
+ * write  called by the worker that has the task
  */
 void ngx_http_background_instance_init(ngx_cycle_t *cycle);
 void ngx_http_background_instance_open(uint64_t instance, ngx_log_t *log);

@@ -11,16 +11,19 @@
 
 
 /*
- * Pacing, in microseconds: what a thread may use at once after it was idle,
- * how often its CPU time is read, and the longest sleep before it looks
- * whether it is cancelled.  The first two keep its bursts far below the 100 ms
- * over which the kernel enforces a cgroup's quota.
+ * Pacing, in microseconds: the CPU time that a thread may use at once after
+ * it was idle, the period in which it is read, and the longest sleep between
+ * two checks for cancellation.  The first two keep bursts far below the 100 ms
+ * over which the kernel enforces the quota of a cgroup.
  */
 #define NGX_HTTP_BACKGROUND_PACE_BURST   10000
 #define NGX_HTTP_BACKGROUND_PACE_CHECK   500
 #define NGX_HTTP_BACKGROUND_PACE_SLEEP   10000
 
-/* a thread takes this part of its quota, whatever the container has left */
+/*
+ * A thread is given at least this part (1/10) of its quota, however little the
+ * container has left.
+ */
 #define NGX_HTTP_BACKGROUND_PACE_FLOOR   10
 
 
@@ -37,7 +40,10 @@ static void ngx_http_background_sleep(ngx_http_background_job_t *job,
     uint64_t due, ngx_uint_t yields);
 
 
-/* no call of the loader's in a signal handler: no lazy allocation */
+/*
+ * The TLS model must not need an allocation: the signal handler of a crash
+ * reads the variable.
+ */
 
 static __thread ngx_http_background_job_t  *ngx_http_background_current
     __attribute__((tls_model("initial-exec")));
@@ -113,7 +119,7 @@ ngx_http_background_job_set_current(ngx_http_background_job_t *job)
 {
     ngx_http_background_current = job;
 
-    /* a signal handler of this thread sees it from here on */
+    /* a signal handler in this thread must see the value from here on */
     __atomic_signal_fence(__ATOMIC_SEQ_CST);
 }
 
@@ -132,13 +138,13 @@ ngx_http_background_job_current(void)
 ngx_uint_t
 ngx_http_background_cancelled(ngx_http_background_run_t *run)
 {
-    /* a job begins with its run */
+    /* the job begins with the run */
     ngx_http_background_job_t *job = (ngx_http_background_job_t *) run;
 
     uint64_t    now, due, rate_due;
     ngx_uint_t  yields;
 
-    /* an I/O kind is told by "cancel" */
+    /* an I/O kind is cancelled by its "cancel" */
 
     if (job->lead == NULL) {
         return 0;
@@ -161,7 +167,10 @@ ngx_http_background_cancelled(ngx_http_background_run_t *run)
         ngx_http_background_share_grow(job, now);
     }
 
-    /* what "quota" makes wait is no time for other threads either */
+    /*
+     * a pause for "quota" keeps the slot: the CPU time is not granted to
+     * others
+     */
 
     if (due > now + 1000) {
         ngx_http_background_sleep(job, due, 0);
@@ -185,8 +194,8 @@ ngx_http_background_cancelled(ngx_http_background_run_t *run)
 
 
 /*
- * Returns when the thread's CPU time is paid for, and when the bytes of all
- * threads that share the run are; 0: nothing to pay for.
+ * Returns when the CPU time of the thread is paid for, and sets "rate_due" to
+ * when the bytes of all threads of the run are paid for; 0: no pause.
  */
 
 static uint64_t
@@ -235,7 +244,10 @@ ngx_http_background_pace(ngx_http_background_job_t *job, uint64_t now,
 }
 
 
-/* what the thread's last jobs have used, as they may be short ones */
+/*
+ * Pauses before the job, if short jobs before it have used the CPU time of
+ * "quota".
+ */
 
 static void
 ngx_http_background_pace_begin(ngx_http_background_job_t *job)
@@ -279,8 +291,9 @@ ngx_http_background_pace_pay(ngx_http_background_job_t *job, uint64_t cpu)
 
 
 /*
- * A thread waits for what "quota" grants it, and longer where the container
- * has nothing left, but goes on at a small part of it.
+ * A thread waits until "quota" grants its CPU time.  It waits longer if the
+ * container has no CPU time left, but not longer than its smallest share of
+ * "quota" requires.
  */
 
 static uint64_t
@@ -295,8 +308,8 @@ ngx_http_background_pace_due(ngx_http_background_job_t *job, uint64_t now)
 
 
 /*
- * A leaky bucket: returns when the work since "start" and before is paid for.
- * Other threads may pay into it at the same time.
+ * A leaky bucket.  Returns the time when all costs up to now are paid for.
+ * Several threads may pay into the same bucket.
  */
 
 static uint64_t
@@ -315,7 +328,7 @@ ngx_http_background_pay(uint64_t *bucket, uint64_t start, uint64_t cost)
 }
 
 
-/* with "yields", others that wait get the slot meanwhile */
+/* with "yields" the slot is given away while other jobs wait for one */
 
 static void
 ngx_http_background_sleep(ngx_http_background_job_t *job, uint64_t due,
@@ -344,7 +357,7 @@ ngx_http_background_sleep(ngx_http_background_job_t *job, uint64_t due,
         (void) nanosleep(&ts, NULL);
     }
 
-    /* what was slept is not worked */
+    /* the time asleep is not work */
 
     job->pace.checked = ngx_max(now, job->pace.checked);
 }
@@ -356,7 +369,7 @@ ngx_http_background_progress(ngx_http_background_run_t *run, uint64_t done,
 {
     ngx_http_background_job_t *job = (ngx_http_background_job_t *) run;
 
-    /* others may be under way in the cell of an abandoned job */
+    /* the cell of an abandoned job may show a later cycle */
 
     if (job->lead && ngx_http_background_job_stops(job)) {
         return;

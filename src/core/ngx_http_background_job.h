@@ -4,7 +4,7 @@
  */
 
 
-/* A job on its thread: its run, pacing, and threads that help it. */
+/* a job on its thread: the run, its pacing, and its helpers */
 
 
 #ifndef _NGX_HTTP_BACKGROUND_JOB_H_INCLUDED_
@@ -15,12 +15,12 @@
 
 
 /*
- * On the job's thread.
+ * Called on the thread of the job.
  *
- * run      does the job; "cpu" is the thread's CPU time, and will be so again
- * begin    what every thread of a run does before its work
+ * run      runs the job; "cpu" is the CPU time of the thread, and is updated
+ * begin    called by each thread of a run before its work
  * stops    whether the job was told to stop
- * current  the cell of the calling thread's job, or NULL where it has none;
+ * current  returns the cell of the job of the calling thread, or NULL;
  *          async-signal-safe, for any thread
  */
 void ngx_http_background_job_run(ngx_http_background_job_t *job,
@@ -32,29 +32,29 @@ ngx_http_background_cell_t *ngx_http_background_job_current(void);
 void ngx_http_background_job_set_current(ngx_http_background_job_t *job);
 
 /*
- * check     makes what a kind has written into a result valid
- * required  a failure, if it has written nothing
+ * check     limits lengths and counters that a kind has set wrongly
+ * required  fails the run if the kind has set no result
  */
 void ngx_http_background_result_check(ngx_http_background_result_t *result);
 void ngx_http_background_result_required(
     ngx_http_background_result_t *result);
 
-/* what ngx_http_background_input() has mapped, when the work is over */
+/* called after the work, unmaps the input */
 void ngx_http_background_input_unmap(ngx_http_background_job_t *job);
 
 
 /*
- * A run that several threads share, on the lead's thread.
+ * A run on several threads; called on the thread of the lead.
  *
- * work  begin(), work() here and on helpers, finish()
- * grow  adds a helper if there is a slot that nobody waits for
+ * work  calls begin() and work(), the latter also in helpers, then finish()
+ * grow  starts a helper if there is a slot that no other job waits for
  */
 void ngx_http_background_share_work(ngx_http_background_job_t *job);
 void ngx_http_background_share_grow(ngx_http_background_job_t *job,
     uint64_t now);
 
 
-/* a clock's time in microseconds */
+/* returns the time of a clock in microseconds */
 uint64_t ngx_http_background_usec(clockid_t clock);
 
 

@@ -5,8 +5,8 @@
 
 
 /*
- * The lines of a text that is read piece by piece into a buffer.  A line that
- * is too long is left out, whatever its length.
+ * Splits a text that is read into a buffer piece by piece into lines.  Lines
+ * that are too long are skipped.
  */
 
 
@@ -21,21 +21,22 @@
 typedef struct {
     u_char      *start;
     u_char      *end;
-    u_char      *pos;       /* of the next line */
-    u_char      *last;      /* of what has been read */
-    size_t       max;       /* the longest line */
-    ngx_uint_t   number;    /* of the last line */
-    ngx_uint_t   eof;       /* nothing is to be read any more */
-    ngx_uint_t   skip;      /* what comes is the rest of a line */
+    u_char      *pos;       /* start of the next line */
+    u_char      *last;      /* end of the data in the buffer */
+    size_t       max;       /* length of the longest line */
+    ngx_uint_t   number;    /* number of the last line */
+    ngx_uint_t   eof;       /* all data has been read */
+    ngx_uint_t   skip;      /* the data begins in a line that is skipped */
 } ngx_http_background_linebuf_t;
 
 
 /*
- * init    the buffer is longer than the longest line
- * next    NGX_OK: a line without its end, in the buffer until the next call;
- *         NGX_DECLINED: the line is too long; NGX_AGAIN: more is to be read,
- *         from "last" on, where there is room for a byte at least; NGX_DONE
- * abort   what has not been told yet never will
+ * init   the buffer must be longer than the longest line
+ * next   returns NGX_OK with a line without its end, valid until the next
+ *        call; NGX_DECLINED if the line is too long; NGX_AGAIN if more data
+ *        must be read to "last", where there is room for at least one byte;
+ *        NGX_DONE at the end
+ * abort  drops the data that was not returned yet
  */
 void ngx_http_background_linebuf_init(ngx_http_background_linebuf_t *lines,
     u_char *buf, size_t size, size_t max);

@@ -7,15 +7,15 @@
 #include "ngx_http_background_log.h"
 
 
-/* good cycles: a hundred lines at once, then one a second */
+/* successful cycles: 100 lines at once, then one a second */
 #define NGX_HTTP_BACKGROUND_GOOD_LINES   100
 #define NGX_HTTP_BACKGROUND_GOOD_PAUSE   1000
 
-/* other failures than the last one: ten lines at once, then one a minute */
+/* different failures: 10 lines at once, then one a minute */
 #define NGX_HTTP_BACKGROUND_OTHER_LINES  10
 #define NGX_HTTP_BACKGROUND_OTHER_PAUSE  60000
 
-/* the same failure: five lines, then after pauses that double */
+/* the same failure: 5 lines, then after pauses that double */
 #define NGX_HTTP_BACKGROUND_SAME_LINES   5
 #define NGX_HTTP_BACKGROUND_SAME_PAUSE   5000
 #define NGX_HTTP_BACKGROUND_SAME_MAX     3600000
@@ -92,7 +92,7 @@ ngx_http_background_log_failure(ngx_http_background_lines_t *lines,
         return;
     }
 
-    /* names of files may have newlines */
+    /* file names may have newlines */
 
     for (i = 0; i < error->len; i++) {
         text[i] = (error->data[i] < 0x20) ? '?' : error->data[i];
@@ -142,8 +142,8 @@ ngx_http_background_log_repeats(ngx_http_background_lines_t *lines)
 
 
 /*
- * A failure is the same as the last one if its text is, and no good cycle was
- * between them.
+ * A failure is the same as the last one if the text is the same and no cycle
+ * between them succeeded.
  */
 
 static ngx_uint_t
@@ -192,7 +192,10 @@ ngx_http_background_log_fold(ngx_http_background_lines_t *lines,
 }
 
 
-/* at most "n" lines at once, and one for each pause in the long run */
+/*
+ * A leaky bucket: at most "n" lines at once, then one in each "pause".
+ * Returns 0 if the line must not be logged.
+ */
 
 static ngx_uint_t
 ngx_http_background_log_pay(ngx_msec_t *paid, ngx_uint_t n, ngx_msec_t pause)

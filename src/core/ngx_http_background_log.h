@@ -5,8 +5,8 @@
 
 
 /*
- * The lines of cycles in the log.  A task that fails, or ends a cycle, many
- * times a second writes some of them only, with the number of the others.
+ * Log lines of cycles.  A task with many cycles in a second logs only some of
+ * them, with the number of the others.
  */
 
 
@@ -17,24 +17,28 @@
 #include <ngx_http_background_zone.h>
 
 
-/* what a runner has written; starts as zeroes */
+/* the lines that a task has logged; initialized with zeroes */
 
 typedef struct {
-    ngx_msec_t    paid;             /* lines that are not repeated */
-    ngx_msec_t    last;             /* when the last line was */
-    ngx_msec_t    pause;            /* for which it is not repeated */
-    ngx_uint_t    lines;            /* with the same text */
+    ngx_msec_t    paid;             /* a leaky bucket for different failures */
+    ngx_msec_t    last;             /* time of the last line */
+    ngx_msec_t    pause;            /* until the same failure is logged again */
+    ngx_uint_t    lines;            /* with the same error */
     ngx_uint_t    folded;           /* failures since the last line */
-    uint32_t      text;             /* its hash */
-    ngx_uint_t    shown;            /* unsigned  shown:1; in this row */
-    uint64_t      failures;         /* in this row */
+    uint32_t      text;             /* hash of the last error */
+    ngx_uint_t    shown;            /* unsigned shown:1; a failure of this row
+                                       was logged */
+    uint64_t      failures;         /* in a row */
 
     ngx_msec_t    paid_good;
     ngx_uint_t    folded_good;
 } ngx_http_background_lines_t;
 
 
-/* a cycle is over; "failures" is how many failed in a row, with this one */
+/*
+ * Called when a cycle is over.  "failures" is the number of failed cycles in a
+ * row, including this one.
+ */
 
 void ngx_http_background_log_success(ngx_http_background_lines_t *lines,
     ngx_log_t *log, ngx_str_t *task, const ngx_http_background_last_t *last);
@@ -42,7 +46,7 @@ void ngx_http_background_log_failure(ngx_http_background_lines_t *lines,
     ngx_log_t *log, ngx_str_t *task, const ngx_http_background_last_t *last,
     uint64_t failures, const ngx_str_t *error, ngx_msec_t retry);
 
-/* whether a failure now would not be logged, unless it is a new one */
+/* whether a failure that is not new would not be logged now */
 ngx_uint_t ngx_http_background_log_repeats(ngx_http_background_lines_t *lines);
 
 

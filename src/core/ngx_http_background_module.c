@@ -78,7 +78,7 @@ static const ngx_http_background_bounds_t  ngx_http_background_percents = {
 };
 
 
-/* a year; what is longer is taken for a mistake */
+/* one year */
 
 static const ngx_http_background_bounds_t  ngx_http_background_times = {
     "time", 1, (int64_t) 365 * 24 * 60 * 60 * 1000, "from 1ms to 365d"
@@ -240,8 +240,9 @@ ngx_module_t  ngx_http_background_module = {
 
 
 /*
- * The watcher: nginx calls the read handler of idle connections when a worker
- * starts to shut down, and has no other way to tell a module.
+ * nginx calls the read handler of idle connections when a worker starts to
+ * shut down.  This connection exists only for that: there is no other hook for
+ * modules.
  */
 
 static ngx_connection_t  *ngx_http_background_watcher;
@@ -460,7 +461,10 @@ ngx_http_background_task_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    /* NGX_MAIN_CONF is for "include", no HTTP module has another such one */
+    /*
+     * NGX_MAIN_CONF allows "include"; no directive of an HTTP module has that
+     * type.
+     */
 
     cmd_type = cf->cmd_type;
     cf->cmd_type = NGX_MAIN_CONF|NGX_HTTP_BACKGROUND_TASK_CONF;
@@ -575,7 +579,17 @@ ngx_http_background_task_init(ngx_conf_t *cf, ngx_http_background_task_t *task)
 
     ngx_conf_init_msec_value(task->interval, other ? 0 : 30000);
 
-    /* cycles that triggers start have no say in the task's health */
+    if (task->judges && task->zone.all) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"probe\" in background task \"%V\" needs "
+                           "\"workers one\"", &task->zone.name);
+        return NGX_CONF_ERROR;
+    }
+
+    /*
+     * A cycle of another trigger does not change the health of a cell of
+     * "interval".
+     */
 
     if (task->zone.unhealthy && task->interval == 0 && !other) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -830,7 +844,7 @@ ngx_http_background_health_start(ngx_conf_t *cf,
 }
 
 
-/* the configuration can't fail any more */
+/* in init_module the configuration can't fail any more */
 
 static ngx_int_t
 ngx_http_background_init_module(ngx_cycle_t *cycle)
@@ -866,7 +880,10 @@ ngx_http_background_init_process(ngx_cycle_t *cycle)
         return NGX_OK;
     }
 
-    /* on NGX_ERROR the worker would exit, and no other one would be started */
+    /*
+     * On NGX_ERROR the worker would exit with a code after which the master
+     * does not start another one.
+     */
 
     if (ngx_http_background_start_worker(cycle, bmcf) != NGX_OK) {
         ngx_log_error(NGX_LOG_ALERT, cycle->log, 0,
@@ -928,8 +945,8 @@ ngx_http_background_watch(ngx_cycle_t *cycle)
 
 
 /*
- * Nothing may be left for later: the worker exits as soon as it has no timers
- * that hold it, without another look at its events.
+ * All must be done in this call: the worker exits as soon as no timers are
+ * left that are not cancelable, without processing more events.
  */
 
 static void

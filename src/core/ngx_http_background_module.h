@@ -4,7 +4,7 @@
  */
 
 
-/* What the files of the module itself share: the configuration. */
+/* the configuration, which all files of the module share */
 
 
 #ifndef _NGX_HTTP_BACKGROUND_MODULE_H_INCLUDED_
@@ -23,17 +23,17 @@
 typedef struct {
     ngx_http_background_zone_conf_t   zone;    /* with the tasks */
     ngx_http_background_pool_conf_t   pool;
-    ngx_http_background_task_t       *task;    /* whose block is being read */
+    ngx_http_background_task_t       *task;    /* whose block is read */
     ngx_uint_t                        used;    /* unsigned  used:1; */
 } ngx_http_background_main_conf_t;
 
 
-/* NULL when there is no such task */
+/* returns NULL if there is no such task */
 ngx_http_background_task_t *ngx_http_background_find_task(
     ngx_http_background_main_conf_t *bmcf, ngx_str_t *name);
 
 
-/* the configuration is complete: what kinds say of the task's operations */
+/* calls "check" of all operations, when the configuration is complete */
 ngx_int_t ngx_http_background_check_task(ngx_conf_t *cf,
     ngx_http_background_task_t *task);
 

@@ -4,7 +4,7 @@
  */
 
 
-/* Paths in texts. */
+/* paths in log and error texts */
 
 
 #ifndef _NGX_HTTP_BACKGROUND_PATH_H_INCLUDED_
@@ -15,13 +15,13 @@
 #include <ngx_core.h>
 
 
-/* a path in texts, quoted and zero-terminated */
+/* size of the buffer for a quoted path with a terminating zero */
 #define NGX_HTTP_BACKGROUND_PATH_TEXT  320
 
 
 /*
- * A path beneath a root, in a buffer of NGX_HTTP_BACKGROUND_PATH_TEXT bytes:
- * for the text of a failure or, without control characters, for the log
+ * Writes a path below a root to a buffer of NGX_HTTP_BACKGROUND_PATH_TEXT
+ * bytes.  The second function replaces control characters, for the log.
  */
 u_char *ngx_http_background_path_text(u_char *text, const ngx_str_t *root,
     const ngx_str_t *path);

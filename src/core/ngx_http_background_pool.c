@@ -14,21 +14,23 @@
 #include <sys/eventfd.h>
 
 
-/* a thread as the event loop sees it */
+/* a thread of the pool; used in the main thread unless noted otherwise */
 
 typedef struct {
-    ngx_queue_t                       queue;      /* of idle threads */
+    ngx_queue_t                       queue;      /* in the queue of idle
+                                                     threads */
     ngx_thread_pool_t                *pool;
     ngx_thread_task_t                 task;
     ngx_http_background_slot_t        slot;
     ngx_uint_t                        initialized;
-                                                  /* unsigned  initialized:1;
-                                                     the thread's own */
+                                                  /* unsigned initialized:1;
+                                                     used by the thread only */
     uint64_t                          cpu;        /* CPU time after the last
-                                                     job; the thread's own */
+                                                     job; used by the thread
+                                                     only */
     ngx_uint_t                        busy;       /* atomic */
-    ngx_http_background_cell_t       *cell;       /* of the job that runs;
-                                                     atomic */
+    ngx_http_background_cell_t       *cell;       /* the cell of the running
+                                                     job; atomic */
 } ngx_http_background_seat_t;
 
 
@@ -47,14 +49,15 @@ typedef struct {
     /* under the mutex of the slots */
     ngx_queue_t                       waiting;    /* jobs */
     ngx_queue_t                       done;
-    ngx_uint_t                        told;       /* unsigned  told:1;
-                                                     that there are done ones */
+    ngx_uint_t                        told;       /* unsigned told:1; the event
+                                                     loop was notified of jobs
+                                                     in "done" */
     ngx_queue_t                       idle;       /* threads */
     ngx_uint_t                        nwaiting;
     ngx_uint_t                        nidle;
     ngx_uint_t                        called;     /* threads that were posted
-                                                     to and have not looked for
-                                                     a job yet */
+                                                     to and have not taken a
+                                                     job yet */
 } ngx_http_background_pool_t;
 
 
@@ -189,7 +192,10 @@ ngx_http_background_pool_make_threads(ngx_http_background_pool_t *pool,
 }
 
 
-/* threads that go on with another job tell the event loop by an eventfd */
+/*
+ * A thread that continues with another job notifies the event loop by this
+ * eventfd.
+ */
 
 static ngx_int_t
 ngx_http_background_pool_open_notify(ngx_http_background_pool_t *pool)
@@ -251,7 +257,7 @@ ngx_http_background_pool_notify(void)
 static void
 ngx_http_background_pool_notify_handler(ngx_event_t *ev)
 {
-    /* the event is edge-triggered: the counter need not be read */
+    /* the event is edge-triggered, so the counter is not read */
 
     ev->ready = 0;
 
@@ -343,7 +349,10 @@ ngx_http_background_pool_cancel(ngx_http_background_job_t *job)
         ngx_queue_remove(&job->queue);
         ngx_http_background_pool_count(pool, job, -1);
 
-        /* others of the cycle may be done, and nobody has told it */
+        /*
+         * The other jobs of the cycle may all be over, with nothing left that
+         * would notify the event loop of them.
+         */
         tell = job->posted && --*job->posted == 0;
 
         rc = NGX_OK;
@@ -430,7 +439,7 @@ ngx_http_background_pool_stop(ngx_cycle_t *cycle)
         return;
     }
 
-    /* nginx would wait for them with the CPU busy */
+    /* ngx_thread_pool_destroy() would wait for the threads in a busy loop */
 
     for (i = 0; i < pool->nthreads; i++) {
         while (__atomic_load_n(&pool->seats[i].busy, __ATOMIC_ACQUIRE)) {
@@ -445,7 +454,7 @@ ngx_http_background_pool_stop(ngx_cycle_t *cycle)
 
     pool->nthreads = 0;
 
-    /* handlers may post other jobs, which fail now */
+    /* handlers may post other jobs, which fail as there are no threads */
 
     ngx_http_background_pool_complete();
 
@@ -464,7 +473,7 @@ ngx_http_background_pool_stop(ngx_cycle_t *cycle)
 }
 
 
-/* as many threads as there are jobs and slots for them */
+/* posts as many threads as there are both waiting jobs and slots */
 
 static void
 ngx_http_background_pool_dispatch(void)
@@ -484,7 +493,7 @@ ngx_http_background_pool_dispatch(void)
             break;
         }
 
-        /* without the mutex, which is the first that the thread wants */
+        /* not under the mutex, as the thread locks it first */
 
         if (ngx_thread_task_post(seat->pool, &seat->task) != NGX_OK) {
             ngx_http_background_pool_not_called(pool, seat);
@@ -499,7 +508,10 @@ ngx_http_background_pool_dispatch(void)
 }
 
 
-/* NGX_AGAIN: there is no slot; NGX_DONE: no job that needs one, or no thread */
+/*
+ * Returns NGX_AGAIN if there is no slot, NGX_DONE if no job needs a slot or no
+ * thread is idle.
+ */
 
 static ngx_int_t
 ngx_http_background_pool_call(ngx_http_background_pool_t *pool,
@@ -559,7 +571,7 @@ ngx_http_background_pool_timer_handler(ngx_event_t *ev)
 }
 
 
-/* a thread has found nothing more to do, or has given its slot away */
+/* the event of a thread that has found no other job or has lost its slot */
 
 static void
 ngx_http_background_pool_event_handler(ngx_event_t *ev)
@@ -583,7 +595,10 @@ ngx_http_background_pool_event_handler(ngx_event_t *ev)
 }
 
 
-/* handlers may free their jobs, and post others */
+/*
+ * Calls the handlers of jobs that are over.  A handler may free its job and
+ * post other jobs.
+ */
 
 static void
 ngx_http_background_pool_complete(void)
@@ -638,7 +653,10 @@ ngx_http_background_pool_complete(void)
 }
 
 
-/* a job begins to wait, or does no more; locked */
+/*
+ * Counts a job that starts to wait (n is 1) or waits no more (n is -1).  The
+ * mutex must be locked.
+ */
 
 static void
 ngx_http_background_pool_count(ngx_http_background_pool_t *pool,
@@ -655,7 +673,10 @@ ngx_http_background_pool_count(ngx_http_background_pool_t *pool,
 }
 
 
-/* jobs that no thread is about to take; locked */
+/*
+ * Returns the number of jobs that no posted thread will take.  The mutex must
+ * be locked.
+ */
 
 static ngx_uint_t
 ngx_http_background_pool_queued(ngx_http_background_pool_t *pool)
@@ -720,7 +741,10 @@ ngx_http_background_pool_thread_handler(void *data, ngx_log_t *log)
         tell = ngx_http_background_pool_done(pool, job);
         next = ngx_http_background_pool_next(seat);
 
-        /* with no other job, nginx tells that this task is over */
+        /*
+         * Without a next job this task ends, and its event notifies the event
+         * loop.
+         */
 
         tell = next && !pool->told && (tell || pool->nwaiting == 0);
 
@@ -742,8 +766,8 @@ ngx_http_background_pool_thread_handler(void *data, ngx_log_t *log)
 
 
 /*
- * Returns whether the event loop has to know it now: what becomes of a cycle
- * depends on the last one of its jobs.  Locked.
+ * Returns whether the event loop must be notified at once, which is after the
+ * last job of a cycle.  The mutex must be locked.
  */
 
 static ngx_uint_t
@@ -756,7 +780,10 @@ ngx_http_background_pool_done(ngx_http_background_pool_t *pool,
 }
 
 
-/* the next job for the thread; without one it has no slot any more; locked */
+/*
+ * Returns the next job for the thread, or NULL; then the thread has released
+ * its slot.  The mutex must be locked.
+ */
 
 static ngx_http_background_job_t *
 ngx_http_background_pool_next(ngx_http_background_seat_t *seat)

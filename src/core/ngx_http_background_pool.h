@@ -5,13 +5,13 @@
 
 
 /*
- * The pool: CPU work on nginx's threads.
+ * The pool: CPU jobs on threads of nginx.
  *
- * A job waits in a queue of the worker's own until a slot of the budget, which
- * all workers share, and a thread are free.  A thread goes on with its slot
- * from one waiting job to the next, without the event loop in between.  A job
- * that gives its slot away while others wait is parked: it keeps its thread,
- * so there are a few more threads than slots.
+ * A job waits in a queue of the worker until there are a slot of the budget,
+ * which all workers share, and an idle thread.  The thread keeps the slot and
+ * takes the next waiting jobs without the event loop.  A job that gives its
+ * slot away while others wait is parked: it keeps its thread, so there are a
+ * few more threads than slots.
  */
 
 
@@ -26,7 +26,7 @@
 #include <sched.h>
 
 
-/* SCHED_IDLE, as if it were one more nice value */
+/* SCHED_IDLE, as the value after the last nice value */
 #define NGX_HTTP_BACKGROUND_PRIORITY_IDLE  20
 
 
@@ -36,56 +36,62 @@ typedef struct ngx_http_background_share_s  ngx_http_background_share_t;
 
 typedef struct {
     ngx_uint_t                        threads;     /* 0: "auto" */
-    ngx_uint_t                        per_worker;  /* 0: by default */
+    ngx_uint_t                        per_worker;  /* 0: not set */
     ngx_uint_t                        max_queue;
-    ngx_int_t                         priority;    /* nice value, or that of
-                                                      "idle" */
+    ngx_int_t                         priority;    /* nice value, or
+                                                      ..._PRIORITY_IDLE */
     ngx_uint_t                        quota;       /* percent of a CPU for each
-                                                      thread, 0: by default */
-    ngx_uint_t                        gives_way;   /* unsigned  gives_way:1;
-                                                      to what else the
-                                                      container uses */
-    ngx_uint_t                        used;        /* some task has a job */
-    ngx_uint_t                        steps;       /* some task has an I/O
-                                                      kind, which may make
-                                                      threads for steps */
+                                                      thread, 0: not set */
+    ngx_uint_t                        gives_way;   /* unsigned gives_way:1;
+                                                      jobs pause when other
+                                                      processes of the
+                                                      container need its CPU
+                                                      quota */
+    ngx_uint_t                        used;        /* a task has a CPU
+                                                      operation */
+    ngx_uint_t                        steps;       /* a task has an I/O
+                                                      operation, whose steps
+                                                      may need threads */
 
     /* set by init() */
     ngx_http_background_cpu_limit_t   cpu_limit;
-    cpu_set_t                        *affinity;    /* of the master */
+    cpu_set_t                        *affinity;    /* of the master process */
     size_t                            affinity_size;
 
     /* set by limit() */
-    ngx_uint_t                        worker_threads; /* that each makes */
+    ngx_uint_t                        worker_threads; /* number of threads */
 } ngx_http_background_pool_conf_t;
 
 
 /*
- * A slot of the budget in the hands of a thread, and when the CPU time that
- * this has used is paid for, by "quota" and by the least part of it.
+ * A slot of the budget that a thread has.  The CPU time that was used with it
+ * is paid for by "quota" at "due", and by the smallest share of "quota" at
+ * "floor_due".
  */
 
 typedef struct {
     ngx_int_t                         number;      /* NGX_DECLINED: none */
     uint64_t                          taken;       /* usec, monotonic */
-    ngx_uint_t                        lent;        /* unsigned  lent:1;
-                                                      by a lead to its helper */
+    ngx_uint_t                        lent;        /* unsigned lent:1; a lead
+                                                      has lent it to this
+                                                      helper */
     uint64_t                          due;         /* usec, monotonic */
     uint64_t                          floor_due;
 } ngx_http_background_slot_t;
 
 
 /*
- * What was used of a CPU ("quota=") and of run->limit_rate; times in
- * microseconds, monotonic or of the thread's CPU time.
+ * Values at the last check of "quota" and run->limit_rate: the time and the
+ * CPU time of the thread, in microseconds, and the bytes.
  */
 
 typedef struct {
     uint64_t                          checked;
     uint64_t                          cpu_checked;
     uint64_t                          bytes_checked;
-    uint64_t                         *rate_due;    /* of all threads that share
-                                                      the run */
+    uint64_t                         *rate_due;    /* usec, monotonic; shared
+                                                      by all threads of the
+                                                      run */
 } ngx_http_background_pace_t;
 
 
@@ -96,7 +102,7 @@ typedef enum {
 } ngx_http_background_job_state_e;
 
 
-/* what a run gets from its cycle, which owns it */
+/* the cycle owns this and passes it to its runs */
 
 typedef struct {
     ngx_str_t                         bytes;
@@ -106,53 +112,58 @@ typedef struct {
 
 
 /*
- * A job and its run.  The caller fills in what comes before "cpu_usec" and
- * zeroes the rest.
+ * A job and its run.  The caller fills in the fields before "cpu_usec" and
+ * zeroes the others.
  */
 
 struct ngx_http_background_job_s {
     ngx_http_background_run_t         run;         /* must be first */
     const ngx_http_background_kind_t *kind;
     void                            (*handler)(ngx_http_background_job_t *job);
-    ngx_http_background_cell_t       *cell;        /* shows the progress */
-    uint64_t                          worker;      /* what it was in the zone
-                                                      when the run started */
+    ngx_http_background_cell_t       *cell;        /* its progress is updated */
+    uint64_t                          worker;      /* zone_self() when the run
+                                                      started */
     const ngx_http_background_input_t *input;
     ngx_http_background_output_t      output;
-    ngx_uint_t                       *counter;     /* of jobs that wait, changed
-                                                      under the slots' mutex;
-                                                      NULL: none */
-    ngx_uint_t                       *posted;      /* the pool's count of the
-                                                      jobs of a cycle, whose
-                                                      handlers may be called
-                                                      when the last one is over;
-                                                      under the slots' mutex;
-                                                      NULL: at once */
+    ngx_uint_t                       *counter;     /* number of waiting jobs,
+                                                      changed under the mutex
+                                                      of the slots; may be
+                                                      NULL */
+    ngx_uint_t                       *posted;      /* number of jobs of a cycle
+                                                      that are not over,
+                                                      changed under the mutex
+                                                      of the slots: handlers
+                                                      are called when it is
+                                                      0.  NULL: the handler is
+                                                      called at once */
 
-    /* when it is over */
-    uint64_t                          cpu_usec;    /* thread CPU time */
-    ngx_uint_t                        threads;     /* that worked */
-    ngx_uint_t                        cancelled;   /* it stopped early */
-    uint64_t                          ran;         /* when it had a thread, in
-                                                      usec, monotonic; 0: never
-                                                    */
+    /* set when the job is over */
+    uint64_t                          cpu_usec;    /* CPU time of its threads */
+    ngx_uint_t                        threads;     /* number of threads that
+                                                      worked */
+    ngx_uint_t                        cancelled;   /* the job ended early */
+    uint64_t                          ran;         /* when a thread took the
+                                                      job, in usec, monotonic;
+                                                      0: none did */
 
-    /* the pool's */
+    /* used by the pool */
     ngx_uint_t                        cancel;      /* atomic */
     ngx_http_background_job_state_e   state;
     ngx_queue_t                       queue;
-    uint64_t                          parked;      /* under the slots' mutex;
-                                                      since when it could go on
-                                                      with a slot; usec,
-                                                      monotonic; 0: it does */
+    uint64_t                          parked;      /* under the mutex of the
+                                                      slots; since when the job
+                                                      waits for a slot, in
+                                                      usec, monotonic; 0: it
+                                                      does not wait */
 
-    /* the job's thread's */
+    /* used by the thread of the job */
     ngx_http_background_slot_t       *slot;
-    ngx_http_background_job_t        *lead;        /* itself, or which it
-                                                      helps */
-    ngx_http_background_share_t      *share;       /* of a lead that works */
+    ngx_http_background_job_t        *lead;        /* the job that this one
+                                                      helps, or itself */
+    ngx_http_background_share_t      *share;       /* of a running lead */
     ngx_http_background_pace_t        pace;
-    ngx_str_t                         map;         /* of the input's file */
+    ngx_str_t                         map;         /* the mapped file of the
+                                                      input */
     uint64_t                          rate_due;
     uint64_t                          done;
     uint64_t                          total;
@@ -160,32 +171,36 @@ struct ngx_http_background_job_s {
 
 
 /*
- * Reading the configuration: init() finds out the CPU limit and fills in the
+ * While the configuration is read.  init() detects the CPU limit and sets the
  * defaults.
  */
 ngx_int_t ngx_http_background_pool_init(ngx_conf_t *cf,
     ngx_http_background_pool_conf_t *pcf);
 
-/* in init_module: how many threads each worker makes; logs what limits them */
+/*
+ * Called in init_module.  Sets how many threads each worker creates, and logs
+ * what limits that number.
+ */
 void ngx_http_background_pool_limit(ngx_cycle_t *cycle,
     ngx_http_background_pool_conf_t *pcf);
 
 
 /*
- * On the event loop:
+ * Called in the main thread, unless noted otherwise.
  *
- * start   makes the threads, in init_process, before any other module has
- *         posted to a thread pool.  What fails is logged; then jobs fail
- * post    the job's handler is called on the event loop when it is over; on
- *         NGX_ERROR it is not, and the run's result has the reason
- * cancel  NGX_OK: the job will not run, nor its handler be called;
- *         NGX_AGAIN: it was told to stop and its handler will be called soon
+ * start   creates the threads, in init_process, before any other module posts
+ *         to a thread pool.  Errors are logged, and jobs fail then
+ * post    when the job is over its handler is called in the main thread.  On
+ *         NGX_ERROR it is not called, and the result of the run has the reason
+ * cancel  returns NGX_OK if the job will not run and its handler will not be
+ *         called, or NGX_AGAIN if the job was told to stop: its handler will
+ *         be called
  * waits   whether the job waits for a thread
- * full    whether as many jobs wait as may, "max_queue"
- * runs    whether a job of that cell, or any job for NULL, is on a thread;
- *         async-signal-safe, for any thread
- * stop    in exit_process, when all jobs were told to stop: waits for them,
- *         ends the threads, and calls the handlers
+ * full    whether "max_queue" jobs wait
+ * runs    whether a job of the cell, or any job if the cell is NULL, is on a
+ *         thread; async-signal-safe, for any thread
+ * stop    in exit_process, after all jobs were cancelled: waits for them,
+ *         stops the threads, and calls the handlers
  */
 void ngx_http_background_pool_start(ngx_cycle_t *cycle,
     ngx_http_background_pool_conf_t *pcf);
@@ -197,12 +212,18 @@ ngx_uint_t ngx_http_background_pool_runs(ngx_http_background_cell_t *cell);
 void ngx_http_background_pool_stop(ngx_cycle_t *cycle);
 
 
-/* of "background_threads"; quota in percent of a CPU, 0: no limit */
+/*
+ * The values of "background_threads".  The quota is in percent of a CPU, 0: no
+ * limit.
+ */
 ngx_uint_t ngx_http_background_pool_threads(void);
 ngx_uint_t ngx_http_background_pool_quota(void);
 
 
-/* nice value, I/O class, affinity, signals, folder and umask of a thread */
+/*
+ * sets the nice value, I/O class, affinity, signals, folder, and umask of a
+ * thread
+ */
 void ngx_http_background_pool_thread_init(
     ngx_http_background_pool_conf_t *pcf, ngx_log_t *log);
 

@@ -4,7 +4,7 @@
  */
 
 
-/* "background_threads": what the pool is made of, and a thread's class. */
+/* "background_threads", and the priority of threads */
 
 
 #include "ngx_http_background_pool.h"
@@ -14,13 +14,13 @@
 #include <sys/syscall.h>
 
 
-/* linux/ioprio.h is not in every distribution's headers */
+/* not all distributions ship linux/ioprio.h */
 #define NGX_HTTP_BACKGROUND_IOPRIO_WHO_PROCESS  1
 #define NGX_HTTP_BACKGROUND_IOPRIO_IDLE         (3 << 13)
 
 /*
- * The most that all threads together take of a cgroup's quota, in percent,
- * where they would leave the event loops less than one CPU of it.
+ * If the threads would leave the event loops less than one CPU of the quota of
+ * a cgroup, all threads together use at most this part of it, in percent.
  */
 #define NGX_HTTP_BACKGROUND_QUOTA        70
 
@@ -72,7 +72,7 @@ ngx_http_background_affinity(ngx_conf_t *cf,
 {
     ngx_int_t  n;
 
-    /* the kernel's mask may be longer than cpu_set_t */
+    /* the mask of the kernel may be longer than cpu_set_t */
 
     for (n = CPU_SETSIZE; n <= 64 * CPU_SETSIZE; n *= 2) {
         pcf->affinity_size = CPU_ALLOC_SIZE(n);
@@ -99,8 +99,8 @@ ngx_http_background_affinity(ngx_conf_t *cf,
 
 
 /*
- * In Linux nice value, I/O priority and affinity are a thread's own.  What
- * fails here costs requests some latency, so it is told, but stops nothing.
+ * In Linux nice value, I/O priority, and affinity belong to a thread.  A
+ * failure is logged only: it may cost latency of requests.
  */
 
 void
@@ -114,7 +114,10 @@ ngx_http_background_pool_thread_init(ngx_http_background_pool_conf_t *pcf,
     ccf = (ngx_core_conf_t *) ngx_get_conf(ngx_cycle->conf_ctx,
                                            ngx_core_module);
 
-    /* nginx blocks them in its pools, and a crash would not be seen */
+    /*
+     * nginx blocks these signals in its thread pools, but the handler of
+     * crashes needs them.
+     */
 
     sigemptyset(&set);
     sigaddset(&set, SIGABRT);
@@ -137,7 +140,7 @@ ngx_http_background_pool_thread_init(ngx_http_background_pool_conf_t *pcf,
                       "background: ioprio_set() of a thread failed");
     }
 
-    /* "worker_cpu_affinity" binds event loops, jobs may run beside them */
+    /* "worker_cpu_affinity" binds event loops only */
 
     if (ccf->cpu_affinity_n
         && sched_setaffinity(0, pcf->affinity_size, pcf->affinity) == -1)
@@ -165,14 +168,14 @@ ngx_http_background_pool_priority(ngx_int_t value, ngx_log_t *log)
                           "thread failed");
         }
 
-        /* what it has where the kernel knows no better */
+        /* the nice value is for kernels that do not support SCHED_IDLE */
         value = 19;
     }
 
     ngx_set_errno(0);
     priority = getpriority(PRIO_PROCESS, 0);
 
-    /* never less nice than the worker with its "worker_priority" */
+    /* "worker_priority" may be a higher nice value */
 
     if ((priority != -1 || ngx_errno == 0)
         && priority < value

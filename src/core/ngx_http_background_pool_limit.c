@@ -5,9 +5,10 @@
 
 
 /*
- * How many threads each worker makes.  At a reload the old workers and the new
- * ones are there at once: if the system's limits do not leave room for all of
- * them, there are fewer threads, so that no process of nginx fails to start.
+ * The number of threads of each worker.  During a reload the old and the new
+ * workers exist at the same time.  If the limits of the system have no room
+ * for both, workers have fewer threads, so that no process of nginx fails to
+ * start.
  */
 
 
@@ -16,21 +17,23 @@
 #include "ngx_http_background_task_limit.h"
 
 
-/* threads of each worker for jobs that have given their slots away */
+/* additional threads of a worker, for parked jobs */
 #define NGX_HTTP_BACKGROUND_SPARE  4
 
-/* all the workers together have so many threads at least, and so many for each
-   slot, so that one which has all the jobs is rarely short of threads */
+/*
+ * The least number of threads in all workers, in all and for each slot: a
+ * worker that has all the jobs should have enough threads.
+ */
 #define NGX_HTTP_BACKGROUND_TOTAL          64
 #define NGX_HTTP_BACKGROUND_TOTAL_FACTOR   4
 
 
 typedef struct {
     ngx_uint_t  workers;
-    ngx_uint_t  others;      /* processes of nginx but the workers, and threads
-                                of workers but those for jobs */
+    ngx_uint_t  others;      /* processes of nginx without workers, and threads
+                                of workers that are not for jobs */
     ngx_uint_t  helpers;
-    ngx_uint_t  running;     /* tasks of the processes that there are */
+    ngx_uint_t  running;     /* tasks of the running processes */
 } ngx_http_background_tasks_needed_t;
 
 
@@ -61,7 +64,7 @@ ngx_http_background_pool_limit(ngx_cycle_t *cycle,
 
     pcf->worker_threads = pcf->per_worker + NGX_HTTP_BACKGROUND_SPARE;
 
-    /* a test of the configuration is not the nginx that will run it */
+    /* "nginx -t" may run with other limits */
 
     if (!ngx_test_config) {
         ngx_http_background_limit_threads(cycle, pcf, workers);
@@ -130,7 +133,7 @@ ngx_http_background_limit_threads(ngx_cycle_t *cycle,
     ngx_log_error(NGX_LOG_WARN, cycle->log, 0,
                   "background: %ui instead of %ui threads for each of %ui "
                   "workers: a reload would need %ui tasks, \"%s\" is %uL, "
-                  "and others have %uL",
+                  "and others use %uL",
                   n, pcf->worker_threads, workers, needs, limit.name,
                   limit.max, used);
 
@@ -163,7 +166,10 @@ ngx_http_background_cache_processes(ngx_cycle_t *cycle)
 }
 
 
-/* those of a new executable file do not end at a reload */
+/*
+ * Returns the tasks of the child processes of this master, without those of a
+ * new binary, which do not exit at a reload.
+ */
 
 static ngx_uint_t
 ngx_http_background_running_tasks(void)
@@ -187,8 +193,8 @@ ngx_http_background_running_tasks(void)
 
 
 /*
- * The processes that there are, or those that will be there at the next
- * reload, and the new ones.  All share the slots that helpers work with.
+ * Returns the tasks of the new processes and of the old ones, which are those
+ * that run now or those of the next reload.  All share the slots of helpers.
  */
 
 static ngx_uint_t

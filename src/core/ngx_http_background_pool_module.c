@@ -5,9 +5,9 @@
 
 
 /*
- * A core module beside the HTTP module, for its place in nginx's order: behind
- * ngx_thread_pool_module, which makes the event loop ready for threads, and
- * before all that may post tasks to threads when a worker starts.
+ * A core module, because nginx calls init_process in the order of modules:
+ * after ngx_thread_pool_module, which prepares the event loop for threads, and
+ * before modules that may post tasks to threads when a worker starts.
  */
 
 

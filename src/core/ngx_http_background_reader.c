@@ -4,7 +4,7 @@
  */
 
 
-/* The lines of a file, for kinds. */
+/* reads the lines of a file, for kinds */
 
 
 #include <ngx_http_background.h>
@@ -12,29 +12,30 @@
 #include "ngx_http_background_linebuf.h"
 
 
-/* at least; what is read at once, in bytes */
+/* the smallest size of the buffer, in bytes */
 #define NGX_HTTP_BACKGROUND_READER_BUFFER  65536
 
 
 typedef enum {
     ngx_http_background_reader_idle = 0,
-    ngx_http_background_reader_reading,   /* "read" is a thread's */
-    ngx_http_background_reader_over,      /* the same, and the run is over */
-    ngx_http_background_reader_failed     /* not yet returned */
+    ngx_http_background_reader_reading,   /* a step uses "read" */
+    ngx_http_background_reader_over,      /* likewise, and the run is over */
+    ngx_http_background_reader_failed     /* the failure is not returned yet */
 } ngx_http_background_reader_state_e;
 
 
-/* what a step does; the event loop uses it before and after only */
+/* The data of a step.  The event loop uses it only while no step is pending. */
 
 typedef struct {
     u_char                               *name;
-    ngx_fd_t                              fd;       /* invalid: to be opened */
+    ngx_fd_t                              fd;       /* NGX_INVALID_FILE: not
+                                                       opened yet */
     u_char                               *buffer;
-    size_t                                free;     /* of buffer, in bytes */
+    size_t                                free;     /* free bytes in "buffer" */
 
-    ssize_t                               n;        /* as of read() */
+    ssize_t                               n;        /* result of read() */
     ngx_file_info_t                       info;
-    const char                           *failed;   /* text, or NULL */
+    const char                           *failed;   /* error text, or NULL */
     ngx_err_t                             err;
 } ngx_http_background_read_t;
 
@@ -42,7 +43,7 @@ typedef struct {
 struct ngx_http_background_reader_s {
     ngx_http_background_reader_state_e    state;
     ngx_http_background_linebuf_t         lines;
-    off_t                                 offset;   /* of what has been read */
+    off_t                                 offset;   /* number of bytes read */
     ngx_file_info_t                       info;
     ngx_uint_t                            opened;   /* unsigned  opened:1; */
 
@@ -52,7 +53,7 @@ struct ngx_http_background_reader_s {
     ngx_pool_t                           *pool;     /* may outlive the run */
     ngx_event_t                          *event;
     ngx_str_t                             path;
-    ngx_str_t                             owner;    /* the task's name */
+    ngx_str_t                             owner;    /* name of the task */
 };
 
 
@@ -199,7 +200,7 @@ ngx_http_background_reader_next(ngx_http_background_reader_t *reader,
         ngx_http_background_reader_read(reader);
     }
 
-    /* a step that was refused has counted it */
+    /* if the step was refused, ngx_http_background_step() has failed the run */
 
     rd = &reader->read;
 
@@ -208,7 +209,7 @@ ngx_http_background_reader_next(ngx_http_background_reader_t *reader,
                                       &reader->path, rd->err, rd->failed);
     }
 
-    /* the beginning of a line is no line */
+    /* an incomplete line is not returned */
 
     ngx_http_background_linebuf_abort(&reader->lines);
 
@@ -275,7 +276,7 @@ ngx_http_background_reader_step(void *data, ngx_log_t *log)
 static void
 ngx_http_background_reader_open_file(ngx_http_background_read_t *rd)
 {
-    /* non-blocking, should it be no file but a pipe */
+    /* the path may be a FIFO, O_NONBLOCK prevents that open() waits */
 
     rd->fd = open((char *) rd->name, O_RDONLY|O_NONBLOCK|O_CLOEXEC|O_NOCTTY);
 
@@ -354,7 +355,7 @@ ngx_http_background_reader_progress(ngx_http_background_reader_t *reader)
 }
 
 
-/* a step may be under way when the run's pool is destroyed */
+/* a step may still use the reader when the pool of the run is destroyed */
 
 static void
 ngx_http_background_reader_cleanup(void *data)

@@ -7,7 +7,7 @@
 #include "ngx_http_background_response.h"
 
 
-/* "gzip_types" and its like know types without parameters */
+/* "gzip_types" and similar directives compare the type without parameters */
 
 void
 ngx_http_background_content_type(ngx_http_request_t *r, const ngx_str_t *type)
@@ -34,7 +34,7 @@ ngx_http_background_add_header(ngx_http_request_t *r, const ngx_str_t *key,
         return NULL;
     }
 
-    /* "next" is not in all versions of nginx */
+    /* older versions of nginx have no "next" field */
 
     ngx_memzero(h, sizeof(ngx_table_elt_t));
 

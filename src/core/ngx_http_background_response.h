@@ -4,7 +4,7 @@
  */
 
 
-/* What the header of a response has. */
+/* the header of a response */
 
 
 #ifndef _NGX_HTTP_BACKGROUND_RESPONSE_H_INCLUDED_
@@ -18,9 +18,9 @@
 
 /*
  * content_type  sets the type, which may have parameters
- * add_header    adds a field; NULL: no memory
+ * add_header    adds a header field; returns NULL if there is no memory
  *
- * Strings are kept by reference.
+ * The strings are not copied.
  */
 void ngx_http_background_content_type(ngx_http_request_t *r,
     const ngx_str_t *type);

@@ -4,7 +4,7 @@
  */
 
 
-/* What a kind says of its run: result, input and output. */
+/* the result, input, and output of a run, as set and used by kinds */
 
 
 #include "ngx_http_background_job.h"
@@ -13,14 +13,17 @@
 #include <sys/mman.h>
 
 
-/* the text of a failure whose kind has none */
+/* the error of a kind that gives none */
 #define NGX_HTTP_BACKGROUND_NO_REASON  "failed without a reason"
 
-/* output is kept in pieces of this size, in bytes, or larger ones */
+/* the smallest sizes of the first and of further output buffers, in bytes */
 #define NGX_HTTP_BACKGROUND_OUTPUT_CHUNK  4096
 #define NGX_HTTP_BACKGROUND_OUTPUT_LARGE  65536
 
-/* the type and all headers of an output, with ": " and the line's end each */
+/*
+ * The limit for the type and all headers of an output.  Each counts with 2
+ * more bytes for ": " or the line end.
+ */
 #define NGX_HTTP_BACKGROUND_OUTPUT_STRINGS  32768
 
 
@@ -35,7 +38,7 @@ static ngx_int_t ngx_http_background_output_copy(
     ngx_http_background_run_t *run, ngx_str_t *dst, const ngx_str_t *src);
 
 
-/* fields that frame a response, or that nginx sets itself */
+/* header fields that frame a response or are set by nginx */
 
 static ngx_str_t  ngx_http_background_output_reserved[] = {
     ngx_string("Connection"),
@@ -266,7 +269,7 @@ ngx_http_background_output(ngx_http_background_run_t *run, const void *data,
 }
 
 
-/* one with room for a byte at least */
+/* returns a buffer with at least one free byte */
 
 static ngx_buf_t *
 ngx_http_background_output_buf(ngx_http_background_run_t *run,
@@ -386,7 +389,7 @@ ngx_http_background_output_header(ngx_http_background_run_t *run,
 }
 
 
-/* a token of HTTP that is not reserved */
+/* whether the name is an HTTP token and not reserved */
 
 static ngx_uint_t
 ngx_http_background_output_name_valid(const ngx_str_t *name)
@@ -421,7 +424,7 @@ ngx_http_background_output_name_valid(const ngx_str_t *name)
 }
 
 
-/* what cannot end its line */
+/* whether the value has no control characters that could end the line */
 
 static ngx_uint_t
 ngx_http_background_output_value_valid(const ngx_str_t *value)

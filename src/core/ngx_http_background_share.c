@@ -5,9 +5,10 @@
 
 
 /*
- * One run on several threads.  The lead works on a thread of the pool; while
- * it does, it makes a thread more whenever there is a slot of the budget that
- * nobody waits for.  Such a helper ends with its work, and the lead joins it.
+ * One run on several threads.  The lead works on a thread of the pool.
+ * Meanwhile it starts a helper thread whenever there is a slot of the budget
+ * that no job waits for.  A helper exits when it finds no more work, and the
+ * lead joins it.
  */
 
 
@@ -15,7 +16,7 @@
 #include "ngx_http_background_slot.h"
 
 
-/* how often the lead looks for a free slot, in microseconds */
+/* the period in which the lead tries to take a slot, in microseconds */
 #define NGX_HTTP_BACKGROUND_GROW  1000
 
 
@@ -25,7 +26,8 @@ struct ngx_http_background_helper_s {
     ngx_http_background_job_t        job;
     ngx_http_background_slot_t       slot;
     pthread_t                        tid;
-    ngx_uint_t                       over;       /* under the slots' mutex */
+    ngx_uint_t                       over;       /* under the mutex of the
+                                                    slots */
     ngx_http_background_helper_t    *next;
 };
 
@@ -34,8 +36,10 @@ struct ngx_http_background_share_s {
     ngx_http_background_helper_t    *helpers;
     ngx_uint_t                       n;
     uint64_t                         grown;      /* usec, monotonic */
-    ngx_uint_t                       full;       /* atomic; no more helpers */
-    ngx_uint_t                       joining;    /* under the slots' mutex */
+    ngx_uint_t                       full;       /* atomic; no more helpers are
+                                                    started */
+    ngx_uint_t                       joining;    /* under the mutex of the
+                                                    slots */
 };
 
 
@@ -180,7 +184,7 @@ ngx_http_background_helper_create(ngx_http_background_job_t *lead)
         return NULL;
     }
 
-    /* clean-ups of a run's pool are for the event loop */
+    /* cleanup handlers of the pool of a run are called in the main thread */
 
     cln->handler = ngx_http_background_helper_cleanup;
     cln->data = run->pool;
@@ -212,8 +216,8 @@ ngx_http_background_helper_cleanup(void *data)
 
 
 /*
- * Signals, nice value, I/O class and affinity are those of the lead's thread,
- * with which it shares folder and umask.
+ * The thread inherits signal mask, nice value, I/O class, and affinity from
+ * the lead, and shares its folder and umask.
  */
 
 static void *
@@ -251,7 +255,7 @@ ngx_http_background_helper_over(ngx_http_background_helper_t *helper)
     lead = helper->job.lead;
     share = lead->share;
 
-    /* there was nothing left to hand out */
+    /* the helper has found no more work, so another one would not either */
     __atomic_store_n(&share->full, 1, __ATOMIC_RELAXED);
 
     ngx_http_background_slots_lock();
@@ -298,7 +302,7 @@ ngx_http_background_share_join(ngx_http_background_job_t *lead)
         ngx_http_background_share_gather(lead, &helper->job);
     }
 
-    /* "finish" is work, too */
+    /* "finish" needs a slot, too */
 
     if (lead->slot->number == NGX_DECLINED) {
         ngx_http_background_slot_park(lead, 0);
@@ -307,8 +311,9 @@ ngx_http_background_share_join(ngx_http_background_job_t *lead)
 
 
 /*
- * The lead needs no slot meanwhile, but helpers that others keep from going on
- * do: it waits for one in their place.  Locked.
+ * Waits for a helper.  The lead itself needs no slot, but helpers whose slots
+ * were taken by other jobs do: the lead takes its turn among these jobs.  The
+ * mutex must be locked.
  */
 
 static void
@@ -335,8 +340,8 @@ ngx_http_background_share_wait(ngx_http_background_job_t *lead,
 
 
 /*
- * A helper that has given its slot away goes on with the lead's, for a turn;
- * when there is none the lead does not keep its own from others.
+ * A helper without a slot continues with the slot of the lead, for a turn.  If
+ * no helper needs it, the slot is released.
  */
 
 static void
@@ -359,7 +364,9 @@ ngx_http_background_share_lend(ngx_http_background_job_t *lead)
 }
 
 
-/* helpers wait for a slot, and none has the lead's */
+/*
+ * Whether helpers wait for a slot and the slot of the lead is not lent to any.
+ */
 
 static ngx_uint_t
 ngx_http_background_share_stuck(ngx_http_background_job_t *lead)
@@ -387,7 +394,7 @@ ngx_http_background_share_stuck(ngx_http_background_job_t *lead)
 }
 
 
-/* the text of the first failure stays, and the last message */
+/* keeps the first error and the last message */
 
 static void
 ngx_http_background_share_gather(ngx_http_background_job_t *lead,

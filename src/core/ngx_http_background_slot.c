@@ -9,8 +9,8 @@
 
 
 /*
- * A worker that gives a slot to others would be the first to see that it is
- * free: it takes none for this time, in microseconds.
+ * A worker that returns a slot to the budget for others would be the first one
+ * to see it free, so it takes no slot for this time, in microseconds.
  */
 #define NGX_HTTP_BACKGROUND_AWAY  40000
 
@@ -19,16 +19,17 @@ typedef struct {
     pthread_mutex_t   mutex;
     pthread_cond_t    cond;
     void            (*notify)(void);
-    ngx_uint_t        threads;      /* of "background_threads" */
+    ngx_uint_t        threads;      /* the size of the budget */
 
     /* under the mutex */
-    ngx_queue_t       parked;       /* jobs, the oldest first */
+    ngx_queue_t       parked;       /* parked jobs, the oldest first */
     ngx_uint_t        queued;
-    uint64_t          away;         /* until when others come first; usec */
-    ngx_uint_t        resumed;      /* unsigned  resumed:1;
-                                       the last slot went to a parked job */
+    uint64_t          away;         /* no slot is taken before this time if
+                                       others wait; usec, monotonic */
+    ngx_uint_t        resumed;      /* unsigned resumed:1; a parked job took
+                                       the last slot */
 
-    /* under the mutex, and read without it */
+    /* written under the mutex, read without it */
     ngx_uint_t        nparked;
     ngx_uint_t        ready;
 } ngx_http_background_slots_t;
@@ -136,7 +137,7 @@ ngx_http_background_slots_waiting(ngx_uint_t queued, ngx_uint_t ready)
 }
 
 
-/* for the other workers */
+/* tells the other workers how many jobs wait here */
 
 static void
 ngx_http_background_slots_publish(void)
@@ -222,8 +223,10 @@ ngx_http_background_slot_grant(ngx_http_background_slot_t *slot, uint64_t now)
 
 
 /*
- * The parked job that is next, if it is not the turn of one that has not
- * started: these come first for the length of a turn, then by turns.
+ * Returns the parked job that takes the next slot, or NULL if a job that has
+ * not started takes it.  Jobs that have not started come first until the
+ * oldest parked job has waited for a turn; after that the two kinds of jobs
+ * alternate.
  */
 
 static ngx_http_background_job_t *
@@ -370,7 +373,7 @@ ngx_http_background_slot_park(ngx_http_background_job_t *job, uint64_t due)
         ngx_http_background_slot_parked(job, 0);
     }
 
-    /* the turn begins when the thread does */
+    /* the time that the job was parked does not count */
 
     job->slot->taken = ngx_http_background_usec(CLOCK_MONOTONIC);
 
@@ -378,7 +381,7 @@ ngx_http_background_slot_park(ngx_http_background_job_t *job, uint64_t due)
 }
 
 
-/* helpers are not waited for */
+/* helpers are not in the queue: no one waits for them */
 
 static void
 ngx_http_background_slot_parked(ngx_http_background_job_t *job, uint64_t since)
@@ -402,7 +405,7 @@ ngx_http_background_slot_parked(ngx_http_background_job_t *job, uint64_t since)
         ngx_queue_remove(&job->queue);
         n = slots->nparked - 1;
 
-        /* another one is the next */
+        /* a thread waits in slot_park() for the job that is next now */
         ngx_http_background_slots_wake();
     }
 

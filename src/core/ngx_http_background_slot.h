@@ -5,11 +5,11 @@
 
 
 /*
- * Slots: the worker's part of the budget.  A thread works only with a slot.
- * Jobs that have given theirs away while others wait are parked; helpers of a
- * run go on only when nobody else waits.
+ * Slots: the part of the budget that this worker has.  A thread works only
+ * while it has a slot.  A job that has given its slot away because others wait
+ * is parked.  Helpers of a run work only while no other job waits.
  *
- * For the event loop and threads of the pool.
+ * The functions are called by the event loop and by threads of the pool.
  */
 
 
@@ -20,28 +20,29 @@
 #include <ngx_http_background_pool.h>
 
 
-/* how often those who wait for a slot try for one, in microseconds */
+/* the period in which a slot is tried for, in microseconds */
 #define NGX_HTTP_BACKGROUND_SLOT_POLL  20000
 
-/* a slot is kept so long while others wait, in microseconds */
+/* how long a slot is kept while others wait, in microseconds */
 #define NGX_HTTP_BACKGROUND_TURN       100000
 
 
 /*
- * Before the first thread starts.  "notify", which any thread may call, makes
- * the event loop look for a free slot.
+ * Called before the first thread starts.  Any thread may call "notify": the
+ * event loop then tries to take a slot for the next job.
  */
 ngx_int_t ngx_http_background_slots_init(ngx_uint_t threads,
     void (*notify)(void), ngx_log_t *log);
 
 
 /*
- * lock, unlock  the mutex of the worker's slots and of the pool's queues
- * wait          unlocks, until a slot changes hands, a job ends, or the time
- *               comes (usec, monotonic), and locks again
- * wake          all that wait; locked
- * waiting       how many jobs wait to start, and how many of them there are
- *               threads for; locked
+ * lock, unlock  the mutex of the slots of this worker and of the queues of the
+ *               pool
+ * wait          releases the mutex until a slot is moved, a job ends, or the
+ *               time is reached (usec, monotonic), then locks it again
+ * wake          wakes all waiting threads; the mutex must be locked
+ * waiting       sets the number of jobs that wait to start, and for how many
+ *               of them there are idle threads; the mutex must be locked
  */
 void ngx_http_background_slots_lock(void);
 void ngx_http_background_slots_unlock(void);
@@ -49,20 +50,25 @@ void ngx_http_background_slots_wait(uint64_t until);
 void ngx_http_background_slots_wake(void);
 void ngx_http_background_slots_waiting(ngx_uint_t queued, ngx_uint_t ready);
 
-/* whether somebody waits for a slot who could use one */
+/* whether a job that could use a slot at once waits for one */
 ngx_uint_t ngx_http_background_slots_contended(void);
 
 
 /*
- * take       for a job that has not started; NGX_OK or NGX_AGAIN; locked
- * spare      takes a slot that nobody waits for; NGX_OK or NGX_AGAIN
- * release    gives a slot to the parked job that is next or back to the
- *            budget; locked
- * move       gives it to another thread of the same worker; locked
- * turn_over  before the next job: whether a slot was kept for a turn, and
- *            others wait; if none do, a turn begins; locked
- * park       gives the job's slot away until it has one again, which is not
- *            before "due" (usec, monotonic), or until it is told to stop
+ * take       takes a slot for a job that has not started; returns NGX_OK or
+ *            NGX_AGAIN; the mutex must be locked
+ * spare      takes a slot if no other job waits for one; returns NGX_OK or
+ *            NGX_AGAIN
+ * release    gives the slot to the next parked job or returns it to the
+ *            budget; the mutex must be locked
+ * move       gives the slot to another thread of this worker; the mutex must
+ *            be locked
+ * turn_over  called before the next job: whether the slot was kept for a turn
+ *            while others wait.  If none wait, a new turn begins.  The mutex
+ *            must be locked
+ * park       gives the slot of the job away.  Returns when the job has a slot
+ *            again, not before "due" (usec, monotonic), or when it is
+ *            cancelled
  */
 ngx_int_t ngx_http_background_slot_take(ngx_http_background_slot_t *slot);
 ngx_int_t ngx_http_background_slot_spare(ngx_http_background_slot_t *slot);

@@ -11,13 +11,15 @@
 #include <sys/eventfd.h>
 
 
-/* when an exiting worker names the steps that it waits for, in milliseconds */
+/*
+ * an exiting worker logs steps that it has waited for so long, in milliseconds
+ */
 #define NGX_HTTP_BACKGROUND_STEP_NAME  10000
 
-/* how long they may take if nginx is to exit at once, in milliseconds */
+/* how long a terminating worker waits for steps, in milliseconds */
 #define NGX_HTTP_BACKGROUND_STEP_GRACE  500
 
-/* how often an exiting worker looks, in milliseconds */
+/* the period in which an exiting worker checks its threads, in milliseconds */
 #define NGX_HTTP_BACKGROUND_STEP_POLL  5
 
 
@@ -28,7 +30,7 @@ typedef enum {
 } ngx_http_background_step_state_e;
 
 
-/* the data of the kind are behind it */
+/* followed by the data of the kind */
 
 struct ngx_http_background_step_s {
     ngx_http_background_step_pt        step;
@@ -51,7 +53,7 @@ struct ngx_http_background_step_s {
 
 
 typedef struct {
-    ngx_queue_t                        all;        /* in order of posting */
+    ngx_queue_t                        all;        /* in the order of posting */
     ngx_connection_t                  *notify;     /* NULL: not started */
 
     /* under the mutex */
@@ -59,8 +61,9 @@ typedef struct {
     ngx_queue_t                        done;
     ngx_uint_t                         nwaiting;
     ngx_uint_t                         threads;
-    ngx_uint_t                         idle;       /* of them */
-    ngx_fd_t                           fd;         /* of notify */
+    ngx_uint_t                         idle;       /* idle ones among
+                                                      "threads" */
+    ngx_fd_t                           fd;         /* descriptor of "notify" */
     ngx_uint_t                         stop;       /* unsigned  stop:1; */
 } ngx_http_background_steps_t;
 
@@ -126,7 +129,10 @@ ngx_http_background_step(ngx_http_background_run_t *run, const void *data,
         return NGX_ERROR;
     }
 
-    /* it may outlive the run, and the process its memory pools */
+    /*
+     * The step may outlive the run, and may run on when the memory pools of
+     * the process are destroyed.
+     */
 
     st = ngx_alloc(NGX_HTTP_BACKGROUND_STEP_SIZE + size, run->log);
     if (st == NULL) {
@@ -166,7 +172,7 @@ ngx_http_background_step(ngx_http_background_run_t *run, const void *data,
 }
 
 
-/* of a run that is over */
+/* returns a step of the operation whose run is over, or NULL */
 
 static ngx_http_background_step_t *
 ngx_http_background_step_hangs(ngx_http_background_operation_t *operation)
@@ -231,7 +237,7 @@ ngx_http_background_step_post(ngx_http_background_step_t *st)
 }
 
 
-/* with the first step of the worker */
+/* called with the first step in a worker */
 
 static ngx_int_t
 ngx_http_background_steps_start(ngx_http_background_run_t *run)
@@ -272,7 +278,7 @@ ngx_http_background_steps_start(ngx_http_background_run_t *run)
     c->write->log = log;
 
     if (ngx_handle_read_event(c->read, 0) != NGX_OK) {
-        ngx_http_background_fail(&run->result, 0, "no event for steps");
+        ngx_http_background_fail(&run->result, 0, "ngx_handle_read_event() failed");
         ngx_close_connection(c);
         return NGX_ERROR;
     }
@@ -290,7 +296,10 @@ ngx_http_background_steps_start(ngx_http_background_run_t *run)
 }
 
 
-/* locked; signals are for the main thread, but those that mean a crash */
+/*
+ * Starts a thread.  It blocks all signals but those of a crash, so that the
+ * main thread handles them.  The mutex must be locked.
+ */
 
 static ngx_int_t
 ngx_http_background_steps_thread(ngx_log_t *log)
@@ -385,7 +394,10 @@ ngx_http_background_steps_cycle(void *data)
 }
 
 
-/* the first one that waits, of an operation that has not its share; locked */
+/*
+ * Returns the first waiting step whose operation may use another thread, or
+ * NULL.  The mutex must be locked.
+ */
 
 static ngx_http_background_step_t *
 ngx_http_background_steps_next(void)
@@ -417,7 +429,10 @@ ngx_http_background_steps_next(void)
 }
 
 
-/* locked; an exiting worker that does not wait any more has closed it */
+/*
+ * The descriptor is invalid if an exiting worker does not wait any more.  The
+ * mutex must be locked.
+ */
 
 static void
 ngx_http_background_steps_notify(void)
@@ -454,15 +469,15 @@ ngx_http_background_steps_handler(ngx_event_t *ev)
 
     if (ngx_handle_read_event(ev, 0) != NGX_OK) {
         ngx_log_error(NGX_LOG_ALERT, ev->log, 0,
-                      "background: the end of blocking steps can't be "
-                      "noticed");
+                      "background: ngx_handle_read_event() failed, "
+                      "ends of blocking steps are not noticed");
     }
 
     ngx_http_background_steps_complete();
 }
 
 
-/* what is called may post other steps */
+/* "then" may post other steps */
 
 static void
 ngx_http_background_steps_complete(void)
@@ -571,7 +586,10 @@ ngx_http_background_steps_stop(ngx_cycle_t *cycle, ngx_msec_t begun)
         return;
     }
 
-    /* a thread may not have returned when it is not counted any more */
+    /*
+     * A thread may still have to return when "threads" does not count it any
+     * more, so its code must stay mapped.
+     */
 
     ngx_http_background_pin((void *) ngx_http_background_steps_cycle);
 
@@ -603,7 +621,7 @@ ngx_http_background_steps_stop(ngx_cycle_t *cycle, ngx_msec_t begun)
 }
 
 
-/* the number of threads that are left */
+/* returns the number of threads that still run */
 
 static ngx_uint_t
 ngx_http_background_steps_wait(ngx_cycle_t *cycle, ngx_msec_t begun)
@@ -670,7 +688,7 @@ ngx_http_background_steps_name(ngx_log_t *log, const char *text)
 }
 
 
-/* modules whose code the threads will go on with */
+/* keeps the code of all running steps mapped */
 
 static void
 ngx_http_background_steps_pin(void)
@@ -692,7 +710,10 @@ ngx_http_background_steps_pin(void)
 }
 
 
-/* nginx unloads modules before the process is gone: this one stays */
+/*
+ * nginx unloads modules before the process exits.  This keeps the module with
+ * "address" loaded.
+ */
 
 static void
 ngx_http_background_pin(void *address)

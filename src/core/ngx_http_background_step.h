@@ -5,10 +5,10 @@
 
 
 /*
- * Blocking steps of I/O kinds, on threads that are made when they are needed:
- * a step that hangs keeps its thread, and no other step waits for it.
+ * Blocking steps of I/O kinds.  Their threads are created on demand.  A step
+ * that hangs blocks its thread only: other steps run on other threads.
  *
- * All functions are for the worker's main thread.
+ * All functions are called in the main thread of the worker.
  */
 
 
@@ -20,8 +20,8 @@
 
 
 /*
- * Threads of a worker: those that are kept when they have nothing to do, those
- * that an operation may have, and all of them; further steps wait.
+ * Threads of a worker: how many are kept when idle, how many an operation may
+ * use, and how many there may be.  Further steps wait.
  */
 #define NGX_HTTP_BACKGROUND_STEP_IDLE     2
 #define NGX_HTTP_BACKGROUND_STEP_SHARE    8
@@ -29,12 +29,11 @@
 
 
 /*
- * detach  the run of the step is over: "then" is called without a run
- * stop    in exit_process, when all runs are over: waits for the steps under
- *         way, but no longer than until "worker_shutdown_timeout" has passed
- *         since "begun", in milliseconds, or half a second if nginx is to exit
- *         at once.  Those that have not returned by then are logged, and go on
- *         until the process is gone
+ * detach  the run of the step is over: "then" will be called without a run
+ * stop    in exit_process, when all runs are over: waits for steps that still
+ *         run until "worker_shutdown_timeout" has passed since "begun"
+ *         (milliseconds, monotonic), or for half a second if nginx terminates.
+ *         Steps that run longer are logged and end with the process
  */
 void ngx_http_background_step_detach(ngx_http_background_run_ctx_t *ctx);
 void ngx_http_background_steps_stop(ngx_cycle_t *cycle, ngx_msec_t begun);

@@ -13,19 +13,28 @@
 #include <ngx_event.h>
 
 
-/* how often a worker looks for free leases and dead workers, in milliseconds */
+/* the period of the "keeper" timer, in milliseconds */
 #define NGX_HTTP_BACKGROUND_KEEPER    250
 
-/* a tick of it is punctual when it comes so long after the one before */
+/* the longest period of the "keeper" timer that counts as punctual */
 #define NGX_HTTP_BACKGROUND_PUNCTUAL  (2 * NGX_HTTP_BACKGROUND_KEEPER)
 
-/* so many in a row, in which others do what was due */
+/*
+ * After this many punctual periods in a row this worker judges whether other
+ * workers are late: they had the same time to run what was due.
+ */
 #define NGX_HTTP_BACKGROUND_TICKS     4
 
-/* polls before it is told that a worker hangs with a job */
+/*
+ * A revoked worker that still runs a job is logged after this many polls; a
+ * job that calls ngx_http_background_cancelled() ends sooner.
+ */
 #define NGX_HTTP_BACKGROUND_BUSY      4
 
-/* while a cycle is to end before the worker does, in milliseconds */
+/*
+ * The period of the "hold" timer of a worker that shuts down, and the time
+ * after which a cycle that does not end is logged, in milliseconds.
+ */
 #define NGX_HTTP_BACKGROUND_HOLD      10
 #define NGX_HTTP_BACKGROUND_HOLD_MAX  10000
 
@@ -37,9 +46,9 @@
 
 
 /*
- * A task in this worker.  Cycles that are started by time need the lease of
- * "cell"; those that arrive are counted in another one, which is taken for the
- * first of them.
+ * A task in this worker.  Cycles that are started by "interval" need the lease
+ * of "cell".  Cycles that are started by other triggers are counted in
+ * "arrived", which the worker takes with the first such cycle.
  */
 
 struct ngx_http_background_runner_s {
@@ -50,11 +59,12 @@ struct ngx_http_background_runner_s {
     ngx_int_t                         ident;
 
     ngx_http_background_cell_t       *arrived;
-    ngx_queue_t                       cycles;     /* in order of their start */
-    ngx_uint_t                        narrived;   /* of them */
+    ngx_queue_t                       cycles;     /* by the time of their
+                                                     start */
+    ngx_uint_t                        narrived;   /* cycles of "arrived" */
     ngx_uint_t                        preferred;
-    ngx_uint_t                        busy;       /* polls in which a worker
-                                                     that hangs had a job */
+    ngx_uint_t                        busy;       /* polls in which a revoked
+                                                     worker still had a job */
     ngx_event_t                       timer;
     ngx_http_background_lines_t       lines;
 
@@ -69,18 +79,24 @@ struct ngx_http_background_runner_s {
     uint64_t                          cancels;    /* orders that were done */
     uint64_t                          cancelled;  /* when, ngx_current_msec */
 
-    /* where "retry" is for what failed: when all is due, 0: next time */
+    /*
+     * With "retry" of failed items only: the time of the next cycle with all
+     * items, as ngx_current_msec; 0: the next cycle has all items.
+     */
     uint64_t                          whole;
 
-    /* cycles that arrived and ended in this second, for the history */
+    /* cycles of "arrived" that ended in this second, for the history */
     ngx_http_background_history_t     second;
 
-    ngx_uint_t                        leased;     /* read by any thread that
-                                                     crashes */
+    ngx_uint_t                        leased;     /* read by the signal handler
+                                                     of any thread */
     unsigned                          elsewhere:1;
-                                                  /* with the lease: a worker of
-                                                     another zone may have it */
-    unsigned                          unlocked:1; /* it has not the lock yet */
+                                                  /* unsigned elsewhere:1;
+                                                     leased, but a worker of
+                                                     another zone may run the
+                                                     task */
+    unsigned                          unlocked:1; /* the lock of the instance
+                                                     is not taken yet */
     unsigned                          told:1;
     unsigned                          paused:1;
     unsigned                          orders:1;   /* to be looked at again */
@@ -142,6 +158,8 @@ static void ngx_http_background_runner_inherit(
     ngx_http_background_runner_t *r, ngx_http_background_cell_t *cell);
 static void ngx_http_background_runner_crashed(
     ngx_http_background_runner_t *r, ngx_http_background_cell_t *cell);
+static void ngx_http_background_lift_verdicts(
+    ngx_http_background_task_t *task);
 static ngx_uint_t ngx_http_background_quarantined(
     ngx_http_background_runner_t *r);
 
@@ -287,14 +305,16 @@ ngx_http_background_tasks_start(ngx_cycle_t *cycle,
 
 
 /*
- * In the signal handler of the thread that crashes.  Where that has a job,
- * other tasks are not the reason.  A thread that is not ours may be one that a
- * library has made for a job: the reason is one of the jobs that run now.  The
- * event loop may crash of what a job has done to memory before, and a SIGKILL
- * does not come here: it may be any task then.
+ * Runs in the signal handler of the thread that crashed.
  *
- * Several threads may crash at the same time: what one of them blames no other
- * one spares.
+ * If the thread runs a job, the task of that job is blamed and all other tasks
+ * are spared.  If it is neither the main thread nor runs a job, a library may
+ * have created it for a job: all tasks that have a job on a thread are blamed.
+ *
+ * If the main thread crashed, a job may have corrupted the memory before, so
+ * no task is spared; after SIGKILL no handler runs, with the same result.
+ *
+ * If several threads crash at the same time, "blamed" overrides "spared".
  */
 
 static void
@@ -332,7 +352,10 @@ ngx_http_background_tasks_crashed(int signo)
 }
 
 
-/* "guilty" is the cell of the job that crashed; NULL: of any that is running */
+/*
+ * "guilty" is the cell of the job that crashed, or NULL if any cell with a job
+ * on a thread may be guilty.
+ */
 
 static void
 ngx_http_background_cell_crashed(ngx_http_background_cell_t *cell, int signo,
@@ -407,7 +430,9 @@ ngx_http_background_tasks_stop(void)
 }
 
 
-/* only a timer keeps a worker alive that shuts down */
+/*
+ * A worker that shuts down exits when no timer is left that is not cancelable.
+ */
 
 static void
 ngx_http_background_tasks_hold(void)
@@ -501,9 +526,10 @@ ngx_http_background_keeper_handler(ngx_event_t *ev)
 
 
 /*
- * Others have taken this worker for one that hangs: what was under way in it is
- * not recorded, they may run it again.  Locks stay, a job may be on a thread:
- * another instance waits until the worker has exited.
+ * Other workers have revoked this worker.  Its cycles are not recorded, since
+ * other workers may run them again.  The locks of the instance are kept: a job
+ * may still be on a thread, so another instance waits until this worker has
+ * exited.
  */
 
 static void
@@ -513,8 +539,8 @@ ngx_http_background_tasks_lost(ngx_http_background_tasks_t *ts)
     ngx_http_background_runner_t  *r;
 
     ngx_log_error(NGX_LOG_ERR, ts->log, 0,
-                  "background: the event loop stood still, "
-                  "the leases of this worker process are gone");
+                  "background: the event loop was blocked, "
+                  "this worker process lost its leases");
 
     for (i = 0; i < ts->nrunners; i++) {
         r = &ts->runners[i];
@@ -549,8 +575,8 @@ ngx_http_background_tick(ngx_http_background_tasks_t *ts)
 
 
 /*
- * What was stopped with all others, as in a machine that is suspended, finds
- * everything late when it goes on; its timers tell it from a worker that hangs.
+ * After a suspend of the machine every task is late.  The punctual timers of
+ * this worker tell that from another worker that hangs.
  */
 
 ngx_uint_t
@@ -580,8 +606,8 @@ ngx_http_background_poll(void)
     if (!ts->joined) {
         if (ngx_http_background_zone_join(ts->zcf) != NGX_OK) {
             ngx_log_error(NGX_LOG_ALERT, ts->log, 0,
-                          "background: no place in the zone for this worker, "
-                          "it runs no tasks yet");
+                          "background: no free registration in the zone, "
+                          "this worker runs no tasks yet");
             return;
         }
 
@@ -592,7 +618,10 @@ ngx_http_background_poll(void)
 
     told = ngx_http_background_zone_told(ts->zcf->zone);
 
-    /* the preferred worker has two chances for each one of the others */
+    /*
+     * A preferred worker tries to take the lease in each poll, other workers
+     * in every second one.
+     */
 
     for (i = 0; i < ts->nrunners; i++) {
         r = &ts->runners[i];
@@ -629,8 +658,6 @@ ngx_http_background_poll(void)
     ts->polls++;
 }
 
-
-/* keeps a worker that shuts down alive until its cycles are over */
 
 static void
 ngx_http_background_hold_handler(ngx_event_t *ev)
@@ -737,7 +764,10 @@ ngx_http_background_runner_take(ngx_http_background_runner_t *r)
 }
 
 
-/* a worker with the lease waits for those of other zones to give the task up */
+/*
+ * Starts the task if no worker of another zone has it.  Until then it is
+ * called again in each poll.
+ */
 
 static void
 ngx_http_background_runner_enter(ngx_http_background_runner_t *r)
@@ -758,7 +788,7 @@ ngx_http_background_runner_enter(ngx_http_background_runner_t *r)
 
                 ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
                               "background task \"%V\": waits for a worker of "
-                              "another zone, which has it",
+                              "another zone, which still runs the task",
                               &r->task->zone.name);
             }
 
@@ -785,7 +815,10 @@ ngx_http_background_runner_enter(ngx_http_background_runner_t *r)
 }
 
 
-/* also while the other one has the task: the status is that one's */
+/*
+ * Called also while a worker of another zone has the task, so that the status
+ * shows the cycles of that worker.
+ */
 
 static void
 ngx_http_background_runner_adopt(ngx_http_background_runner_t *r)
@@ -817,8 +850,6 @@ ngx_http_background_runner_save(ngx_http_background_runner_t *r)
 }
 
 
-/* a job that asks whether it is cancelled stops soon */
-
 static void
 ngx_http_background_runner_hangs(ngx_http_background_runner_t *r)
 {
@@ -834,8 +865,8 @@ ngx_http_background_runner_hangs(ngx_http_background_runner_t *r)
     if (pid && ngx_http_background_cell_tell(r->cell)) {
         ngx_log_error(NGX_LOG_ALERT, r->log, 0,
                       "background task \"%V\": worker process %P hangs with a "
-                      "job of it, no other one takes it before the job ends or "
-                      "the process dies",
+                      "job of the task, no other worker runs the task until "
+                      "the job ends or the process exits",
                       &r->task->zone.name, pid);
     }
 }
@@ -863,7 +894,7 @@ ngx_http_background_runner_release(ngx_http_background_runner_t *r)
 }
 
 
-/* cycles that somebody waits for go on, unless all are to stop */
+/* cycles with "finish" go on, unless "all" is set: a client waits for them */
 
 static void
 ngx_http_background_runner_stop(ngx_http_background_runner_t *r,
@@ -900,7 +931,10 @@ again:
 
         if (!cycle->cancelled && (all || !cycle->finish)) {
 
-            /* it, or others, may be gone then */
+            /*
+             * ngx_http_background_cycle_cancel() may remove this or other
+             * cycles
+             */
 
             ngx_http_background_cycle_cancel(cycle);
             goto again;
@@ -1050,7 +1084,10 @@ ngx_http_background_runner_started(ngx_http_background_runner_t *r,
 }
 
 
-/* the oldest cycle under way, or abandoned, that is counted in the cell */
+/*
+ * Returns the oldest cycle that is counted in the cell; abandoned ones only if
+ * "abandoned" is set.
+ */
 
 static ngx_http_background_cycle_t *
 ngx_http_background_runner_cycle(ngx_http_background_runner_t *r,
@@ -1076,7 +1113,7 @@ ngx_http_background_runner_cycle(ngx_http_background_runner_t *r,
 }
 
 
-/* cycles that had arrived in workers which died */
+/* records cycles of "arrived" whose worker died */
 
 static void
 ngx_http_background_runner_orphans(ngx_http_background_runner_t *r)
@@ -1095,7 +1132,7 @@ ngx_http_background_runner_orphans(ngx_http_background_runner_t *r)
 }
 
 
-/* the former owner of the cell may have died in the middle of cycles */
+/* the former owner of the cell may have died or been revoked during cycles */
 
 static void
 ngx_http_background_runner_inherit(ngx_http_background_runner_t *r,
@@ -1109,7 +1146,10 @@ ngx_http_background_runner_inherit(ngx_http_background_runner_t *r,
 }
 
 
-/* cycles that are not the reason of the crash are cancelled */
+/*
+ * Records the interrupted cycles as failed, or as cancelled if a job of
+ * another task crashed the worker.
+ */
 
 static void
 ngx_http_background_runner_crashed(ngx_http_background_runner_t *r,
@@ -1169,8 +1209,28 @@ ngx_http_background_runner_crashed(ngx_http_background_runner_t *r,
                       &r->task->zone.name, n,
                       name ? ", the last one of " : "", name ? name : "");
 
+        ngx_http_background_lift_verdicts(r->task);
+
     } else {
         ngx_http_background_runner_log(r, cell, &outcome);
+    }
+}
+
+
+/* servers that nobody asks any more get requests as if nobody ever had */
+
+static void
+ngx_http_background_lift_verdicts(ngx_http_background_task_t *task)
+{
+    ngx_uint_t                        i;
+    ngx_http_background_operation_t  *operation;
+
+    operation = task->operations.elts;
+
+    for (i = 0; i < task->operations.nelts; i++) {
+        if (operation[i].judge) {
+            operation[i].judge->quarantined(operation[i].conf);
+        }
     }
 }
 
@@ -1182,7 +1242,10 @@ ngx_http_background_quarantined(ngx_http_background_runner_t *r)
 }
 
 
-/* the first trigger, "interval", whose due time is with the lease */
+/*
+ * "interval" is the only trigger that needs the lease: its due time is kept in
+ * the cell.
+ */
 
 static void
 ngx_http_background_interval_arm(ngx_http_background_runner_t *r)
@@ -1220,7 +1283,7 @@ ngx_http_background_interval_arm(ngx_http_background_runner_t *r)
         due = ngx_current_msec + ngx_http_background_jitter(task);
 
     } else {
-        /* the configuration may have a shorter time since it was due */
+        /* a reload may have set shorter times */
 
         longest = stats->failures ? task->retry_max
                                   : task->interval + task->jitter;
@@ -1239,7 +1302,10 @@ ngx_http_background_interval_handler(ngx_event_t *ev)
 {
     ngx_http_background_runner_t *r = ev->data;
 
-    /* other workers may have died in the task since the timer was set */
+    /*
+     * The task may have been quarantined since the timer was set: the worker
+     * may not have polled yet.
+     */
 
     if (ngx_http_background_quarantined(r)
         || ngx_http_background_zone_revoked())
@@ -1247,7 +1313,10 @@ ngx_http_background_interval_handler(ngx_event_t *ev)
         return;
     }
 
-    /* in the pass in which a signal arrives, before tasks are told to stop */
+    /*
+     * The timer may expire in the same pass of the event loop in which the
+     * signal has arrived: tasks are stopped only later in that pass.
+     */
 
     if (ngx_quit || ngx_terminate) {
         ngx_add_timer(ev, NGX_HTTP_BACKGROUND_KEEPER);
@@ -1264,7 +1333,7 @@ ngx_http_background_interval_handler(ngx_event_t *ev)
         return;
     }
 
-    /* the timer starts no cycle while one of a trigger is under way */
+    /* no cycle of "interval" starts while a cycle of another trigger runs */
 
     if (!ngx_queue_empty(&r->cycles)) {
         ngx_http_background_record_tried(r->task->zone.record);
@@ -1556,8 +1625,6 @@ ngx_http_background_start(ngx_http_background_task_t *task,
 }
 
 
-/* whether a cycle that arrives may start now */
-
 static ngx_int_t
 ngx_http_background_runner_admit(ngx_http_background_runner_t *r,
     ngx_http_background_start_t *start)
@@ -1568,7 +1635,10 @@ ngx_http_background_runner_admit(ngx_http_background_runner_t *r,
 
     ts = &ngx_http_background_tasks;
 
-    /* clients that an old worker has accepted are still waited for */
+    /*
+     * With "finish" cycles start while the worker shuts down, too: its clients
+     * are still served.
+     */
 
     if (r == NULL || ts->aborted || (ts->stopping && !start->finish)
         || ngx_http_background_zone_revoked())
@@ -1681,7 +1751,10 @@ ngx_http_background_runner_begin(ngx_http_background_cell_t *cell,
 }
 
 
-/* it is over, or abandoned, or over after that */
+/*
+ * The "ended" handler of a cycle.  It is called when the cycle is over or is
+ * abandoned, and once more when the last job of an abandoned cycle has ended.
+ */
 
 static void
 ngx_http_background_runner_ended(ngx_http_background_cycle_t *cycle)
@@ -1750,7 +1823,7 @@ ngx_http_background_runner_ended(ngx_http_background_cycle_t *cycle)
 }
 
 
-/* the cell is another worker's, or will be */
+/* the worker was revoked: the cell has another owner, or will have */
 
 static void
 ngx_http_background_runner_lost(ngx_http_background_runner_t *r,
@@ -1778,7 +1851,7 @@ ngx_http_background_runner_lost(ngx_http_background_runner_t *r,
 }
 
 
-/* what the task's directives make of it */
+/* applies "interval", "retry", and "health" to the outcome */
 
 static void
 ngx_http_background_runner_record(ngx_http_background_runner_t *r,
@@ -1957,7 +2030,8 @@ ngx_http_background_runner_log(ngx_http_background_runner_t *r,
 
     if (outcome->returned && !outcome->crash) {
         ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
-                      "background task \"%V\": an abandoned job is back", name);
+                      "background task \"%V\": an abandoned job has ended",
+                      name);
         return;
     }
 
@@ -1981,8 +2055,8 @@ ngx_http_background_runner_log(ngx_http_background_runner_t *r,
 
 
 /*
- * Cycles that arrive may be thousands in a second: together they are an entry
- * of the history, the longest and the sum of failures.
+ * Thousands of cycles may end in a second.  They make up one entry of the
+ * history: the longest duration and the sum of failed operations.
  */
 
 static void
@@ -2007,7 +2081,7 @@ ngx_http_background_runner_second(ngx_http_background_runner_t *r,
 }
 
 
-/* ngx_random() has 31 bits, as many milliseconds as 25 days have */
+/* ngx_random() returns 31 bits, which is less than 25 days in milliseconds */
 
 static uint64_t
 ngx_http_background_jitter(ngx_http_background_task_t *task)
@@ -2035,7 +2109,7 @@ ngx_http_background_runner_flush(ngx_http_background_runner_t *r)
     if (r->second.failed && r->arrived) {
         stats = ngx_http_background_cell_stats(r->arrived);
 
-        /* of a cycle in this second */
+        /* the last error of the cell belongs to this entry */
 
         if (stats->failure_at / 1000 == r->second.finished_at / 1000) {
             error.data = (u_char *) stats->error;
@@ -2049,7 +2123,10 @@ ngx_http_background_runner_flush(ngx_http_background_runner_t *r)
 }
 
 
-/* after a good cycle, without failures, or after so many failures in a row */
+/*
+ * The time of the next cycle, after "failures" failed cycles in a row; 0: the
+ * last cycle succeeded.
+ */
 
 static uint64_t
 ngx_http_background_due(ngx_http_background_runner_t *r, uint64_t failures)
@@ -2068,7 +2145,10 @@ ngx_http_background_due(ngx_http_background_runner_t *r, uint64_t failures)
 
     due = now + ngx_http_background_retry(task, failures);
 
-    /* a longer pause is not for what has not failed */
+    /*
+     * Items that did not fail must not wait for a "retry" longer than until
+     * the next full cycle.
+     */
 
     if (r->whole && task->retry < task->interval) {
         due = ngx_min(due, ngx_max(r->whole, now + task->retry));

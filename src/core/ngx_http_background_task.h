@@ -5,7 +5,7 @@
 
 
 /*
- * Tasks: their configuration, the leases that this worker has, and what starts
+ * Tasks: their configuration, the leases of this worker, and the start of
  * their cycles.
  */
 
@@ -58,8 +58,9 @@ struct ngx_http_background_task_s {
     ngx_msec_t                         timeout;   /* 0: none */
     ngx_uint_t                         fails;
     ngx_uint_t                         passes;
-    ngx_uint_t                         judged;    /* by cycles that arrive,
-                                                     too: it has "health" */
+    ngx_uint_t                         judged;    /* by cycles of other
+                                                     triggers, too: the task
+                                                     has "health" */
 
     ngx_array_t                       *rules;     /* "schedule", or NULL */
     ngx_array_t                       *after;     /* the directives, or NULL */
@@ -69,11 +70,13 @@ struct ngx_http_background_task_s {
     ngx_array_t                        operations;
     ngx_array_t                        triggers;
 
-    ngx_uint_t                         cpu;       /* CPU operations */
-    ngx_uint_t                         request;   /* an operation has variables
-                                                     of a request */
+    ngx_uint_t                         cpu;       /* number of CPU operations */
+    ngx_uint_t                         request;   /* an operation uses
+                                                     variables of a request */
+    ngx_uint_t                         judges;    /* an operation judges
+                                                     servers */
 
-    /* the worker's */
+    /* set in the worker */
     ngx_http_background_runner_t      *runner;
 };
 
@@ -85,19 +88,19 @@ typedef struct {
 
 
 /*
- * All functions are for the worker's main thread.
+ * All functions are called in the main thread of the worker.
  *
- * start  registers the worker and takes tasks up
- * stop   starts no cycle any more, cancels what runs but what somebody waits
- *        for, and gives the leases up, at once or when a job that was told to
- *        stop has come home; may be called again
- * abort  cancels all that runs, before the threads end
- * exit   in exit_process, when all jobs have come home
+ * start  registers the worker in the zone and takes leases of tasks
+ * stop   no cycle starts any more.  Cycles that no client waits for are
+ *        cancelled, and leases are released, at once or when the last job has
+ *        ended; may be called again
+ * abort  cancels all cycles, before the threads are stopped
+ * exit   in exit_process, when all jobs have ended
  *
- * punctual  whether the worker's timers have been on time just now, and it has
- *           the configuration in use: then it can tell what others are late
- *           with
- * retry     the pause after so many failures in a row
+ * punctual  whether the timers of this worker were on time and it has the
+ *           configuration in use: only then it can tell whether other workers
+ *           are late
+ * retry     returns the pause after that number of failures in a row
  */
 ngx_int_t ngx_http_background_tasks_start(ngx_cycle_t *cycle,
     ngx_http_background_zone_conf_t *zcf);
@@ -108,7 +111,7 @@ ngx_uint_t ngx_http_background_tasks_punctual(void);
 ngx_msec_t ngx_http_background_retry(ngx_http_background_task_t *task,
     uint64_t failures);
 
-/* when they were told to stop, as ngx_current_msec */
+/* the time of ngx_http_background_tasks_stop(), as ngx_current_msec */
 ngx_msec_t ngx_http_background_tasks_stopped(void);
 
 

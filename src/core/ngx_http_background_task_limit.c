@@ -16,20 +16,20 @@
 #include "ngx_http_background_task_limit.h"
 
 
-/* after the first round the kernel gives none of the lower ones */
+/* the kernel does not reuse lower pids */
 #define NGX_HTTP_BACKGROUND_RESERVED_PIDS  300
 
 #define NGX_HTTP_BACKGROUND_CAP_SYS_ADMIN     21
 #define NGX_HTTP_BACKGROUND_CAP_SYS_RESOURCE  24
 
 
-/* of /proc/PID/status */
+/* fields of /proc/PID/status */
 
 typedef struct {
-    uint64_t     uid;             /* the real one */
+    uint64_t     uid;             /* real user id */
     uint64_t     euid;
     uint64_t     threads;
-    uint64_t     capabilities;    /* the effective ones */
+    uint64_t     capabilities;    /* effective capabilities */
 } ngx_http_background_proc_status_t;
 
 
@@ -168,8 +168,9 @@ ngx_http_background_task_limit_user(const char *root, unsigned uid,
 
 
 /*
- * The kernel exempts root, and capabilities, of the initial user namespace.
- * Processes whose user id changes from root's have no capabilities.
+ * Whether the process is exempt from RLIMIT_NPROC, as root of the initial user
+ * namespace and processes with certain capabilities are.  A process loses its
+ * capabilities when its user id changes from root.
  */
 
 static int
@@ -231,7 +232,7 @@ ngx_http_background_task_limit_nproc(const char *root, uint64_t *max)
     char        *text;
     const char  *p;
 
-    /* "Max processes  SOFT  HARD  processes"; "unlimited" is not a number */
+    /* format: "Max processes SOFT HARD processes"; may be "unlimited" */
 
     (void) ngx_http_background_proc_read(root, "/proc/self/limits",
                                          "Max processes ", &text);
@@ -309,7 +310,7 @@ ngx_http_background_task_limit_system(const char *root,
 }
 
 
-/* "0.20 0.18 0.12 1/80 11206": there are 80 */
+/* parses the number of tasks, 80 in "0.20 0.18 0.12 1/80 11206" */
 
 static int
 ngx_http_background_task_limit_loadavg(const char *root, uint64_t *used)
@@ -326,7 +327,7 @@ ngx_http_background_task_limit_loadavg(const char *root, uint64_t *used)
 
     free(text);
 
-    /* so that a sum does not overflow */
+    /* limited, so that a sum does not overflow */
 
     return p && *used <= UINT32_MAX;
 }
@@ -427,7 +428,7 @@ ngx_http_background_process(const char *root, const char *pid,
     free(line);
     (void) fclose(f);
 
-    /* one that has exited, but for its parent, counts, too */
+    /* a zombie process counts as a task */
 
     if (process->threads == 0 || process->threads > UINT32_MAX) {
         process->threads = 1;
@@ -438,8 +439,9 @@ ngx_http_background_process(const char *root, const char *pid,
 
 
 /*
- * What follows the name, and blanks, in the first line that begins with it; to
- * be freed, NULL if there is none.  Returns whether there is such a file.
+ * Sets "text" to what follows the name and blanks in the first line that
+ * begins with the name, to be freed, or to NULL.  Returns whether the file
+ * exists.
  */
 
 static int

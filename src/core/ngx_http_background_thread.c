@@ -18,8 +18,8 @@ extern ngx_module_t  ngx_thread_pool_module;
 
 
 /*
- * nginx makes and ends the pools of a cycle's configuration only: its
- * functions get a cycle that has nothing else, one pool at a time.
+ * nginx starts and stops only the pools in the configuration of a cycle.  So
+ * its functions are called with this cycle, whose configuration has one pool.
  */
 
 static ngx_cycle_t  *ngx_http_background_thread_cycle;
@@ -99,7 +99,7 @@ ngx_http_background_thread_own(ngx_cycle_t *cycle)
 }
 
 
-/* as if "thread_pool ngx_http_background threads=1;" were read */
+/* as the directive "thread_pool ngx_http_background threads=1;" does */
 
 static ngx_int_t
 ngx_http_background_thread_pool_conf(ngx_cycle_t *cycle,

@@ -5,11 +5,11 @@
 
 
 /*
- * The threads that jobs run on.  Each is an nginx thread pool of one thread,
- * which the worker makes by itself: nginx ends a worker that can't make all
- * threads of a pool in its configuration, here there are fewer threads then.
+ * Threads for jobs.  Each one is an nginx thread pool with a single thread
+ * that the worker creates itself.  If nginx can't create all threads of a
+ * configured pool, the worker exits; here it works with fewer threads.
  *
- * All functions are for the worker's main thread.
+ * All functions are called in the main thread of the worker.
  */
 
 
@@ -25,21 +25,20 @@
 
 typedef struct {
     ngx_thread_pool_t   *pool;
-    void                *conf;      /* nginx's, of a configuration that has
-                                       this pool alone */
+    void                *conf;      /* configuration of nginx for this pool */
 } ngx_http_background_thread_t;
 
 
 /*
- * Makes up to n threads; returns how many there are.  Why there are not more
- * is logged by nginx, at level "alert".  To be called in init_process before
- * any task was posted to a thread pool of nginx's: the queue of tasks that are
- * over is emptied.
+ * Creates up to n threads and returns their number.  nginx logs an alert if
+ * one can't be created.  Must be called in init_process before any task is
+ * posted to a thread pool: each pool that is started empties the common queue
+ * of finished tasks.
  */
 ngx_uint_t ngx_http_background_threads_start(ngx_cycle_t *cycle,
     ngx_http_background_thread_t *threads, ngx_uint_t n);
 
-/* ends threads, in exit_process; waits for those that still run a task */
+/* stops the threads, in exit_process; waits for tasks that still run */
 void ngx_http_background_threads_stop(ngx_http_background_thread_t *threads,
     ngx_uint_t n);
 

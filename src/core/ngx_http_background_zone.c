@@ -14,8 +14,8 @@
 #define NGX_HTTP_BACKGROUND_MAGIC    0x646e756f72676b62    /* "bkground" */
 
 /*
- * The number changes when the meaning of the zone's contents changes, the rest
- * with their sizes.
+ * The number changes with the meaning of the contents of the zone, the other
+ * parts with the sizes of the structures.
  */
 #define NGX_HTTP_BACKGROUND_LAYOUT                                           \
     (((uint64_t) 8 << 60                                                     \
@@ -28,7 +28,10 @@
      + sizeof(ngx_http_background_orders_t) * 0x1000000000039                \
      + sizeof(ngx_http_background_lock_t) * 0x20000000017)
 
-/* chunks of the slab, the first one is the largest on a page of 4K */
+/*
+ * sizes of slab chunks; the first one is the largest that is less than a page
+ * of 4096 bytes
+ */
 #define NGX_HTTP_BACKGROUND_RECORD_CHUNK  2048
 #define NGX_HTTP_BACKGROUND_STATS_CHUNK   1024
 #define NGX_HTTP_BACKGROUND_CELL_CHUNK    512
@@ -36,14 +39,14 @@
 #define NGX_HTTP_BACKGROUND_LOCK_CHUNK    128
 
 /*
- * How long a worker whose main thread is dead keeps what it owns while other
- * threads of it are still in system calls, in milliseconds.
+ * How long, in milliseconds, a dead worker keeps its leases and slots while
+ * its threads are still in system calls.
  */
 #define NGX_HTTP_BACKGROUND_LINGER   5000
 
 /*
- * A worker whose timer has not come for so many punctual ticks of another one,
- * and so many milliseconds, is revoked.
+ * A worker is revoked if its "beat" has not changed for this many punctual
+ * ticks of another worker and for this many milliseconds.
  */
 #define NGX_HTTP_BACKGROUND_SILENT_TICKS  40
 #define NGX_HTTP_BACKGROUND_SILENT        10000
@@ -51,31 +54,33 @@
 /* who waits for a lock asks more often, in milliseconds */
 #define NGX_HTTP_BACKGROUND_WAITS    1000
 
-/* copies of the statistics of a cell */
+/* copies of the statistics in a cell */
 #define NGX_HTTP_BACKGROUND_COPIES  3
 
 
 /*
- * A registration.  The owner holds the mutex; "epoch" changes when the owner
- * is known to be gone, before "pid" is 0 and the registration is free for
- * another one, and when it is revoked; "life" in the first case only.
+ * A registration.  Its owner holds the mutex.  "epoch" changes when the owner
+ * is revoked, leaves, or is found dead; "life" changes in the last two cases
+ * only.  "pid" is cleared after that, then the registration is free.
  */
 
 typedef struct {
     pthread_mutex_t                 mutex;
     uint64_t                        epoch;
     uint64_t                        generation;
-    uint32_t                        joined;       /* the epoch that the owner
-                                                     goes by */
-    uint32_t                        revoked;      /* the last epoch that was */
-    uint32_t                        beat;         /* of the owner's timer */
-    uint32_t                        died;         /* when it was seen first that
-                                                     the main thread is dead */
+    uint32_t                        joined;       /* "epoch" as the owner knows
+                                                     it */
+    uint32_t                        revoked;      /* the last revoked epoch */
+    uint32_t                        beat;         /* incremented by the timer
+                                                     of the owner */
+    uint32_t                        died;         /* when the main thread was
+                                                     first seen dead */
     uint32_t                        pid;          /* 0: free */
     uint32_t                        life;
     uint32_t                        worker;
-    uint32_t                        queued;       /* jobs that wait, */
-    uint32_t                        ready;        /* of these with a thread */
+    uint32_t                        queued;       /* jobs that have not
+                                                     started */
+    uint32_t                        ready;        /* those that have a thread */
     uint32_t                        parked;
 } ngx_http_background_member_t;
 
@@ -85,8 +90,9 @@ typedef struct {
 
 
 /*
- * The word "version": which copy of the statistics is published, which one the
- * owner may edit, which one rests, for whom, and a number that grows.
+ * The word "version" has the numbers of the published copy of the statistics,
+ * of the copy that the owner may edit, and of the resting copy, the tag of the
+ * revoked owner that the copy rests for, and a sequence number.
  */
 #define NGX_HTTP_BACKGROUND_VERSION0  (1 << 2 | 2 << 4)
 
@@ -98,9 +104,11 @@ typedef struct {
 
 
 /*
- * Only the owner writes a cell, but where noted.  An entry of the ring has the
- * number of its cycle, or 0 while it is written, and a hash of its contents: a
- * worker that was revoked may still write to it.
+ * A cell is written by its owner, unless a comment says otherwise.
+ *
+ * In an entry of the ring "number" is the number of its cycle and a hash of
+ * the entry, or 0 while the entry is written.  The hash shows that a revoked
+ * worker has overwritten the entry.
  */
 
 typedef struct {
@@ -113,32 +121,38 @@ typedef struct {
 struct ngx_http_background_cell_s {
     ngx_http_background_cell_t     *next;
     uint64_t                        owner;
-    uint64_t                        held;         /* jobs on threads << 48
-                                                     | member << 32 | life;
-                                                     by any thread */
+    uint64_t                        held;         /* jobs on threads << 48 |
+                                                     member << 32 | life;
+                                                     written by any thread */
     uint64_t                        version;
     uint64_t                        rests;        /* the revoked owner that may
-                                                     still write to the copy
-                                                     that rests */
+                                                     still write to the resting
+                                                     copy */
     uint64_t                        created;
-    uint64_t                        begun;        /* a word; cycles */
-    uint64_t                        started;      /* a word; the oldest under
-                                                     way */
+    uint64_t                        begun;        /* a word; number of cycles */
+    uint64_t                        started;      /* a word; start of the
+                                                     oldest cycle under way */
     uint64_t                        declined;
     uint64_t                        skipped;
     uint64_t                        progress_done;
-                                                  /* a word; by any thread */
+                                                  /* a word; written by any
+                                                     thread */
     uint64_t                        progress_total;
-                                                  /* a word; by any thread */
-    uint64_t                        waiting;      /* a word; by any thread */
+                                                  /* a word; written by any
+                                                     thread */
+    uint64_t                        waiting;      /* a word; written by any
+                                                     thread */
     uint64_t                        pending;      /* a word; runs that are not
                                                      over */
     uint64_t                        crash;        /* a word; signal | spared or
-                                                     blamed, by any thread */
-    uint64_t                        late;         /* the state in which it is,
-                                                     by any worker; 0: none */
-    uint64_t                        told;         /* "held" of whom it was told
-                                                     that it hangs */
+                                                     blamed; written by any
+                                                     thread */
+    uint64_t                        late;         /* the state in which the
+                                                     cell is late, 0: none;
+                                                     written by any worker */
+    uint64_t                        told;         /* the value of "held" for
+                                                     which the hang was
+                                                     logged */
     ngx_http_background_duty_t     *duty;
     ngx_http_background_stats_t    *stats[NGX_HTTP_BACKGROUND_COPIES];
     ngx_http_background_ring_t      causes[NGX_HTTP_BACKGROUND_CAUSES];
@@ -146,9 +160,10 @@ struct ngx_http_background_cell_s {
 
 
 /*
- * Any worker may add to the history at any time, and die while it does.  An
- * entry is two words, each written at once and marked with the low bits of
- * the cycle's number: words of different cycles are never taken for one.
+ * Any worker may add an entry to the history at any time, and may be killed
+ * while it does.  An entry is two words.  Each is written at once and has the
+ * low 16 bits of the number of the cycle, so two words of different cycles are
+ * not mistaken for one entry.
  */
 
 typedef struct {
@@ -163,17 +178,21 @@ struct ngx_http_background_record_s {
     ngx_http_background_cell_t     *cells;
     ngx_http_background_cell_t     *arrived;      /* cells without a lease */
     ngx_http_background_orders_t   *orders;
-    uint64_t                        generation;   /* the last that has it */
-    uint64_t                        trial;        /* owner of a cycle that may
-                                                     crash as those before */
+    uint64_t                        generation;   /* the last one with the
+                                                     task */
+    uint64_t                        trial;        /* owner of the cycle on
+                                                     trial: the task may crash
+                                                     its worker again */
     uint32_t                        crashes;      /* in a row */
     uint32_t                        quarantined;
-    uint32_t                        unhealthy;    /* by cycles that arrive */
-    uint64_t                        failures;     /* of these in a row */
+    uint32_t                        unhealthy;    /* judged by cycles of
+                                                     "arrived" */
+    uint64_t                        failures;     /* of these cycles, in a
+                                                     row */
     uint64_t                        successes;
     uint32_t                        name_len;
     u_char                          name[NGX_HTTP_BACKGROUND_NAME_LEN];
-    uint64_t                        number;       /* of the last cycle */
+    uint64_t                        number;       /* of the last entry */
     ngx_http_background_stored_t    history[NGX_HTTP_BACKGROUND_HISTORY];
     uint64_t                        ntexts;       /* written so far */
     ngx_http_background_text_t      texts[NGX_HTTP_BACKGROUND_TEXTS];
@@ -189,16 +208,16 @@ struct ngx_http_background_zone_s {
     uint64_t                        jobs_completed;
     uint64_t                        jobs_usec;
     ngx_slab_pool_t                *shpool;
-    ngx_http_background_record_t   *records;      /* the master's alone */
-    ngx_http_background_lock_t     *locks;        /* the master's alone */
-    uint64_t                        told;         /* orders */
+    ngx_http_background_record_t   *records;      /* used by the master only */
+    ngx_http_background_lock_t     *locks;        /* used by the master only */
+    uint64_t                        told;         /* number of orders */
     uint64_t                        budget[NGX_HTTP_BACKGROUND_MAX_THREADS];
-    uint32_t                        nmembers;     /* ever used */
+    uint32_t                        nmembers;     /* that were ever used */
     ngx_http_background_member_t    members[NGX_MAX_PROCESSES];
 };
 
 
-/* what of a registration tells one owner of it from another */
+/* identifies one of the successive owners of a registration */
 
 typedef struct {
     uint64_t                        epoch;
@@ -208,7 +227,7 @@ typedef struct {
 } ngx_http_background_life_t;
 
 
-/* this worker's own: for how long another one has not been heard of */
+/* in a worker: how long the "beat" of another worker has not changed */
 
 typedef struct {
     uint64_t                        epoch;
@@ -218,7 +237,7 @@ typedef struct {
 } ngx_http_background_watched_t;
 
 
-/* the master's own: what its children were started with */
+/* in the master: the configuration that a child process was started with */
 
 typedef struct {
     ngx_pid_t                       pid;
@@ -226,7 +245,7 @@ typedef struct {
 } ngx_http_background_process_t;
 
 
-/* a larger structure would take the next size of chunks, or a page */
+/* a larger structure would need a larger chunk, or a page */
 
 typedef char  ngx_http_background_cell_fits
     [sizeof(ngx_http_background_cell_t) <= NGX_HTTP_BACKGROUND_CELL_CHUNK
@@ -382,24 +401,31 @@ static ngx_http_background_process_t
     ngx_http_background_processes[NGX_MAX_PROCESSES];
 
 
-/* this worker's registration; ngx_http_background_self is what it writes */
+/*
+ * the registration of this worker; ngx_http_background_self is the word that
+ * this worker writes as an owner
+ */
 
 static ngx_http_background_zone_t    *ngx_http_background_zone;
 static ngx_http_background_member_t  *ngx_http_background_member;
 static uint64_t                       ngx_http_background_self;
 
-/* the same of what only death makes free: slots of the budget, and "held" */
+/*
+ * The word for slots of the budget and for "held".  Only the death of the
+ * worker frees them, so it has the life of the registration instead of its
+ * epoch.
+ */
 
 static uint64_t                       ngx_http_background_life;
 
-/* "owner" before this worker took the last cell */
+/* "owner" of the cell that was taken last, before this worker took it */
 
 static uint64_t                       ngx_http_background_former;
 
 static ngx_http_background_watched_t
     ngx_http_background_watched[NGX_MAX_PROCESSES];
 
-/* what a worker edits that has lost the cell */
+/* a revoked worker edits this copy of the statistics, which nobody reads */
 
 static ngx_http_background_stats_t    ngx_http_background_lost;
 
@@ -444,7 +470,7 @@ ngx_http_background_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 
     tasks = zcf->tasks.elts;
 
-    /* workers of other configurations may still have theirs */
+    /* workers of older configurations may still own a cell each */
 
     n = zcf->workers + ngx_http_background_zone_children();
 
@@ -489,7 +515,10 @@ ngx_http_background_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 }
 
 
-/* of the statistics, for who takes a lease from a worker that hangs */
+/*
+ * Adds the third copies of the statistics.  Without them the task works, but a
+ * cell can't be taken from a revoked worker.
+ */
 
 static ngx_int_t
 ngx_http_background_zone_add_copies(ngx_http_background_zone_t *zone,
@@ -537,7 +566,7 @@ ngx_http_background_zone_create(ngx_http_background_zone_conf_t *zcf)
     log = zcf->shm_zone->shm.log;
     shpool = (ngx_slab_pool_t *) zcf->shm_zone->shm.addr;
 
-    /* there is a message of our own if the tasks do not fit */
+    /* ngx_http_background_zone_too_small() logs the error instead */
     shpool->log_nomem = 0;
 
     zone = ngx_slab_calloc(shpool, sizeof(ngx_http_background_zone_t));
@@ -598,7 +627,10 @@ ngx_http_background_zone_create(ngx_http_background_zone_conf_t *zcf)
 }
 
 
-/* what the zone itself has; workers of before still add to theirs */
+/*
+ * Copies the counters of the old zone.  Its workers still run, and what they
+ * add later is not copied.
+ */
 
 static void
 ngx_http_background_zone_resized(ngx_http_background_zone_conf_t *zcf,
@@ -629,8 +661,8 @@ ngx_http_background_zone_resized(ngx_http_background_zone_conf_t *zcf,
 
 
 /*
- * The zone of the configuration in use so far, which ngx_cycle still is while
- * another one is read, if it has another size.
+ * Returns the zone of the running configuration, if it has another size, or
+ * NULL.  While a configuration is read, ngx_cycle is the running one.
  */
 
 static ngx_shm_zone_t *
@@ -686,7 +718,7 @@ ngx_http_background_zone_reuse(ngx_http_background_zone_conf_t *zcf)
 }
 
 
-/* NULL: it was made by another version of the module */
+/* returns NULL if another version of the module has created the zone */
 
 static ngx_http_background_zone_t *
 ngx_http_background_zone_of(ngx_shm_zone_t *shm_zone)
@@ -807,7 +839,7 @@ ngx_http_background_zone_add_lock(ngx_http_background_zone_t *zone,
 }
 
 
-/* what the zone of another size has of the task */
+/* copies the task from the zone of the old size */
 
 static ngx_int_t
 ngx_http_background_record_copy(ngx_http_background_zone_conf_t *zcf,
@@ -868,8 +900,9 @@ ngx_http_background_cells_copy(ngx_http_background_zone_conf_t *zcf,
 
 
 /*
- * The worker of before cancels what is under way there.  Where it has a lease
- * the new one adopts what it does until it has given that up.
+ * Cycles that are under way in the old zone count as cancelled, as its worker
+ * will cancel them.  If that worker still holds the lease, the new worker
+ * adopts later statistics by ngx_http_background_cell_adopt().
  */
 
 static void
@@ -895,13 +928,16 @@ ngx_http_background_cell_copy(ngx_http_background_cell_t *cell,
 
     n = snapshot.begun - ngx_min(snapshot.begun, stats->recorded);
 
-    /* what is abandoned has failed already */
+    /* abandoned cycles are counted as failed already */
 
     stats->recorded += n;
     stats->cycles_cancelled += n - ngx_min(n, stats->abandoned);
     stats->abandoned = 0;
 
-    /* what is written meanwhile does not have its hash */
+    /*
+     * An entry that the old worker writes at the same time has a wrong hash,
+     * so it is not read.
+     */
 
     for (i = 0; i < NGX_HTTP_BACKGROUND_CAUSES; i++) {
         cell->causes[i] = from->causes[i];
@@ -910,8 +946,8 @@ ngx_http_background_cell_copy(ngx_http_background_cell_t *cell,
 
 
 /*
- * Whether cells are added as unhealthy: those of a task that has some are so
- * if one of them is.
+ * Whether new cells start as unhealthy.  New cells of a task that has cells
+ * start as unhealthy if any of these is unhealthy.
  */
 
 static ngx_uint_t
@@ -935,7 +971,9 @@ ngx_http_background_cells_start(ngx_http_background_zone_task_t *task)
 }
 
 
-/* cells are only added: workers of the configuration in use have them */
+/*
+ * Cells are never removed here: workers of the running configuration use them.
+ */
 
 static ngx_int_t
 ngx_http_background_zone_add_cells(ngx_http_background_zone_t *zone,
@@ -1047,7 +1085,7 @@ ngx_http_background_zone_lookup(ngx_http_background_zone_t *zone,
 }
 
 
-/* frees what neither this configuration nor a live process may use */
+/* frees records that neither this configuration nor a running process uses */
 
 static void
 ngx_http_background_zone_sweep(ngx_http_background_zone_conf_t *zcf)
@@ -1126,7 +1164,7 @@ ngx_http_background_zone_sweep_locks(ngx_http_background_zone_conf_t *zcf,
 }
 
 
-/* the master's processes */
+/* the number of child processes of the master */
 
 static ngx_uint_t
 ngx_http_background_zone_children(void)
@@ -1149,9 +1187,10 @@ ngx_http_background_zone_children(void)
 
 
 /*
- * A child that was not there when the configuration was read before is one of
- * that configuration.  The registrations would not do: on a busy host a worker
- * may come to register itself after more than one reload.
+ * The oldest configuration that a child process runs with.  A child that was
+ * not there when the previous configuration was read was started with that
+ * one.  Registrations do not tell: on a busy host a worker may register itself
+ * after several reloads.
  */
 
 static uint64_t
@@ -1163,7 +1202,7 @@ ngx_http_background_zone_oldest(ngx_http_background_zone_t *zone)
     ngx_http_background_process_t  *known;
 
     if (ngx_process == NGX_PROCESS_SINGLE) {
-        /* it goes on with the configuration that it was started with */
+        /* this process keeps the configuration that it was started with */
         return 0;
     }
 
@@ -1190,8 +1229,8 @@ ngx_http_background_zone_oldest(ngx_http_background_zone_t *zone)
 
 
 /*
- * What the slab pool needs for itself: see ngx_slab_init(), which has two
- * structures for each size of chunks, one for each page, and aligns.
+ * The size includes the overhead of the slab pool.  ngx_slab_init() has two
+ * structures for each chunk size, one for each page, and aligns pages.
  */
 
 static ngx_int_t
@@ -1279,8 +1318,9 @@ ngx_http_background_zone_commit(ngx_http_background_zone_conf_t *zcf)
 
 
 /*
- * All registrations are of children of this master process.  A pid that is none
- * of them any more may be that of another process by now.
+ * Frees the registrations of dead workers.  All of them belong to children of
+ * this master.  A pid that is not of a child may be of an unrelated process by
+ * now.
  */
 
 static void
@@ -1479,8 +1519,8 @@ ngx_http_background_zone_reap(ngx_uint_t punctual, ngx_log_t *log)
 
 
 /*
- * A worker that does nothing any more.  Who watches counts its own punctual
- * ticks only: with a machine that is suspended all workers stand still.
+ * Revokes a worker whose "beat" has not changed.  Only punctual ticks of this
+ * worker count, because a suspend of the machine stops all workers.
  */
 
 static void
@@ -1515,7 +1555,10 @@ ngx_http_background_member_watch(ngx_http_background_member_t *member,
         return;
     }
 
-    /* who takes a lease then knows why */
+    /*
+     * "revoked" is set first, so that a worker that takes the lease finds the
+     * reason.
+     */
 
     ngx_http_background_store(&member->revoked, (uint32_t) epoch);
 
@@ -1532,14 +1575,14 @@ ngx_http_background_member_watch(ngx_http_background_member_t *member,
 
 
 /*
- * The kernel marks the mutex when the main thread exits.  Other threads may
- * still be in a system call then, and the process exists until they are out of
- * it: what a job does last must not meet the work of the next owner, but a
- * thread that hangs must not keep the leases for ever.
+ * The kernel marks the mutex when the main thread has exited.  Other threads
+ * may still be in a system call.  The leases are freed when the process is
+ * gone, so that the last writes of a job do not meet the work of the next
+ * owner, or after NGX_HTTP_BACKGROUND_LINGER, as a system call may hang.
  *
- * The kernel finds the mutex through the memory of the process.  A process that
- * overwrote it leaves the mutex locked, and that registration is not used any
- * more.
+ * The kernel finds the mutex by a list in the memory of the process.  If the
+ * process has overwritten the list, the mutex stays locked: the registration
+ * is freed, but is not used any more.
  */
 
 static void
@@ -1576,7 +1619,11 @@ ngx_http_background_member_reap(ngx_http_background_member_t *member,
 }
 
 
-/* before it is found out whether the owner is dead */
+/*
+ * Called before the owner is checked, so that
+ * ngx_http_background_member_free() frees the registration of the checked
+ * owner only.
+ */
 
 static void
 ngx_http_background_member_read(ngx_http_background_member_t *member,
@@ -1604,7 +1651,10 @@ ngx_http_background_member_lock(ngx_http_background_member_t *member)
 }
 
 
-/* other processes may do the same at the same time */
+/*
+ * Several processes may call this for the same registration: the first one
+ * that changes "epoch" frees it.
+ */
 
 static void
 ngx_http_background_member_free(ngx_http_background_member_t *member,
@@ -1622,7 +1672,10 @@ ngx_http_background_member_free(ngx_http_background_member_t *member,
         return;
     }
 
-    /* another process may have the registration by now */
+    /*
+     * another process may have taken the registration after "epoch" was
+     * changed
+     */
 
     (void) ngx_http_background_cas(&member->joined, &life->joined,
                                    (uint32_t) epoch + 1);
@@ -1638,7 +1691,10 @@ ngx_http_background_member_free(ngx_http_background_member_t *member,
 }
 
 
-/* false only when all threads of the process are gone and it was waited for */
+/*
+ * Returns 0 only if all threads of the process have exited and its parent has
+ * waited for it.
+ */
 
 static ngx_uint_t
 ngx_http_background_process_exists(uint32_t pid)
@@ -1656,7 +1712,9 @@ ngx_http_background_member_idle(ngx_http_background_member_t *member)
 }
 
 
-/* returns the registration that "owner" names, or NULL when it is over */
+/*
+ * returns the registration that "owner" names, or NULL if its epoch has passed
+ */
 
 static ngx_http_background_member_t *
 ngx_http_background_owner(ngx_http_background_zone_t *zone, uint64_t owner)
@@ -1677,7 +1735,10 @@ ngx_http_background_owner(ngx_http_background_zone_t *zone, uint64_t owner)
 }
 
 
-/* whether the process that owned it may not know yet that it does not */
+/*
+ * Whether "owner" may still write to the cell: its process is not dead and has
+ * not noticed yet that it is revoked.
+ */
 
 static ngx_uint_t
 ngx_http_background_writes(ngx_http_background_zone_t *zone, uint64_t owner)
@@ -1689,7 +1750,7 @@ ngx_http_background_writes(ngx_http_background_zone_t *zone, uint64_t owner)
 }
 
 
-/* the registration of the process that has jobs on threads, or NULL */
+/* returns the registration of the process that has jobs on threads, or NULL */
 
 static ngx_http_background_member_t *
 ngx_http_background_holder(ngx_http_background_zone_t *zone, uint64_t held)
@@ -1707,7 +1768,10 @@ ngx_http_background_holder(ngx_http_background_zone_t *zone, uint64_t held)
 }
 
 
-/* see "Revocation" in the header */
+/*
+ * Takes the cell.  The order of the steps is explained in "Revocation" in the
+ * header.
+ */
 
 static ngx_int_t
 ngx_http_background_cell_own(ngx_http_background_cell_t *cell)
@@ -1748,7 +1812,10 @@ ngx_http_background_cell_own(ngx_http_background_cell_t *cell)
 
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
 
-    /* a thread may have begun a job just before */
+    /*
+     * a thread of the former owner may have started a job before "owner"
+     * changed
+     */
 
     if (ngx_http_background_holder(zone,
                                    ngx_http_background_load(&cell->held)))
@@ -1761,7 +1828,10 @@ ngx_http_background_cell_own(ngx_http_background_cell_t *cell)
 }
 
 
-/* whether there is a copy of the statistics that nobody else may write to */
+/*
+ * Returns NGX_OK if there is a copy of the statistics that no revoked worker
+ * may write to.
+ */
 
 static ngx_int_t
 ngx_http_background_cell_rests(ngx_http_background_cell_t *cell,
@@ -1790,9 +1860,9 @@ ngx_http_background_cell_rests(ngx_http_background_cell_t *cell,
 
 
 /*
- * From here on nothing that a former owner does to the cell has an effect.
- * This worker may be revoked meanwhile itself: a value that was read before it
- * is known that it was not is the only one that is replaced.
+ * After this nothing that a former owner writes to the cell has an effect.
+ * This worker may itself be revoked in the middle: each value is read before
+ * the check for revocation, and only that value is replaced.
  */
 
 static ngx_int_t
@@ -1874,7 +1944,10 @@ ngx_http_background_word_seal(uint64_t *word, uint64_t mask)
 }
 
 
-/* 5 bits of the epoch: a worker that was revoked more often knows it */
+/*
+ * The tag has the low 5 bits of the epoch.  That is enough, as a worker learns
+ * of its revocation long before it was revoked 32 times.
+ */
 
 static uint64_t
 ngx_http_background_tag(uint64_t owner)
@@ -1908,7 +1981,10 @@ ngx_http_background_word_set(uint64_t *word, uint64_t value)
 }
 
 
-/* for any thread: "self" is what the worker was when the cycle began */
+/*
+ * For any thread.  "self" is the value of ngx_http_background_self when the
+ * cycle began: the worker may have been revoked and have joined again since.
+ */
 
 static void
 ngx_http_background_word_add(uint64_t *word, uint64_t n, uint64_t self)
@@ -2055,7 +2131,7 @@ ngx_http_background_lease_take(ngx_http_background_cell_t *cell)
         return NGX_OK;
     }
 
-    /* after a reload they are for the new workers */
+    /* after a reload the leases are for the new workers */
 
     if (!ngx_http_background_zone_current()) {
         return NGX_AGAIN;
@@ -2109,7 +2185,7 @@ ngx_http_background_cell_orphan(ngx_http_background_record_t *record)
             continue;
         }
 
-        /* another worker may have recorded it just before */
+        /* another worker may have recorded the cycle meanwhile */
 
         if (ngx_http_background_cell_interrupted(cell)) {
             return cell;
@@ -2238,7 +2314,7 @@ ngx_http_background_cell_record(ngx_http_background_record_t *record,
 
     ngx_http_background_word_set(&cell->started, outcome->oldest);
 
-    /* a worker that died has left its numbers */
+    /* these words may be those of a worker that died */
 
     if (outcome->oldest == 0) {
         ngx_http_background_word_set(&cell->waiting, 0);
@@ -2282,7 +2358,7 @@ ngx_http_background_stats_total(ngx_http_background_stats_t *stats,
 }
 
 
-/* not of a cycle that was cancelled */
+/* not called for a cancelled cycle */
 
 static void
 ngx_http_background_stats_ended(ngx_http_background_stats_t *stats,
@@ -2344,7 +2420,7 @@ ngx_http_background_cell_interrupted(ngx_http_background_cell_t *cell)
 }
 
 
-/* but for what is abandoned */
+/* the number of cycles under way, without abandoned ones */
 
 static uint64_t
 ngx_http_background_cell_under_way(ngx_http_background_cell_t *cell)
@@ -2362,8 +2438,8 @@ ngx_http_background_cell_started(ngx_http_background_cell_t *cell)
 
 
 /*
- * The event loop may begin cycles between the mark and the end of the process:
- * they are marked, too.
+ * The mark holds for the cell, so it includes cycles that the event loop
+ * begins between the mark and the exit of the process.
  */
 
 void
@@ -2432,7 +2508,10 @@ ngx_http_background_cell_save(ngx_http_background_record_t *record,
 
     state->stats = *ngx_http_background_cell_stats(cell);
 
-    /* a job does not go to another instance: what it does is not known there */
+    /*
+     * The other instance is not told when an abandoned job ends, so the cycle
+     * counts as recorded.
+     */
 
     state->stats.recorded += state->stats.abandoned;
     state->stats.abandoned = 0;
@@ -2474,7 +2553,10 @@ ngx_http_background_cell_adopt(ngx_http_background_record_t *record,
     *ngx_http_background_cell_edit(cell) = state->stats;
     ngx_http_background_cell_publish(cell);
 
-    /* until then fewer have begun than were recorded: none is under way */
+    /*
+     * Before this store "begun" is less than "recorded", which means that no
+     * cycle is under way.
+     */
 
     ngx_http_background_word_set(&cell->begun, state->stats.recorded);
 }
@@ -2517,9 +2599,10 @@ ngx_http_background_cell_schedule(ngx_http_background_cell_t *cell,
 
 
 /*
- * A copy of the statistics to change, which publish() makes the published one;
- * a death in between leaves those before.  Which copy that is was read before
- * it is known that the worker was not revoked: see "Revocation" in the header.
+ * Returns a copy of the statistics to change.
+ * ngx_http_background_cell_publish() publishes it; if the worker dies before,
+ * the old copy stays.  "version" is read before the check for revocation: see
+ * "Revocation" in the header.
  */
 
 static ngx_http_background_stats_t *
@@ -2530,7 +2613,10 @@ ngx_http_background_cell_edit(ngx_http_background_cell_t *cell)
 
     version = ngx_http_background_load(&cell->version);
 
-    /* a reader that sees what is written now has to see the last version */
+    /*
+     * A reader that sees the new contents must also see the last change of
+     * "version".
+     */
     __atomic_thread_fence(__ATOMIC_SEQ_CST);
 
     if (ngx_http_background_zone_revoked()) {
@@ -2636,9 +2722,9 @@ ngx_http_background_record_history(ngx_http_background_record_t *record,
 
 
 /*
- * Workers may write the same text at the same time, and die while they do: a
- * text is one if its sum is right.  What the text before says, too, is not
- * stored again.
+ * Several workers may write the same slot at the same time, and may die while
+ * they do: a text is valid only if its CRC is right.  A text that is equal to
+ * the previous one is not stored again.
  */
 
 static void
@@ -2804,7 +2890,7 @@ ngx_http_background_record_crashed(ngx_http_background_record_t *record)
 }
 
 
-/* a cycle has ended without the worker's death */
+/* a cycle has ended and the worker did not die */
 
 static void
 ngx_http_background_record_survived(ngx_http_background_record_t *record)
@@ -2839,8 +2925,9 @@ ngx_http_background_record_quarantined(ngx_http_background_record_t *record)
 
 
 /*
- * When the worker with the cycle on trial dies the word is free before the
- * crash is recorded.  The task becomes quarantined before that, too.
+ * When the worker of the cycle on trial dies, "trial" is free before the crash
+ * is recorded.  So orphaned cells and "quarantined" are checked after "trial"
+ * was taken.
  */
 
 ngx_int_t
@@ -2889,7 +2976,10 @@ ngx_http_background_record_tried(ngx_http_background_record_t *record)
 }
 
 
-/* whether there are cycles whose owner died, not recorded yet */
+/*
+ * Whether there are interrupted cycles of a dead worker that are not recorded
+ * yet.
+ */
 
 static ngx_uint_t
 ngx_http_background_cells_orphaned(ngx_http_background_cell_t *cell)
@@ -3158,7 +3248,10 @@ ngx_http_background_zone_info(ngx_http_background_zone_conf_t *zcf,
 }
 
 
-/* of the error, what is used: it is more than half */
+/*
+ * Copies the used part of the error only: the array is more than half of the
+ * structure.
+ */
 
 static void
 ngx_http_background_stats_copy(ngx_http_background_stats_t *dst,
@@ -3166,7 +3259,10 @@ ngx_http_background_stats_copy(ngx_http_background_stats_t *dst,
 {
     ngx_memcpy(dst, src, offsetof(ngx_http_background_stats_t, error));
 
-    /* a length that is not of this version is found out later */
+    /*
+     * A copy that is being written may have any length here.  The caller finds
+     * that out by "version" and reads again.
+     */
 
     ngx_memcpy(dst->error, src->error,
                ngx_min(dst->error_len, NGX_HTTP_BACKGROUND_ERROR_LEN));
@@ -3180,7 +3276,7 @@ ngx_http_background_cell_read(ngx_http_background_zone_t *zone,
     uint64_t                       version, begun, owner, pending;
     ngx_http_background_member_t  *member;
 
-    /* read again if a cycle has ended, and changed the version, meanwhile */
+    /* "version" changes when a cycle has been recorded meanwhile */
 
     do {
         version = ngx_http_background_load(&cell->version);
@@ -3231,7 +3327,10 @@ ngx_http_background_cell_read(ngx_http_background_zone_t *zone,
 }
 
 
-/* as cell_read(), of a few words: requests may ask for it */
+/*
+ * Reads a few words as ngx_http_background_cell_read() does.  It is called
+ * during requests, for their variables.
+ */
 
 void
 ngx_http_background_cell_timing(ngx_http_background_zone_t *zone,
@@ -3285,7 +3384,10 @@ ngx_http_background_cell_judged(ngx_http_background_cell_t *cell,
 }
 
 
-/* one word of either copy is enough for each, no need to read again */
+/*
+ * Each field is one word, and its value in either copy is valid, so "version"
+ * is not checked again.
+ */
 
 ngx_uint_t
 ngx_http_background_cell_unhealthy(ngx_http_background_cell_t *cell)
@@ -3301,7 +3403,7 @@ ngx_http_background_cell_unhealthy(ngx_http_background_cell_t *cell)
 }
 
 
-/* whether a job of a cycle that arrived is abandoned */
+/* whether a cycle of "arrived" has an abandoned job */
 
 ngx_uint_t
 ngx_http_background_record_abandoned(ngx_http_background_record_t *record)

@@ -5,58 +5,64 @@
 
 
 /*
- * The zone: shared memory with statistics, leases and the budget.
+ * The zone: shared memory with statistics, leases, and the budget.
  *
- * Each worker is registered in the zone while it lives and holds one robust
- * mutex for it.  Who can lock that mutex, or finds no process of the worker's
- * number, knows that the worker is dead, and then advances the registration's
- * epoch.  Whatever a worker owns, a lease or
- * a budget slot, is a word that names registration and epoch: so all that a
- * dead worker owned becomes free in one step, and nothing has to be searched.
+ * Each worker has a registration in the zone and locks its robust mutex as
+ * long as it lives.  A process that can lock the mutex, or finds that no
+ * process has the pid of the worker, knows that the worker is dead, and
+ * advances the epoch and the life of the registration.  A lease is a word that
+ * names the registration and the epoch of its owner, a slot of the budget is
+ * one that names the registration and its life.  So all that a dead worker
+ * owned becomes free in one step and nothing has to be searched.
  *
- * A cell is what one worker writes of a task: it belongs to the worker that
- * holds the cell's lease.  A task with "workers one" has one cell for the
- * cycles that are started by time, a task with "workers all" has one for each
- * worker.  Cycles that are started by what comes to a worker, as a request,
- * need no such lease: each worker takes any cell of the task's second chain
- * for them.  The statistics in a cell are kept in copies: the owner fills in
- * one that nobody reads, then publishes it in one store.  A cycle is under
- * way from the count in "begun" to that in the statistics.
+ * A cell is the part of a task that one worker writes: it belongs to the
+ * worker that has the lease of the cell.  A task with "workers one" has one
+ * cell for cycles that are started by time, a task with "workers all" has one
+ * for each worker.  Cycles that are started by a request or another event in a
+ * worker need no such lease: each worker takes a free cell of the second
+ * chain of the task.  The statistics in a cell are kept in copies: the owner
+ * fills in a copy that is not read, then publishes it by one store.  A cycle
+ * is under way while "begun" counts it and the statistics do not.
  *
- * Revocation.  A worker whose event loop stands still is alive: it holds its
- * mutex, and any store that it was about to do comes when it goes on.  Who sees
- * that its "beat" stands still advances its epoch by compare-and-swap, so its
- * leases are free, while it does not know it: it goes by the epoch in "joined"
- * until its event loop comes to a tick, drops all, and joins again.  Then:
+ * Revocation.  A worker whose event loop is blocked is alive: it holds its
+ * mutex, and any store that it was about to do is done when the event loop
+ * continues.  Another worker that sees no change of its "beat" advances its
+ * epoch by compare-and-swap, so its leases become free.  The revoked worker
+ * does not know that: it uses the epoch in "joined" until the next tick of
+ * its event loop, in which it drops all cycles and joins again.  So:
  *
- * - What the event loop writes of a cell is in words that carry the owner's tag
- *   and change by compare-and-swap of what has that tag.  Who takes the cell
- *   gives each word its own tag first: from then on nothing of the former
- *   owner has an effect, and what was before is seen.  What is added for a run
- *   has the tag of what the worker was when the run started, as it may have
- *   joined again.
- * - The statistics have three copies.  The word "version" says which one is
- *   published and which one may be edited.  The owner reads it, then looks
- *   whether it is revoked, then writes to that copy, then publishes it by
- *   compare-and-swap.  Who takes the cell replaces the word, so this fails, and
- *   edits the third copy: the one that the former owner may write to rests
- *   until its process has joined again or is dead.  "rests" names it, and is
- *   set before the lease is taken.  While a copy rests the cell can't be taken
- *   from another worker that is revoked: there would be no copy left.
- * - A taker may be revoked in the middle.  It replaces only what it has read
- *   before it has seen that it is not; the next taker replaces all.
- * - A thread of the pool counts its job in "held" before it looks whether the
- *   worker is revoked; who takes a cell looks at "held" after it has replaced
- *   the owner: one of them sees the other.  "held" and slots of the budget
- *   name the process, not its epoch: revocation does not make them free.  A job
- *   that asks whether it is cancelled is told so when the worker is revoked.
- * - Entries of the ring have a hash of their contents.  Counters of cycles that
- *   were not started, the history, and the verdict of cycles that arrive may be
- *   written by any worker.
+ * - The event loop writes a cell in words that carry the tag of the owner and
+ *   change by compare-and-swap of a value with that tag.  A worker that takes
+ *   the cell replaces the tag in each word first: after that nothing written
+ *   by the former owner has an effect, and all that it has written before is
+ *   seen.  A value that is added for a run has the tag that the worker had
+ *   when the run started, as the worker may have joined again since.
+ * - The statistics have three copies.  The word "version" names the published
+ *   copy and the one that may be edited.  The owner reads "version", checks
+ *   that it is not revoked, writes to that copy, and publishes it by
+ *   compare-and-swap.  A worker that takes the cell replaces "version", so
+ *   this fails, and edits the third copy: the copy that the former owner may
+ *   write to rests until its process has joined again or is dead.  "rests"
+ *   names that owner and is set before the lease is taken.  While a copy
+ *   rests, the cell can't be taken from another revoked worker, as no copy
+ *   would be left.
+ * - A worker may be revoked while it takes a cell.  It reads each value
+ *   before it checks that it is not revoked, and replaces only that value;
+ *   the next worker that takes the cell replaces all of them.
+ * - A thread of the pool counts its job in "held" before it checks whether
+ *   the worker is revoked.  A worker that takes a cell checks "held" after it
+ *   has replaced the owner.  So one of them sees the other.  "held" and slots
+ *   of the budget name the process instead of its epoch: revocation does not
+ *   free them.  ngx_http_background_cancelled() returns 1 in the jobs of a
+ *   revoked worker.
+ * - Entries of the ring have a hash of their contents.  Counters of cycles
+ *   that were not started, the history, and the health that is judged by
+ *   cycles of requests may be written by any worker.
  *
- * Memory is allocated and freed by the master only, when it reads a
+ * Memory is allocated and freed by the master only, while it reads a
  * configuration.  Nothing here takes a lock that a dead process could keep.
- * But where noted all functions are for the worker's main thread.
+ * Functions are called in the main thread of the worker, unless noted
+ * otherwise.
  */
 
 
@@ -82,9 +88,9 @@ typedef struct ngx_http_background_cell_s    ngx_http_background_cell_t;
 
 
 /*
- * Times named "_time" are durations in milliseconds, those named "_at"
- * milliseconds of the wall clock since the epoch, "due" and "started" are
- * ngx_current_msec, which all processes share.
+ * Fields named "_time" are durations in milliseconds, fields named "_at" are
+ * wall-clock times in milliseconds since the epoch.  "due" and "started" are
+ * ngx_current_msec, which is the same clock in all processes.
  */
 
 typedef struct {
@@ -114,7 +120,7 @@ typedef struct {
     uint64_t    cpu_usec;
     uint64_t    wall_time;
 
-    /* of cycles that were not cancelled, by duration; and their sum */
+    /* by duration, and the sum of durations; without cancelled cycles */
     uint64_t    buckets[NGX_HTTP_BACKGROUND_BUCKETS + 1];
     uint64_t    buckets_time;
 
@@ -123,12 +129,13 @@ typedef struct {
     uint64_t    successes;          /* in a row */
     ngx_uint_t  unhealthy;          /* unsigned  unhealthy:1; */
 
-    uint64_t    due;                /* the next cycle; 0: at once */
-    uint64_t    recorded;           /* cycles, of those that have begun */
-    uint64_t    abandoned;          /* of those that were not recorded: they
-                                       have failed, a job of them goes on */
-    uint64_t    ended;              /* ngx_current_msec, of the last one that
-                                       was not cancelled; 0: none yet */
+    uint64_t    due;                /* time of the next cycle; 0: at once */
+    uint64_t    recorded;           /* cycles that have begun and are
+                                       recorded */
+    uint64_t    abandoned;          /* cycles that are not recorded and have
+                                       failed, but a job of them still runs */
+    uint64_t    ended;              /* ngx_current_msec, end of the last cycle
+                                       that was not cancelled; 0: none yet */
 
     uint64_t    success_at;         /* 0: none yet */
     uint64_t    failure_at;         /* 0: none yet */
@@ -141,7 +148,7 @@ typedef struct {
 } ngx_http_background_stats_t;
 
 
-/* why a cycle was started: what its trigger says of it */
+/* why a cycle was started, as told by its trigger */
 
 #define NGX_HTTP_BACKGROUND_CAUSES     6
 #define NGX_HTTP_BACKGROUND_CAUSE_LEN  40
@@ -153,35 +160,41 @@ typedef struct {
 } ngx_http_background_cause_t;
 
 
-/* why the worker's death was not, or was, of the cell's cycles */
+/*
+ * In "crash" of a cell: whether the cycles of the cell may have caused the
+ * crash.
+ */
 
 #define NGX_HTTP_BACKGROUND_SPARED  0x100
 #define NGX_HTTP_BACKGROUND_BLAMED  0x200
 
 
-/* how a cycle ended, and what follows */
+/* the outcome of one or more cycles, and the changes that follow from it */
 
 typedef struct {
     ngx_http_background_outcome_e  outcome;
     ngx_http_background_last_t     last;
     ngx_str_t                      error;      /* of a failure */
-    uint64_t                       cycles;     /* that ended so, mostly 1 */
-    uint64_t                       returned;   /* of these, abandoned before */
-    uint64_t                       oldest;     /* "started" of the oldest of
-                                                  those still under way */
-    uint64_t                       due;        /* 0: as it was */
-    ngx_uint_t                     fails;      /* in a row that make it
-                                                  unhealthy, and */
-    ngx_uint_t                     passes;     /* healthy; 0: as it was */
+    uint64_t                       cycles;     /* number of cycles, usually 1 */
+    uint64_t                       returned;   /* those that were abandoned
+                                                  before */
+    uint64_t                       oldest;     /* "started" of the oldest cycle
+                                                  that is still under way */
+    uint64_t                       due;        /* 0: not changed */
+    ngx_uint_t                     fails;      /* failures in a row that make
+                                                  the task unhealthy; 0: not
+                                                  changed */
+    ngx_uint_t                     passes;     /* successes in a row that make
+                                                  it healthy; 0: not changed */
     ngx_uint_t                     history;    /* unsigned  history:1; */
-    ngx_uint_t                     abandoned;  /* unsigned  abandoned:1; they
-                                                  are under way */
-    ngx_uint_t                     crash;      /* unsigned  crash:1; the worker
-                                                  died */
+    ngx_uint_t                     abandoned;  /* unsigned abandoned:1; the
+                                                  cycles are still under way */
+    ngx_uint_t                     crash;      /* unsigned crash:1; the worker
+                                                  died or was revoked */
 } ngx_http_background_outcome_t;
 
 
-/* what a worker of another zone goes on with */
+/* the state of a task for a worker of another zone */
 
 typedef struct {
     uint64_t                      layout;
@@ -191,25 +204,27 @@ typedef struct {
 } ngx_http_background_state_t;
 
 
-/* a consistent copy of a cell, for the status */
+/* a consistent copy of a cell */
 
 typedef struct {
     ngx_uint_t                    leased;
     ngx_pid_t                     pid;
     ngx_uint_t                    worker;
-    ngx_uint_t                    running;        /* cycles */
-    ngx_uint_t                    abandoned;      /* others */
+    ngx_uint_t                    running;        /* cycles, without abandoned
+                                                     ones */
+    ngx_uint_t                    abandoned;      /* abandoned cycles */
     ngx_uint_t                    waiting;        /* jobs that wait for a
                                                      thread */
-    ngx_uint_t                    queued;         /* cycles; 0 while any of
-                                                     them does more than wait
-                                                     for a thread */
+    ngx_uint_t                    queued;         /* running cycles if all
+                                                     their runs wait for a
+                                                     thread, or 0 */
     uint64_t                      begun;          /* cycles */
     uint64_t                      declined;
     uint64_t                      skipped;
     ngx_http_background_duty_info_t
                                   duty;
-    uint64_t                      started;        /* the oldest that runs */
+    uint64_t                      started;        /* start of the oldest
+                                                     running cycle */
     uint64_t                      created;        /* ngx_current_msec */
     uint64_t                      progress_done;
     uint64_t                      progress_total;
@@ -217,21 +232,22 @@ typedef struct {
 } ngx_http_background_snapshot_t;
 
 
-/* what of a cell tells whether it is late, consistent */
+/* the consistent fields of a cell from which lateness is computed */
 
 typedef struct {
     uint64_t                      due;
     uint64_t                      failures;       /* in a row */
     uint64_t                      created;        /* ngx_current_msec */
     uint64_t                      started;
-    uint64_t                      state;          /* another one after each
-                                                     change of the above */
-    ngx_uint_t                    running;        /* in a worker that lives */
+    uint64_t                      state;          /* a number that changes when
+                                                     any field above changes */
+    ngx_uint_t                    running;        /* cycles, while the owner is
+                                                     alive */
     ngx_uint_t                    abandoned;
     ngx_uint_t                    waiting;        /* jobs */
-    ngx_pid_t                     hangs;          /* the worker that was
-                                                     revoked and has a job on
-                                                     a thread; 0: none */
+    ngx_pid_t                     hangs;          /* pid of the revoked worker
+                                                     that still has a job on a
+                                                     thread; 0: none */
 } ngx_http_background_timing_t;
 
 
@@ -244,15 +260,15 @@ typedef struct {
 
 
 /*
- * The text of failed entries of the history, the beginning of it: of those from
- * "first" to "last" that failed.
+ * The first bytes of an error text in the history.  It belongs to all failed
+ * entries from "first" to "last".
  */
 
 #define NGX_HTTP_BACKGROUND_TEXTS     4
 #define NGX_HTTP_BACKGROUND_TEXT_LEN  200
 
 typedef struct {
-    uint32_t    crc;                /* of what follows, for the zone */
+    uint32_t    crc;                /* of the fields below */
     uint32_t    len;
     uint64_t    first;
     uint64_t    last;
@@ -271,57 +287,60 @@ typedef struct {
 } ngx_http_background_zone_info_t;
 
 
-/* what a task needs of the zone */
+/* the task as the zone needs it */
 
 typedef struct {
     ngx_str_t                      name;
     ngx_uint_t                     all;       /* a cell for each worker */
-    ngx_uint_t                     arrives;   /* has cells without a lease */
-    ngx_uint_t                     unhealthy; /* as which it starts */
-    ngx_uint_t                     follows;   /* it comes after others */
+    ngx_uint_t                     arrives;   /* has cells of the second
+                                                 chain */
+    ngx_uint_t                     unhealthy; /* starts as unhealthy */
+    ngx_uint_t                     follows;   /* has "after" */
     ngx_str_t                      lock;      /* empty: none */
 
     /* set by the zone */
     ngx_uint_t                     cells;
-    ngx_uint_t                     arrived;   /* cells without a lease */
-    uint64_t                       since;     /* ngx_current_msec when it came
-                                                 into the configuration; 0: it
-                                                 was there before */
+    ngx_uint_t                     arrived;   /* cells of the second chain */
+    uint64_t                       since;     /* ngx_current_msec when the
+                                                 configuration with the task
+                                                 was committed; 0: the previous
+                                                 one had the task */
     ngx_http_background_record_t  *record;
     ngx_http_background_lock_t    *locked;    /* NULL: none */
 } ngx_http_background_zone_task_t;
 
 
 /*
- * The zone's configuration.  What the zone sets is valid from the zone's
- * initialisation to the end of the cycle.
+ * The configuration of the zone.  Fields set by the zone are valid from the
+ * initialization of the zone to the end of the cycle.
  */
 
 typedef struct {
     size_t                        size;
-    u_char                       *file;       /* where, for error texts */
+    u_char                       *file;       /* for error texts */
     ngx_uint_t                    line;
     ngx_array_t                   tasks;      /* of ..._zone_task_t * */
 
     /* set by the zone */
     ngx_cycle_t                  *cycle;
-    ngx_uint_t                    workers;    /* worker processes */
+    ngx_uint_t                    workers;    /* number of worker processes */
     ngx_shm_zone_t               *shm_zone;
     ngx_http_background_zone_t   *zone;
-    ngx_http_background_zone_t   *before;     /* of another size, or NULL;
-                                                 while the zone is made */
-    uint64_t                      instance;   /* the zone's own number */
-    uint64_t                      generation; /* by ..._zone_commit() */
-    uint64_t                      committed;  /* when, ngx_current_msec */
+    ngx_http_background_zone_t   *before;     /* the old zone of another size,
+                                                 or NULL; while the zone is
+                                                 created */
+    uint64_t                      instance;   /* identifies the zone */
+    uint64_t                      generation; /* set by ..._zone_commit() */
+    uint64_t                      committed;  /* ngx_current_msec */
 } ngx_http_background_zone_conf_t;
 
 
 /*
- * Reading the configuration, in the master.
+ * Called by the master while it reads the configuration.
  *
- * add     creates the shared memory; its tasks may be filled in later, up to
- *         the end of the configuration
- * commit  to be called when the configuration can't fail any more
+ * add     creates the shared memory; its tasks may be added until the
+ *         configuration is complete
+ * commit  called when the configuration can't fail any more
  */
 ngx_int_t ngx_http_background_zone_add(ngx_conf_t *cf,
     ngx_http_background_zone_conf_t *zcf, void *tag);
@@ -329,15 +348,20 @@ void ngx_http_background_zone_commit(ngx_http_background_zone_conf_t *zcf);
 
 
 /*
- * The worker's registration.  join() returns NGX_OK, or NGX_BUSY when there is
- * no free place, and may then be tried again.  leave() gives up what the
- * worker still owns.  current() tells whether it is registered and of the
- * configuration in use.  reap() looks for dead workers and frees what they
- * owned, and revokes those that hang, if the caller's tick was punctual; beat()
- * tells others that this one does not.  revoked() tells whether the worker was
- * taken for one; rejoin() is for when it has dropped all that it had, with
- * nothing of it on the stack.  owns(), for any thread, tells whether the worker
- * still is what self() said.
+ * The registration of the worker.
+ *
+ * join     returns NGX_OK, or NGX_BUSY if no registration is free; may then be
+ *          called again
+ * leave    releases all that the worker still owns
+ * current  whether the worker is registered and has the configuration in use
+ * reap     frees the leases and slots of dead workers and, if the last tick of
+ *          the caller was punctual, revokes workers that hang
+ * beat     tells other workers that this one does not hang
+ * revoked  whether another worker has revoked this one
+ * rejoin   joins again after revocation, when all cycles were dropped and no
+ *          function of them is on the stack
+ * self     returns the word that names this worker as an owner
+ * owns     whether the worker is still named by "self"; for any thread
  */
 ngx_int_t ngx_http_background_zone_join(ngx_http_background_zone_conf_t *zcf);
 void ngx_http_background_zone_leave(void);
@@ -351,12 +375,15 @@ ngx_uint_t ngx_http_background_zone_owns(uint64_t self);
 
 
 /*
- * Leases.  take() returns NGX_OK when the caller has the lease, NGX_AGAIN when
- * another live worker has it or is to have it, as a newer configuration is in
- * use than the caller's, NGX_BUSY when a worker that was revoked has a job of
- * it on a thread; it can be called in any state.  tell() returns 1 once for
- * each such worker.  revoked() tells whether the last cell that was taken was a
- * revoked worker's.
+ * Leases.
+ *
+ * lease_take    may be called in any state.  Returns NGX_OK if the caller has
+ *               the lease; NGX_AGAIN if another live worker has it, or a newer
+ *               configuration is in use; NGX_BUSY if a revoked worker still
+ *               has a job of the cell on a thread
+ * cell_tell     returns 1 once for each such revoked worker
+ * cell_revoked  whether the cell that was taken last belonged to a revoked
+ *               worker
  */
 ngx_http_background_cell_t *ngx_http_background_cell(
     ngx_http_background_record_t *record, ngx_uint_t n);
@@ -368,8 +395,8 @@ ngx_uint_t ngx_http_background_cell_tell(ngx_http_background_cell_t *cell);
 ngx_uint_t ngx_http_background_cell_revoked(void);
 
 /*
- * On the job's thread: hold() before the job, which is not run unless it
- * returns NGX_OK; "self" is what the worker was when it posted the job.
+ * Called on the thread of the job.  The job runs only if hold() returns
+ * NGX_OK.  "self" is the value of zone_self() when the job was posted.
  */
 ngx_int_t ngx_http_background_cell_hold(ngx_http_background_cell_t *cell,
     uint64_t self);
@@ -377,9 +404,10 @@ void ngx_http_background_cell_unhold(ngx_http_background_cell_t *cell);
 
 
 /*
- * Cells of the task's second chain.  take() returns one that the worker keeps
- * until it exits, orphan() one whose owner died in the middle of a cycle, to be
- * released when that is recorded; or NULL.
+ * Cells of the second chain of the task.  take() returns a cell that the
+ * worker keeps until it exits.  orphan() returns a cell whose owner died
+ * during cycles; the caller records these and releases the cell.  Both may
+ * return NULL.
  */
 ngx_http_background_cell_t *ngx_http_background_cell_take(
     ngx_http_background_record_t *record);
@@ -388,34 +416,38 @@ ngx_http_background_cell_t *ngx_http_background_cell_orphan(
 
 
 /*
- * A cell's contents, for its owner.
+ * The contents of a cell; called by its owner.
  *
- * begin        a cycle starts now
- * record       one has ended, or is abandoned; a death before leaves all as it
- *              was
- * interrupted  how many cycles of the former owner began and were never
- *              recorded: it died in the middle
- * started      when the oldest of these, or of those under way, began
- * mark         the worker crashes: adds to the signal's number, of which the
- *              first one stays, whether the cycles are the reason; of two marks
- *              "blamed" counts.  Async-signal-safe, for any thread
- * spared       whether the interrupted cycles are not the reason
- * signal       the signal that the former owner died of; 0: not known
- * settle       the new owner has recorded them: forgets the mark
- * save, adopt  the state, for workers of another zone and of one; adopt() is
- *              called while no cycle is under way, and does nothing if another
- *              version of the module has saved it
- * absent       a worker of another zone has the task: this one is not late
- * stats        the published statistics
- * duty         what it has dealt with of schedules
- * schedule     changes when the next cycle is due
- * progress     adds to what cycles under way have done and have to do; for any
- *              thread
- * waiting      adds to the jobs that wait for a thread; for any thread, as
- *              progress: "self" is what self() was when the cycle began
- * pending      adds to the runs that are not over, in the same way
- * declined, skipped
- *              count cycles that were not started
+ * begin              a cycle starts
+ * record             cycles have ended or are abandoned.  If the worker dies
+ *                    before the end of this call, nothing of them is recorded
+ * interrupted        number of cycles of the former owner that have begun and
+ *                    are not recorded: it died during them
+ * started            start of the oldest cycle that is interrupted or under
+ *                    way
+ * mark               the worker crashes: stores the signal, unless one is
+ *                    stored already, and adds SPARED or BLAMED, of which
+ *                    BLAMED counts if both are set.  Async-signal-safe, for
+ *                    any thread
+ * spared             whether the interrupted cycles did not cause the crash
+ * signal             the signal that killed the former owner; 0: not known
+ * settle             clears the mark, when the interrupted cycles are recorded
+ * save               returns the state for a worker of another zone
+ * adopt              sets the state that a worker of another zone has saved,
+ *                    while no cycle is under way; does nothing if another
+ *                    version of the module has saved it
+ * absent             a worker of another zone has the task, so this one is not
+ *                    late
+ * stats              returns the published statistics
+ * duty               returns what the owner has done of schedules and orders
+ * schedule           sets the time of the next cycle
+ * progress           adds to the progress of the cycles under way; for any
+ *                    thread
+ * waiting            adds to the number of jobs that wait for a thread; for
+ *                    any thread.  As in progress() and pending(), "self" is
+ *                    the value of zone_self() when the cycle began
+ * pending            adds to the number of runs that are not over
+ * declined, skipped  count cycles that were not started
  */
 void ngx_http_background_cell_begin(ngx_http_background_cell_t *cell,
     uint64_t now, const ngx_http_background_cause_t *cause);
@@ -453,26 +485,25 @@ void ngx_http_background_cell_skipped(ngx_http_background_cell_t *cell);
 
 
 /*
- * What belongs to the whole task: how many cycles in a row ended with the
- * worker's death, and whether it is quarantined for that.  A reload ends the
- * quarantine, but the row goes on: the next cycle is a trial.
+ * State of the task in all workers: the cycles in a row in which the worker
+ * died, and whether the task is quarantined because of them.  A reload ends
+ * the quarantine, but does not reset the number: the next cycle is a trial.
  *
- * crashed      one more of them; returns their number if the task becomes
- *              quarantined by this one, or 0
- * quarantined  no cycle is to be started
- * orders       what it is told by others
+ * crashed      counts such a cycle.  Returns their number if the task becomes
+ *              quarantined by this call, or 0
+ * quarantined  whether no cycle may start
+ * orders       returns what others have ordered
  * resume       ends the quarantine, as a reload does
- * trial        NGX_OK: a cycle may start; NGX_AGAIN: not while another one is
- *              on trial
- * tried        the cycle on trial did not start
- * judge        counts the outcome of a cycle that has arrived, in any worker,
- *              for the task's health
- * verdict      whether these find it healthy, and their failures in a row
- * history      adds an entry to the last cycles, with the text of a failure or
- *              NULL
+ * trial        returns NGX_OK if a cycle may start, NGX_AGAIN if a cycle in
+ *              another worker is on trial
+ * tried        the cycle on trial is over or did not start
+ * judge        applies the outcome of a cycle of the second chain to the
+ *              health of the task
+ * verdict      whether these cycles are healthy, and their failures in a row
+ * history      adds an entry to the history, with the error text or NULL
  */
 
-/* cycles in a row that end with the worker's death before a task is left */
+/* the number of cycles in a row in which the worker died before quarantine */
 #define NGX_HTTP_BACKGROUND_CRASHES  3
 
 ngx_uint_t ngx_http_background_record_crashed(
@@ -494,15 +525,14 @@ void ngx_http_background_record_history(ngx_http_background_record_t *record,
 
 
 /*
- * The budget: at most "threads" slots are taken at once.  For any thread of
- * the worker, but for completed().
+ * The budget of "threads" slots.  For any thread of the worker, except
+ * completed().
  *
  * take     returns a slot, or NGX_AGAIN
- * waiting  tells how many jobs of this worker wait for a slot: all that have
- *          not started, those of them that have a thread, and those that have
- *          given a slot away
- * ready    whether jobs of other workers could start with a slot
- * wanted   the same, or go on
+ * waiting  publishes how many jobs of this worker have not started, how many
+ *          of them have a thread, and how many are parked
+ * ready    whether a job of another worker could start if it had a slot
+ * wanted   whether such a job could start or continue
  */
 ngx_int_t ngx_http_background_budget_take(ngx_uint_t threads);
 void ngx_http_background_budget_release(ngx_int_t slot);
@@ -514,8 +544,9 @@ void ngx_http_background_budget_completed(ngx_uint_t n, uint64_t usec);
 
 
 /*
- * Whether the cell is late, as who could tell has found in that state of it,
- * for those who can't tell.
+ * Lateness, for workers that can't tell it themselves.  A worker whose timers
+ * are punctual stores whether the cell is late in this state of the cell,
+ * other workers read that.
  */
 void ngx_http_background_cell_judge(ngx_http_background_cell_t *cell,
     uint64_t state, ngx_uint_t late);
@@ -524,9 +555,12 @@ ngx_uint_t ngx_http_background_cell_judged(ngx_http_background_cell_t *cell,
 
 
 /*
- * Reading, for any process that has the zone; none of them waits.  changes() is
- * another number when this worker has begun or recorded a cycle, told() when
- * tell() was called by who has given orders.
+ * Reading, by any process that has the zone; no call blocks.
+ *
+ * changes  returns a number that changes when this worker has begun or
+ *          recorded a cycle
+ * told     returns a number that changes when tell() was called, which who
+ *          gives orders does
  */
 
 ngx_uint_t ngx_http_background_zone_changes(void);

@@ -51,7 +51,7 @@ ngx_http_background_gzip_create(ngx_int_t level)
         return NULL;
     }
 
-    /* 16: with gzip's header, which has no time and no name */
+    /* 16: with a gzip header, without time and name */
 
     if (deflateInit2(z, level, Z_DEFLATED, 16 + MAX_WBITS, 8,
                      Z_DEFAULT_STRATEGY)
@@ -165,11 +165,14 @@ ngx_http_background_gzip_close(void *ctx)
 
 #if (NGX_HTTP_BACKGROUND_BROTLI)
 
-/* by default blocks may take half a second, and are not to be interrupted */
+/*
+ * the default block takes up to half a second, in which a job can't be
+ * cancelled
+ */
 #define NGX_HTTP_BACKGROUND_BROTLI_BLOCK  16
 
 
-/* an encoder is of use once */
+/* an encoder can be used for one file only */
 
 typedef struct {
     BrotliEncoderState          *state;
@@ -177,7 +180,7 @@ typedef struct {
 } ngx_http_background_brotli_t;
 
 
-/* as the library has them */
+/* buffers as the library expects them */
 
 typedef struct {
     size_t                       in_len;
@@ -343,7 +346,7 @@ ngx_http_background_brotli_close(void *ctx)
 
 #if (NGX_HTTP_BACKGROUND_ZSTD)
 
-/* 8 MB: browsers refuse what needs a larger window (RFC 9659) */
+/* 8 MB; browsers reject larger windows (RFC 9659) */
 #define NGX_HTTP_BACKGROUND_ZSTD_WINDOW  23
 #define NGX_HTTP_BACKGROUND_ZSTD_ULTRA   20
 

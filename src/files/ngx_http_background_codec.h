@@ -4,7 +4,7 @@
  */
 
 
-/* What "compress" needs of the compression libraries. */
+/* the interface to compression libraries */
 
 
 #ifndef _NGX_HTTP_BACKGROUND_CODEC_H_INCLUDED_
@@ -17,7 +17,7 @@
 
 #define NGX_HTTP_BACKGROUND_CODECS      3
 
-/* the longest suffix */
+/* length of the longest suffix */
 #define NGX_HTTP_BACKGROUND_CODEC_NAME  4
 
 
@@ -30,13 +30,14 @@ typedef struct {
 
 
 /*
- * reset    before each file, whose size is known
- * step     NGX_OK: all input is taken; NGX_AGAIN: there is more output;
- *          NGX_DONE: after the last input, that was all; or NGX_ERROR
- * open     for unpacking one file; NULL: no memory
- * unpack   NGX_OK: all input is taken; NGX_AGAIN: there is more output;
- *          NGX_DONE: the end, behind which there may be input; NGX_ERROR: it is
- *          of no such form
+ * reset   called before each file; "size" is the size of the file
+ * step    returns NGX_OK if all input is consumed; NGX_AGAIN if there is more
+ *         output; NGX_DONE at the end of the output, after the last input; or
+ *         NGX_ERROR
+ * open    prepares decompression of a file; returns NULL if there is no memory
+ * unpack  returns NGX_OK if all input is consumed; NGX_AGAIN if there is more
+ *         output; NGX_DONE at the end of the compressed data, after which
+ *         there may be more input; NGX_ERROR if the data is invalid
  */
 
 typedef struct {
@@ -45,7 +46,7 @@ typedef struct {
     ngx_int_t                    min;
     ngx_int_t                    max;
 
-    /* NULL: built without the library */
+    /* NULL: the module was built without the library */
     void                      *(*create)(ngx_int_t level);
     ngx_int_t                  (*reset)(void *ctx, off_t size);
     ngx_int_t                  (*step)(void *ctx,

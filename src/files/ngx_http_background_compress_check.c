@@ -10,7 +10,7 @@
 
 #define NGX_HTTP_BACKGROUND_CHECK_BUFFER  65536
 
-/* what is unpacked of one step is at most a buffer */
+/* the output of a step is limited by the buffer */
 #define NGX_HTTP_BACKGROUND_CHECK_SLICE   16384
 
 
@@ -19,7 +19,8 @@ typedef struct {
     const ngx_http_background_codec_t  *codec;
     void                               *decoder;
     EVP_MD_CTX                         *ctx;
-    int                                 fd;        /* the source */
+    int                                 fd;        /* descriptor of the
+                                                      source */
     ngx_uint_t                          done;
 
     u_char                  in[NGX_HTTP_BACKGROUND_CHECK_BUFFER];
@@ -265,7 +266,7 @@ ngx_http_background_check_packed(ngx_http_background_check_t *check,
         return NGX_DECLINED;
     }
 
-    /* the source has to end here, too */
+    /* the source must end here, too */
 
     n = read(check->fd, check->source, 1);
 
@@ -273,7 +274,10 @@ ngx_http_background_check_packed(ngx_http_background_check_t *check,
 }
 
 
-/* NGX_DECLINED with bytes after the end, which not all clients unpack */
+/*
+ * Returns NGX_DECLINED if there is data after the end: not all clients unpack
+ * it.
+ */
 
 static ngx_int_t
 ngx_http_background_check_step(ngx_http_background_check_t *check, u_char *in,
@@ -359,7 +363,9 @@ ngx_http_background_check_source(ngx_http_background_check_t *check,
 }
 
 
-/* the change time can't be set, so it tells what the time of the data hides */
+/*
+ * Compares the change time, too: unlike the modification time it can't be set.
+ */
 
 ngx_uint_t
 ngx_http_background_file_altered(ngx_file_info_t *before,

@@ -5,8 +5,8 @@
 
 
 /*
- * What tells, by the content, whether a file that "compress" finds is made of
- * its source.  For pool threads.
+ * Checks by the content whether a compressed file was made of its source.
+ * Called on pool threads.
  */
 
 
@@ -22,15 +22,18 @@
 
 
 /*
- * sha256   of a source that is read by the caller: begin, update, end, each
- *          NGX_OK or NGX_ERROR; create() returns NULL if there is no memory
- * compare  NGX_OK: the file's content has the digest; NGX_DECLINED: it has not
- * unpacks  NGX_OK: the packed file unpacks to the other one, whose digest is
- *          set; NGX_DECLINED: it does not
- * altered  whether it may have another content
+ * sha256   SHA-256 of a source that the caller reads: begin, update, end, each
+ *          returns NGX_OK or NGX_ERROR.  create() returns NULL if there is no
+ *          memory
+ * compare  returns NGX_OK if the content of the file has the digest,
+ *          NGX_DECLINED otherwise
+ * unpacks  returns NGX_OK and sets the digest if the compressed file unpacks
+ *          to the other file, NGX_DECLINED otherwise
+ * altered  whether the content of the file may have changed
  *
- * The two that read return NGX_ERROR, with the error in ngx_errno, where a file
- * can't be read or has changed meanwhile; NGX_ABORT: the run is cancelled.
+ * compare() and unpacks() return NGX_ERROR, with the error in ngx_errno, if a
+ * file can't be read or has changed meanwhile, and NGX_ABORT if the run is
+ * cancelled.
  */
 EVP_MD_CTX *ngx_http_background_sha256_create(void);
 ngx_int_t ngx_http_background_sha256_begin(EVP_MD_CTX *ctx);

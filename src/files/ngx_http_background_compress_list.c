@@ -16,7 +16,7 @@
 #endif
 
 
-/* how long to wait for another's lock to go, in milliseconds */
+/* the period in which a lock is tried again, in milliseconds */
 #define NGX_HTTP_BACKGROUND_LIST_POLL  2
 
 
@@ -25,16 +25,18 @@ struct ngx_http_background_list_s {
     ngx_log_t                    *log;
 
     int                           root;
-    ngx_str_t                     path;      /* of the root */
+    ngx_str_t                     path;      /* path of the root */
 
     int                           fd;
-    ngx_uint_t                    opened;    /* how often */
-    off_t                         size;      /* when it was locked last */
+    ngx_uint_t                    opened;    /* how often the file was opened */
+    off_t                         size;      /* size of the file at the last
+                                                lock */
 
     ngx_http_background_table_t   table;
-    ngx_uint_t                    parsed;    /* the "opened" of that file */
-    off_t                         offset;    /* up to which it was parsed */
-    ngx_uint_t                    changed;   /* since it was parsed */
+    ngx_uint_t                    parsed;    /* "opened" of the parsed file */
+    off_t                         offset;    /* size of the parsed part */
+    ngx_uint_t                    changed;   /* the table differs from the
+                                                parsed file */
 
     u_char                        buffer[NGX_HTTP_BACKGROUND_TABLE_LINE];
 };
@@ -278,7 +280,10 @@ ngx_http_background_list_publish(ngx_http_background_list_t *list,
         }
     }
 
-    /* where it is killed before it has its name, that is another source's */
+    /*
+     * the state of the source is added after publish(): if the process is
+     * killed before that, the file may be one of another source
+     */
 
     if (rc == NGX_OK) {
         ngx_http_background_list_stamp(&stamp, '+', &fi, NULL);
@@ -388,7 +393,7 @@ ngx_http_background_list_remark(ngx_http_background_list_t *list,
     ngx_uint_t                   create;
     ngx_http_background_stamp_t  stamp;
 
-    /* that others' files are there is no failure where no list can be */
+    /* if the list can't be created, files of others must not fail the cycle */
 
     create = (faccessat(list->root, ".", W_OK, AT_EACCESS) == 0);
 
@@ -437,8 +442,8 @@ ngx_http_background_list_adopt(ngx_http_background_list_t *list,
 
 
 /*
- * The lock is held for single steps only: files are looked at without it.
- * Lines that others add meanwhile are copied as they are.
+ * The lock is held only to remove a file and to replace the list.  Lines that
+ * other processes add meanwhile are copied.
  */
 
 ngx_int_t
@@ -491,8 +496,8 @@ ngx_http_background_list_prune(ngx_http_background_list_t *list,
 
 
 /*
- * Parses what is new, or the whole list if it is another file now.
- * NGX_DECLINED if there is none.  The size is that under the lock: then each
+ * Parses the new lines, or the whole list if the file was replaced.  Returns
+ * NGX_DECLINED if there is no list.  The size was read under the lock, so each
  * line belongs to a file that has its name already.
  */
 
@@ -586,7 +591,9 @@ ngx_http_background_list_parse(ngx_http_background_list_t *list,
 }
 
 
-/* the path stays as it is in the end */
+/*
+ * Opens the folder of the file.  The path is changed meanwhile, and restored.
+ */
 
 static void
 ngx_http_background_list_target(ngx_http_background_list_t *list,
@@ -621,8 +628,8 @@ ngx_http_background_list_target(ngx_http_background_list_t *list,
 
 
 /*
- * Leaves no more than one stamp of each sort, of what is there, or all where
- * that can't be seen.
+ * Keeps at most one stamp of each sort, those of existing files, or all stamps
+ * if the folder or the file can't be read.
  */
 
 static ngx_int_t
@@ -642,7 +649,7 @@ ngx_http_background_list_examine(ngx_http_background_list_t *list,
 
     if (target.dirfd == -1) {
 
-        /* the folder is gone, or its name is none that a file system has */
+        /* the folder is gone, or a file with this path can't exist */
 
         if (ngx_errno == NGX_ENOENT || ngx_errno == NGX_ENOTDIR
             || ngx_errno == NGX_ELOOP || ngx_errno == NGX_EXDEV
@@ -729,7 +736,10 @@ ngx_http_background_list_examine(ngx_http_background_list_t *list,
 }
 
 
-/* NGX_DECLINED: there is no such regular file; NGX_ERROR: it can't be seen */
+/*
+ * Returns NGX_DECLINED if there is no regular file, or NGX_ERROR if that can't
+ * be told.
+ */
 
 static ngx_int_t
 ngx_http_background_list_source(ngx_http_background_target_t *target,
@@ -762,7 +772,10 @@ ngx_http_background_list_source(ngx_http_background_target_t *target,
 }
 
 
-/* "time" is that of the source as it was, which its files have */
+/*
+ * Whether the source is gone or has changed.  "time" is the time of the source
+ * when the file was made.
+ */
 
 static ngx_uint_t
 ngx_http_background_list_stale(ngx_http_background_list_t *list,
@@ -793,7 +806,10 @@ ngx_http_background_list_stale(ngx_http_background_list_t *list,
 }
 
 
-/* not where that can't be told; the state of the same content is kept */
+/*
+ * Returns 0 if the source can't be read.  If its content is the same, the new
+ * state of the source is stored.
+ */
 
 static ngx_uint_t
 ngx_http_background_list_other_content(ngx_http_background_list_t *list,
@@ -873,7 +889,7 @@ done:
 }
 
 
-/* NGX_ERROR with the error in ngx_errno */
+/* returns NGX_ERROR with the error in ngx_errno */
 
 static ngx_int_t
 ngx_http_background_list_fill(ngx_http_background_list_t *list,
@@ -925,8 +941,8 @@ ngx_http_background_list_fill(ngx_http_background_list_t *list,
 
 
 /*
- * With the list locked.  NGX_DECLINED: it is another file now; NGX_ERROR with
- * the error in ngx_errno.
+ * The list must be locked.  Returns NGX_DECLINED if the file was replaced, or
+ * NGX_ERROR with the error in ngx_errno.
  */
 
 static ngx_int_t
@@ -949,7 +965,7 @@ ngx_http_background_list_replace(ngx_http_background_list_t *list,
 }
 
 
-/* what was added since it was parsed */
+/* copies lines that were added after the list was parsed */
 
 static ngx_int_t
 ngx_http_background_list_copy(ngx_http_background_list_t *list,
@@ -1006,8 +1022,8 @@ ngx_http_background_list_destroy(ngx_http_background_list_t *list)
 
 
 /*
- * Waits for the lock on the list, with the mutex locked only while it tries:
- * others have work that needs no more than the mutex.  NGX_OK: both are locked.
+ * Waits for the lock of the list.  The mutex is locked only while the lock is
+ * tried, as other threads may need only the mutex.  On NGX_OK both are locked.
  */
 
 static ngx_int_t
@@ -1041,8 +1057,8 @@ ngx_http_background_list_acquire(ngx_http_background_list_t *list,
 
 
 /*
- * NGX_AGAIN: another one has locked it, or its name is another file's now;
- * NGX_DECLINED: there is none, and none is to be created
+ * Returns NGX_AGAIN if another process has the lock or has replaced the file,
+ * or NGX_DECLINED if there is no list and none may be created.
  */
 
 static ngx_int_t
@@ -1084,7 +1100,10 @@ ngx_http_background_list_trylock(ngx_http_background_list_t *list,
 }
 
 
-/* whether the file that is open has the list's name; NGX_AGAIN: another one */
+/*
+ * Returns NGX_OK if the open file still has the name of the list, or
+ * NGX_AGAIN.
+ */
 
 static ngx_int_t
 ngx_http_background_list_named(ngx_http_background_list_t *list,
@@ -1169,7 +1188,7 @@ ngx_http_background_list_open(ngx_http_background_list_t *list,
 
     } else if (fi.st_uid != geteuid()) {
 
-        /* whoever writes it has files of the tree removed */
+        /* lines of the list cause files to be removed */
 
         fmt = "%s belongs to another user than the worker";
 
@@ -1196,7 +1215,7 @@ ngx_http_background_list_close(ngx_http_background_list_t *list)
 }
 
 
-/* with the list locked */
+/* the list must be locked */
 
 static ngx_int_t
 ngx_http_background_list_add(ngx_http_background_list_t *list,
@@ -1228,7 +1247,7 @@ ngx_http_background_list_add(ngx_http_background_list_t *list,
 }
 
 
-/* with the state of the source, or NULL */
+/* "source" may be NULL */
 
 static void
 ngx_http_background_list_stamp(ngx_http_background_stamp_t *stamp,
@@ -1263,7 +1282,7 @@ ngx_http_background_list_remark_stamp(ngx_http_background_stamp_t *stamp,
 }
 
 
-/* nothing stays of a line that can't be written whole */
+/* a line that can't be written completely is removed again */
 
 static ngx_int_t
 ngx_http_background_list_write(ngx_http_background_list_t *list,

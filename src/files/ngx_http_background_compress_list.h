@@ -5,16 +5,18 @@
 
 
 /*
- * What "compress" made in a tree: a file in its root, to which each work is
- * added before it is there; ngx_http_background_compress_table.h has its form.
- * It has to be the worker's own.
+ * The list of files that "compress" has made in a tree.  It is a file in the
+ * root of the tree and must belong to the user of the worker; its format is
+ * described in ngx_http_background_compress_table.h.  A line is added before
+ * its file gets its name.
  *
- * A file is ours as long as it has the size and time of a line.  Several runs,
- * also of other processes, may use a list at once: who adds, makes or removes
- * holds a lock on it.
+ * A file belongs to the module as long as its size and time are those of a
+ * line.  Several runs may use a list at once, also in different processes:
+ * they lock the list while they add a line, or make or remove a file.
  *
- * The state of a source is added when the file made of it has its name: where a
- * process is killed in between, it is not known of what the file was made.
+ * The state of the source is added after the file has its name.  If the
+ * process is killed in between, it is not known which source the file was made
+ * of.
  */
 
 
@@ -35,7 +37,7 @@
 typedef struct ngx_http_background_list_s  ngx_http_background_list_t;
 
 
-/* a file that compress makes; zero-terminated */
+/* a file that is made by "compress"; zero-terminated */
 
 typedef struct {
     int                          dirfd;
@@ -45,23 +47,25 @@ typedef struct {
 
 
 /*
- * create   reads it; NULL: a failure was counted, or the run is cancelled
- * owns     whether what is there is ours, and the line that says so
- * poor     whether a line says that none is to be made of a source of that size
- *          and time, and that line
- * other    "=" or "!", if there is such a line for that file and source, or 0
- * publish  NGX_DECLINED: there is something now that is not ours
- * remove   NGX_DECLINED: there is nothing that is ours
- * spare    from now on none is to be made of that source
- * confirm  a line that is there already, with the source's state as it is now
- * remark   adds "=" or "!", where the list is there or can be made
- * adopt    what is there is ours from now on; NGX_DECLINED: it is another file
- *          now
- * prune    removes what is ours and was not asked for since create(), if its
- *          source is gone or is another one, and writes the list anew
+ * create   reads the list; returns NULL if that has failed, which is counted,
+ *          or if the run is cancelled
+ * owns     whether the file is in the list, and sets its line
+ * poor     whether a line tells that no file is made of a source of that size
+ *          and time, and sets the line
+ * other    returns "=" or "!" if there is such a line for the file and its
+ *          source, or 0
+ * publish  returns NGX_DECLINED if a file that is not in the list exists now
+ * remove   returns NGX_DECLINED if there is no file that is in the list
+ * spare    adds a line: no file is made of that source
+ * confirm  adds the line again with the current state of the source
+ * remark   adds "=" or "!", if the list exists or can be created
+ * adopt    adds the existing file to the list; returns NGX_DECLINED if it has
+ *          changed meanwhile
+ * prune    removes files in the list that were not asked for since create()
+ *          and whose source is gone or has changed, and rewrites the list
  *
- * Sources are given with their digests.  Those that return NGX_ERROR have
- * counted a failure of the run; NGX_ABORT: it is cancelled.
+ * Sources are passed with their digests.  NGX_ERROR means that a failure was
+ * counted, NGX_ABORT that the run is cancelled.
  */
 ngx_http_background_list_t *ngx_http_background_list_create(
     ngx_http_background_run_t *run, int root, ngx_str_t *path);

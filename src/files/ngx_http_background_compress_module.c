@@ -4,7 +4,7 @@
  */
 
 
-/* "compress": keeps .gz, .br and .zst files beside those of a tree. */
+/* "compress": keeps .gz, .br, and .zst files beside the files of a tree */
 
 
 #include <ngx_http_background.h>
@@ -18,10 +18,10 @@
 
 #define NGX_HTTP_BACKGROUND_COMPRESS_BUFFER      65536
 
-/* what is compressed between two looks whether to stop */
+/* bytes that are compressed between two checks for cancellation */
 #define NGX_HTTP_BACKGROUND_COMPRESS_SLICE       16384
 
-/* as that of nginx's gzip filter */
+/* as "gzip_min_length" of nginx */
 #define NGX_HTTP_BACKGROUND_COMPRESS_MIN_LENGTH  20
 
 #define NGX_HTTP_BACKGROUND_COMPRESS_NONE        -1
@@ -34,24 +34,25 @@ typedef struct {
     off_t                         min_length;
     size_t                        limit_rate;
     ngx_uint_t                    adopt;
-    ngx_uint_t                    old;       /* as the log has it */
+    ngx_uint_t                    old;       /* number of old files when they
+                                                were logged last */
 } ngx_http_background_compress_conf_t;
 
 
-/* what the threads share */
+/* shared by all threads */
 
 typedef struct {
-    ngx_http_background_run_t    *run;       /* of begin and finish */
+    ngx_http_background_run_t    *run;       /* used by begin and finish */
     ngx_http_background_tree_t   *tree;
     ngx_http_background_list_t   *list;
-    uint64_t                      total;     /* files */
-    ngx_uint_t                    old;       /* files, atomic */
+    uint64_t                      total;     /* number of files */
+    ngx_uint_t                    old;       /* number of files, atomic */
     u_char                        first[NGX_HTTP_BACKGROUND_PATH_TEXT];
-                                             /* of them */
+                                             /* path of the first one */
 } ngx_http_background_compress_t;
 
 
-/* a thread's own */
+/* used by one thread */
 
 typedef struct {
     ngx_http_background_run_t    *run;
@@ -62,7 +63,8 @@ typedef struct {
     ngx_file_info_t               info;
     ngx_http_background_target_t  target;
     ngx_http_background_temp_t    temp;
-    ngx_http_background_source_t  source;    /* what the target is made of */
+    ngx_http_background_source_t  source;    /* state of the source of the
+                                                target */
     EVP_MD_CTX                   *digest;
 
     const ngx_http_background_codec_t  *codec;
@@ -72,9 +74,12 @@ typedef struct {
     u_char                       *out;
     off_t                         received;
     off_t                         written;
-    uint64_t                      done;      /* files */
-    ngx_uint_t                    larger;    /* than the source: only read on */
-    ngx_uint_t                    old;       /* the target, if it stays */
+    uint64_t                      done;      /* number of files */
+    ngx_uint_t                    larger;    /* the output is larger than the
+                                                source, which is read to its
+                                                end for the digest */
+    ngx_uint_t                    old;       /* the target is old if it is not
+                                                replaced */
 } ngx_http_background_compressor_t;
 
 
@@ -392,7 +397,7 @@ ngx_http_background_compress_suffixes(ngx_conf_t *cf,
             goto invalid;
         }
 
-        /* what is compressed already */
+        /* suffixes of compressed files */
 
         for (i = 0; i < NGX_HTTP_BACKGROUND_CODECS; i++) {
             if (suffix->len == ngx_http_background_codecs[i].suffix.len
@@ -456,7 +461,7 @@ ngx_http_background_compress_begin(ngx_http_background_run_t *run)
     ctx->tree = ngx_http_background_tree_create(run, &ccf->path,
                                                 NGX_HTTP_BACKGROUND_TREE_GONE);
 
-    /* without a list nothing is removed in the end */
+    /* without a list finish() removes no files */
 
     if (run->result.failed) {
         return;
@@ -558,7 +563,7 @@ ngx_http_background_compress_work(ngx_http_background_run_t *run)
 }
 
 
-/* in files; the total is told once, by the run that began */
+/* the unit is files; only the run of begin() sets the total */
 
 static void
 ngx_http_background_compress_progress(ngx_http_background_compressor_t *c)
@@ -746,7 +751,10 @@ ngx_http_background_compress_target(ngx_http_background_compressor_t *c,
     if (ngx_http_background_tree_stat(c->tree, file, &c->info)
         == NGX_FILE_ERROR)
     {
-        /* gone since the folder was read: its files go in the end */
+        /*
+         * the source was removed after the folder was read: prune() removes
+         * its files
+         */
 
         return (ngx_errno == NGX_ENOENT)
                ? NGX_OK
@@ -804,9 +812,9 @@ ngx_http_background_compress_target(ngx_http_background_compressor_t *c,
 
 
 /*
- * Whether what is there is ours and is what would be made: NGX_OK, or
- * NGX_DECLINED.  Times and sizes of sources may stay while the content changes,
- * and the inode and change time change while it stays.
+ * Returns NGX_OK if the target is in the list and up to date, or NGX_DECLINED.
+ * The content of a source may change without its time and size, and its inode
+ * and change time may change without the content.
  */
 
 static ngx_int_t
@@ -858,7 +866,7 @@ ngx_http_background_compress_current(ngx_http_background_compressor_t *c,
 }
 
 
-/* NGX_OK: none is to be made of the source; NGX_DECLINED: one is */
+/* returns NGX_OK if no file is made of the source, or NGX_DECLINED */
 
 static ngx_int_t
 ngx_http_background_compress_poor(ngx_http_background_compressor_t *c)
@@ -879,7 +887,7 @@ ngx_http_background_compress_poor(ngx_http_background_compressor_t *c)
 }
 
 
-/* adds the line with the source's new state if its content is the same */
+/* if the content is the same, adds the line with the new state of the source */
 
 static ngx_int_t
 ngx_http_background_compress_confirm(ngx_http_background_compressor_t *c,
@@ -895,7 +903,7 @@ ngx_http_background_compress_confirm(ngx_http_background_compressor_t *c,
         return NGX_DECLINED;
     }
 
-    /* the failure is logged when the target is made */
+    /* compress_make() will fail in the same way and count it */
 
     fd = ngx_http_background_tree_open(c->tree, c->file, &c->info);
 
@@ -923,7 +931,10 @@ ngx_http_background_compress_confirm(ngx_http_background_compressor_t *c,
 }
 
 
-/* a file that is not ours stays, but clients get it instead of the source */
+/*
+ * A file that is not in the list is kept.  It is checked, as nginx sends it
+ * instead of the source.
+ */
 
 static ngx_int_t
 ngx_http_background_compress_other(ngx_http_background_compressor_t *c,
@@ -953,7 +964,7 @@ ngx_http_background_compress_other(ngx_http_background_compressor_t *c,
         return rc;
     }
 
-    /* one of them can't be read, or changes: the next cycle looks again */
+    /* a file that can't be read or has changed is checked in the next cycle */
 
     if (rc == NGX_ERROR) {
         return NGX_OK;
@@ -988,8 +999,8 @@ ngx_http_background_compress_other(ngx_http_background_compressor_t *c,
 
 
 /*
- * NGX_OK: what is there unpacks to the source, whose state is set;
- * NGX_DECLINED: it does not; NGX_ERROR: it can't be told.
+ * Returns NGX_OK if the target unpacks to the source, and sets the state of
+ * the source; NGX_DECLINED if it does not; NGX_ERROR if that can't be told.
  */
 
 static ngx_int_t
@@ -1045,7 +1056,7 @@ ngx_http_background_compress_unpacks(ngx_http_background_compressor_t *c,
 }
 
 
-/* counts a file that is old and stays */
+/* counts an old file that is kept */
 
 static void
 ngx_http_background_compress_old(ngx_http_background_compressor_t *c)
@@ -1063,7 +1074,7 @@ ngx_http_background_compress_old(ngx_http_background_compressor_t *c)
 }
 
 
-/* in the log once, as long as there are as many */
+/* logs the number of old files when it has changed */
 
 static void
 ngx_http_background_compress_tell(ngx_http_background_compress_t *ctx)
@@ -1158,13 +1169,16 @@ ngx_http_background_compress_make(ngx_http_background_compressor_t *c,
     rc = ngx_http_background_list_publish(c->list, c->run, &c->target,
                                           &c->temp, &c->source);
 
-    /* what somebody has put there meanwhile stays */
+    /* a file that was created by someone else meanwhile is kept */
 
     return (rc == NGX_DECLINED) ? NGX_OK : rc;
 }
 
 
-/* NGX_DECLINED: it does not become smaller; NGX_DONE: its size has changed */
+/*
+ * Returns NGX_DECLINED if the output is not smaller than the source, or
+ * NGX_DONE if the size of the source has changed.
+ */
 
 static ngx_int_t
 ngx_http_background_compress_stream(ngx_http_background_compressor_t *c,
@@ -1220,7 +1234,7 @@ ngx_http_background_compress_stream(ngx_http_background_compressor_t *c,
 }
 
 
-/* NGX_AGAIN: there may be more to read */
+/* returns NGX_AGAIN if there may be more data to read */
 
 static ngx_int_t
 ngx_http_background_compress_read(ngx_http_background_compressor_t *c, int fd,
@@ -1355,7 +1369,7 @@ ngx_http_background_compress_attributes(ngx_http_background_compressor_t *c)
 }
 
 
-/* the target must not exist: removes it if it is in the list */
+/* removes the target if it is in the list */
 
 static ngx_int_t
 ngx_http_background_compress_none(ngx_http_background_compressor_t *c)

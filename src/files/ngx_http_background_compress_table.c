@@ -9,7 +9,7 @@
 
 #define NGX_HTTP_BACKGROUND_TABLE_NSEC    9
 
-/* the newest "+" lines of a path that count */
+/* how many of the newest "+" lines of a path are kept */
 #define NGX_HTTP_BACKGROUND_TABLE_STAMPS  16
 
 
@@ -231,7 +231,7 @@ ngx_http_background_table_header(ngx_http_background_table_t *table)
 }
 
 
-/* "SIZE INODE SECONDS.NANOSECONDS " and, of what is ours, "DIGEST " */
+/* parses SOURCE and, in "+" and "-" lines, DIGEST, and the spaces after them */
 
 static ngx_int_t
 ngx_http_background_table_source(u_char **pos, u_char *last,
@@ -316,7 +316,7 @@ ngx_http_background_table_size(u_char **pos, u_char *last, off_t *size)
 }
 
 
-/* some file systems use all 64 bits */
+/* some file systems use all 64 bits of the inode number */
 
 static ngx_int_t
 ngx_http_background_table_inode(u_char **pos, u_char *last, uint64_t *inode)
@@ -454,7 +454,7 @@ ngx_http_background_table_add(ngx_http_background_table_t *table,
         s->next = made->made;
         made->made = s;
 
-        /* one was made of that source */
+        /* a file was made of that source */
 
         if (s->source.known) {
             made->poor = NULL;
@@ -474,7 +474,7 @@ ngx_http_background_table_add(ngx_http_background_table_t *table,
 }
 
 
-/* the stamp that another one takes the place of, or NULL */
+/* returns the stamp that a new one replaces, or NULL */
 
 static ngx_http_background_stamp_t *
 ngx_http_background_table_take(ngx_http_background_made_t *made,
@@ -610,7 +610,10 @@ ngx_http_background_table_format(u_char *buf,
 }
 
 
-/* an empty one is what a crash of the machine may leave of ours */
+/*
+ * A file that was made may be empty after a crash of the system: it matches,
+ * too.
+ */
 
 ngx_http_background_stamp_t *
 ngx_http_background_stamp_match(ngx_http_background_stamp_t *stamp,

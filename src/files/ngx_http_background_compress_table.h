@@ -5,25 +5,26 @@
 
 
 /*
- * The lines of the list that "compress" keeps, in memory: a pure table, without
- * files.  A list begins with a line "# ngx_http_background_compress 2"; other
- * lines that begin with "#" are comments.  The others are
+ * The lines of the list of "compress" in memory, without access to files.  A
+ * list begins with the line "# ngx_http_background_compress 2"; other lines
+ * that begin with "#" are comments.  The following lines are
  *
  *     +2 SIZE TIME SOURCE DIGEST PATH      a file that was made
- *     -2 SIZE TIME SOURCE DIGEST PATH      none is to be made of a source of
- *                                          that size and time, unless there
- *                                          is a "+2" line behind it
- *     =2 SIZE CHANGED SOURCE PATH          another's file of that size and
- *                                          change time that unpacks to its
- *                                          source
- *     !2 SIZE CHANGED SOURCE PATH          one that does not
+ *     -2 SIZE TIME SOURCE DIGEST PATH      no file is made of a source of that
+ *                                          size and time, unless a "+2" line
+ *                                          follows
+ *     =2 SIZE CHANGED SOURCE PATH          a file of that size and change time
+ *                                          that was not made by "compress" and
+ *                                          unpacks to its source
+ *     !2 SIZE CHANGED SOURCE PATH          the same, but it does not unpack to
+ *                                          its source
  *
- * SOURCE is "SIZE INODE CHANGED", the state of the source; CHANGED is the
- * change time.  Times are SECONDS.NANOSECONDS with nine digits.  DIGEST is the
- * SHA-256 of the source in hexadecimal.  In PATH a backslash is written as
- * "\\", a newline as "\n".  What is no such line is counted and dropped.
+ * SOURCE is "SIZE INODE CHANGED", the state of the source; CHANGED is a change
+ * time.  Times are SECONDS.NANOSECONDS with nine digits.  DIGEST is the SHA-256
+ * of the source in hexadecimal.  In PATH a backslash is written as "\\" and a
+ * newline as "\n".  Other lines are counted and dropped.
  *
- * Lines of version 1, whose list begins with "... 1", are taken in either list:
+ * Lines of version 1, whose list begins with "... 1", are also accepted:
  *
  *     + SIZE TIME PATH
  *     - SIZE TIME PATH
@@ -45,19 +46,20 @@
     "# ngx_http_background_compress 1\n"
 
 /*
- * The largest list, in bytes: a million lines with paths of 90 bytes.  As no
- * line has less than 18 bytes, this limits their number and the memory, too.
+ * The maximum size of a list, in bytes: enough for a million lines with paths
+ * of 90 bytes.  A line has at least 18 bytes, so this limits the number of
+ * lines and the memory, too.
  */
 #define NGX_HTTP_BACKGROUND_TABLE_MAX     (256 * 1024 * 1024)
 #define NGX_HTTP_BACKGROUND_TABLE_LARGE   "%s is larger than 256 MB"
 
-/* of SHA-256 */
+/* length of SHA-256 */
 #define NGX_HTTP_BACKGROUND_TABLE_DIGEST  32
 
-/* the longest path, with a final zero: that of a file in a tree */
+/* the longest path of a file in a tree, with a final zero */
 #define NGX_HTTP_BACKGROUND_TABLE_PATH    (128 * (NAME_MAX + 1))
 
-/* the longest line, with a path in which all is escaped */
+/* the longest line, if all characters of the path are escaped */
 #define NGX_HTTP_BACKGROUND_TABLE_LINE                                       \
     (sizeof("+2  .   .  \n") + 7 * NGX_INT64_LEN                              \
      + 2 * NGX_HTTP_BACKGROUND_TABLE_DIGEST                                  \
@@ -69,10 +71,11 @@
 typedef struct {
     off_t                         size;
     uint64_t                      inode;
-    time_t                        sec;       /* of the change time */
+    time_t                        sec;       /* change time */
     long                          nsec;
     u_char                        digest[NGX_HTTP_BACKGROUND_TABLE_DIGEST];
-    unsigned                      known:1;   /* 0: the line had none of these */
+    unsigned                      known:1;   /* 0: a line without these
+                                                fields */
 } ngx_http_background_source_t;
 
 
@@ -88,14 +91,14 @@ struct ngx_http_background_stamp_s {
 };
 
 
-/* the lines of a path; zero-terminated */
+/* the lines of one path; zero-terminated */
 
 typedef struct {
     ngx_str_node_t                sn;
     ngx_http_background_stamp_t  *made;      /* "+", the newest first */
     ngx_http_background_stamp_t  *poor;      /* "-", the newest */
     ngx_http_background_stamp_t  *other;     /* "=" or "!", the newest */
-    ngx_uint_t                    seen;      /* the caller's */
+    ngx_uint_t                    seen;      /* set by the caller */
 } ngx_http_background_made_t;
 
 
@@ -104,36 +107,42 @@ typedef struct {
     ngx_rbtree_t                  rbtree;
     ngx_rbtree_node_t             sentinel;
 
-    /* of the text that was parsed */
+    /* size of the parsed text */
     size_t                        size;
-    ngx_uint_t                    lines;     /* without comments */
-    const char                   *error;     /* with a "%s" for a name */
+    ngx_uint_t                    lines;     /* number of lines without
+                                                comments */
+    const char                   *error;     /* with "%s" for the path */
 
-    ngx_uint_t                    version;   /* 0: no header yet */
+    ngx_uint_t                    version;   /* 0: the header is not parsed
+                                                yet */
 
-    unsigned                      too_long:1;    /* this line */
+    unsigned                      too_long:1;    /* the current line */
     size_t                        len;
     u_char                        line[NGX_HTTP_BACKGROUND_TABLE_LINE];
 } ngx_http_background_table_t;
 
 
 /*
- * init     NGX_ERROR: no memory
- * parse    adds the lines of a text that may come in any pieces.  NGX_ERROR: no
- *          memory; NGX_DECLINED: it is refused, "error" tells why
- * end      the text is over.  NGX_OK or, if it ends within a line, which is
- *          dropped, NGX_AGAIN; NGX_DECLINED as above
- * restart  another text is parsed, what is in the table stays
- * add      a line.  NGX_ERROR: no memory; NGX_DECLINED: no path of a list
- * find     NULL: there is none
- * next     NULL after the last, the first one after NULL
- * format   a line; "made" is one of the table, the buffer has
- *          NGX_HTTP_BACKGROUND_TABLE_LINE bytes.  Returns the end
- * match    the stamp that a file has, or NULL
- * unchanged
- *          whether a file has the size and change time of "=" or "!"
- * source   sets the state of a source, without the digest
- * same     whether that state is the source's
+ * init       returns NGX_ERROR if there is no memory
+ * parse      adds the lines of a text, which may be passed in any pieces.
+ *            Returns NGX_ERROR if there is no memory, or NGX_DECLINED if the
+ *            text is rejected, with the reason in "error"
+ * end        called at the end of the text.  Returns NGX_OK; NGX_AGAIN if the
+ *            text ends within a line, which is dropped; or NGX_DECLINED as
+ *            above
+ * restart    another text will be parsed; the table is kept
+ * add        adds a line; returns NGX_ERROR if there is no memory, or
+ *            NGX_DECLINED if the path is not valid
+ * find       returns NULL if there is no such path
+ * next       returns the next path, the first one after NULL, or NULL after
+ *            the last one
+ * format     formats a line of the path "made" in a buffer of
+ *            NGX_HTTP_BACKGROUND_TABLE_LINE bytes and returns its end
+ * match      returns the stamp that matches the file, or NULL
+ * unchanged  whether the file has the size and change time of the "=" or "!"
+ *            line
+ * source     sets the state of a source, without the digest
+ * same       whether the source still has that state
  */
 ngx_int_t ngx_http_background_table_init(ngx_http_background_table_t *table,
     ngx_log_t *log);

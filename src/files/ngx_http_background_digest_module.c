@@ -5,8 +5,8 @@
 
 
 /*
- * "digest": hashes a file, or all the regular files of a tree, and writes a
- * list of that.
+ * "digest": hashes a file, or all regular files of a tree, and writes a list
+ * of hashes.
  */
 
 
@@ -25,13 +25,13 @@ typedef struct {
 } ngx_http_background_digest_conf_t;
 
 
-/* what the threads share */
+/* shared by all threads */
 
 typedef struct {
-    ngx_http_background_run_t       *run;       /* of begin and finish */
+    ngx_http_background_run_t       *run;       /* used by begin and finish */
     ngx_http_background_tree_t      *tree;
     ngx_http_background_manifest_t  *manifest;  /* may be NULL */
-    uint64_t                         total;     /* bytes */
+    uint64_t                         total;     /* in bytes */
     ngx_atomic_t                     failed;
 } ngx_http_background_digest_t;
 
@@ -420,7 +420,7 @@ ngx_http_background_digest_file(ngx_http_background_digest_t *d,
 }
 
 
-/* the total is told once, by the run that began */
+/* only the run of begin() sets the total */
 
 static void
 ngx_http_background_digest_progress(ngx_http_background_run_t *run)
@@ -441,7 +441,10 @@ ngx_http_background_digest_finish(ngx_http_background_run_t *run)
         return;
     }
 
-    /* only a complete list replaces the old one; no tree: begin() failed */
+    /*
+     * only a complete list replaces the old one; there is no tree if begin()
+     * has failed
+     */
 
     if (d->manifest && d->tree && d->failed == 0 && run->result.failed == 0
         && !ngx_http_background_cancelled(run))

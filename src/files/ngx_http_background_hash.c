@@ -29,7 +29,7 @@ ngx_http_background_hash_algorithm_cleanup(void *data)
 }
 
 
-/* what is looked up by name alone would be fetched again for each file */
+/* without EVP_MD_fetch() OpenSSL would look up the algorithm for each file */
 
 static const EVP_MD *
 ngx_http_background_hash_lookup(ngx_conf_t *cf, ngx_str_t *name)
@@ -75,7 +75,7 @@ ngx_http_background_hash_algorithm(ngx_conf_t *cf,
 
     md = ngx_http_background_hash_lookup(cf, &arg->value);
 
-    /* some have no length of their own */
+    /* algorithms of variable length have no default */
 
     if (md == NULL || EVP_MD_size(md) <= 0) {
         value = cf->args->elts;
@@ -240,7 +240,10 @@ ngx_http_background_hash_file(ngx_http_background_hash_t *hash, int fd,
 
         progress(run);
 
-        /* a file that grows may have no end: compare its size in each step */
+        /*
+         * the size is checked in each step, as the end of a growing file may
+         * never be reached
+         */
 
         if ((n == 0 || size != ngx_file_size(fi))
             && ngx_http_background_hash_unchanged(hash, fd, fi) != NGX_OK)

@@ -4,7 +4,7 @@
  */
 
 
-/* Hashing files, for "digest" and "verify". */
+/* hashes of files, for "digest" and "verify" */
 
 
 #ifndef _NGX_HTTP_BACKGROUND_HASH_H_INCLUDED_
@@ -24,28 +24,29 @@ typedef struct {
 } ngx_http_background_hash_conf_t;
 
 
-/* a thread's own */
+/* used by one thread */
 
 typedef struct {
     ngx_http_background_run_t   *run;
     const EVP_MD                *md;
     EVP_MD_CTX                  *ctx;
     u_char                      *buffer;
-    size_t                       size;       /* of the hash, where the algorithm
-                                                has several; 0: its own */
+    size_t                       size;       /* length of the hash, if the
+                                                algorithm has several; 0: the
+                                                default */
 
     u_char                       value[EVP_MAX_MD_SIZE];
     unsigned int                 len;
-    const char                  *fmt;        /* of what failed, with a "%s" for
-                                                the path */
+    const char                  *fmt;        /* error text, with "%s" for the
+                                                path */
     ngx_err_t                    err;
 } ngx_http_background_hash_t;
 
 
 /*
- * Reading the configuration: the parameters of all that hash files, whose
- * configuration, of a type, has a member "hash"; and, when all parameters are
- * read, the defaults.  NGX_ERROR: it was logged.
+ * Configuration: the parameters of all operations that hash files; the
+ * structure "type" must have the field "hash".  init_conf() sets the defaults
+ * when all parameters are read.  On NGX_ERROR the error was logged.
  */
 #define NGX_HTTP_BACKGROUND_HASH_PARAMS(type)                                 \
     { ngx_string("algorithm="), 0, ngx_http_background_hash_algorithm,        \
@@ -60,10 +61,11 @@ ngx_int_t ngx_http_background_hash_init_conf(ngx_conf_t *cf,
     ngx_http_background_hash_conf_t *hcf);
 
 /*
- * On a pool thread.  create() returns NULL if there is no memory; what it made
- * goes with the run's pool.  has_size() tells whether OpenSSL makes hashes of
- * that size.  A file's hash, NGX_OK, is in "value"; NGX_ABORT is returned when
- * the run is cancelled.
+ * Called on a pool thread.  create() returns NULL if there is no memory; the
+ * structure is freed with the pool of the run.  has_size() tells whether
+ * OpenSSL supports hashes of that length.  file() returns NGX_OK with the hash
+ * in "value", NGX_ERROR with the error in "fmt" and "err", or NGX_ABORT if the
+ * run is cancelled.
  */
 ngx_http_background_hash_t *ngx_http_background_hash_create(
     ngx_http_background_run_t *run, const EVP_MD *md);

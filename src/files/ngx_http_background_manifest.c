@@ -11,11 +11,11 @@
 
 #define NGX_HTTP_BACKGROUND_MANIFEST_MODE  0644
 
-/* of lines that wait: a hundred thousand of usual names */
+/* memory for waiting lines: about a hundred thousand lines */
 #define NGX_HTTP_BACKGROUND_MANIFEST_WAIT  (16 * 1024 * 1024)
 
 
-/* a line that waits for those before it */
+/* a line that waits for previous lines */
 
 typedef struct {
     ngx_queue_t                  queue;
@@ -30,12 +30,12 @@ struct ngx_http_background_manifest_s {
     ngx_log_t                   *log;
 
     ngx_str_t                    path;
-    u_char                      *name;       /* the path's last part */
+    u_char                      *name;       /* the last part of the path */
     int                          dirfd;
     ngx_file_info_t              dir;
 
     ngx_queue_t                  lines;
-    size_t                       waiting;    /* memory of the lines */
+    size_t                       waiting;    /* memory of waiting lines */
     uint64_t                     next;
     ngx_uint_t                   no_memory;
 
@@ -179,7 +179,7 @@ ngx_http_background_manifest_line(ngx_http_background_manifest_t *manifest,
 
     line->number = number;
 
-    /* mostly it belongs to the end */
+    /* usually the line is added near the end */
 
     for (q = ngx_queue_last(&manifest->lines);
          q != ngx_queue_sentinel(&manifest->lines);
@@ -300,8 +300,8 @@ ngx_http_background_manifest_commit(ngx_http_background_manifest_t *manifest,
 
 
 /*
- * NGX_DECLINED: what is there, if anything, has to be replaced; its mode and,
- * if that matters, its owner are to stay
+ * Returns NGX_DECLINED if the list must be written; it keeps the mode and, if
+ * the worker runs as root, the owner of the old list.
  */
 
 static ngx_int_t

@@ -4,7 +4,7 @@
  */
 
 
-/* Lists of hashes and names, as sha256sum and its like write and check them. */
+/* lists of hashes and names, as written and checked by sha256sum and others */
 
 
 #ifndef _NGX_HTTP_BACKGROUND_MANIFEST_H_INCLUDED_
@@ -17,27 +17,28 @@
 
 typedef struct ngx_http_background_manifest_s  ngx_http_background_manifest_t;
 
-/* what a line says */
+/* the contents of a line */
 
 typedef struct {
     u_char                       hash[EVP_MAX_MD_SIZE];
-    size_t                       len;        /* of the hash */
+    size_t                       len;        /* length of the hash */
     ngx_str_t                    name;
 } ngx_http_background_checksum_t;
 
 
 /*
- * Writing, by several threads: each line has a number, from 0, and they are
- * written in that order.  Those that come too early wait in memory.
+ * Writing by several threads.  Lines are numbered from 0 and are written in
+ * that order.  Lines that come too early are kept in memory.
  *
- * create   counts a failure and returns NULL
+ * create   returns NULL if it has failed, which is counted
  * is       whether a name in a directory is the list itself
- * line     without a hash: that number has no line.  NGX_BUSY: too many wait
- *          for a line that another thread has yet to add; this one should stop,
- *          the other will go on
- * commit   puts it in its place if it differs from what is there; to be called
- *          once all lines are there.  A failure is counted in the run's result
- * destroy  what was not committed is gone then
+ * line     adds a line, or skips that number if hash is NULL.  Returns
+ *          NGX_BUSY if too many lines wait for one that another thread has not
+ *          added yet: the calling thread should stop, the other one will
+ *          continue
+ * commit   replaces the old list if it differs; called when all lines are
+ *          added.  Failures are counted in the result of the run
+ * destroy  removes a list that was not committed
  */
 ngx_http_background_manifest_t *ngx_http_background_manifest_create(
     ngx_http_background_run_t *run, ngx_str_t *path);
@@ -56,14 +57,14 @@ void ngx_http_background_manifest_destroy(
 /*
  * A line:
  *
- * size    how many bytes it may have
- * format  writes it, with its end, and returns where that is
- * parse   reads it, without its end: finds the hash, and the name with its
- *         escapes undone in place and a zero added; the line needs a byte of
- *         room for that.  NGX_DECLINED for an empty line or a comment,
- *         NGX_ERROR for others.  How many characters are between hash and
- *         name, 1 or 2, is a list's own: "blanks" is 0 before the first line,
- *         and is set by the first that shows it
+ * size    returns the maximum length of the line
+ * format  writes the line with its end, and returns the position after it
+ * parse   parses a line without its end: sets the hash, and the name, which is
+ *         unescaped in place and zero-terminated; one byte after the line must
+ *         be writable.  Returns NGX_DECLINED for an empty line or a comment,
+ *         NGX_ERROR for an invalid one.  The number of characters between hash
+ *         and name, 1 or 2, is the same in all lines of a list: "blanks" is 0
+ *         before the first line and is set by the first line that shows it
  */
 size_t ngx_http_background_manifest_size(size_t len, ngx_str_t *name);
 u_char *ngx_http_background_manifest_format(u_char *p, u_char *hash,

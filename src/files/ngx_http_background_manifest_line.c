@@ -34,7 +34,7 @@ ngx_http_background_manifest_size(size_t len, ngx_str_t *name)
 }
 
 
-/* a backslash in front of the line tells that there are some in the name */
+/* a backslash before the line means that the name has escapes */
 
 u_char *
 ngx_http_background_manifest_format(u_char *p, u_char *hash, size_t len,
@@ -52,7 +52,7 @@ ngx_http_background_manifest_format(u_char *p, u_char *hash, size_t len,
     *p++ = ' ';
     *p++ = ' ';
 
-    /* "-" alone would be standard input */
+    /* "-" would mean standard input */
 
     if (name->len == 1 && name->data[0] == '-') {
         *p++ = '.';
@@ -145,8 +145,8 @@ ngx_http_background_manifest_parse(ngx_str_t *line, const EVP_MD *md,
 
 
 /*
- * "ALGORITHM (NAME) = HASH", where the blanks may be missing; NGX_DECLINED if
- * the line does not begin with the algorithm
+ * Parses "ALGORITHM (NAME) = HASH", in which spaces may be missing.  Returns
+ * NGX_DECLINED if the line does not begin with the algorithm.
  */
 
 static ngx_int_t
@@ -210,7 +210,10 @@ ngx_http_background_manifest_tagged(ngx_str_t *line, const EVP_MD *md,
 }
 
 
-/* how many bytes hashes with that tag have; 0: it is not of the algorithm */
+/*
+ * Returns the length of hashes with that tag, or 0 if it is not a tag of the
+ * algorithm.
+ */
 
 static size_t
 ngx_http_background_manifest_tag(const EVP_MD *md, ngx_str_t *tag)
@@ -228,7 +231,7 @@ ngx_http_background_manifest_tag(const EVP_MD *md, ngx_str_t *tag)
         return EVP_MD_size(md);
     }
 
-    /* names that OpenSSL does not know */
+    /* tags that are unknown to OpenSSL */
 
     if (ngx_strcmp(name, "SHA512t256") == 0) {
         return ngx_http_background_manifest_is_md(md, "SHA512-256")
@@ -265,8 +268,8 @@ ngx_http_background_manifest_is_md(const EVP_MD *md, const char *name)
 
 
 /*
- * "HASH  NAME" and "HASH *NAME" or, if the first such line of the list is so,
- * "HASH NAME"
+ * Parses "HASH  NAME" and "HASH *NAME", or "HASH NAME" if the first line of the
+ * list has that form.
  */
 
 static ngx_int_t
@@ -318,7 +321,7 @@ ngx_http_background_manifest_plain(ngx_str_t *line, const EVP_MD *md,
 }
 
 
-/* of "b2sum --length" it is only told by the number of digits */
+/* for "b2sum --length" the length follows from the number of digits */
 
 static size_t
 ngx_http_background_manifest_len(const EVP_MD *md, ngx_str_t *value)
@@ -348,7 +351,7 @@ ngx_http_background_manifest_skip(ngx_str_t *s)
 }
 
 
-/* hexadecimal digits or base64 */
+/* parses a hash in hexadecimal or base64 */
 
 static ngx_int_t
 ngx_http_background_manifest_value(ngx_http_background_checksum_t *sum,
@@ -365,7 +368,7 @@ ngx_http_background_manifest_value(ngx_http_background_checksum_t *sum,
         return NGX_ERROR;
     }
 
-    /* without the padding it can't have more bytes than the hash */
+    /* without padding the result can't be longer than the hash */
 
     encoded = *value;
 

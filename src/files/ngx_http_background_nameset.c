@@ -73,7 +73,10 @@ ngx_http_background_nameset_grow(ngx_http_background_nameset_t *set,
 }
 
 
-/* of the parts that are neither empty nor ".", each with a "/" after it */
+/*
+ * computes the digest of all parts that are neither empty nor ".", with "/"
+ * after each
+ */
 
 static ngx_int_t
 ngx_http_background_nameset_key(EVP_MD_CTX *ctx, ngx_str_t *name, u_char *key)

@@ -5,9 +5,9 @@
 
 
 /*
- * Which names a list has.  In memory is a part of a name's SHA-256 digest, so
- * that a name takes the same room whatever its length.  Names are relative; "."
- * and empty parts of them do not matter.
+ * The set of names in a list.  It has a part of the SHA-256 digest of each
+ * name, so the memory does not depend on the length of names.  Names are
+ * relative; "." and empty parts are ignored.
  */
 
 
@@ -29,19 +29,20 @@
 typedef struct {
     u_char      *keys;
     size_t       n;
-    size_t       size;      /* there is room for that many */
+    size_t       size;      /* number of names that fit into the allocated
+                               memory */
 } ngx_http_background_nameset_t;
 
 
 /*
- * A set begins as zeros.
+ * A set must be zeroed before use.
  *
- * add      NGX_DECLINED: there are too many; NGX_ERROR: no memory, or a failure
- *          of OpenSSL
- * sort     before the first has(), after the last add()
- * has      NGX_OK, NGX_DECLINED or, on a failure of OpenSSL, NGX_ERROR; by
- *          several threads, each with a context of its own
- * destroy  an empty set is left
+ * add      returns NGX_DECLINED if there are too many names, or NGX_ERROR if
+ *          there is no memory or OpenSSL has failed
+ * sort     called after the last add() and before the first has()
+ * has      returns NGX_OK, NGX_DECLINED, or NGX_ERROR if OpenSSL has failed;
+ *          may be called by several threads, each with its own context
+ * destroy  leaves an empty set
  */
 ngx_int_t ngx_http_background_nameset_add(ngx_http_background_nameset_t *set,
     EVP_MD_CTX *ctx, ngx_str_t *name, ngx_log_t *log);

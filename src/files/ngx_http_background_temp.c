@@ -11,7 +11,7 @@
 #include <sys/syscall.h>
 
 
-/* linux/fs.h has it, but clashes with other headers */
+/* defined in linux/fs.h, which conflicts with other headers */
 #define NGX_HTTP_BACKGROUND_NOREPLACE  1
 
 
@@ -48,7 +48,10 @@ ngx_http_background_temp_create(ngx_http_background_temp_t *temp, int dirfd)
             return NGX_ERROR;
         }
 
-        /* where files can't be locked, nobody will take it for a left one */
+        /*
+         * if the file system has no locks, sweep() can't remove the file
+         * either
+         */
 
         if (flock(temp->fd, LOCK_EX|LOCK_NB) == -1) {
             if (ngx_errno != NGX_EAGAIN) {
@@ -61,7 +64,7 @@ ngx_http_background_temp_create(ngx_http_background_temp_t *temp, int dirfd)
             return NGX_OK;
         }
 
-        /* somebody sweeping was faster than the lock */
+        /* sweep() has locked or removed the file before it was locked here */
 
         (void) ngx_close_file(temp->fd);
         temp->fd = -1;
@@ -211,7 +214,10 @@ ngx_http_background_temp_sweep(ngx_http_background_run_t *run, int dirfd,
 {
     int  fd;
 
-    /* NFS locks only what is open for writing, but the mode may forbid it */
+    /*
+     * NFS locks only files that are open for writing, which the mode may not
+     * allow
+     */
 
     fd = openat(dirfd, (char *) name, O_RDWR|O_CLOEXEC|O_NOFOLLOW|O_NONBLOCK);
 

@@ -5,11 +5,12 @@
 
 
 /*
- * Files that appear whole or not at all: written under a name of their own in
- * the same directory, then renamed.  For pool threads.
+ * Files that are either complete or do not exist: they are written to a
+ * temporary file in the same directory and then renamed.  Called on pool
+ * threads.
  *
- * The writer holds a lock on the temporary file.  So one that can be locked is
- * of a process that was killed, and whoever comes across it removes it.
+ * The writer locks the temporary file.  If the lock can be taken, the writer
+ * was killed, and the file is removed.
  */
 
 
@@ -23,7 +24,7 @@
 #define NGX_HTTP_BACKGROUND_TEMP_PREFIX  ".ngx_http_background_"
 #define NGX_HTTP_BACKGROUND_TEMP_SUFFIX  ".tmp"
 
-/* a prefix, the process, "_", a number, a suffix, and a zero */
+/* a prefix, the pid, "_", a number, a suffix, and a zero */
 #define NGX_HTTP_BACKGROUND_TEMP_NAME                                        \
     (sizeof(NGX_HTTP_BACKGROUND_TEMP_PREFIX "_"                              \
             NGX_HTTP_BACKGROUND_TEMP_SUFFIX)                                 \
@@ -32,7 +33,7 @@
 
 typedef struct {
     int                          dirfd;
-    int                          fd;         /* -1: there is none */
+    int                          fd;         /* -1: not open */
     u_char                       name[NGX_HTTP_BACKGROUND_TEMP_NAME];
 } ngx_http_background_temp_t;
 
@@ -40,15 +41,14 @@ typedef struct {
 /*
  * Errors are in ngx_errno.
  *
- * create   the directory's descriptor has to stay open
- * write    all of it
- * publish  gives it its name, if there is such a file already in its place;
- *          or, where that is not wanted, fails with NGX_EEXIST
- * discard  what was not published; harmless if it was
- * is_temp  whether a name is of such a file
- * sweep    removes such a file if nobody writes it
- * sweep_all
- *          all of a directory
+ * create     the descriptor of the directory must stay open
+ * write      writes all data
+ * publish    renames the file, replacing an existing one; without "replace" it
+ *            fails with NGX_EEXIST in that case
+ * discard    removes the file unless it was published
+ * is_temp    whether the name is one of a temporary file
+ * sweep      removes a temporary file if its writer was killed
+ * sweep_all  does that for all files of a directory
  */
 ngx_int_t ngx_http_background_temp_create(ngx_http_background_temp_t *temp,
     int dirfd);

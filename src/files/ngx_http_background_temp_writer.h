@@ -4,7 +4,7 @@
  */
 
 
-/* A buffer in front of a temporary file. */
+/* buffered writing to a temporary file */
 
 
 #ifndef _NGX_HTTP_BACKGROUND_TEMP_WRITER_H_INCLUDED_
@@ -19,18 +19,20 @@
 
 typedef struct {
     ngx_http_background_temp_t   temp;
-    ngx_err_t                    err;        /* of the first write() that
-                                                failed: none comes after it */
+    ngx_err_t                    err;        /* error of the first write() that
+                                                has failed; no data is written
+                                                after that */
     u_char                      *last;
     u_char                       buffer[NGX_HTTP_BACKGROUND_TEMP_WRITER_BUFFER];
 } ngx_http_background_temp_writer_t;
 
 
 /*
- * open    creates the temporary file; NGX_ERROR with the error in ngx_errno.
- *         What is not published has to be discarded, also when that failed
- * append  any length
- * flush   NGX_ERROR: it or an earlier write() failed; the error is in ngx_errno
+ * open    creates the temporary file; returns NGX_ERROR with the error in
+ *         ngx_errno.  It must be discarded unless it is published, also after
+ *         NGX_ERROR
+ * append  appends data of any length
+ * flush   returns NGX_ERROR if a write() has failed; the error is in ngx_errno
  */
 ngx_int_t ngx_http_background_temp_writer_open(
     ngx_http_background_temp_writer_t *writer, int dirfd);

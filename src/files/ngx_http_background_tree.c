@@ -10,7 +10,7 @@
 #include <sys/syscall.h>
 
 
-/* linux/openat2.h is not in every distribution's headers */
+/* not all distributions ship linux/openat2.h */
 #define NGX_HTTP_BACKGROUND_RESOLVE_NO_SYMLINKS  0x04
 #define NGX_HTTP_BACKGROUND_RESOLVE_BENEATH      0x08
 
@@ -38,22 +38,23 @@ struct ngx_http_background_tree_s {
     ngx_str_t                   *task;
 
     ngx_str_t                    root;
-    int                          fd;         /* of the root */
-    ngx_uint_t                   quiet;      /* unsigned  quiet:1; */
-    ngx_uint_t                   gone;       /* unsigned  gone:1;
-                                                is no failure */
+    int                          fd;         /* descriptor of the root */
+    ngx_uint_t                   quiet;      /* unsigned quiet:1;
+                                                ..._TREE_QUIET */
+    ngx_uint_t                   gone;       /* unsigned gone:1;
+                                                ..._TREE_GONE */
 
     /* under the mutex */
-    ngx_queue_t                  dirs;       /* all that are open */
+    ngx_queue_t                  dirs;       /* all open directories */
     ngx_http_background_dir_t   *top;
     uint64_t                     number;
 
     unsigned                     single:1;   /* the root is a file */
     unsigned                     over:1;
-    unsigned                     entering:1; /* a thread reads a directory; top
-                                                and path are its own now */
+    unsigned                     entering:1; /* a thread reads a directory and
+                                                uses "top" and "path" */
 
-    ngx_str_t                    path;       /* of the directory at the top */
+    ngx_str_t                    path;       /* path of "top" */
 };
 
 
@@ -253,7 +254,10 @@ ngx_http_background_tree_next(ngx_http_background_tree_t *tree,
 }
 
 
-/* the next one of the tree; leaves directories that have no more */
+/*
+ * Returns the next entry of the tree.  Closes directories without further
+ * entries.
+ */
 
 static ngx_http_background_entry_t *
 ngx_http_background_tree_entry(ngx_http_background_tree_t *tree)
@@ -309,8 +313,9 @@ ngx_http_background_tree_hand_out(ngx_http_background_tree_t *tree,
 
 
 /*
- * Called with the mutex locked, and returns so.  Meanwhile the others wait:
- * what they would do next is in that directory.
+ * The mutex is locked on call and on return, but not while the directory is
+ * read.  Other threads wait meanwhile, as the next entries are in that
+ * directory.
  */
 
 static void
@@ -378,7 +383,10 @@ ngx_http_background_tree_dir(ngx_http_background_tree_t *tree,
 
     if (fd == -1) {
 
-        /* the name is no directory any more: not in the tree, no failure */
+        /*
+         * it is not a directory any more, so it does not belong to the tree:
+         * no failure
+         */
 
         if (ngx_errno != NGX_ELOOP && ngx_errno != NGX_ENOTDIR
             && !(ngx_errno == NGX_ENOENT && tree->gone))
@@ -450,7 +458,7 @@ ngx_http_background_dir_open(ngx_http_background_tree_t *tree,
 }
 
 
-/* on an error there is what could be read */
+/* after an error the directory has the entries that were read before */
 
 static void
 ngx_http_background_dir_read(ngx_http_background_tree_t *tree,
@@ -515,7 +523,7 @@ ngx_http_background_dir_read(ngx_http_background_tree_t *tree,
 }
 
 
-/* NGX_DECLINED: the name has more bytes than a path has room for */
+/* returns NGX_DECLINED if the name is longer than NAME_MAX bytes */
 
 static ngx_int_t
 ngx_http_background_dir_add(ngx_http_background_dir_t *dir, struct dirent *de)
@@ -543,7 +551,7 @@ ngx_http_background_dir_add(ngx_http_background_dir_t *dir, struct dirent *de)
 
     len = ngx_strlen(de->d_name);
 
-    /* some file systems count characters */
+    /* some file systems limit names by characters instead of bytes */
 
     if (len > NAME_MAX) {
         return NGX_DECLINED;
@@ -595,7 +603,7 @@ ngx_http_background_dir_close(ngx_http_background_tree_t *tree,
 }
 
 
-/* as if all paths of the tree were sorted: a directory's name ends in "/" */
+/* orders entries as full paths: the name of a directory is followed by "/" */
 
 static int ngx_libc_cdecl
 ngx_http_background_entry_cmp(const void *one, const void *two)
@@ -645,7 +653,7 @@ ngx_http_background_tree_open(ngx_http_background_tree_t *tree,
         return -1;
     }
 
-    /* the name is no regular file any more: fail as with a link */
+    /* not a regular file any more: the same error as for a symbolic link */
 
     if (!ngx_is_file(fi)) {
         (void) ngx_close_file(fd);
@@ -780,8 +788,6 @@ ngx_http_background_close(ngx_http_background_run_t *run, int fd,
 }
 
 
-/* keeps the end of what is too long, and the quotes */
-
 void
 ngx_http_background_path_relative(ngx_str_t *root, ngx_str_t *path)
 {
@@ -846,7 +852,10 @@ ngx_http_background_open_beneath(int dirfd, u_char *path, int flags)
     ngx_http_background_open_how_t  how;
 #endif
 
-    /* without symbolic links only an absolute path and ".." lead out */
+    /*
+     * without symbolic links only an absolute path and ".." lead out of the
+     * directory
+     */
 
     if (*path == '/') {
         ngx_set_errno(NGX_EXDEV);
@@ -873,8 +882,8 @@ ngx_http_background_open_beneath(int dirfd, u_char *path, int flags)
     fd = syscall(SYS_openat2, dirfd, path, &how, sizeof(how));
 
     /*
-     * an old kernel, a sandbox that does not know it, a rename meanwhile, a
-     * path that is longer than PATH_MAX
+     * openat2() is not supported by the kernel or not allowed by a sandbox, a
+     * directory was renamed meanwhile, or the path is longer than PATH_MAX
      */
 
     if (fd != -1

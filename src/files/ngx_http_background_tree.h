@@ -5,16 +5,18 @@
 
 
 /*
- * Internal: the public interface is ngx_http_background.h.  Of the modules of
- * their own only "compress", which is built with this one, uses it, and checks
- * that both are of the same version.
+ * An internal header; the public one is ngx_http_background.h.  It is also
+ * used by the dynamic module "compress", which is built together with this
+ * module and checks that both have the same version.
  *
- * A tree's regular files, handed out one by one to the threads that share a
- * run.  For pool threads only, but for what reads the configuration.
+ * The regular files of a tree, which are passed one by one to the threads of a
+ * run.  Called on pool threads, except for functions that read the
+ * configuration.
  *
- * Symbolic links are not followed, but in the root's own path.  The order is
- * that of the names' bytes.  What is in memory are the names of one directory
- * a level, so that it depends on the largest directories, not on the tree.
+ * Symbolic links are not followed, except in the path of the root.  Files are
+ * ordered by the bytes of their paths.  One directory of each level is in
+ * memory, so the memory depends on the largest directories instead of the size
+ * of the tree.
  */
 
 
@@ -28,17 +30,19 @@
 #include "ngx_http_background_temp_writer.h"
 
 
-/* each level keeps a descriptor open */
+/* each level has an open descriptor */
 #define NGX_HTTP_BACKGROUND_TREE_DEPTH  128
 
-/* of a file or directory, relative to the root, with the final zero */
+/* the longest path relative to the root, with a final zero */
 #define NGX_HTTP_BACKGROUND_TREE_PATH                                        \
     (NGX_HTTP_BACKGROUND_TREE_DEPTH * (NAME_MAX + 1))
 
 #define NGX_HTTP_BACKGROUND_TREE_OPEN                                        \
     (O_RDONLY|O_CLOEXEC|O_NONBLOCK|O_NOCTTY)
 
-/* flags of a tree: what can't be read, or only what is gone, is no failure */
+/*
+ * flags: paths that can't be read are no failures, or only those that are gone
+ */
 #define NGX_HTTP_BACKGROUND_TREE_QUIET  1
 #define NGX_HTTP_BACKGROUND_TREE_GONE   2
 
@@ -51,27 +55,29 @@ struct ngx_http_background_dir_s {
     dev_t                        dev;
     ino_t                        ino;
 
-    /* private */
+    /* used by the tree only */
     ngx_queue_t                  queue;
     ngx_http_background_dir_t   *parent;
     ngx_pool_t                  *pool;
     ngx_array_t                  entries;
     ngx_uint_t                   next;
-    size_t                       len;        /* of the path */
+    size_t                       len;        /* length of the path */
     ngx_uint_t                   refs;
 };
 
 
 typedef struct {
     ngx_http_background_dir_t   *dir;        /* NULL: the root is a file */
-    u_char                      *name;       /* the path's last part */
-    ngx_str_t                    path;       /* relative to the root; these two
-                                                are zero-terminated */
-    uint64_t                     number;     /* from 0, in the tree's order */
+    u_char                      *name;       /* last part of the path */
+    ngx_str_t                    path;       /* relative to the root; "name"
+                                                and "path" are
+                                                zero-terminated */
+    uint64_t                     number;     /* from 0, in the order of the
+                                                tree */
 } ngx_http_background_file_t;
 
 
-/* what a file counts for in the tree's total */
+/* returns the weight of a file in the total */
 
 typedef uint64_t (*ngx_http_background_weigh_pt)(
     ngx_http_background_run_t *run, ngx_http_background_tree_t *tree,
@@ -79,9 +85,9 @@ typedef uint64_t (*ngx_http_background_weigh_pt)(
 
 
 /*
- * What "compress" was built for: the number, which changes when this header,
- * path.h, temp.h or temp_writer.h change otherwise, and the sizes of what both
- * modules know.
+ * The version of the interface for "compress": a number that changes with the
+ * meaning of this header, path.h, temp.h, or temp_writer.h, and the sizes of
+ * shared structures.
  */
 #define NGX_HTTP_BACKGROUND_TREE_ABI                                         \
     ((uint64_t) 1 << 48                                                      \
@@ -91,9 +97,10 @@ typedef uint64_t (*ngx_http_background_weigh_pt)(
 
 
 /*
- * Reading the configuration: whether the two modules fit, to be asked before
- * anything else is used; and the root of a tree as the full path.  NGX_ERROR:
- * it was logged; NGX_DECLINED: there is no such file yet.
+ * Configuration: tree_check() tells whether the two modules match and is
+ * called first.  tree_path() sets the full path of the root; it returns
+ * NGX_ERROR if an error was logged, or NGX_DECLINED if the path does not exist
+ * yet.
  */
 #define ngx_http_background_tree_check(cf)                                   \
     ngx_http_background_tree_abi(cf, NGX_HTTP_BACKGROUND_TREE_ABI)
@@ -103,20 +110,21 @@ ngx_int_t ngx_http_background_tree_path(ngx_conf_t *cf, ngx_command_t *cmd,
     ngx_str_t *path, ngx_file_info_t *fi);
 
 /*
- * create   opens the root; on failure counts that and returns NULL
- * file     a thread's own, to be given to next()
- * next     NGX_OK or, at the end and when cancelled, NGX_DONE.  A directory
- *          that can't be read, or is gone since its parent was read, is a
- *          failure of that thread's run, but for the flags.  The file before is
- *          not to be used any more
- * open     a file for reading, -1 with the error in ngx_errno; NGX_ELOOP: it is
- *          no regular file any more
- * stat     without opening it
- * changed  whether there is no such file any more, or another one
- * fail     counts a failure; the format has a "%s" for the path of the file or,
- *          where that is NULL, of the directory at hand
- * destroy  when no thread is in next() any more
- * total    quietly, in a walk of its own, for the progress
+ * create   opens the root; returns NULL if that has failed, which is counted
+ * file     creates a structure for next(), one for each thread
+ * next     returns NGX_OK, or NGX_DONE at the end or if the run is cancelled.
+ *          A directory that can't be read, or was removed meanwhile, is a
+ *          failure of the run of this thread, unless a flag is set.  The
+ *          previous file must not be used any more
+ * open     opens a file for reading; returns -1 with the error in ngx_errno,
+ *          which is NGX_ELOOP if it is not a regular file any more
+ * stat     returns information on a file without opening it
+ * changed  whether the file is gone or was changed
+ * fail     counts a failure; "%s" in the format is replaced by the path of the
+ *          file, or of the current directory if file is NULL
+ * destroy  called when no thread is in next() any more
+ * total    walks the tree and returns the sum of weights, for the progress;
+ *          failures are not counted
  */
 ngx_http_background_tree_t *ngx_http_background_tree_create(
     ngx_http_background_run_t *run, ngx_str_t *root, ngx_uint_t flags);
@@ -140,22 +148,21 @@ uint64_t ngx_http_background_tree_total(ngx_http_background_run_t *run,
 int ngx_http_background_tree_fd(ngx_http_background_tree_t *tree);
 
 /*
- * Opens what a path leads to without leaving the directory and without
- * symbolic links; the path is zero-terminated.  -1 with the error in ngx_errno.
+ * Opens a zero-terminated path below a directory, without following symbolic
+ * links.  Returns -1 with the error in ngx_errno.
  */
 int ngx_http_background_open_beneath(int dirfd, u_char *path, int flags);
 
-/* closes it; if that fails, the log has the path as a text would */
+/* closes a file; a failure is logged with its path */
 void ngx_http_background_close(ngx_http_background_run_t *run, int fd,
     ngx_str_t *root, ngx_str_t *path);
 
-/*
- * Makes an absolute path beneath the root, by their parts, one that is relative
- * to it; others stay as they are
- */
+/* if an absolute path is below the root, makes it relative to the root */
 void ngx_http_background_path_relative(ngx_str_t *root, ngx_str_t *path);
 
-/* whether what was read may be of two versions of the file */
+/*
+ * whether the file was changed, so that data read from it may be inconsistent
+ */
 ngx_uint_t ngx_http_background_file_changed(ngx_file_info_t *before,
     ngx_file_info_t *after);
 

@@ -4,7 +4,7 @@
  */
 
 
-/* "verify": hashes the files of a list, as "sha256sum -c" does. */
+/* "verify": checks the hashes of files in a list, as "sha256sum -c" does */
 
 
 #include <ngx_http_background.h>
@@ -26,24 +26,26 @@ typedef struct {
     ngx_str_t                        manifest;
     ngx_str_t                        root;
     ngx_http_background_hash_conf_t  hash;
-    ngx_uint_t                       extra;     /* unsigned  extra:1;
-                                                   is a failure */
-    ngx_uint_t                      *warned;    /* a worker's own; atomic */
+    ngx_uint_t                       extra;     /* unsigned extra:1; files that
+                                                   are not in the list are
+                                                   failures */
+    ngx_uint_t                      *warned;    /* one for each worker;
+                                                   atomic */
 } ngx_http_background_verify_conf_t;
 
 
-/* what the threads share */
+/* shared by all threads */
 
 typedef struct {
-    ngx_http_background_run_t      *run;    /* of begin and finish */
+    ngx_http_background_run_t      *run;    /* used by begin and finish */
     ngx_thread_mutex_t              mutex;
     int                             fd;
-    ngx_file_info_t                 info;   /* of the list */
+    ngx_file_info_t                 info;   /* information on the list */
     int                             root;
-    uint64_t                        total;  /* lines */
-    ngx_uint_t                      blanks; /* as the first reading found */
+    uint64_t                        total;  /* in lines */
+    ngx_uint_t                      blanks; /* as found by the first pass */
 
-    /* NULL and empty, but with "extra=fail" */
+    /* NULL and empty without "extra=fail" */
     ngx_http_background_tree_t     *tree;
     ngx_http_background_nameset_t   names;
 
@@ -55,7 +57,7 @@ typedef struct {
 } ngx_http_background_verify_t;
 
 
-/* a thread's own */
+/* used by one thread */
 
 typedef struct {
     ngx_str_t                    text;
@@ -234,7 +236,7 @@ ngx_http_background_verify_conf_extra(ngx_conf_t *cf,
 }
 
 
-/* by default the names begin in the list's own folder */
+/* by default names are relative to the folder of the list */
 
 static char *
 ngx_http_background_verify_paths(ngx_conf_t *cf, ngx_command_t *cmd,
@@ -399,7 +401,10 @@ ngx_http_background_verify_open(ngx_http_background_verify_t *v,
 }
 
 
-/* a first reading, for the progress and for the names */
+/*
+ * Reads the list for the first time, to count the lines and, with
+ * "extra=fail", to collect the names.
+ */
 
 static void
 ngx_http_background_verify_count(ngx_http_background_verify_t *v,
@@ -492,7 +497,7 @@ ngx_http_background_verify_warn(ngx_http_background_run_t *run)
         return;
     }
 
-    /* several cycles of the task may be under way, on other threads */
+    /* several cycles of the task may run at the same time */
 
     if (!__atomic_exchange_n(vcf->warned, 1, __ATOMIC_RELAXED)) {
         ngx_log_error(NGX_LOG_WARN, run->log, 0,
@@ -503,7 +508,10 @@ ngx_http_background_verify_warn(ngx_http_background_run_t *run)
 }
 
 
-/* the file, or a directory above, by its mode or because it is the user's */
+/*
+ * Whether the user of the worker may replace the list, because the user may
+ * write to it or to one of its directories, or owns one of them.
+ */
 
 static ngx_uint_t
 ngx_http_background_verify_rewritable(u_char *path)
@@ -532,7 +540,9 @@ ngx_http_background_verify_rewritable(u_char *path)
             break;
         }
 
-        /* others' files in a directory like /tmp can't be replaced */
+        /*
+         * in a sticky directory such as /tmp only the owner may replace a file
+         */
 
         if (fi.st_uid == user
             || (faccessat(AT_FDCWD, real, W_OK, AT_EACCESS) == 0
@@ -615,7 +625,7 @@ ngx_http_background_verify_line(ngx_http_background_verify_t *v,
 }
 
 
-/* the name is NULL in a line that is none of a list's */
+/* sets the name to NULL if the line is invalid */
 
 static ngx_int_t
 ngx_http_background_verify_next(ngx_http_background_verify_t *v,
@@ -680,7 +690,7 @@ ngx_http_background_verify_next(ngx_http_background_verify_t *v,
 }
 
 
-/* NGX_AGAIN: a buffer was read, but not the line's end yet */
+/* returns NGX_AGAIN if a buffer was read that does not complete the line */
 
 static ngx_int_t
 ngx_http_background_verify_read(ngx_http_background_verify_t *v,
@@ -825,7 +835,7 @@ done:
 }
 
 
-/* what is in the tree and not in the list */
+/* fails files of the tree that are not in the list */
 
 static void
 ngx_http_background_verify_extra(ngx_http_background_verify_t *v,
@@ -863,7 +873,10 @@ ngx_http_background_verify_extra(ngx_http_background_verify_t *v,
 }
 
 
-/* the list itself, what the module's own operations write, what is gone */
+/*
+ * Skips the list itself, files that are written by this module, and files that
+ * were removed meanwhile.
+ */
 
 static ngx_uint_t
 ngx_http_background_verify_skips(ngx_http_background_verify_t *v,
@@ -912,7 +925,7 @@ ngx_http_background_verify_changed(ngx_http_background_verify_t *v,
 }
 
 
-/* in lines; the total is told once, by the run that began */
+/* the unit is lines; only the run of begin() sets the total */
 
 static void
 ngx_http_background_verify_progress(ngx_http_background_run_t *run)

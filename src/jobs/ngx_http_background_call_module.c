@@ -4,7 +4,7 @@
  */
 
 
-/* "call": runs a function of a shared library on a thread of the pool. */
+/* "call": calls a function of a shared library on a thread of the pool */
 
 
 #include <ngx_http_background.h>
@@ -13,22 +13,23 @@
 #include <dlfcn.h>
 
 
-/* the longest text of a function's, in bytes */
+/* the longest text that a function may pass, in bytes */
 #define NGX_HTTP_BACKGROUND_CALL_TEXT  1024
 
-/* the oldest version of the interface that libraries may be built for */
+/* the oldest supported version of the interface */
 #define NGX_HTTP_BACKGROUND_CALL_ABI_MIN  1
 
 
 typedef int (*ngx_http_background_call_pt)(ngx_http_background_call_t *call);
 
 
-/* what a directive has loaded, of this configuration or of an older one */
+/* a loaded library, of this configuration or of an older one */
 
 typedef struct {
     ngx_queue_t                     queue;
     void                           *handle;
-    char                           *name;    /* as given to dlopen() */
+    char                           *name;    /* the name that was passed to
+                                                dlopen() */
     dev_t                           dev;
     ino_t                           ino;
 } ngx_http_background_call_library_t;
@@ -40,13 +41,13 @@ typedef struct {
     int                             abi;
     int                             argc;
     char                          **argv;
-    ngx_http_complex_value_t       *values;  /* NULL: no argument has
+    ngx_http_complex_value_t       *values;  /* NULL: the arguments have no
                                                 variables */
     ngx_uint_t                      parks;   /* unsigned  parks:1; */
 } ngx_http_background_call_conf_t;
 
 
-/* begins with what the function sees */
+/* begins with the structure that the function gets */
 
 typedef struct {
     ngx_http_background_call_t      call;
@@ -288,7 +289,10 @@ ngx_http_background_call_open(ngx_conf_t *cf, ngx_str_t *path)
     ngx_pool_cleanup_t                  *cln;
     ngx_http_background_call_library_t  *library;
 
-    /* links may change any time: what is checked is what is loaded */
+    /*
+     * the path with its links is checked, too, as they are followed again at a
+     * reload
+     */
 
     if (ngx_http_background_call_root_only(cf, path, path->data) != NGX_OK
         || ngx_http_background_call_real(cf, path, &real) != NGX_OK
@@ -304,7 +308,7 @@ ngx_http_background_call_open(ngx_conf_t *cf, ngx_str_t *path)
         return NULL;
     }
 
-    /* dlopen() may wait for another thing */
+    /* dlopen() may block on other files, such as a FIFO */
 
     if (!ngx_is_file(&fi)) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
@@ -375,8 +379,9 @@ ngx_http_background_call_real(ngx_conf_t *cf, ngx_str_t *path, ngx_str_t *real)
 
 
 /*
- * Who may write the library, or replace it, is root in the master process.
- * Folders that are shared, as /tmp, are sticky: files stay their owners'.
+ * If the master process runs as root, only root may be able to write or to
+ * replace the library.  Shared folders such as /tmp are sticky, so only the
+ * owner of a file may replace it.
  */
 
 static ngx_int_t
@@ -394,7 +399,10 @@ ngx_http_background_call_root_only(ngx_conf_t *cf, ngx_str_t *path,
 
     p = name;
 
-    /* from "/" down: what is missing in a folder of root's only stays so */
+    /*
+     * The check begins with "/".  A missing part can only be created by root,
+     * as its parent folder was checked before.
+     */
 
     do {
         p += strcspn((char *) p + 1, "/") + 1;
@@ -430,10 +438,10 @@ ngx_http_background_call_root_only(ngx_conf_t *cf, ngx_str_t *path,
 
 
 /*
- * dlopen() returns what is loaded already, be it by name or because the file is
- * the same one.  A file that has replaced another one thus needs another name,
- * which no library has had, as some are never unloaded: a number is put into
- * it, each binary digit as "/" or "/.".
+ * Returns a name for dlopen(), which returns a loaded library if the name or
+ * the inode is the same.  Some libraries are never unloaded, so a file that
+ * has replaced a library needs a name that was not used before: a number is
+ * inserted, with each of its binary digits written as "/" or "/.".
  */
 
 static char *
@@ -471,7 +479,7 @@ ngx_http_background_call_name(ngx_conf_t *cf, ngx_str_t *path,
         return NULL;
     }
 
-    /* this module itself may have been unloaded in between */
+    /* the static variable is lost if this module was unloaded meanwhile */
 
     number = number ? number + 1 : (uint32_t) ngx_time();
 
@@ -504,7 +512,7 @@ ngx_http_background_call_close(void *data)
 
     ngx_queue_remove(&library->queue);
 
-    /* a worker exits now, and threads of the library's own may still run */
+    /* threads of the library may still run in a worker that exits */
 
     if (ngx_process == NGX_PROCESS_WORKER || ngx_process == NGX_PROCESS_HELPER)
     {
@@ -578,7 +586,10 @@ ngx_http_background_call_abi(ngx_conf_t *cf, void *handle, ngx_str_t *path,
 }
 
 
-/* what the header's macros have defined beside the function, or NULL */
+/*
+ * Returns the value that a macro of the header has defined beside the
+ * function, or NULL.
+ */
 
 static const int *
 ngx_http_background_call_int(ngx_conf_t *cf, void *handle, ngx_str_t *symbol,
@@ -597,7 +608,10 @@ ngx_http_background_call_int(ngx_conf_t *cf, void *handle, ngx_str_t *symbol,
 }
 
 
-/* its words, without the library's name in front, which is not the user's */
+/*
+ * Returns the text of dlerror() without the name of the library, as that was
+ * changed by call_name().
+ */
 
 static char *
 ngx_http_background_call_dlerror(void)
@@ -636,7 +650,10 @@ ngx_http_background_call_prepare(ngx_http_background_run_t *run,
             return NGX_ERROR;
         }
 
-        /* a request gives no options, and nothing that is cut */
+        /*
+         * A request must not pass options to the function, or a value that
+         * would end at a zero byte.
+         */
 
         if (ngx_strlchr(value.data, value.data + value.len, '\0')
             || (value.len && value.data[0] == '-' && ccf->argv[i][0] != '-'))
@@ -681,8 +698,8 @@ ngx_http_background_call_work(ngx_http_background_run_t *run)
     rc = ccf->function(&ctx.call);
 
     /*
-     * It may not have asked: a timeout has to fail it all the same.  There is
-     * nothing left to be parked for.
+     * The function may not have called cancelled(): after a timeout it must
+     * fail nevertheless.  The job is not parked here, as its work is over.
      */
 
     run->keep_slot = 1;
@@ -858,7 +875,7 @@ ngx_http_background_call_write(ngx_http_background_call_t *call,
 
     ngx_int_t  rc;
 
-    /* no output with a part missing */
+    /* after a part of the output was lost, the rest is dropped, too */
 
     if (ctx->lost) {
         return 1;
@@ -945,7 +962,7 @@ ngx_http_background_call_header(ngx_http_background_call_t *call,
 }
 
 
-/* a line of the log stays one line */
+/* control characters are replaced, as a message is one line in the log */
 
 static void
 ngx_http_background_call_text(u_char *text, const char *format, va_list args)

@@ -5,12 +5,11 @@
 
 
 /*
- * "background_run": a trigger and a content handler.  A request's body is the
- * input of a cycle, its output is the response.
+ * "background_run": a trigger and a content handler.  The body of a request is
+ * the input of a cycle, the output of the cycle is the response.
  *
- * Nothing of a request is touched by a pool thread: the cycle owns a copy of
- * the body, or a descriptor of its file, and is detached from a request that
- * is freed first.
+ * Pool threads do not use the request: the cycle has a copy of the body or a
+ * descriptor of its file, and is detached if the request is freed first.
  */
 
 
@@ -31,30 +30,32 @@ typedef struct {
     ngx_uint_t                     busy;
     size_t                         max_output;
     ngx_uint_t                     errors;        /* unsigned  errors:1; */
-    ngx_uint_t                     ignore_abort;  /* unsigned  ... :1; */
+    ngx_uint_t                     ignore_abort;  /* unsigned ignore_abort:1; */
 
-    /* where it stands, for what is known when all has been read */
+    /* the place in the configuration, for errors in postconfiguration */
     u_char                        *file;
     ngx_uint_t                     line;
 
-    /* the worker's jobs of this location that wait for a thread */
+    /* number of jobs of this location that wait for a thread in this worker */
     ngx_uint_t                     waiting;
 } ngx_http_background_run_loc_conf_t;
 
 
 typedef struct {
     ngx_http_request_t            *request;
-    ngx_http_background_cycle_t   *cycle;         /* NULL: none, or detached */
-    ngx_event_t                    timer;         /* of "wait=" */
+    ngx_http_background_cycle_t   *cycle;         /* NULL: none, or it is
+                                                     detached */
+    ngx_event_t                    timer;         /* for "wait=" */
     ngx_str_t                      result;        /* $background_run_status */
 
     unsigned                       starting:1;
     unsigned                       over:1;
-    unsigned                       busy:1;        /* "wait=" has passed */
+    unsigned                       busy:1;        /* no thread was free for
+                                                     "wait=" */
 } ngx_http_background_run_ctx_t;
 
 
-/* $background_run_wait and its like */
+/* $background_run_wait, $background_run_time, $background_run_cpu */
 
 typedef enum {
     ngx_http_background_run_wait = 0,
@@ -63,7 +64,7 @@ typedef enum {
 } ngx_http_background_run_time_e;
 
 
-/* fields that nginx knows by a member of headers_out */
+/* header fields for which headers_out has a member */
 
 typedef struct {
     ngx_str_t                      name;
@@ -315,7 +316,10 @@ ngx_http_background_run_body_handler(ngx_http_request_t *r)
 }
 
 
-/* a client may have gone before its body was read: there is no event then */
+/*
+ * A client that has closed the connection before its body was read causes no
+ * further event, so the event is posted here.
+ */
 
 static void
 ngx_http_background_run_watch(ngx_http_request_t *r, ngx_uint_t ignore)
@@ -362,7 +366,10 @@ ngx_http_background_run_start(ngx_http_request_t *r,
 
     ngx_http_set_ctx(r, ctx, ngx_http_background_run_module);
 
-    /* the output is used until the pool's end, the job to the request's */
+    /*
+     * the cycle owns the output, which is used until the pool of the request
+     * is destroyed; its jobs are cancelled with the request
+     */
 
     cln = ngx_pool_cleanup_add(r->pool, 0);
     gone = ngx_http_cleanup_add(r, 0);
@@ -434,7 +441,7 @@ ngx_http_background_run_input(ngx_http_request_t *r,
 }
 
 
-/* a body filter may leave more than one buffer */
+/* a body filter may return several buffers */
 
 static ngx_int_t
 ngx_http_background_run_join(ngx_http_request_t *r, ngx_str_t *input)
@@ -469,7 +476,7 @@ ngx_http_background_run_join(ngx_http_request_t *r, ngx_str_t *input)
 }
 
 
-/* no cycle was started */
+/* the response if no cycle was started */
 
 static ngx_int_t
 ngx_http_background_run_refuse(ngx_http_request_t *r,
@@ -706,7 +713,7 @@ ngx_http_background_run_error(ngx_http_request_t *r, ngx_uint_t status,
 }
 
 
-/* seconds, as many as a thread was waited for, at least one */
+/* in seconds, the value of "wait=", at least 1 */
 
 static ngx_int_t
 ngx_http_background_run_retry_after(ngx_http_request_t *r, ngx_msec_t wait)
@@ -728,7 +735,7 @@ ngx_http_background_run_retry_after(ngx_http_request_t *r, ngx_msec_t wait)
 }
 
 
-/* sends a chain; "last" is its last buffer, NULL: there is none */
+/* sends a chain; if "last" is NULL, an empty last buffer */
 
 static ngx_int_t
 ngx_http_background_run_buf(ngx_http_request_t *r, ngx_chain_t *out,
@@ -757,7 +764,7 @@ ngx_http_background_run_buf(ngx_http_request_t *r, ngx_chain_t *out,
 }
 
 
-/* the request ends: its log line is still to be written */
+/* called when the request is freed, before it is logged */
 
 static void
 ngx_http_background_run_gone(void *data)
@@ -804,7 +811,7 @@ ngx_http_background_run_msec(ngx_http_background_run_ctx_t *ctx,
 
     end = ngx_http_background_end(ctx->cycle);
 
-    /* with "busy" none of its jobs had a thread */
+    /* no thread took a job */
 
     waited = ctx->busy ? end->wall_time : end->waited;
 

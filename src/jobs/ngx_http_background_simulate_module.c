@@ -5,8 +5,8 @@
 
 
 /*
- * "simulate_io" and "simulate_cpu": load without a purpose, to try things out
- * and as examples of an I/O and of a CPU kind.
+ * "simulate_io" and "simulate_cpu": load for tests, and examples of an I/O
+ * kind and of a CPU kind.
  */
 
 
@@ -19,10 +19,13 @@
 #define NGX_HTTP_BACKGROUND_SIMULATE_IO_MAX   1000000
 #define NGX_HTTP_BACKGROUND_SIMULATE_CPU_MAX  (24 * 60 * 60 * 1000)
 
-/* waits begun in one pass of the event loop; some 0.1 ms */
+/*
+ * timers that are started in one pass of the event loop, which takes about 0.1
+ * ms
+ */
 #define NGX_HTTP_BACKGROUND_SIMULATE_SLICE    256
 
-/* numbers that one step of the sieve looks at; some 10 microseconds */
+/* numbers in one step of the sieve, which takes about 10 microseconds */
 #define NGX_HTTP_BACKGROUND_SIEVE             8192
 
 
@@ -41,8 +44,9 @@ typedef struct {
 
 
 typedef struct {
-    ngx_event_t                           event;   /* begins the next ones */
-    ngx_uint_t                            nwaits;  /* begun */
+    ngx_event_t                           event;   /* starts the next timers */
+    ngx_uint_t                            nwaits;  /* number of started
+                                                      timers */
     ngx_http_background_run_t            *run;
     ngx_http_background_simulate_wait_t  *waits;
 } ngx_http_background_simulate_waits_t;
@@ -415,7 +419,10 @@ ngx_http_background_simulate_cpu_work(ngx_http_background_run_t *run)
 }
 
 
-/* a segment of the sieve of Eratosthenes; returns the number of its primes */
+/*
+ * Runs a segment of the sieve of Eratosthenes and returns the number of primes
+ * in it.
+ */
 
 static ngx_uint_t
 ngx_http_background_sieve(u_char *composite, uint64_t from)

@@ -5,9 +5,9 @@
 
 
 /*
- * $background_body, for "test=": the beginning of the response's body.  The
- * filter stands where subrequests are in order, before what is for the client's
- * connection: compression and chunks.
+ * $background_body, for "test=": the first bytes of the response body.  The
+ * filter runs after postponing of subrequests and before gzip and chunked
+ * encoding.
  */
 
 
@@ -129,7 +129,7 @@ ngx_http_background_body_header_filter(ngx_http_request_t *r)
 
         if (body) {
 
-            /* a filter that replaces the response sends a header again */
+            /* a filter that replaces the response sends a second header */
             body->len = 0;
 
             r->main_filter_need_in_memory = 1;

@@ -5,15 +5,16 @@
 
 
 /*
- * "connect": opens connections and closes them.
+ * "connect" opens connections and closes them.
  *
- * An operation is over when it is connected.  The connection then lingers: it
- * is shut down for writing and read to its end, for at most a second, and
- * closed.  A server that sends something first, as a greeting, would get a
- * reset otherwise.
+ * An operation is over when the connection is established.  Then the
+ * connection lingers: it is shut down for writing, its data is read and
+ * dropped for at most a second, and it is closed.  Without that a server that
+ * sends a greeting would get a reset.
  */
 
 
+#include "ngx_http_background_connect.h"
 #include "ngx_http_background_connect_name.h"
 
 #include <ngx_event.h>
@@ -23,22 +24,27 @@
 #define NGX_HTTP_BACKGROUND_CONNECT_MAX       100000
 #define NGX_HTTP_BACKGROUND_CONNECT_MAX_TIME  (24 * 60 * 60 * 1000)
 
-/* connections begun in one pass of the event loop; some 0.5 ms */
+/*
+ * connections that are opened in one pass of the event loop, which takes about
+ * 0.5 ms
+ */
 #define NGX_HTTP_BACKGROUND_CONNECT_SLICE     32
 
-/* how long a connection lingers, in milliseconds, and what is read of it */
+/*
+ * how long a connection lingers, in milliseconds, and how much data is dropped
+ */
 #define NGX_HTTP_BACKGROUND_CONNECT_LINGER    1000
 #define NGX_HTTP_BACKGROUND_CONNECT_DISCARD   65536
 #define NGX_HTTP_BACKGROUND_CONNECT_BUFFER    4096
 
 
 typedef struct {
-    ngx_http_background_connect_name_t *names;        /* with "resolve" */
+    ngx_http_background_connect_name_t *names;        /* names with "resolve" */
 } ngx_http_background_connect_main_conf_t;
 
 
 typedef struct {
-    ngx_http_background_connect_name_t *name;         /* NULL: resolved */
+    ngx_http_background_connect_name_t *name;         /* NULL: "addrs" is set */
     ngx_addr_t                         *addrs;
     ngx_uint_t                          naddrs;
     ngx_uint_t                          count;
@@ -54,15 +60,17 @@ typedef struct {
     ngx_http_background_connect_t      *connect;
     ngx_connection_t                   *connection;   /* NULL: not open */
     ngx_msec_t                          started;
-    ngx_uint_t                          addr;         /* being tried */
+    ngx_uint_t                          addr;         /* index of the current
+                                                         address */
 } ngx_http_background_connect_peer_t;
 
 
 struct ngx_http_background_connect_s {
     ngx_http_background_run_t          *run;
     ngx_http_background_connect_peer_t *peers;
-    ngx_uint_t                          npeers;       /* begun */
-    ngx_event_t                         event;        /* begins the next ones */
+    ngx_uint_t                          npeers;       /* opened so far */
+    ngx_event_t                         event;        /* opens the next
+                                                         connections */
     ngx_addr_t                         *addrs;
     ngx_uint_t                          naddrs;
     ngx_http_background_connect_wait_t  wait;
@@ -71,7 +79,7 @@ struct ngx_http_background_connect_s {
 };
 
 
-/* a connection that lingers, of the worker's */
+/* a lingering connection of the worker */
 
 typedef struct {
     ngx_queue_t                         queue;
@@ -103,7 +111,6 @@ static void ngx_http_background_connect_try(
 static ngx_int_t ngx_http_background_connect_open(
     ngx_http_background_connect_peer_t *peer);
 static void ngx_http_background_connect_handler(ngx_event_t *ev);
-static ngx_err_t ngx_http_background_connect_error(ngx_connection_t *c);
 static ngx_int_t ngx_http_background_connect_fail(
     ngx_http_background_connect_peer_t *peer, ngx_err_t err, const char *text);
 static void ngx_http_background_connect_close(
@@ -111,16 +118,14 @@ static void ngx_http_background_connect_close(
 static void ngx_http_background_connect_over(
     ngx_http_background_connect_peer_t *peer);
 
-static void ngx_http_background_connect_linger(ngx_connection_t *c);
 static void ngx_http_background_connect_linger_handler(ngx_event_t *rev);
 static ngx_int_t ngx_http_background_connect_discard(
     ngx_http_background_connect_linger_t *linger);
 static void ngx_http_background_connect_linger_close(
     ngx_http_background_connect_linger_t *linger);
-static void ngx_http_background_connect_trim(void);
 
 
-/* the oldest one first */
+/* lingering connections, the oldest first */
 
 static ngx_queue_t  ngx_http_background_connect_lingering = {
     &ngx_http_background_connect_lingering,
@@ -283,7 +288,7 @@ ngx_http_background_connect_addr(ngx_conf_t *cf,
 
     ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
                        "%s in address \"%V\" of \"%V\" directive, its cycles "
-                       "will fail until it is", u.err, &value[1], &value[0]);
+                       "will fail until it is found", u.err, &value[1], &value[0]);
 
     ccf->name = ngx_http_background_connect_name_add(cf, &u, NULL);
 
@@ -291,7 +296,7 @@ ngx_http_background_connect_addr(ngx_conf_t *cf,
 }
 
 
-/* without an address for a name */
+/* parses the address without resolving its name */
 
 static ngx_int_t
 ngx_http_background_connect_url(ngx_conf_t *cf, ngx_url_t *u)
@@ -318,7 +323,7 @@ ngx_http_background_connect_url(ngx_conf_t *cf, ngx_url_t *u)
 }
 
 
-/* whether the host is a name, and no IP address or variable */
+/* whether the host is a name: neither an IP address nor a variable */
 
 static ngx_uint_t
 ngx_http_background_connect_is_name(ngx_str_t *host)
@@ -408,7 +413,10 @@ ngx_http_background_connect_start(ngx_http_background_run_t *run)
     connect->event.data = connect;
     connect->event.log = run->log;
 
-    /* what nginx logs of each connection is in the run's failure, once */
+    /*
+     * errors of a connection are not logged by nginx, but with the failure of
+     * the cycle
+     */
     connect->log = *run->log;
     connect->log.log_level = NGX_LOG_EMERG;
 
@@ -462,7 +470,7 @@ ngx_http_background_connect_cancel(ngx_http_background_run_t *run)
 }
 
 
-/* waiting for the name is one more time, whatever the number of copies */
+/* the time for resolving the name is added once, not for each connection */
 
 static void
 ngx_http_background_connect_resolved(ngx_http_background_connect_wait_t *wait)
@@ -511,7 +519,7 @@ ngx_http_background_connect_slice(ngx_event_t *ev)
         ngx_post_event(ev, &ngx_posted_next_events);
     }
 
-    /* the run may be gone with the last one */
+    /* the run may be freed when its last connection is over */
 
     for (i = 0; i < n; i++) {
         peer[i].connect = connect;
@@ -522,7 +530,7 @@ ngx_http_background_connect_slice(ngx_event_t *ev)
 }
 
 
-/* begins with the first address that does not fail at once */
+/* tries one address after another until one does not fail at once */
 
 static void
 ngx_http_background_connect_try(ngx_http_background_connect_peer_t *peer)
@@ -541,8 +549,9 @@ ngx_http_background_connect_try(ngx_http_background_connect_peer_t *peer)
 
 
 /*
- * NGX_OK: connected; NGX_AGAIN: under way; NGX_DECLINED: failed, the next
- * address is to be tried; NGX_ERROR: failed
+ * Returns NGX_OK if the connection is open, NGX_AGAIN if it is in progress,
+ * NGX_DECLINED if it has failed and another address must be tried, or
+ * NGX_ERROR if it has failed.
  */
 
 static ngx_int_t
@@ -634,7 +643,7 @@ ngx_http_background_connect_handler(ngx_event_t *ev)
 }
 
 
-static ngx_err_t
+ngx_err_t
 ngx_http_background_connect_error(ngx_connection_t *c)
 {
     int        err;
@@ -700,7 +709,7 @@ ngx_http_background_connect_close(ngx_http_background_connect_peer_t *peer)
 }
 
 
-/* the run may be gone when it returns */
+/* the run may be freed when this returns */
 
 static void
 ngx_http_background_connect_over(ngx_http_background_connect_peer_t *peer)
@@ -723,14 +732,14 @@ ngx_http_background_connect_over(ngx_http_background_connect_peer_t *peer)
 }
 
 
-/* takes a connection, which outlives its run */
+/* the lingering connection may outlive the run */
 
-static void
+void
 ngx_http_background_connect_linger(ngx_connection_t *c)
 {
     ngx_http_background_connect_linger_t  *linger;
 
-    /* a worker that exits waits for none */
+    /* a worker that exits must not wait for lingering connections */
 
     if (ngx_exiting || shutdown(c->fd, SHUT_WR) == -1) {
         ngx_close_connection(c);
@@ -778,7 +787,7 @@ ngx_http_background_connect_linger(ngx_connection_t *c)
 }
 
 
-/* nginx calls it, too, for a worker that begins to exit */
+/* nginx calls it also when a worker starts to shut down, with c->close set */
 
 static void
 ngx_http_background_connect_linger_handler(ngx_event_t *rev)
@@ -800,7 +809,10 @@ ngx_http_background_connect_linger_handler(ngx_event_t *rev)
 }
 
 
-/* NGX_AGAIN: there may be more to come; NGX_DONE: no more, or too much */
+/*
+ * Returns NGX_AGAIN if more data may come, NGX_DONE at the end of the data or
+ * after ..._CONNECT_DISCARD bytes.
+ */
 
 static ngx_int_t
 ngx_http_background_connect_discard(
@@ -844,11 +856,11 @@ ngx_http_background_connect_linger_close(
 
 
 /*
- * Closes the oldest ones: of more than an eighth of "worker_connections", and
- * where there are few, as new ones matter more.
+ * Closes the oldest lingering connections if they use more than an eighth of
+ * "worker_connections" or if few connections are free.
  */
 
-static void
+void
 ngx_http_background_connect_trim(void)
 {
     u_char        text[NGX_HTTP_BACKGROUND_ERROR_LEN];

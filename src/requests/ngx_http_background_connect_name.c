@@ -7,14 +7,18 @@
 #include "ngx_http_background_connect_name.h"
 
 
-/* what a step does; it may outlive the run of it, as others wait for it */
+/*
+ * The data of a step.  It may outlive its run, as other runs may wait for the
+ * same name.
+ */
 
 typedef struct {
     ngx_http_background_connect_name_t  *name;
     ngx_pool_t                          *pool;
     ngx_url_t                            url;
     ngx_int_t                            rc;
-    ngx_uint_t                           called;  /* unsigned  called:1; */
+    ngx_uint_t                           called;  /* unsigned called:1; the
+                                                     step has run */
 } ngx_http_background_connect_lookup_t;
 
 
@@ -41,8 +45,8 @@ static void ngx_http_background_connect_lookup_over(
 
 
 /*
- * One thread at most looks names up, as other steps need threads, too, and a
- * name may take as long as several DNS servers do not answer.
+ * Names are resolved one after another on one thread: a lookup may block until
+ * several DNS servers have timed out, and other steps need threads, too.
  */
 
 static ngx_queue_t  ngx_http_background_connect_lookups = {
@@ -167,13 +171,13 @@ ngx_http_background_connect_ask(ngx_http_background_connect_wait_t *wait)
     ctx->data = wait;
     ctx->cancelable = 1;
 
-    /* as merged, but in "http" */
+    /* "resolver_timeout" on the "http" level is not merged and may be unset */
     ctx->timeout = (name->clcf->resolver_timeout == NGX_CONF_UNSET_MSEC)
                    ? 30000 : name->clcf->resolver_timeout;
 
     wait->ctx = ctx;
 
-    /* the run may be gone then */
+    /* the handler may have been called and the run freed */
 
     if (ngx_resolve_name(ctx) == NGX_OK) {
         return;
@@ -288,7 +292,7 @@ ngx_http_background_connect_lookup_next(void)
         q = ngx_queue_head(&ngx_http_background_connect_lookups);
         name = ngx_queue_data(q, ngx_http_background_connect_name_t, queue);
 
-        /* those that waited may all have been cancelled */
+        /* all runs that waited may have been cancelled */
 
         if (ngx_queue_empty(&name->waiting)) {
             ngx_http_background_connect_lookup_over(name, NULL);
@@ -313,7 +317,7 @@ ngx_http_background_connect_lookup_next(void)
 }
 
 
-/* NGX_ERROR: the run's result has the reason */
+/* returns NGX_ERROR if the step can't be started: the run is failed */
 
 static ngx_int_t
 ngx_http_background_connect_lookup_start(
@@ -322,7 +326,7 @@ ngx_http_background_connect_lookup_start(
     ngx_pool_t                            *pool;
     ngx_http_background_connect_lookup_t  *lookup;
 
-    /* with addresses it is kept */
+    /* the pool keeps the addresses if the lookup succeeds */
 
     pool = ngx_create_pool(NGX_MIN_POOL_SIZE, ngx_cycle->log);
     if (pool == NULL) {
@@ -371,7 +375,7 @@ ngx_http_background_connect_lookup_step(void *data, ngx_log_t *log)
 }
 
 
-/* for all that wait, whether its run is over or not */
+/* the result is for all runs that wait for the name */
 
 static void
 ngx_http_background_connect_lookup_then(ngx_http_background_run_t *run,
@@ -387,7 +391,7 @@ ngx_http_background_connect_lookup_then(ngx_http_background_run_t *run,
 
     if (!lookup->called) {
 
-        /* the run was over before: others still wait */
+        /* the step was cancelled with its run before it started */
 
         ngx_destroy_pool(lookup->pool);
         ngx_http_background_connect_lookup_next();
@@ -407,7 +411,7 @@ ngx_http_background_connect_lookup_then(ngx_http_background_run_t *run,
 }
 
 
-/* returns why there are no addresses, or NULL */
+/* returns an error text if there are no addresses, or NULL */
 
 static const char *
 ngx_http_background_connect_lookup_keep(
@@ -445,7 +449,10 @@ ngx_http_background_connect_lookup_cleanup(void *data)
 }
 
 
-/* tells those that wait, but not those that begin to do so meanwhile */
+/*
+ * Calls the handlers of runs that wait for the name.  A handler may start a
+ * new run that waits, for which it is not called.
+ */
 
 static void
 ngx_http_background_connect_lookup_over(

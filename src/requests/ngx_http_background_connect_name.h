@@ -5,10 +5,10 @@
 
 
 /*
- * Names that "connect" has to resolve in workers: with "resolve" by nginx's
- * resolver, each time; else one that could not be resolved when the
- * configuration was read, by getaddrinfo() in a step of a run that waits for
- * it, each time until it could.
+ * Names that "connect" resolves in workers.  With "resolve" a name is resolved
+ * by "resolver" in each cycle.  Without it, a name that could not be resolved
+ * while the configuration was read is resolved by getaddrinfo() in a step of a
+ * run, until that succeeds once.
  */
 
 
@@ -19,7 +19,7 @@
 #include <ngx_http_background.h>
 
 
-/* addresses of a name; what is more is left out */
+/* the limit of addresses of a name; further ones are ignored */
 #define NGX_HTTP_BACKGROUND_CONNECT_ADDRS  32
 
 
@@ -30,29 +30,34 @@ typedef struct ngx_http_background_connect_wait_s
     ngx_http_background_connect_wait_t;
 
 
-/* in the configuration */
+/* a name in the configuration */
 
 struct ngx_http_background_connect_name_s {
     ngx_str_t                             host;
     in_port_t                             port;
 
-    /* with "resolve" */
-    ngx_http_core_loc_conf_t             *clcf;       /* NULL: without */
+    /* used with "resolve" */
+    ngx_http_core_loc_conf_t             *clcf;       /* NULL: without
+                                                         "resolve" */
     ngx_str_t                             address;
     u_char                               *file;
     ngx_uint_t                            line;
     ngx_http_background_connect_name_t   *next;
 
-    /* without; of the worker */
+    /* used without "resolve", in the worker */
     ngx_addr_t                           *addrs;
-    ngx_uint_t                            naddrs;     /* 0: not known */
-    ngx_queue_t                           waiting;    /* for a thread */
+    ngx_uint_t                            naddrs;     /* 0: not resolved yet */
+    ngx_queue_t                           waiting;    /* runs that wait for a
+                                                         step */
     ngx_queue_t                           queue;
     unsigned                              queued:1;
 };
 
 
-/* a run that waits; zeroed but for "name", "run", "handler" and "data" */
+/*
+ * A run that waits for a name.  "name", "run", "handler", and "data" are set
+ * by the caller, other fields are zeroed.
+ */
 
 struct ngx_http_background_connect_wait_s {
     ngx_http_background_connect_name_t   *name;
@@ -71,12 +76,13 @@ struct ngx_http_background_connect_wait_s {
 
 
 /*
- * add      one that is to be resolved in workers; "names", the list of those
- *          with "resolve", or NULL
- * check    in postconfiguration, whether each has a resolver
- * resolve  calls the handler once, maybe before it returns.  Without an address
- *          then, the reason is in the run's result
- * cancel   the handler is not called any more
+ * add      adds a name that workers resolve; "names" is the list of names with
+ *          "resolve", or NULL
+ * check    called in postconfiguration: each name in the list must have a
+ *          "resolver"
+ * resolve  calls the handler once, possibly before it returns.  If there is no
+ *          address then, the run is failed
+ * cancel   the handler will not be called
  */
 ngx_http_background_connect_name_t *ngx_http_background_connect_name_add(
     ngx_conf_t *cf, ngx_url_t *u, ngx_http_background_connect_name_t **names);

@@ -5,8 +5,8 @@
 
 
 /*
- * What has failed of a list of URIs, for "retry".  It outlives the run that has
- * found it, in one worker.
+ * The failed URIs of a list, for "retry".  The structure outlives the run that
+ * has created it, in one worker.
  */
 
 
@@ -22,25 +22,28 @@
 
 typedef struct {
     ngx_str_t                             uri;
-    ngx_uint_t                            line;     /* too long; 0: a URI */
+    ngx_uint_t                            line;     /* number of a line that
+                                                       was too long; 0: a URI */
 } ngx_http_background_failed_line_t;
 
 
 typedef struct {
     ngx_pool_t                           *pool;
-    ngx_array_t                           lines;    /* _failed_line_t */
-    ngx_file_info_t                       file;     /* the list, as it was */
-    ngx_uint_t                            rest;     /* unsigned  rest:1;
-                                                       of others is not known
-                                                       whether they failed */
+    ngx_array_t                           lines;    /* of ..._failed_line_t */
+    ngx_file_info_t                       file;     /* information on the file
+                                                       of the list */
+    ngx_uint_t                            rest;     /* unsigned rest:1; there
+                                                       are URIs that are not in
+                                                       "lines" and may have
+                                                       failed */
 } ngx_http_background_failed_t;
 
 
 /*
- * create  NULL: no memory
- * add     a line; one that there is no place for is of the rest
- * same    whether the file is the list
- * free    NULL is none
+ * create  returns NULL if there is no memory
+ * add     adds a line, or sets "rest" if there is no room for it
+ * same    whether the file has not changed
+ * free    may be called with NULL
  */
 ngx_http_background_failed_t *ngx_http_background_failed_create(
     ngx_log_t *log);

@@ -7,23 +7,30 @@
 #include "ngx_http_background_fetch.h"
 
 
-/* while a thread still reads a file for a cancelled request, in milliseconds */
+/*
+ * how long a worker that shuts down waits for a thread that reads a file for a
+ * cancelled request, in milliseconds
+ */
 #define NGX_HTTP_BACKGROUND_REQUEST_BLOCKED  60000
 
-/* failures of a list that are told, and how much of a URI */
+/*
+ * the number of failures in a list whose error texts are kept, and the length
+ * of a URI in them
+ */
 #define NGX_HTTP_BACKGROUND_REQUEST_NAMED    5
 #define NGX_HTTP_BACKGROUND_REQUEST_URI      128
 
 
 typedef enum {
-    ngx_http_background_fetch_passed = 0,       /* or without "test=" */
+    ngx_http_background_fetch_passed = 0,       /* passed, or there is no
+                                                   "test=" */
     ngx_http_background_fetch_empty,
     ngx_http_background_fetch_zero,
     ngx_http_background_fetch_no_memory
 } ngx_http_background_fetch_test_e;
 
 
-/* a request, in its connection's pool */
+/* a request, allocated from the pool of its connection */
 
 typedef struct {
     /* must be first */
@@ -40,16 +47,19 @@ typedef struct {
     ngx_http_background_predecessor_t     before;
     ngx_connection_t                     *connection;
     ngx_http_request_t                   *request;
-    ngx_str_t                             uri;       /* for texts */
-    ngx_str_t                            *refused;   /* header, by nginx */
-    ngx_str_t                             response;  /* its beginning */
+    ngx_str_t                             uri;       /* for error texts */
+    ngx_str_t                            *refused;   /* name of a header that
+                                                        nginx has rejected */
+    ngx_str_t                             response;  /* first bytes of the
+                                                        body */
     ngx_msec_t                            started;
     ngx_uint_t                            status;
     ngx_http_background_fetch_test_e      test;
 
     unsigned                              complete:1;
     unsigned                              error:1;
-    unsigned                              failed:1;  /* and counted */
+    unsigned                              failed:1;  /* the failure is
+                                                        counted */
 } ngx_http_background_fetch_t;
 
 
@@ -106,14 +116,14 @@ static ngx_http_background_fetch_t *ngx_http_background_fetch_of(
     ngx_http_request_t *r);
 
 
-/* no port, no address: an unnamed peer of a unix socket */
+/* the address of the peer: an unnamed unix socket */
 
 static struct sockaddr_un  ngx_http_background_fetch_addr = {
     AF_UNIX, ""
 };
 
 
-/* without names, so that Host does not lead to another server */
+/* has no server names, so that Host does not select another server */
 
 static ngx_http_addr_conf_t  ngx_http_background_fetch_addr_conf;
 
@@ -121,7 +131,10 @@ static ngx_http_addr_conf_t  ngx_http_background_fetch_addr_conf;
 static ngx_listening_t  ngx_http_background_fetch_listening;
 
 
-/* requests that were cancelled: to be torn down; waiting for a thread */
+/*
+ * cancelled requests: not ended yet, and waiting until a thread has read a
+ * file
+ */
 
 static ngx_queue_t  ngx_http_background_fetch_cancelled = {
     &ngx_http_background_fetch_cancelled,
@@ -180,7 +193,9 @@ ngx_http_background_fetch_start(ngx_http_background_fetches_t *rs,
         return NGX_ERROR;
     }
 
-    /* in this order: variables of each step may use the steps before */
+    /*
+     * in this order, as variables in a later part may depend on earlier parts
+     */
 
     rc = ngx_http_background_fetch_set_uri(req, uri);
 
@@ -202,7 +217,7 @@ ngx_http_background_fetch_start(ngx_http_background_fetches_t *rs,
 
     if (rc == NGX_DONE) {
 
-        /* nginx has finalized it */
+        /* nginx has finalized the request */
 
         ngx_http_run_posted_requests(c);
         return NGX_OK;
@@ -391,7 +406,10 @@ ngx_http_background_fetch_init(ngx_http_background_fetch_t *req,
     c->write->log = c->log;
     c->write->ready = 1;
 
-    /* no lingering, no keepalive: the connection is closed with the request */
+    /*
+     * prevents lingering close and keepalive: the connection is closed with
+     * the request
+     */
     c->read->eof = 1;
 
     c->need_last_buf = 1;
@@ -477,7 +495,7 @@ ngx_http_background_fetch_set_uri(ngx_http_background_fetch_t *req,
 
     if (uri->lengths) {
 
-        /* values that depend on r->uri were cached with the URI "/" */
+        /* variables that were evaluated with the URI "/" must not be cached */
 
         cmcf = ngx_http_get_module_main_conf(r, ngx_http_core_module);
 
@@ -620,7 +638,7 @@ ngx_http_background_fetch_eval_header(ngx_http_background_fetch_t *req,
         return NGX_ERROR;
     }
 
-    /* as in "proxy_set_header" */
+    /* an empty header is not sent, as with "proxy_set_header" */
 
     if (value.len == 0) {
         return NGX_OK;
@@ -642,7 +660,9 @@ ngx_http_background_fetch_eval_header(ngx_http_background_fetch_t *req,
 }
 
 
-/* NGX_DONE: nginx did not like the value, and has finalized the request */
+/*
+ * Returns NGX_DONE if nginx has rejected the header and finalized the request.
+ */
 
 static ngx_int_t
 ngx_http_background_fetch_add_header(ngx_http_background_fetch_t *req,
@@ -671,7 +691,7 @@ ngx_http_background_fetch_add_header(ngx_http_background_fetch_t *req,
     h->next = NULL;
 #endif
 
-    /* nginx has a zero after the values that clients sent, and relies on it */
+    /* nginx relies on a zero byte after the values of client headers */
 
     h->value.data = ngx_pnalloc(r->pool, value->len + 1);
 
@@ -771,7 +791,10 @@ failed:
 }
 
 
-/* before nginx has it; the failure has been counted */
+/*
+ * Frees a request that nginx does not handle yet.  Its failure is counted
+ * already.
+ */
 
 static void
 ngx_http_background_fetch_abort(ngx_http_background_fetch_t *req)
@@ -846,7 +869,7 @@ ngx_http_background_fetch_send_chain(ngx_connection_t *c, ngx_chain_t *in,
 }
 
 
-/* nginx's own such handler is not for modules */
+/* as ngx_http_request_handler(), which is static in nginx */
 
 static void
 ngx_http_background_fetch_handler(ngx_event_t *ev)
@@ -915,17 +938,22 @@ ngx_http_background_fetch_log(ngx_log_t *log, u_char *buf, size_t len)
 }
 
 
-/* r->loc_conf is still that of the location that has answered */
+/*
+ * A cleanup handler of the request: r->loc_conf is still that of the last
+ * location.
+ */
 
 static void
 ngx_http_background_fetch_cleanup(void *data)
 {
     ngx_http_background_fetch_t *req = data;
 
-    ngx_http_request_t        *r;
-    ngx_http_core_loc_conf_t  *clcf;
+    ngx_http_request_t             *r;
+    ngx_http_core_loc_conf_t       *clcf;
+    ngx_http_background_fetches_t  *rs;
 
     r = req->request;
+    rs = req->requests;
 
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
@@ -935,13 +963,21 @@ ngx_http_background_fetch_cleanup(void *data)
         req->status = r->headers_out.status;
     }
 
-    /* r->filter_finalize: a filter has replaced the response by a whole one */
+    /*
+     * with r->filter_finalize a filter has replaced the response, which is
+     * complete
+     */
 
     if (req->connection->error && !r->filter_finalize) {
         req->error = 1;
     }
 
-    /* variables of the response are still known, too */
+    if (rs && rs->judge && !req->failed) {
+        req->status = rs->judge(rs, r, req->status);
+        req->failed = (req->status == 0);
+    }
+
+    /* variables are available here for the last time */
 
     req->test = ngx_http_background_fetch_judge(req);
 }
@@ -978,8 +1014,8 @@ ngx_http_background_fetch_judge(ngx_http_background_fetch_t *req)
 
 
 /*
- * The connection is closed and its pool about to be destroyed, somewhere deep
- * in nginx: what is to come now has to wait for another turn of the event loop.
+ * A cleanup handler of the pool of the connection.  nginx is closing the
+ * connection, so the next requests are started by a posted event.
  */
 
 static void
@@ -1015,7 +1051,7 @@ ngx_http_background_fetch_end(void *data)
 }
 
 
-/* counts a failure */
+/* returns 0 and counts a failure if the request has failed */
 
 static ngx_uint_t
 ngx_http_background_fetch_check(ngx_http_background_fetch_t *req)
@@ -1101,7 +1137,7 @@ ngx_http_background_fetch_fail(ngx_http_background_fetches_t *rs,
 
     result->failed++;
 
-    /* of a list the first ones are named, as far as there is place */
+    /* the first failures of a list are named if there is room for them */
 
     if (rs->list && result->failed <= NGX_HTTP_BACKGROUND_REQUEST_NAMED
         && result->error_len + 2 + (p - text) <= NGX_HTTP_BACKGROUND_ERROR_LEN)
@@ -1114,8 +1150,8 @@ ngx_http_background_fetch_fail(ngx_http_background_fetches_t *rs,
 
 
 /*
- * The run is not touched any more, but many requests take their time to be
- * torn down: others' events come between, unless the worker is to exit.
+ * The run is not used after this.  Many requests are ended in slices, so that
+ * other events are processed between them, unless the worker exits.
  */
 
 void
@@ -1200,7 +1236,7 @@ ngx_http_background_fetch_cancel(ngx_http_background_fetch_t *req)
 
     r->count++;
 
-    /* unlike other codes this one can't be answered by "post_action" */
+    /* NGX_HTTP_CLOSE does not run "post_action", unlike other codes */
 
     ngx_http_finalize_request(r, NGX_HTTP_CLOSE);
 
@@ -1212,7 +1248,10 @@ ngx_http_background_fetch_cancel(ngx_http_background_fetch_t *req)
 
     if (!c->destroyed && !c->write->timer_set) {
 
-        /* a thread has a buffer of it: the worker should not exit before */
+        /*
+         * a thread still writes to a buffer of the request: the timer keeps
+         * the worker alive
+         */
 
         ngx_add_timer(c->write, NGX_HTTP_BACKGROUND_REQUEST_BLOCKED);
     }
@@ -1249,7 +1288,7 @@ ngx_http_background_fetch_of(ngx_http_request_t *r)
 {
     ngx_http_connection_t  *hc;
 
-    /* subrequests have none */
+    /* a subrequest has no connection of its own */
 
     hc = r->main->http_connection;
 
@@ -1306,6 +1345,17 @@ ngx_http_background_fetch_response(ngx_http_request_t *r)
 }
 
 
+ngx_http_background_fetches_t *
+ngx_http_background_fetch_started_by(ngx_http_request_t *r)
+{
+    ngx_http_background_fetch_t  *req;
+
+    req = ngx_http_background_fetch_of(r);
+
+    return req ? req->requests : NULL;
+}
+
+
 ngx_int_t
 ngx_http_background_fetch_quiet(ngx_http_request_t *r)
 {
@@ -1320,7 +1370,7 @@ ngx_http_background_fetch_quiet(ngx_http_request_t *r)
 
     log = r->connection->log;
 
-    /* each location has set the level anew; "debug" shows all */
+    /* "error_log" of the location has set the level; "debug" is not changed */
 
     if (req->requests && req->requests->run->repeats
         && log->log_level > NGX_LOG_ALERT && log->log_level < NGX_LOG_DEBUG)

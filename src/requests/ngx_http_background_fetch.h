@@ -5,12 +5,13 @@
 
 
 /*
- * Requests that no client sent: main requests through the locations of a
- * server, for the operation kinds "request" and "requests".
+ * Requests that no client has sent: main requests to locations of a server,
+ * for the operations "request" and "requests".
  *
- * A request has a connection of its own, without a peer: an unconnected socket
- * is what nginx may poll and set options of, what is sent is counted and
- * dropped.  nginx closes it as any other one when the request is over.
+ * A request has a connection of its own without a peer.  Its descriptor is an
+ * unconnected socket, so that nginx can poll it and set socket options; data
+ * that is sent is counted and dropped.  nginx closes the connection when the
+ * request is over.
  */
 
 
@@ -23,7 +24,7 @@
 #include <ngx_event.h>
 
 
-/* requests that start in one pass of the event loop */
+/* requests that are started in one pass of the event loop */
 #define NGX_HTTP_BACKGROUND_FETCH_SLICE    32
 
 
@@ -34,17 +35,19 @@ typedef struct {
 } ngx_http_background_header_t;
 
 
-/* what all requests of an operation have in common */
+/* the configuration of all requests of an operation */
 
 typedef struct {
-    ngx_http_conf_ctx_t                  *ctx;      /* of the server */
+    ngx_http_conf_ctx_t                  *ctx;      /* configuration of the
+                                                       server */
     ngx_uint_t                            method;
     ngx_str_t                             method_name;
-    ngx_http_background_header_t         *host;     /* NULL: by default */
+    ngx_http_background_header_t         *host;     /* NULL: the default */
     ngx_str_t                             default_host;
     ngx_array_t                           headers;
     ngx_array_t                           statuses;
-    ngx_uint_t                            last;     /* without these */
+    ngx_uint_t                            last;     /* without "statuses": the
+                                                       last expected status */
     ngx_http_complex_value_t             *body;
     ngx_http_complex_value_t             *test;     /* NULL: none */
     ngx_uint_t                            https;    /* unsigned  https:1; */
@@ -52,13 +55,14 @@ typedef struct {
 } ngx_http_background_fetch_conf_t;
 
 
-/* of all operations */
+/* the configuration of all operations */
 
 typedef struct {
-    ngx_array_t                           requests;  /* _request_conf_t * */
-    ngx_array_t                           named;     /* of "request" alone */
+    ngx_array_t                           requests;  /* of ..._fetch_conf_t * */
+    ngx_array_t                           named;     /* of "request" with a
+                                                        named location */
 
-    /* nginx's own; NULL: not replaced */
+    /* handlers of nginx for $scheme and $https; NULL: not replaced */
     ngx_http_get_variable_pt              scheme;
     ngx_http_get_variable_pt              https;
 } ngx_http_background_fetch_main_conf_t;
@@ -69,49 +73,56 @@ typedef struct ngx_http_background_fetches_s  ngx_http_background_fetches_t;
 typedef void (*ngx_http_background_fetch_failed_pt)(
     ngx_http_background_fetches_t *rs, ngx_str_t *uri);
 
+/*
+ * Returns the status to go by, of a request that has ended; 0: it has failed,
+ * which was counted
+ */
+typedef ngx_uint_t (*ngx_http_background_fetch_judge_pt)(
+    ngx_http_background_fetches_t *rs, ngx_http_request_t *r,
+    ngx_uint_t status);
+
 
 /*
- * The requests of one run; all is for fetches_init() to fill in, but "list" and
- * "failed", which is called for each request that has failed or, as the run
- * is cancelled, has not ended; the URI is empty if it is not known.
+ * The requests of one run.  fetches_init() sets all fields; then the caller
+ * may set "list", "judge" and "failed".  "failed" is called for each request that has
+ * failed or, if the run is cancelled, is not over.  The URI is empty if it is
+ * not known.
  */
 
 struct ngx_http_background_fetches_s {
     ngx_http_background_run_t            *run;
     ngx_http_background_fetch_conf_t     *conf;
-    ngx_uint_t                            list;     /* failures name the URI */
+    ngx_uint_t                            list;     /* error texts name the
+                                                       URI */
     ngx_uint_t                            nactive;
     ngx_queue_t                           active;
     ngx_event_t                           event;
-    ngx_http_background_fetch_failed_pt   failed;   /* or NULL */
+    ngx_http_background_fetch_failed_pt   failed;   /* may be NULL */
+    ngx_http_background_fetch_judge_pt    judge;    /* may be NULL */
 };
 
 
 /*
- * Configuration:
+ * Configuration; errors are logged:
  *
- * create     to be called first; NULL if the task is in no server
- * params     what all requests have; the directive's configuration, of a type,
- *            has a member "conf"
- * uri        compiles a URI or the name of a location, which may have
- *            variables, and checks what has none
- * default_host
- *            when all has been read
- *
- * Errors have been logged.
- *
- * variables
- *            makes $scheme and $https those of an https client in requests
- *            with "scheme=https"; in postconfiguration
+ * create_conf   called first; returns NULL if the task is not in a server
+ * PARAMS        parameters of all requests; the structure "type" must have the
+ *               field "conf"
+ * uri           compiles a URI or the name of a location.  They may have
+ *               variables; otherwise they are checked
+ * default_host  called when the configuration is complete
+ * variables     called in postconfiguration: in requests with "scheme=https"
+ *               $scheme and $https have the values of an https client
  *
  * For each request:
  *
- * encode_uri percent-encodes, as browsers do, what no URI may have; blanks and
- *            control characters are left as they are where "blanks" is not set
- * parse_uri  sets all that a request has of its URI
- * line       the URI in a line of a list; NGX_DECLINED: it is blank, or a
- *            comment
- * expected   whether a status is one of those that succeed
+ * encode_uri  percent-encodes characters that are not allowed in a URI, as
+ *             browsers do; spaces and control characters only if "blanks" is
+ *             set
+ * parse_uri   sets all fields of the request that depend on the URI
+ * line        returns the URI in a line of a list, or NGX_DECLINED for a blank
+ *             line or a comment
+ * expected    whether the status means success
  */
 ngx_http_background_fetch_conf_t *ngx_http_background_fetch_create_conf(
     ngx_conf_t *cf);
@@ -166,15 +177,15 @@ ngx_uint_t ngx_http_background_fetch_expected(
 
 
 /*
- * On the event loop:
+ * Called on the event loop:
  *
- * init    handler is called, by a posted event, whenever requests have ended;
- *         run->result has been updated by then
- * start   NGX_ERROR: there is no place for one more now, the result has the
- *         reason, and one failure; else the request is under way or has ended
- * cancel  ends all of them at once, without results, and forgets the event
- * exit    in exit_process, when threads are gone: ends those that were
- *         cancelled while a thread read a file for them
+ * init    the handler is called, by a posted event, when requests have ended;
+ *         they are counted in run->result before
+ * start   returns NGX_ERROR if the request can't be started: it is counted as
+ *         failed.  Otherwise the request is under way or over
+ * cancel  ends all requests without a result, and deletes the event
+ * exit    called in exit_process, when threads have stopped: ends requests
+ *         that were cancelled while a thread read a file for them
  */
 void ngx_http_background_fetches_init(ngx_http_background_fetches_t *rs,
     ngx_http_background_run_t *run, ngx_http_background_fetch_conf_t *rcf,
@@ -185,21 +196,22 @@ void ngx_http_background_fetches_cancel(ngx_http_background_fetches_t *rs);
 void ngx_http_background_fetches_exit(void);
 
 
-/* counts a failure, and names the URI where a list has many of them */
+/* counts a failure; with "list" the error text names the URI */
 void ngx_cdecl ngx_http_background_fetch_fail(
     ngx_http_background_fetches_t *rs, ngx_str_t *uri, ngx_err_t err,
     const char *fmt, ...);
 
 
 /*
- * Of such a request, or of what it started; NULL for all others:
+ * For a request of a task or its subrequests; other requests return NULL.
  *
- * task       its task
- * predecessor
- *            what its cycle comes after; empty, if it comes after none
- * conf       what all requests of the operation have in common
- * response   where the beginning of its response's body is, for "test="; NULL
- *            without "test=", too
+ * task      the name of the task
+ * predecessor  the cycle after which its cycle has started; empty without
+ *              "after"
+ * conf      the configuration of the operation
+ * response  the first bytes of the response body, for "test="; NULL without
+ *           "test="
+ * started_by  the requests of the run; NULL if they were cancelled, too
  */
 ngx_str_t *ngx_http_background_fetch_task(ngx_http_request_t *r);
 ngx_http_background_predecessor_t *ngx_http_background_fetch_predecessor(
@@ -207,10 +219,12 @@ ngx_http_background_predecessor_t *ngx_http_background_fetch_predecessor(
 ngx_http_background_fetch_conf_t *ngx_http_background_fetch_conf(
     ngx_http_request_t *r);
 ngx_str_t *ngx_http_background_fetch_response(ngx_http_request_t *r);
+ngx_http_background_fetches_t *ngx_http_background_fetch_started_by(
+    ngx_http_request_t *r);
 
 /*
- * A phase handler: nginx's own lines on such a request are not for the log
- * when the task fails again and again.
+ * A phase handler.  It sets the log level of the request to "alert" if the
+ * task fails repeatedly.
  */
 ngx_int_t ngx_http_background_fetch_quiet(ngx_http_request_t *r);
 

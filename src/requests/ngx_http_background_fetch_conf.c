@@ -4,7 +4,7 @@
  */
 
 
-/* The parameters that "request" and "requests" have in common. */
+/* parameters of both "request" and "requests" */
 
 
 #include "ngx_http_background_fetch.h"
@@ -118,8 +118,8 @@ ngx_http_background_fetch_method(ngx_conf_t *cf,
         || ngx_strcmp(name->data, "TRACE") == 0)
     {
         return ngx_http_background_conf_invalid(cf, arg, "method",
-                                     "one of HTTP, in capital letters, but "
-                                     "for \"CONNECT\" and \"TRACE\"");
+                                     "an HTTP method in capital letters, "
+                                     "except \"CONNECT\" and \"TRACE\"");
     }
 
     (*rcf)->method_name = *name;
@@ -171,8 +171,8 @@ ngx_http_background_fetch_header(ngx_conf_t *cf,
                == 0))
     {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
-                           "header \"%V\" in \"%V\" directive follows from "
-                           "\"body=\" and can't be given",
+                           "header \"%V\" in \"%V\" directive can't be given, "
+                           "it is set by \"body=\"",
                            &arg->text, &value[0]);
         return NGX_ERROR;
     }
@@ -391,7 +391,7 @@ ngx_http_background_fetch_address(ngx_conf_t *cf,
                                         "port");
     }
 
-    /* as nginx has it of a client */
+    /* the text of the address, as for the address of a client */
 
     addr->name.data = ngx_pnalloc(cf->pool, NGX_SOCKADDR_STRLEN);
     if (addr->name.data == NULL) {
@@ -439,7 +439,7 @@ ngx_http_background_fetch_uri(ngx_conf_t *cf, ngx_str_t *uri,
         return NGX_OK;
     }
 
-    /* the parser needs no more of a request */
+    /* the fields that ngx_http_parse_complex_uri() and others use */
 
     ngx_memzero(&c, sizeof(ngx_connection_t));
     ngx_memzero(&r, sizeof(ngx_http_request_t));
@@ -463,8 +463,9 @@ ngx_http_background_fetch_uri(ngx_conf_t *cf, ngx_str_t *uri,
 
 
 /*
- * The first name that can be a host's.  A server's array of them is gone when
- * the configuration has been read, the names themselves are not.
+ * Sets the host to the first server name that is neither a regular expression
+ * nor a wildcard.  It is copied, as the array of names is freed with the
+ * temporary pool.
  */
 
 void

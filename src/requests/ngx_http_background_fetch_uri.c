@@ -8,9 +8,8 @@
 
 
 /*
- * Bytes that browsers encode, of those that no URI may have: blanks and control
- * characters, what is not ASCII, and, in a path, "<>\^`{} or, in arguments,
- * "<>.
+ * Characters that browsers encode: spaces and control characters, non-ASCII
+ * characters, and "<>\^`{} in a path or "<> in arguments.
  */
 
 static const uint32_t  ngx_http_background_uri_path[] = {
@@ -69,7 +68,7 @@ ngx_http_background_fetch_encode_uri(ngx_pool_t *pool, ngx_str_t *uri,
 }
 
 
-/* as nginx does it with what a client sent */
+/* sets the fields that nginx sets from the request line of a client */
 
 ngx_int_t
 ngx_http_background_fetch_parse_uri(ngx_http_request_t *r, ngx_str_t *uri,
@@ -77,7 +76,7 @@ ngx_http_background_fetch_parse_uri(ngx_http_request_t *r, ngx_str_t *uri,
 {
     u_char  *p, *last;
 
-    /* nginx's parser reads a byte behind the URI, which is a space there */
+    /* the parser reads the byte after the URI, a space in a request line */
 
     p = ngx_pnalloc(r->pool, uri->len + 1);
     if (p == NULL || uri->len == 0) {

@@ -5,8 +5,8 @@
 
 
 /*
- * $scheme and $https in requests with "scheme=https".  Only the handlers of the
- * variables are replaced: what looks at the connection itself sees no TLS.
+ * $scheme and $https in requests with "scheme=https".  Only the handlers of
+ * these variables are replaced: the connection has no TLS.
  */
 
 

@@ -5,8 +5,8 @@
 
 
 /*
- * "request": requests a URI of the server, one time or several times at once;
- * and the variable $background_task.
+ * "request": one or several simultaneous requests for a URI of the server, and
+ * the variable $background_task.
  */
 
 
@@ -21,8 +21,8 @@ typedef struct {
     ngx_http_complex_value_t              uri;
     ngx_uint_t                            count;
 
-    /* where it stands, for what is known when all has been read */
-    ngx_str_t                             name;   /* of the location */
+    /* checked when the configuration is complete */
+    ngx_str_t                             name;   /* name of the location */
     u_char                               *file;
     ngx_uint_t                            line;
 } ngx_http_background_request_op_t;
@@ -279,7 +279,10 @@ ngx_http_background_request_create_main_conf(ngx_conf_t *cf)
 }
 
 
-/* a server's names and named locations are known when all has been read */
+/*
+ * Names and named locations of a server are known only when the configuration
+ * is complete.
+ */
 
 static ngx_int_t
 ngx_http_background_request_postconf(ngx_conf_t *cf)
@@ -488,7 +491,7 @@ ngx_http_background_request_slice(ngx_event_t *ev)
         if (ngx_http_background_fetch_start(&ctx->requests, &op->uri)
             != NGX_OK)
         {
-            /* the others would have no better luck */
+            /* further requests would fail for the same reason */
 
             run->result.failed += op->count - ctx->started - 1;
             ctx->started = op->count;
@@ -510,7 +513,10 @@ ngx_http_background_request_slice(ngx_event_t *ev)
 }
 
 
-/* behind the module itself, which cancels what runs */
+/*
+ * nginx calls exit_process in the order of modules: the main module has
+ * cancelled all runs before.
+ */
 
 static void
 ngx_http_background_request_exit_process(ngx_cycle_t *cycle)

@@ -4,9 +4,7 @@
  */
 
 
-/*
- * "requests": requests the URIs of a list, or those that failed of it.
- */
+/* "requests": requests for all URIs of a list, or for those that have failed */
 
 
 #include "ngx_http_background_failed.h"
@@ -18,7 +16,7 @@
 
 #define NGX_HTTP_BACKGROUND_REQUESTS_LINE         8192
 
-/* what may be made up for after a late timer, in microseconds */
+/* the delay of a late timer that "rate=" makes up for, in microseconds */
 #define NGX_HTTP_BACKGROUND_REQUESTS_LATE         10000
 
 
@@ -26,9 +24,10 @@ typedef struct {
     ngx_http_background_fetch_conf_t     *conf;
     ngx_str_t                             file;
     ngx_uint_t                            concurrency;
-    uint64_t                              pause;    /* of "rate=", in usec */
+    uint64_t                              pause;    /* between requests, by
+                                                       "rate=", in usec */
 
-    /* of the last cycle in this worker; NULL: nothing is known */
+    /* failures of the last cycle in this worker; NULL: not known */
     ngx_http_background_failed_t         *failed;
 } ngx_http_background_requests_op_t;
 
@@ -39,15 +38,20 @@ typedef struct {
 
     ngx_http_background_requests_op_t    *op;
     ngx_http_background_reader_t         *reader;
-    uint64_t                              due;      /* of the next, in usec */
-    ngx_http_background_failed_t         *failed;   /* in this cycle */
-    ngx_http_background_failed_t         *known;    /* in the last one, to be
-                                                       requested first */
-    ngx_uint_t                            next;     /* of these */
+    uint64_t                              due;      /* time of the next
+                                                       request, in usec */
+    ngx_http_background_failed_t         *failed;   /* failures of this cycle */
+    ngx_http_background_failed_t         *known;    /* failures of the last
+                                                       cycle, requested first */
+    ngx_uint_t                            next;     /* index in "known" */
 
-    unsigned                              part:1;   /* the list is as known */
-    unsigned                              read:1;   /* to its end */
-    unsigned                              over:1;   /* no more to start */
+    unsigned                              part:1;   /* only "known" is
+                                                       requested, as the list
+                                                       has not changed */
+    unsigned                              read:1;   /* the list was read to its
+                                                       end */
+    unsigned                              over:1;   /* no more requests will
+                                                       start */
 } ngx_http_background_requests_ctx_t;
 
 
@@ -180,7 +184,7 @@ ngx_http_background_requests(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    /* with a redirect nothing is in a cache */
+    /* by default a redirect is a failure, as it does not fill a cache */
     op->conf->last = 299;
 
     value = cf->args->elts;
@@ -422,7 +426,10 @@ ngx_http_background_requests_delay(ngx_http_background_requests_ctx_t *ctx)
 }
 
 
-/* NGX_AGAIN: more is being read; NGX_DONE: there is no more */
+/*
+ * Returns NGX_OK with the next URI, NGX_AGAIN if it is still being read, or
+ * NGX_DONE at the end.
+ */
 
 static ngx_int_t
 ngx_http_background_requests_next(ngx_http_background_requests_ctx_t *ctx,
@@ -469,7 +476,7 @@ ngx_http_background_requests_next(ngx_http_background_requests_ctx_t *ctx,
 }
 
 
-/* NGX_DECLINED: the list is to be read */
+/* returns the next URI of "known", or NGX_DECLINED if the list must be read */
 
 static ngx_int_t
 ngx_http_background_requests_known(ngx_http_background_requests_ctx_t *ctx,
@@ -532,7 +539,7 @@ ngx_http_background_requests_known(ngx_http_background_requests_ctx_t *ctx,
         return NGX_DONE;
     }
 
-    /* these are good now, the others may not be */
+    /* all known URIs have succeeded, so the whole list is requested */
 
     run->result.message_len = 0;
 
@@ -548,7 +555,7 @@ whole:
 }
 
 
-/* in bytes of the list, or in URIs that failed */
+/* the unit is bytes of the list, or failed URIs on retry */
 
 static void
 ngx_http_background_requests_progress(ngx_http_background_requests_ctx_t *ctx)
@@ -589,7 +596,10 @@ ngx_http_background_requests_failed(ngx_http_background_fetches_t *rs,
 }
 
 
-/* what "retry" is to ask for; of no use where the list was never read */
+/*
+ * Stores the failures for "retry".  They are useless without a known URI if
+ * the list was not read to its end.
+ */
 
 static void
 ngx_http_background_requests_remember(ngx_http_background_requests_ctx_t *ctx)

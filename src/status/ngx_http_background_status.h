@@ -4,7 +4,7 @@
  */
 
 
-/* The status: what the zone says, put together, and its formats. */
+/* the status: views of tasks in the zone, and formats */
 
 
 #ifndef _NGX_HTTP_BACKGROUND_STATUS_H_INCLUDED_
@@ -14,19 +14,19 @@
 #include <ngx_http_background_module.h>
 
 
-/* no single formatted write is longer, in bytes */
+/* the limit of a single formatted write, in bytes */
 #define NGX_HTTP_BACKGROUND_WRITE_MAX  4096
 
 
-/* where a format writes its output; zeroed but for the pool */
+/* the output of a format; zeroed, except for the pool */
 
 typedef struct {
     ngx_pool_t                       *pool;
     ngx_chain_t                      *out;
     ngx_chain_t                      *last;
-    ngx_uint_t                        n;          /* buffers */
+    ngx_uint_t                        n;          /* number of buffers */
     off_t                             size;
-    ngx_uint_t                        failed;     /* no memory */
+    ngx_uint_t                        failed;     /* there was no memory */
 } ngx_http_background_writer_t;
 
 
@@ -51,44 +51,52 @@ typedef enum {
 } ngx_http_background_late_e;
 
 
-/* a task, all its cells together; times as in the zone */
+/* the state of a task in all its cells; times as in the zone */
 
 typedef struct {
     ngx_http_background_task_t       *task;
     ngx_http_background_state_e       state;
     ngx_uint_t                        healthy;
     ngx_http_background_late_e        overdue;
-    uint64_t                          late;       /* for so long, or the
-                                                     process that hangs */
+    uint64_t                          late;       /* how late the task is, or
+                                                     the pid of the worker that
+                                                     hangs */
     ngx_uint_t                        running;    /* cycles under way */
-    ngx_uint_t                        waiting;    /* jobs of these that wait
-                                                     for a thread */
-    ngx_uint_t                        abandoned;  /* cycles whose jobs did not
-                                                     stop at the time-out */
-    ngx_uint_t                        queued;     /* cycles under way that
-                                                     only wait for a thread */
+    ngx_uint_t                        waiting;    /* jobs of these cycles that
+                                                     wait for a thread */
+    ngx_uint_t                        abandoned;  /* cycles with jobs that did
+                                                     not stop after "timeout" */
+    ngx_uint_t                        queued;     /* cycles under way with
+                                                     all jobs waiting for a
+                                                     thread */
     uint64_t                          queued_since;
-                                                  /* the first of these */
+                                                  /* start of the first queued
+                                                     cycle */
     uint64_t                          begun;      /* cycles */
     uint64_t                          declined;
     uint64_t                          skipped;
     uint64_t                          missed;
     uint64_t                          coalesced;
     ngx_uint_t                        paused;
-    uint64_t                          started;    /* the first of these */
-    uint64_t                          due;        /* the earliest; 0: none */
+    uint64_t                          started;    /* start of the first running
+                                                     cycle */
+    uint64_t                          due;        /* time of the next cycle; 0:
+                                                     none */
     uint64_t                          due_at;     /* the same by a schedule,
                                                      wall clock, ms */
     uint64_t                          progress_done;
     uint64_t                          progress_total;
-    ngx_uint_t                        leased;     /* cells with a worker */
-    ngx_pid_t                         pid;        /* of one of them */
+    ngx_uint_t                        leased;     /* number of cells that have
+                                                     a worker */
+    ngx_pid_t                         pid;        /* of one of these workers */
     ngx_uint_t                        worker;
 
-    /* totals, the newest "last", the longest row of failures */
+    /*
+     * the sums, the newest "last", and the largest number of failures in a row
+     */
     ngx_http_background_stats_t       stats;
 
-    /* the text of the newest cycle that failed is in "stats" */
+    /* the error of the newest failed cycle is in "stats" */
     ngx_uint_t                        last_failed;
 } ngx_http_background_view_t;
 
@@ -96,35 +104,38 @@ typedef struct {
 typedef struct {
     ngx_http_background_main_conf_t  *bmcf;
     ngx_uint_t                        brief;
-    ngx_uint_t                        versions;   /* may be told */
+    ngx_uint_t                        versions;   /* versions are shown */
     ngx_uint_t                        history;
-    uint64_t                          now;        /* wall clock, ms */
+    uint64_t                          now;        /* wall clock, in
+                                                     milliseconds */
 
-    /* of the tasks that have been read so far, and of those: */
+    /* of the tasks read so far */
     ngx_uint_t                        ntasks;
     ngx_uint_t                        unhealthy;
-    void                             *kept;       /* what "task" keeps */
+    void                             *kept;       /* data that "task" keeps */
 
-    /* when all have been */
+    /* set when all tasks are read */
     ngx_http_background_zone_info_t   info;
 } ngx_http_background_status_t;
 
 
 /*
- * A format of the answer, which is written in slices.
+ * A format, which is written in slices.
  *
- * head    what comes first; called when all tasks have been read
- * task    optional: one has been read, as number ntasks - 1, and is written; or
- *         what "part" needs of it is kept, in an element of that size
- * part    optional: when all have been read, one of "parts" for the "n" tasks
- *         from that one on; with 0 of 0 tasks where there are none
- * tail    optional: what comes last
+ * head  writes the beginning; called when all tasks are read
+ * task  optional; called when a task was read, with the number ntasks - 1.  It
+ *       writes the task, or keeps data for "part" in an element of "keep"
+ *       bytes
+ * part  optional; called when all tasks are read, for each of "parts" and for
+ *       "n" tasks from number "from"; with n of 0 if there are no tasks
+ * tail  optional; writes the end
  */
 
 typedef struct ngx_http_background_format_s  ngx_http_background_format_t;
 
 struct ngx_http_background_format_s {
-    ngx_str_t                             name;   /* in the directive */
+    ngx_str_t                             name;   /* parameter of the
+                                                     directive */
     ngx_str_t                             type;   /* Content-Type */
 
     void                                (*head)(
@@ -145,10 +156,10 @@ struct ngx_http_background_format_s {
                                          ngx_http_background_writer_t *w,
                                          ngx_http_background_status_t *status);
 
-    /* optional: what a client gets whose "Accept" names that type */
+    /* optional; the format for clients whose "Accept" names its type */
     const ngx_http_background_format_t   *other;
 
-    /* optional: adds header fields */
+    /* optional; adds header fields */
     ngx_int_t                           (*headers)(ngx_http_request_t *r);
 };
 
@@ -158,7 +169,7 @@ extern const ngx_http_background_format_t  ngx_http_background_html;
 extern const ngx_http_background_format_t  ngx_http_background_prometheus;
 
 
-/* what is rendered: a location's directive in one of its formats */
+/* a source of renderings: a directive of a location in one of its formats */
 
 typedef struct ngx_http_background_rendering_s
     ngx_http_background_rendering_t;
@@ -169,21 +180,21 @@ typedef struct {
     ngx_array_t                          *names;  /* of ngx_str_t, NULL: all
                                                      tasks */
     ngx_uint_t                            brief;
-    ngx_uint_t                            versions;  /* may be told */
+    ngx_uint_t                            versions;  /* versions are shown */
     ngx_uint_t                            history;
 
-    /* the answer to one of the requests */
+    /* sends the response to a request */
     ngx_int_t                           (*send)(ngx_http_request_t *r,
                                      const ngx_http_background_format_t *format,
                                      ngx_uint_t unhealthy, off_t size,
                                      ngx_chain_t *out);
 
-    /* that a request gets now, or NULL */
+    /* the rendering for new requests, or NULL */
     ngx_http_background_rendering_t      *rendering;
 } ngx_http_background_source_t;
 
 
-/* a content handler: calls "send", at once or later, then with NGX_DONE */
+/* A content handler.  Calls "send" at once, or later if it returns NGX_DONE. */
 ngx_int_t ngx_http_background_render(ngx_http_request_t *r,
     ngx_http_background_source_t *source);
 
@@ -194,10 +205,14 @@ ngx_int_t ngx_http_background_html_init(ngx_conf_t *cf);
 /* by ngx_http_background_state_e */
 extern ngx_str_t  ngx_http_background_states[];
 
+/* by ngx_http_background_server_e */
+extern ngx_str_t  ngx_http_background_server_states[];
+
 
 /*
- * causes() is why the last cycles were started, of all cells, the oldest first;
- * healthy() is what view_read() says of it, and reads nothing else.
+ * view_causes() returns why the last cycles of all cells were started, the
+ * oldest first.  healthy() returns "healthy" as view_read() does, but reads
+ * only what is needed for it.
  */
 
 void ngx_http_background_view_read(ngx_http_background_view_t *view,
@@ -208,8 +223,9 @@ ngx_uint_t ngx_http_background_healthy(ngx_http_background_main_conf_t *bmcf,
     ngx_http_background_task_t *task);
 
 /*
- * late() tells what a cell of a task is late with, and for how long; error() is
- * why a task is not as it should be, or else empty; "buf" is for its text.
+ * late() returns in what way a cell of a task is late, and for how long.
+ * view_error() returns why a task is late or has failed, or an empty string;
+ * "buf" is a buffer for the text.
  */
 ngx_http_background_late_e ngx_http_background_late(
     ngx_http_background_zone_conf_t *zcf, ngx_http_background_task_t *task,
@@ -225,11 +241,11 @@ ngx_uint_t ngx_http_background_accept(ngx_http_request_t *r,
  * A writer.
  *
  * reserve  returns a buffer with room for "size" bytes, or NULL
- * wrote    what was put there ends at p
- * write    formats, for what is written once
- * append   adds a buffer
- * join     moves what the other one has to the end
- * release  frees what was reserved
+ * wrote    ends the data in the reserved buffer at p
+ * write    formats a text
+ * append   appends a buffer
+ * join     moves the buffers of another writer to the end
+ * release  frees the buffers
  */
 ngx_buf_t *ngx_http_background_reserve(ngx_http_background_writer_t *w,
     size_t size);
@@ -243,7 +259,7 @@ void ngx_http_background_join(ngx_http_background_writer_t *w,
 void ngx_http_background_release(ngx_http_background_writer_t *w);
 
 
-/* a literal, "12", "12.345" of 12345, and "2026-11-25T21:30:12.000Z" */
+/* write a literal, "12", "12.345" of 12345, and "2026-11-25T21:30:12.000Z" */
 
 #define ngx_http_background_put(p, text)                                      \
     ngx_cpymem(p, text, sizeof(text) - 1)

@@ -4,7 +4,7 @@
  */
 
 
-/* Which of two formats a client asks for with "Accept". */
+/* selects one of two formats by "Accept" */
 
 
 #include "ngx_http_background_status.h"
@@ -18,8 +18,8 @@ static size_t ngx_http_background_accept_name(ngx_str_t *param);
 
 
 /*
- * The quality, in thousandths, that "Accept" gives to a type that it names;
- * wildcards don't count.
+ * Returns the quality, in thousandths, of a media type that is named in
+ * "Accept".  Wildcards are ignored.
  */
 
 ngx_uint_t
@@ -71,7 +71,7 @@ ngx_http_background_accept(ngx_http_request_t *r, const ngx_str_t *type)
 }
 
 
-/* one of them, as in " text/plain; version=0.0.4; q=0.5" */
+/* a media range such as " text/plain; version=0.0.4; q=0.5" */
 
 static ngx_uint_t
 ngx_http_background_accept_range(ngx_str_t *range, const ngx_str_t *type)
@@ -108,7 +108,7 @@ ngx_http_background_accept_range(ngx_str_t *range, const ngx_str_t *type)
             continue;
         }
 
-        /* a parameter that our type has, too, is to be the same */
+        /* a parameter that our media type also has must have the same value */
 
         name.data = param.data;
         name.len = ngx_http_background_accept_name(&param);
@@ -136,7 +136,7 @@ ngx_http_background_accept_range(ngx_str_t *range, const ngx_str_t *type)
 }
 
 
-/* takes from the text what is before the next ";", without spaces around */
+/* removes the text up to the next ";" and returns it without spaces */
 
 static void
 ngx_http_background_accept_token(ngx_str_t *text, ngx_str_t *token)
@@ -169,7 +169,7 @@ ngx_http_background_accept_token(ngx_str_t *text, ngx_str_t *token)
 }
 
 
-/* the length of a parameter's name with the "=" */
+/* returns the length of the parameter name including "=" */
 
 static size_t
 ngx_http_background_accept_name(ngx_str_t *param)

@@ -4,7 +4,7 @@
  */
 
 
-/* The page, which asks the same location for JSON to show. */
+/* the page, which reads JSON from the same location */
 
 
 #include "ngx_http_background_status.h"
@@ -13,7 +13,7 @@
 #include <openssl/evp.h>
 
 
-/* made of ngx_http_background_status.html */
+/* generated from ngx_http_background_status.html */
 #include <ngx_http_background_status_page.h>
 
 
@@ -41,11 +41,14 @@ const ngx_http_background_format_t  ngx_http_background_html = {
 };
 
 
-/* the same whatever the configuration; for the life of the process */
+/*
+ * does not depend on the configuration, so it is kept for the life of the
+ * process
+ */
 static ngx_str_t  ngx_http_background_html_policy;
 
 
-/* the page's only style and script are allowed by what they are */
+/* the policy allows the only style and script of the page by their hashes */
 
 ngx_int_t
 ngx_http_background_html_init(ngx_conf_t *cf)
@@ -76,7 +79,7 @@ ngx_http_background_html_init(ngx_conf_t *cf)
 }
 
 
-/* the hash of what is between "<element>" and "</element>" */
+/* computes the hash of the text between "<element>" and "</element>" */
 
 static ngx_int_t
 ngx_http_background_html_hash(ngx_conf_t *cf, const char *element,

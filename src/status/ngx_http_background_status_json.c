@@ -6,12 +6,15 @@
 
 #include "ngx_http_background_status.h"
 
-/* a task with the longest numbers, without its texts; and one more of a text */
+/* room for a task without its texts, and for one of its texts */
 #define NGX_HTTP_BACKGROUND_JSON_TASK  NGX_HTTP_BACKGROUND_WRITE_MAX
 #define NGX_HTTP_BACKGROUND_JSON_BYTE  6
 
-/* the same of an entry in the history, or of one of the causes */
+/* room for an entry of the history or a cause */
 #define NGX_HTTP_BACKGROUND_JSON_ENTRY  256
+
+/* a server with the longest numbers, without its texts */
+#define NGX_HTTP_BACKGROUND_JSON_PEER  512
 
 
 #define ngx_http_background_put_value(p, key, put, value)                     \
@@ -49,6 +52,10 @@ static u_char *ngx_http_background_json_failure(u_char *p,
     ngx_http_background_status_t *status, ngx_http_background_view_t *view);
 static u_char *ngx_http_background_json_next(u_char *p,
     ngx_http_background_status_t *status, ngx_http_background_view_t *view);
+static void ngx_http_background_json_peers(ngx_http_background_writer_t *w,
+    ngx_http_background_task_t *task);
+static void ngx_http_background_json_peer(ngx_http_background_writer_t *w,
+    ngx_http_background_peer_t *peer, ngx_uint_t first);
 static void ngx_http_background_json_conf(ngx_http_background_writer_t *w,
     ngx_http_background_status_t *status, ngx_http_background_task_t *task);
 static void ngx_http_background_json_rules(ngx_http_background_writer_t *w,
@@ -212,7 +219,7 @@ ngx_http_background_json_task(ngx_http_background_writer_t *w,
         *p++ = ',';
     }
 
-    /* a name has no character that would have to be escaped */
+    /* names have no characters to escape */
 
     p = ngx_http_background_put(p, "\n{\"name\":\"");
     p = ngx_cpymem(p, task->zone.name.data, task->zone.name.len);
@@ -241,6 +248,10 @@ ngx_http_background_json_task(ngx_http_background_writer_t *w,
     p = ngx_http_background_json_next(p, status, view);
 
     ngx_http_background_wrote(w, p);
+
+    if (task->judges && !status->brief) {
+        ngx_http_background_json_peers(w, task);
+    }
 
     if (status->history) {
         ngx_http_background_json_conf(w, status, task);
@@ -516,7 +527,115 @@ ngx_http_background_json_next(u_char *p, ngx_http_background_status_t *status,
 }
 
 
-/* what it is to do; names of files may be in the directives */
+static void
+ngx_http_background_json_peers(ngx_http_background_writer_t *w,
+    ngx_http_background_task_t *task)
+{
+    ngx_uint_t                        i, n, first;
+    ngx_http_background_peer_t        peer;
+    ngx_http_background_operation_t  *operation;
+
+    operation = task->operations.elts;
+    first = 1;
+
+    ngx_http_background_write(w, ",\"peers\":[");
+
+    for (i = 0; i < task->operations.nelts; i++) {
+
+        if (operation[i].judge == NULL) {
+            continue;
+        }
+
+        n = 0;
+
+        while (operation[i].judge->peer(operation[i].conf, &n, &peer)
+               == NGX_OK)
+        {
+            ngx_http_background_json_peer(w, &peer, first);
+            first = 0;
+        }
+    }
+
+    ngx_http_background_write(w, "]");
+}
+
+
+static void
+ngx_http_background_json_peer(ngx_http_background_writer_t *w,
+    ngx_http_background_peer_t *peer, ngx_uint_t first)
+{
+    size_t      texts;
+    u_char     *p;
+    ngx_buf_t  *b;
+    ngx_str_t  *state;
+
+    texts = peer->address_len + peer->server_len + peer->upstream.len
+            + peer->error_len;
+
+    b = ngx_http_background_reserve(w, NGX_HTTP_BACKGROUND_JSON_PEER
+                                   + NGX_HTTP_BACKGROUND_JSON_BYTE * texts);
+    if (b == NULL) {
+        return;
+    }
+
+    p = b->last;
+
+    if (!first) {
+        *p++ = ',';
+    }
+
+    p = ngx_http_background_put(p, "\n{\"address\":");
+    p = ngx_http_background_json_string(p, peer->address, peer->address_len);
+    p = ngx_http_background_put(p, ",\"server\":");
+    p = ngx_http_background_json_string(p, peer->server, peer->server_len);
+    p = ngx_http_background_put(p, ",\"upstream\":");
+    p = ngx_http_background_json_string(p, peer->upstream.data,
+                                        peer->upstream.len);
+
+    p = peer->backup ? ngx_http_background_put(p, ",\"backup\":true")
+                     : ngx_http_background_put(p, ",\"backup\":false");
+
+    state = &ngx_http_background_server_states[peer->state];
+
+    p = ngx_http_background_put(p, ",\"state\":\"");
+    p = ngx_cpymem(p, state->data, state->len);
+    p = ngx_http_background_put_at(p, "\",\"since\":", peer->since_at);
+    p = ngx_http_background_put_count(p, ",\"fails\":", peer->fails);
+    p = ngx_http_background_put_count(p, ",\"passes\":", peer->passes);
+    p = ngx_http_background_put_count(p, ",\"checks\":{\"passed\":",
+                                      peer->passed);
+    p = ngx_http_background_put_count(p, ",\"failed\":", peer->failed);
+    p = ngx_http_background_put_count(p, "},\"changes\":", peer->changes);
+
+    if (peer->finished_at == 0) {
+        p = ngx_http_background_put(p, ",\"last\":null}");
+        ngx_http_background_wrote(w, p);
+        return;
+    }
+
+    p = ngx_http_background_put_at(p, ",\"last\":{\"finished\":",
+                                   peer->finished_at);
+    p = ngx_http_background_put_seconds(p, ",\"wall_seconds\":",
+                                        peer->wall_time);
+
+    if (peer->status) {
+        p = ngx_http_background_put_count(p, ",\"status\":", peer->status);
+
+    } else {
+        p = ngx_http_background_put(p, ",\"status\":null");
+    }
+
+    p = ngx_http_background_put(p, ",\"error\":");
+    p = peer->error_len
+        ? ngx_http_background_json_string(p, peer->error, peer->error_len)
+        : ngx_http_background_put(p, "null");
+    p = ngx_http_background_put(p, "}}");
+
+    ngx_http_background_wrote(w, p);
+}
+
+
+/* writes the directives of the task, which may have paths to escape */
 
 static void
 ngx_http_background_json_conf(ngx_http_background_writer_t *w,
@@ -718,7 +837,7 @@ ngx_http_background_json_causes(ngx_http_background_writer_t *w,
 }
 
 
-/* "at" is in milliseconds since the epoch, 0 is null */
+/* writes a time in milliseconds since the epoch; 0 is null */
 
 static u_char *
 ngx_http_background_json_time(u_char *p, uint64_t at)
@@ -735,7 +854,10 @@ ngx_http_background_json_time(u_char *p, uint64_t at)
 }
 
 
-/* at most NGX_HTTP_BACKGROUND_JSON_BYTE of a byte; what is longer is cut */
+/*
+ * Writes a string with escapes, at most NGX_HTTP_BACKGROUND_JSON_BYTE bytes
+ * for each of its bytes.  Longer strings are truncated.
+ */
 
 static u_char *
 ngx_http_background_json_string(u_char *p, u_char *data, size_t len)
@@ -754,9 +876,9 @@ ngx_http_background_json_string(u_char *p, u_char *data, size_t len)
 
 
 /*
- * Copies text; bytes that are not UTF-8 become U+FFFD, of three bytes.
- * ngx_utf8_decode() takes any byte from 0x80 on for a continuation, and any
- * from 0xf0 on for the first of four.
+ * Copies a text and replaces bytes that are not UTF-8 by U+FFFD, which has
+ * three bytes.  ngx_utf8_decode() accepts any byte from 0x80 as a
+ * continuation, and any byte from 0xf0 as the first one of four.
  */
 
 static size_t

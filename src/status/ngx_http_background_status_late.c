@@ -4,13 +4,13 @@
  */
 
 
-/* Whether a task is late: what should have been by now and has not. */
+/* whether a task is late */
 
 
 #include "ngx_http_background_status.h"
 
 
-/* no task is late before, in milliseconds */
+/* the shortest time after which a task is late, in milliseconds */
 #define NGX_HTTP_BACKGROUND_LATE  3000
 
 /* by a schedule: what is late by less starts yet */
@@ -71,8 +71,8 @@ ngx_http_background_late(ngx_http_background_zone_conf_t *zcf,
 
 
 /*
- * A job without a timeout may take as long as it likes, and one that is
- * abandoned has failed: neither is late.
+ * A running job without "timeout" is not late, and an abandoned job has
+ * failed, so it is not late either.
  */
 
 static ngx_http_background_late_e
@@ -124,8 +124,9 @@ ngx_http_background_late_with(ngx_http_background_zone_conf_t *zcf,
 
 
 /*
- * What was due in an earlier configuration may not have been in the last one,
- * nor what a worker of another zone had until now.
+ * Returns the time since which a cycle is due.  The time before the
+ * configuration was committed does not count, nor the time in which a worker
+ * of another zone had the task.
  */
 
 static uint64_t

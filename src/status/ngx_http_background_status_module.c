@@ -4,7 +4,7 @@
  */
 
 
-/* "background_status": the content handler. */
+/* "background_status", a content handler */
 
 
 #include "ngx_http_background_status.h"
@@ -20,15 +20,15 @@ typedef struct {
     const ngx_http_background_format_t   *format;     /* NULL: no directive */
     ngx_array_t                          *names;      /* of ngx_str_t, NULL:
                                                          all tasks */
-    ngx_uint_t                            failing;    /* code, 0: 200 */
+    ngx_uint_t                            failing;    /* status code, 0: 200 */
     ngx_uint_t                            brief;
 
-    /* by whether it is the other format, and has the history */
+    /* by the format, default or "other", and by "history" */
     ngx_http_background_source_t          sources[2][2];
 } ngx_http_background_status_loc_conf_t;
 
 
-/* a task that "task=" names, to be looked up when all tasks are known */
+/* a task in "task=", which is looked up when the configuration is complete */
 
 typedef struct {
     ngx_str_t     name;

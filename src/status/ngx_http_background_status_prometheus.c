@@ -5,9 +5,9 @@
 
 
 /*
- * The Prometheus text format 0.0.4, and OpenMetrics 1.0.  They differ in the
- * names of counters' and the info's families, in the info's type, and in the
- * end.  Nothing here needs escaping: a task's name has no such character.
+ * The Prometheus text format 0.0.4 and OpenMetrics 1.0.  They differ in the
+ * names of counter and info families, in the type of info, and at the end.
+ * Names of tasks have no characters that need escaping; labels of servers may.
  */
 
 
@@ -19,10 +19,10 @@
     + offsetof(ngx_http_background_stats_t, field)
 
 
-/* the longest name of a metric, or label but the task's name, with quotes */
+/* the longest name of a metric or of labels other than the task, with quotes */
 #define NGX_HTTP_BACKGROUND_LABEL  128
 
-/* the longest line: the labels on both sides of the name, and a number */
+/* the longest line: labels before and after the name, and a number */
 #define NGX_HTTP_BACKGROUND_LINE                                              \
     (2 * NGX_HTTP_BACKGROUND_LABEL + NGX_HTTP_BACKGROUND_NAME_LEN             \
      + NGX_INT64_LEN + sizeof(".000000") + 1)
@@ -33,24 +33,24 @@ typedef enum {
     ngx_http_background_gauge,            /* ngx_uint_t */
     ngx_http_background_msec,             /* uint64_t, in milliseconds */
     ngx_http_background_usec,             /* uint64_t, in microseconds */
-    ngx_http_background_at,               /* uint64_t, in milliseconds, 0: no
-                                             such time */
+    ngx_http_background_at,               /* uint64_t, in milliseconds, 0:
+                                             none */
     ngx_http_background_queued_time,
     ngx_http_background_interval,         /* of the task */
-    ngx_http_background_quarantine,       /* by the state */
+    ngx_http_background_quarantine,       /* from the state */
     ngx_http_background_overdue
 } ngx_http_background_metric_value_e;
 
 
-/* a metric with a value for each task, or for one of its results */
+/* a metric of each task, or of one result of each task */
 
 typedef struct {
     const char                           *family;
-    const char                           *help;    /* NULL: as before */
+    const char                           *help;    /* NULL: the same family */
     const char                           *result;
     ngx_uint_t                            counter;
     ngx_http_background_metric_value_e    value;
-    size_t                                offset;  /* in a view */
+    size_t                                offset;  /* in the view */
 } ngx_http_background_metric_t;
 
 
@@ -81,7 +81,7 @@ static u_char *ngx_http_background_metrics_millionths(u_char *p, uint64_t n);
 
 static const ngx_http_background_metric_t  ngx_http_background_metric[] = {
 
-    { "cycles", "Cycles that are over, by result.", "success", 1,
+    { "cycles", "Finished cycles, by result.", "success", 1,
       ngx_http_background_count,
       ngx_http_background_of_stats(cycles_completed) },
 
@@ -93,7 +93,7 @@ static const ngx_http_background_metric_t  ngx_http_background_metric[] = {
       ngx_http_background_count,
       ngx_http_background_of_stats(cycles_cancelled) },
 
-    { "operations", "Operations that are over, by result.", "success", 1,
+    { "operations", "Finished operations, by result.", "success", 1,
       ngx_http_background_count,
       ngx_http_background_of_stats(operations_completed) },
 
@@ -113,8 +113,8 @@ static const ngx_http_background_metric_t  ngx_http_background_metric[] = {
       ngx_http_background_usec,
       ngx_http_background_of_stats(cpu_usec) },
 
-    { "task_running", "Cycles of the task that are under way, queued ones "
-      "included.", NULL, 0,
+    { "task_running", "Cycles of the task that are under way, including "
+      "queued ones.", NULL, 0,
       ngx_http_background_gauge,
       offsetof(ngx_http_background_view_t, running) },
 
@@ -123,15 +123,15 @@ static const ngx_http_background_metric_t  ngx_http_background_metric[] = {
       ngx_http_background_gauge,
       offsetof(ngx_http_background_view_t, queued) },
 
-    { "task_queued_seconds", "How long the first of these has waited.", NULL,
-      0, ngx_http_background_queued_time, 0 },
+    { "task_queued_seconds", "How long the first queued cycle has waited.",
+      NULL, 0, ngx_http_background_queued_time, 0 },
 
     { "task_healthy", "Whether the task is healthy.", NULL, 0,
       ngx_http_background_gauge,
       offsetof(ngx_http_background_view_t, healthy) },
 
-    { "task_quarantined", "Whether the task is left alone until the next "
-      "reload, as workers died in it.", NULL, 0,
+    { "task_quarantined", "Whether the task is quarantined until the next "
+      "reload, as workers died in its cycles.", NULL, 0,
       ngx_http_background_quarantine, 0 },
 
     { "task_overdue", "Whether the task is late, and so not healthy.", NULL, 0,
@@ -140,7 +140,7 @@ static const ngx_http_background_metric_t  ngx_http_background_metric[] = {
     { "task_interval_seconds", "Pause between two cycles of the task.", NULL,
       0, ngx_http_background_interval, 0 },
 
-    { "task_consecutive_failures", "Cycles in a row that failed up to now.",
+    { "task_consecutive_failures", "Failed cycles in a row.",
       NULL, 0,
       ngx_http_background_count,
       ngx_http_background_of_stats(failures) },
@@ -150,16 +150,17 @@ static const ngx_http_background_metric_t  ngx_http_background_metric[] = {
       ngx_http_background_at,
       ngx_http_background_of_stats(last.finished_at) },
 
-    { "last_success_timestamp_seconds", "When the last good cycle ended, as "
-      "Unix time.", NULL, 0,
+    { "last_success_timestamp_seconds", "When the last successful cycle ended, "
+      "as Unix time.", NULL, 0,
       ngx_http_background_at,
       ngx_http_background_of_stats(success_at) }
 };
 
 
-/* what a task has of all this, in the units of the zone */
+/* the values of a task, in the units of the zone */
 
 typedef struct {
+    ngx_http_background_task_t           *task;
     const ngx_str_t                      *name;
     uint64_t                              values[
                                    sizeof(ngx_http_background_metric)
@@ -180,6 +181,18 @@ static void ngx_http_background_metrics_tasks(ngx_http_background_writer_t *w,
 static void ngx_http_background_metrics_durations(
     ngx_http_background_writer_t *w, ngx_http_background_figures_t *f,
     ngx_uint_t n);
+static void ngx_http_background_metrics_peers_family(
+    ngx_http_background_writer_t *w, ngx_http_background_status_t *status,
+    ngx_uint_t part, ngx_uint_t open);
+static void ngx_http_background_metrics_peers(ngx_http_background_writer_t *w,
+    ngx_http_background_figures_t *f, ngx_uint_t n, ngx_uint_t part);
+static void ngx_http_background_metrics_peer(ngx_http_background_writer_t *w,
+    const ngx_str_t *task, ngx_http_background_peer_t *peer, ngx_uint_t part);
+static u_char *ngx_http_background_metrics_peer_label(u_char *p,
+    const char *metric, const ngx_str_t *task,
+    ngx_http_background_peer_t *peer);
+static u_char *ngx_http_background_metrics_escape(u_char *p, u_char *data,
+    size_t len);
 static u_char *ngx_http_background_metrics_duration(u_char *p, ngx_str_t *le,
     ngx_http_background_figures_t *f);
 static u_char *ngx_http_background_metrics_label(u_char *p,
@@ -188,10 +201,14 @@ static u_char *ngx_http_background_metrics_value(u_char *p,
     const ngx_http_background_metric_t *metric, uint64_t n);
 
 
-/* and the durations */
-#define NGX_HTTP_BACKGROUND_PARTS                                             \
+/* one part for each metric, one for durations, and those of servers */
+#define NGX_HTTP_BACKGROUND_DURATIONS                                         \
     (sizeof(ngx_http_background_metric)                                       \
-     / sizeof(ngx_http_background_metric_t) + 1)
+     / sizeof(ngx_http_background_metric_t))
+#define NGX_HTTP_BACKGROUND_PARTS  (NGX_HTTP_BACKGROUND_DURATIONS + 4)
+
+#define NGX_HTTP_BACKGROUND_PEERS_UP       (NGX_HTTP_BACKGROUND_DURATIONS + 1)
+#define NGX_HTTP_BACKGROUND_PEERS_CHECKS   (NGX_HTTP_BACKGROUND_DURATIONS + 2)
 
 
 static const ngx_http_background_format_t  ngx_http_background_openmetrics = {
@@ -275,7 +292,7 @@ ngx_http_background_open_tail(ngx_http_background_writer_t *w,
 }
 
 
-/* what is not of a task */
+/* metrics of the pool and the module */
 
 static void
 ngx_http_background_metrics_pool(ngx_http_background_writer_t *w,
@@ -320,7 +337,7 @@ ngx_http_background_metrics_pool(ngx_http_background_writer_t *w,
                               info->jobs_queued);
 
     ngx_http_background_metrics_family(w, open, "jobs", "counter",
-                                       "Jobs that are over.");
+                                       "Finished jobs.");
     ngx_http_background_write(w, "nginx_background_jobs_total %uL\n",
                               info->jobs_completed);
 
@@ -343,7 +360,16 @@ ngx_http_background_metrics_part(ngx_http_background_writer_t *w,
 
     f = (ngx_http_background_figures_t *) status->kept + from;
 
-    if (part == NGX_HTTP_BACKGROUND_PARTS - 1) {
+    if (part > NGX_HTTP_BACKGROUND_DURATIONS) {
+        if (from == 0) {
+            ngx_http_background_metrics_peers_family(w, status, part, open);
+        }
+
+        ngx_http_background_metrics_peers(w, f, n, part);
+        return;
+    }
+
+    if (part == NGX_HTTP_BACKGROUND_DURATIONS) {
         if (from == 0) {
             ngx_http_background_metrics_family(w, open,
                                                "cycle_duration_seconds",
@@ -377,9 +403,10 @@ ngx_http_background_metrics_keep(ngx_http_background_writer_t *w,
 
     f = (ngx_http_background_figures_t *) status->kept + status->ntasks - 1;
 
+    f->task = view->task;
     f->name = &view->task->zone.name;
 
-    for (i = 0; i < NGX_HTTP_BACKGROUND_PARTS - 1; i++) {
+    for (i = 0; i < NGX_HTTP_BACKGROUND_DURATIONS; i++) {
         f->values[i] = ngx_http_background_metrics_figure(view,
                                              &ngx_http_background_metric[i]);
     }
@@ -452,7 +479,7 @@ ngx_http_background_metrics_tasks(ngx_http_background_writer_t *w,
 
     for ( /* void */ ; n; n--, f++) {
 
-        /* times that have not been yet, and an interval that is off */
+        /* a time that is not set and an interval that is off are not written */
 
         if (f->values[i] == 0
             && (metric->value == ngx_http_background_at
@@ -476,7 +503,7 @@ ngx_http_background_metrics_tasks(ngx_http_background_writer_t *w,
 }
 
 
-/* copies, which is much faster than a format: there are many of them */
+/* copies strings, which is faster than formatting */
 
 static u_char *
 ngx_http_background_metrics_label(u_char *p, const ngx_str_t *before,
@@ -590,7 +617,158 @@ ngx_http_background_metrics_duration(u_char *p, ngx_str_t *le,
 }
 
 
-/* as OpenMetrics wants them: one digit behind the point, more where needed */
+/* nothing is written where no task has servers */
+
+static void
+ngx_http_background_metrics_peers_family(ngx_http_background_writer_t *w,
+    ngx_http_background_status_t *status, ngx_uint_t part, ngx_uint_t open)
+{
+    ngx_uint_t                      i;
+    ngx_http_background_figures_t  *f;
+
+    f = status->kept;
+
+    for (i = 0; i < status->ntasks && !f[i].task->judges; i++) { /* void */ }
+
+    if (i == status->ntasks) {
+        return;
+    }
+
+    if (part == NGX_HTTP_BACKGROUND_PEERS_UP) {
+        ngx_http_background_metrics_family(w, open, "peer_up", "gauge",
+                                           "Whether the server gets requests, "
+                                           "by the verdict of its probe.");
+
+    } else if (part == NGX_HTTP_BACKGROUND_PEERS_CHECKS) {
+        ngx_http_background_metrics_family(w, open, "peer_checks", "counter",
+                                           "Checks of the server, by result.");
+
+    } else {
+        ngx_http_background_metrics_family(w, open, "peer_changes", "counter",
+                                           "Changes of the verdict.");
+    }
+}
+
+
+static void
+ngx_http_background_metrics_peers(ngx_http_background_writer_t *w,
+    ngx_http_background_figures_t *f, ngx_uint_t n, ngx_uint_t part)
+{
+    ngx_uint_t                        i, k, number;
+    ngx_http_background_task_t       *task;
+    ngx_http_background_peer_t        peer;
+    ngx_http_background_operation_t  *operation;
+
+    for (i = 0; i < n; i++) {
+        task = f[i].task;
+        operation = task->operations.elts;
+
+        for (k = 0; k < task->operations.nelts; k++) {
+
+            if (operation[k].judge == NULL) {
+                continue;
+            }
+
+            number = 0;
+
+            while (operation[k].judge->peer(operation[k].conf, &number, &peer)
+                   == NGX_OK)
+            {
+                ngx_http_background_metrics_peer(w, f[i].name, &peer, part);
+            }
+        }
+    }
+}
+
+
+static void
+ngx_http_background_metrics_peer(ngx_http_background_writer_t *w,
+    const ngx_str_t *task, ngx_http_background_peer_t *peer, ngx_uint_t part)
+{
+    u_char     *p;
+    ngx_buf_t  *b;
+
+    b = ngx_http_background_reserve(w, 2 * (NGX_HTTP_BACKGROUND_LINE
+                                            + 2 * (peer->upstream.len
+                                                   + peer->address_len
+                                                   + peer->server_len)));
+    if (b == NULL) {
+        return;
+    }
+
+    p = b->last;
+
+    if (part == NGX_HTTP_BACKGROUND_PEERS_UP) {
+        p = ngx_http_background_metrics_peer_label(p, "peer_up", task, peer);
+        p = ngx_http_background_put(p, "} ");
+        p = ngx_http_background_put_number(p, peer->usable);
+        *p++ = '\n';
+
+    } else if (part == NGX_HTTP_BACKGROUND_PEERS_CHECKS) {
+        p = ngx_http_background_metrics_peer_label(p, "peer_checks_total", task,
+                                                   peer);
+        p = ngx_http_background_put(p, ",result=\"success\"} ");
+        p = ngx_http_background_put_number(p, peer->passed);
+        *p++ = '\n';
+
+        p = ngx_http_background_metrics_peer_label(p, "peer_checks_total", task,
+                                                   peer);
+        p = ngx_http_background_put(p, ",result=\"failure\"} ");
+        p = ngx_http_background_put_number(p, peer->failed);
+        *p++ = '\n';
+
+    } else {
+        p = ngx_http_background_metrics_peer_label(p, "peer_changes_total",
+                                                   task, peer);
+        p = ngx_http_background_put(p, "} ");
+        p = ngx_http_background_put_number(p, peer->changes);
+        *p++ = '\n';
+    }
+
+    ngx_http_background_wrote(w, p);
+}
+
+
+static u_char *
+ngx_http_background_metrics_peer_label(u_char *p, const char *metric,
+    const ngx_str_t *task, ngx_http_background_peer_t *peer)
+{
+    p = ngx_sprintf(p, "nginx_background_%s{task=\"%V\",upstream=\"", metric,
+                    task);
+    p = ngx_http_background_metrics_escape(p, peer->upstream.data,
+                                           peer->upstream.len);
+    p = ngx_http_background_put(p, "\",peer=\"");
+    p = ngx_http_background_metrics_escape(p, peer->address,
+                                           peer->address_len);
+    p = ngx_http_background_put(p, "\",server=\"");
+    p = ngx_http_background_metrics_escape(p, peer->server, peer->server_len);
+    *p++ = '"';
+
+    return p;
+}
+
+
+/* at most twice as long; what is not ASCII might be no UTF-8 */
+
+static u_char *
+ngx_http_background_metrics_escape(u_char *p, u_char *data, size_t len)
+{
+    size_t  i;
+
+    for (i = 0; i < len; i++) {
+
+        if (data[i] == '"' || data[i] == '\\') {
+            *p++ = '\\';
+        }
+
+        *p++ = (data[i] < ' ' || data[i] > '~') ? '?' : data[i];
+    }
+
+    return p;
+}
+
+
+/* writes a number with one digit after the point, or more if needed */
 
 static u_char *
 ngx_http_background_metrics_bound(u_char *buf, ngx_msec_t bound)
@@ -607,7 +785,7 @@ ngx_http_background_metrics_bound(u_char *buf, ngx_msec_t bound)
 }
 
 
-/* a counter's family has another name in each of the formats */
+/* the families of a counter have different names in the two formats */
 
 static void
 ngx_http_background_metrics_family(ngx_http_background_writer_t *w,

@@ -5,10 +5,11 @@
 
 
 /*
- * A status is rendered once in a pass of the event loop, for all requests that
- * ask for the same: they share its buffers.  Many tasks are rendered in slices,
- * one in a pass.  Requests that come after the pass in which a rendering began
- * wait for the next one, which begins when this one is over.
+ * A status is rendered once in a pass of the event loop for all requests of
+ * the same source, which share its buffers.  Many tasks are rendered in
+ * slices, one slice in a pass.  Requests that come after the pass in which a
+ * rendering has begun wait for the next rendering, which begins when this one
+ * is done.
  */
 
 
@@ -18,24 +19,28 @@
 #include <ngx_http_background_job.h>
 
 
-/* a slice has at most so many tasks, and takes so long, in microseconds */
+/* the limits of a slice: number of tasks, and time in microseconds */
 #define NGX_HTTP_BACKGROUND_SLICE_TASKS  256
 #define NGX_HTTP_BACKGROUND_SLICE        300
 
-/* tasks between two looks at the clock */
+/* number of tasks between two checks of the time */
 #define NGX_HTTP_BACKGROUND_SLICE_CHECK  16
 
 
 struct ngx_http_background_rendering_s {
     ngx_pool_t                       *pool;
     ngx_http_background_source_t     *source;
-    ngx_uint_t                        refs;       /* of queues, and requests */
-    ngx_queue_t                       ready;      /* the source has it */
+    ngx_uint_t                        refs;       /* references from queues and
+                                                     requests */
+    ngx_queue_t                       ready;      /* in the queue of renderings
+                                                     for new requests */
     ngx_queue_t                       pending;
-    ngx_queue_t                       answers;    /* that wait for it */
+    ngx_queue_t                       answers;    /* answers that wait for the
+                                                     rendering */
 
-    ngx_uint_t                        changes;    /* when it began */
-    ngx_uint_t                        next;       /* task */
+    ngx_uint_t                        changes;    /* ..._zone_changes() at
+                                                     the beginning */
+    ngx_uint_t                        next;       /* number of the next task */
     ngx_uint_t                        part;
     ngx_http_background_status_t      status;
     ngx_http_background_writer_t      head;
@@ -48,7 +53,7 @@ struct ngx_http_background_rendering_s {
 };
 
 
-/* a request's part in a rendering */
+/* a request that waits for a rendering or uses its buffers */
 
 typedef struct {
     ngx_http_request_t               *request;
@@ -67,8 +72,9 @@ typedef struct {
 typedef struct {
     ngx_queue_t                       ready;
     ngx_queue_t                       pending;
-    ngx_event_t                       over;       /* at the end of a pass */
-    ngx_event_t                       next;       /* in the next one */
+    ngx_event_t                       over;       /* posted to the end of the
+                                                     pass */
+    ngx_event_t                       next;       /* posted to the next pass */
     uint64_t                          spent;      /* usec, in this pass */
     ngx_uint_t                        busy;       /* unsigned  busy:1; */
 } ngx_http_background_renderer_t;
@@ -177,7 +183,7 @@ ngx_http_background_renderer_get(void)
         rd->next.data = rd;
     }
 
-    /* the log of a cycle before this one may be gone */
+    /* the log of a previous cycle may be freed */
 
     rd->over.log = ngx_cycle->log;
     rd->next.log = ngx_cycle->log;
@@ -186,7 +192,10 @@ ngx_http_background_renderer_get(void)
 }
 
 
-/* the one of this pass or that is to begin, unless tasks have changed since */
+/*
+ * Returns a rendering of this pass if nothing has changed since, a rendering
+ * that has not begun, or a new one.
+ */
 
 static ngx_http_background_rendering_t *
 ngx_http_background_rendering_get(ngx_http_background_renderer_t *rd,
@@ -281,7 +290,7 @@ ngx_http_background_rendering_free(ngx_http_background_rendering_t *rg)
 }
 
 
-/* no more requests get it */
+/* new requests will not get the rendering any more */
 
 static void
 ngx_http_background_rendering_part(ngx_http_background_rendering_t *rg)
@@ -293,7 +302,10 @@ ngx_http_background_rendering_part(ngx_http_background_rendering_t *rg)
 }
 
 
-/* a request that is answered may be followed by another one at once */
+/*
+ * Renders the next slices.  It may be called again while it sends an answer,
+ * as the client may have pipelined another request.
+ */
 
 static void
 ngx_http_background_renderer_run(ngx_http_background_renderer_t *rd)
@@ -308,7 +320,7 @@ ngx_http_background_renderer_run(ngx_http_background_renderer_t *rd)
 
     rd->busy = 1;
 
-    /* as if all of the pass had begun with it */
+    /* the time of earlier calls in this pass counts, too */
     start = ngx_http_background_usec(CLOCK_MONOTONIC) - rd->spent;
 
     while (!ngx_queue_empty(&rd->pending)
@@ -333,7 +345,7 @@ ngx_http_background_renderer_run(ngx_http_background_renderer_t *rd)
 }
 
 
-/* NGX_AGAIN: there is more to do in the next pass */
+/* returns NGX_AGAIN if the rest must be done in the next pass */
 
 static ngx_int_t
 ngx_http_background_renderer_first(ngx_http_background_renderer_t *rd,
@@ -491,7 +503,9 @@ ngx_http_background_rendering_parts(ngx_http_background_rendering_t *rg,
     format = rg->source->format;
     total = rg->status.ntasks;
 
-    /* "next" goes on from the number of the tasks */
+    /*
+     * after the last task "next" counts on with the tasks of the current part
+     */
 
     from = rg->next - rg->source->bmcf->zone.tasks.nelts;
 
@@ -520,7 +534,7 @@ ngx_http_background_rendering_parts(ngx_http_background_rendering_t *rg,
 }
 
 
-/* what says something of all tasks comes first, and is written last */
+/* the head has totals of all tasks, so it is written last */
 
 static void
 ngx_http_background_rendering_end(ngx_http_background_rendering_t *rg)
@@ -573,7 +587,9 @@ ngx_http_background_source_selects(ngx_http_background_source_t *source,
 }
 
 
-/* with the request's pool, when it has no buffer any more */
+/*
+ * a cleanup handler of the pool of the request, which uses no buffers any more
+ */
 
 static void
 ngx_http_background_answer_cleanup(void *data)
@@ -610,7 +626,7 @@ ngx_http_background_answer_late(ngx_http_background_answer_t *answer)
 }
 
 
-/* the request has buffers of its own of memory that others share */
+/* the buffers of the request refer to memory that other requests share */
 
 static ngx_int_t
 ngx_http_background_answer_send(ngx_http_background_answer_t *answer)

@@ -4,7 +4,7 @@
  */
 
 
-/* What the zone says of a task, all its cells together. */
+/* combines the cells of a task */
 
 
 #include "ngx_http_background_status.h"
@@ -40,6 +40,14 @@ ngx_str_t  ngx_http_background_states[] = {
 };
 
 
+ngx_str_t  ngx_http_background_server_states[] = {
+    ngx_string("unknown"),
+    ngx_string("up"),
+    ngx_string("down"),
+    ngx_string("disabled")
+};
+
+
 void
 ngx_http_background_view_read(ngx_http_background_view_t *view,
     ngx_http_background_zone_conf_t *zcf, ngx_http_background_task_t *task)
@@ -61,7 +69,7 @@ ngx_http_background_view_read(ngx_http_background_view_t *view,
                         &orders);
     view->paused = orders.paused;
 
-    /* there are more cells than workers after their number was lowered */
+    /* after "worker_processes" was lowered there are more cells than workers */
 
     n = 0;
 
@@ -209,7 +217,7 @@ ngx_http_background_view_add_running(ngx_http_background_view_t *view,
 }
 
 
-/* what only counts where a worker is in charge of the cell */
+/* called only for cells of current workers */
 
 static void
 ngx_http_background_view_add_lease(ngx_http_background_view_t *view,
@@ -268,7 +276,7 @@ ngx_http_background_view_add_plan(ngx_http_background_view_t *view,
 }
 
 
-/* the latest of all */
+/* keeps the longest delay of all cells */
 
 static void
 ngx_http_background_view_add_late(ngx_http_background_view_t *view,
@@ -329,7 +337,7 @@ ngx_http_background_view_causes(ngx_http_background_view_t *view,
 }
 
 
-/* keeps the newest, in order of time */
+/* keeps the newest causes, ordered by time */
 
 static ngx_uint_t
 ngx_http_background_view_add_causes(ngx_http_background_cell_t *cell,

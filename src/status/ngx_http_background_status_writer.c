@@ -7,7 +7,7 @@
 #include "ngx_http_background_status.h"
 
 
-/* room for text, and how many of these a worker keeps for later: 2 MB */
+/* size of a block of text, and how many free blocks a worker keeps: 2 MB */
 #define NGX_HTTP_BACKGROUND_BLOCK   (32768 - 256)
 #define NGX_HTTP_BACKGROUND_BLOCKS  64
 
@@ -17,7 +17,7 @@ typedef struct ngx_http_background_block_s  ngx_http_background_block_t;
 struct ngx_http_background_block_s {
     ngx_chain_t                   chain;      /* must be first */
     ngx_buf_t                     buf;
-    ngx_http_background_block_t  *next;       /* of those that are free */
+    ngx_http_background_block_t  *next;       /* the next free block */
     u_char                        data[NGX_HTTP_BACKGROUND_BLOCK];
 };
 
@@ -28,7 +28,7 @@ typedef struct {
 } ngx_http_background_blocks_t;
 
 
-/* the part of a time that changes once a day, as in "2026-11-25T" */
+/* the part of a time that changes once a day, such as "2026-11-25T" */
 
 typedef struct {
     uint64_t    day;
@@ -259,7 +259,7 @@ ngx_http_background_put_time(u_char *p, uint64_t at)
     ngx_uint_t                   n, i;
     ngx_http_background_date_t  *date;
 
-    /* mostly today and tomorrow */
+    /* usually today and tomorrow */
     static ngx_http_background_date_t  dates[2];
 
     sec = at / 1000;

@@ -7,8 +7,8 @@
 /*
  * $background_status, $background_ok_NAME, and "set_background".
  *
- * nginx knows variables by their names in lower case, so that $background_ok_
- * finds a task whatever the case of its name is.
+ * nginx converts names of variables to lower case, so $background_ok_ finds a
+ * task by its name regardless of case.
  */
 
 
@@ -34,12 +34,15 @@ typedef enum {
 } ngx_http_background_field_e;
 
 
-/* a "set_background" directive; its task is known when all tasks are */
+/*
+ * a "set_background" directive; its task is looked up when the configuration
+ * is complete
+ */
 
 typedef struct {
     ngx_http_background_field_e    field;
-    ngx_str_t                      name;       /* of the task; empty: the
-                                                  value at run time */
+    ngx_str_t                      name;       /* of the task; empty: known
+                                                  only at run time */
     ngx_http_background_task_t    *task;
     u_char                        *file;
     ngx_uint_t                     line;
@@ -224,7 +227,7 @@ ngx_http_background_variables_init(ngx_conf_t *cf)
         }
     }
 
-    /* the variables that are used anywhere in the configuration */
+    /* all variables that are used in the configuration */
 
     v = cmcf->variables.elts;
 
@@ -257,7 +260,7 @@ ngx_http_background_variables_check(ngx_conf_t *cf,
         return NGX_OK;
     }
 
-    /* "set", "map" and the like may define variables of such a name */
+    /* "set", "map", and other directives may define variables of such names */
 
     cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
     key = cmcf->variables_keys->keys.elts;
@@ -396,7 +399,7 @@ ngx_http_background_ok_variable(ngx_http_request_t *r,
 
     bmcf = ngx_http_get_module_main_conf(r, ngx_http_background_module);
 
-    /* names that were put together at run time were not checked */
+    /* names that are built at run time were not checked */
 
     if (ngx_http_background_ok_tasks(bmcf, name, &task) != 1) {
         v->not_found = 1;
@@ -414,7 +417,10 @@ ngx_http_background_ok_variable(ngx_http_request_t *r,
 }
 
 
-/* how many tasks a variable's name fits, and one of them */
+/*
+ * returns the number of tasks that match the name of a variable, and one of
+ * them
+ */
 
 static ngx_uint_t
 ngx_http_background_ok_tasks(ngx_http_background_main_conf_t *bmcf,
@@ -542,7 +548,7 @@ ngx_http_background_field(ngx_http_request_t *r,
 }
 
 
-/* nothing when there was none; the wall clock may have been set back */
+/* empty if there was no such time; the wall clock may have been set back */
 
 static ngx_int_t
 ngx_http_background_field_age(ngx_http_request_t *r, uint64_t since,
@@ -564,7 +570,7 @@ ngx_http_background_field_age(ngx_http_request_t *r, uint64_t since,
 }
 
 
-/* may get into a header field: no line of its own must come of it */
+/* the value may be used in a header field, so it must not have line breaks */
 
 static ngx_int_t
 ngx_http_background_field_text(ngx_http_request_t *r, u_char *data, size_t len,

@@ -4,7 +4,10 @@
  */
 
 
-/* arguments [ARGUMENT]...: puts them out, one a line. */
+/*
+ * arguments [ARGUMENT]...: writes its arguments to the output, one on each
+ * line.
+ */
 
 
 #include <ngx_http_background_call.h>

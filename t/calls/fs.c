@@ -4,7 +4,7 @@
  */
 
 
-/* Functions for tests of what "call" finds: current folder and umask. */
+/* functions that use the current folder and the umask */
 
 
 #define _GNU_SOURCE
@@ -40,7 +40,7 @@ tell(ngx_http_background_call_t *call, const char *what)
 }
 
 
-/* FILE: creates it; a relative name counts, too */
+/* FILE: creates the file, which may have a relative name */
 
 NGX_HTTP_BACKGROUND_CALL(create)
 {
@@ -57,7 +57,7 @@ NGX_HTTP_BACKGROUND_CALL(create)
 }
 
 
-/* FOLDER */
+/* FOLDER: changes the current folder */
 
 NGX_HTTP_BACKGROUND_CALL(enter)
 {
@@ -76,7 +76,7 @@ NGX_HTTP_BACKGROUND_CALL(enter)
 }
 
 
-/* waits until there are two of them */
+/* waits until two calls of it run */
 
 NGX_HTTP_BACKGROUND_CALL(meet)
 {

@@ -4,7 +4,7 @@
  */
 
 
-/* hold FILE: a function that keeps its thread until the file is there. */
+/* hold FILE: a function that keeps its thread until the file exists */
 
 
 #ifdef ABI_1
@@ -33,7 +33,7 @@ NGX_HTTP_BACKGROUND_CALL(hold)
         (void) usleep(1000);
     }
 
-    /* longer than the turn after which it may be parked */
+    /* runs longer than the turn after which it may be parked */
 
     for (i = 0; i < 300; i++) {
         if (call->cancelled(call)) {

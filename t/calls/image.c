@@ -4,7 +4,7 @@
  */
 
 
-/* Makes an image with a line of text: image FILE TEXT. */
+/* image FILE TEXT: creates an image with a line of text */
 
 
 #include <leptonica/allheaders.h>

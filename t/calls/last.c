@@ -4,7 +4,7 @@
  */
 
 
-/* A function after which the process aborts when it is about to exit. */
+/* a function after which the process aborts on exit */
 
 
 #include <ngx_http_background_call.h>

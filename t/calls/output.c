@@ -13,7 +13,7 @@
 #include <string.h>
 
 
-/* puts out its input, backwards */
+/* writes its input to the output, reversed */
 
 NGX_HTTP_BACKGROUND_CALL(reverse)
 {
@@ -99,9 +99,9 @@ obey_line(ngx_http_background_call_t *call, char *line)
 
 
 /*
- * The input is a list of orders, which end with the character 0x1e: "sCODE",
- * "tTYPE", "hNAME" 0x1f "VALUE", "pNUMBER", the bytes to put out.  What it is
- * told by write() does not matter.
+ * The input is a list of orders, each ended by the character 0x1e: "sCODE",
+ * "tTYPE", "hNAME" 0x1f "VALUE", "pNUMBER" bytes of output.  The result of
+ * write() is ignored.
  */
 
 NGX_HTTP_BACKGROUND_CALL(obey)
@@ -139,7 +139,7 @@ NGX_HTTP_BACKGROUND_CALL(obey)
 }
 
 
-/* alone NAME: output that nobody waits for, and a header */
+/* alone NAME: output and a header in a cycle without a waiting trigger */
 
 NGX_HTTP_BACKGROUND_CALL(alone)
 {

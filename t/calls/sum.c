@@ -5,8 +5,8 @@
 
 
 /*
- * sum GATE: puts out the sum of the input's bytes, when the file GATE is there;
- * that all is read is told by its progress.
+ * sum GATE: outputs the sum of the bytes of the input when the file GATE
+ * exists.  Its progress tells that all bytes are read.
  */
 
 

@@ -112,7 +112,7 @@ NGX_HTTP_BACKGROUND_CALL(returns)
 }
 
 
-/* long texts are cut */
+/* passes texts that are longer than the limit */
 
 NGX_HTTP_BACKGROUND_CALL(verbose)
 {
@@ -128,7 +128,7 @@ NGX_HTTP_BACKGROUND_CALL(verbose)
 }
 
 
-/* until it is cancelled */
+/* runs until it is cancelled */
 
 NGX_HTTP_BACKGROUND_CALL(waits)
 {
@@ -144,7 +144,7 @@ NGX_HTTP_BACKGROUND_CALL(waits)
 }
 
 
-/* until the file is there, whatever it is told */
+/* runs until the file exists, and ignores cancelled() */
 
 NGX_HTTP_BACKGROUND_CALL(stubborn)
 {
@@ -153,6 +153,18 @@ NGX_HTTP_BACKGROUND_CALL(stubborn)
     }
 
     call->message(call, "version " VERSION " is done");
+
+    return 0;
+}
+
+
+/* likewise, but it ends when it is cancelled, too */
+
+NGX_HTTP_BACKGROUND_CALL(obedient)
+{
+    while (access(call->argv[0], F_OK) == -1 && !call->cancelled(call)) {
+        nap(1);
+    }
 
     return 0;
 }

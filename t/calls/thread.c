@@ -4,7 +4,7 @@
  */
 
 
-/* Functions that crash in a thread of their own, and that wait for ever. */
+/* functions that crash in their own thread, or wait for ever */
 
 
 #include <ngx_http_background_call.h>
@@ -27,7 +27,7 @@ NGX_HTTP_BACKGROUND_CALL(crash)
 {
     pthread_t  tid;
 
-    /* the others' cycles have begun */
+    /* waits until cycles of the other tasks have begun */
 
     while (access(call->argv[0], F_OK) != 0) {
         if (call->cancelled(call)) {

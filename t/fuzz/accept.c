@@ -4,7 +4,7 @@
  */
 
 
-/* "Accept": several fields mean the same as one with their values. */
+/* "Accept": several fields mean the same as one field with all values */
 
 
 #include <ngx_config.h>
@@ -53,7 +53,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     pool = ngx_create_pool(NGX_MIN_POOL_SIZE, &log);
     fuzz_check(pool != NULL);
 
-    /* a list of several parts */
+    /* a list with several parts */
 
     fuzz_check(ngx_list_init(&r.headers_in.headers, pool, 2,
                              sizeof(ngx_table_elt_t))

@@ -5,8 +5,8 @@
 
 
 /*
- * The list of "compress", in any pieces: what is in it is within the limits,
- * and is the same when it has been written and read again.
+ * The list of "compress", parsed in any pieces: its contents are within the
+ * limits, and are the same after it was written and parsed again.
  */
 
 
@@ -18,7 +18,7 @@
 #include "fuzz.h"
 
 
-/* what a byte that no other tool writes stands for, so that lines get long */
+/* the length of a run that one byte stands for, to get long lines */
 #define FUZZ_RUN    8192
 #define FUZZ_RUNS   12
 #define FUZZ_SLASH  1
@@ -139,7 +139,7 @@ fuzz_expand(fuzz_input_t *in, size_t *len)
 }
 
 
-/* lines that are whole, no comments, and not the first */
+/* counts complete lines other than comments and the first line */
 
 static ngx_uint_t
 fuzz_count(const uint8_t *p, const uint8_t *last)

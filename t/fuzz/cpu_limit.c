@@ -5,8 +5,8 @@
 
 
 /*
- * Files of /proc and of cgroups.  They are in memory here, hence the source as
- * a whole: what it calls to read files is replaced.
+ * Files of /proc and of cgroups.  They are in memory, so the source is
+ * included here and its calls that read files are replaced.
  */
 
 
@@ -62,7 +62,7 @@ typedef struct {
 static fuzz_file_t *fuzz_find(const char *path);
 
 
-/* the first two anywhere else than beneath the root are not found */
+/* the first two files are found only below the root */
 
 static fuzz_file_t  fuzz_files[] = {
     { FUZZ_ROOT "/proc/self/cgroup", NULL, 0, 0 },
@@ -122,7 +122,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 }
 
 
-/* by the end of the path; an empty file is a missing one */
+/* finds a file by the end of its path; an empty file is a missing one */
 
 static fuzz_file_t *
 fuzz_find(const char *path)

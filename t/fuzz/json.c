@@ -5,8 +5,8 @@
 
 
 /*
- * The status as JSON: it is well-formed UTF-8, and the texts in it are those
- * of the tasks, but for bytes that are no UTF-8.
+ * The status as JSON: it is valid UTF-8, and its texts are those of the tasks,
+ * except for bytes that are not UTF-8.
  */
 
 
@@ -74,7 +74,10 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 }
 
 
-/* what comes after a value; no space is written in one but in front of tasks */
+/*
+ * Returns the position after a value.  There must be no spaces within a value,
+ * except before a task.
+ */
 
 static const u_char *
 fuzz_value(const u_char *p, ngx_uint_t depth)
@@ -137,7 +140,7 @@ fuzz_members(const u_char *p, u_char end, ngx_uint_t depth)
 }
 
 
-/* as in "0", "12" and "12.345" */
+/* a number such as "0", "12", or "12.345" */
 
 static const u_char *
 fuzz_figures(const u_char *p)
@@ -165,7 +168,7 @@ fuzz_figures(const u_char *p)
 }
 
 
-/* what comes after a string, which is stored, decoded and terminated */
+/* returns the position after a string, and stores the decoded string */
 
 static const u_char *
 fuzz_string(const u_char *p, u_char *text)
@@ -229,7 +232,7 @@ fuzz_string(const u_char *p, u_char *text)
 }
 
 
-/* the first string with that key is that text */
+/* the first string with that key must be that text */
 
 static void
 fuzz_has(const u_char *json, const char *key, const u_char *data, size_t len)
@@ -276,7 +279,7 @@ fuzz_next(const u_char *json, const char *key)
 {
     const char  *p;
 
-    /* no text has such a key: its quotes are escaped */
+    /* the key must not be found in a text, as quotes are escaped */
 
     p = strstr((char *) json, key);
     fuzz_check(p != NULL);
@@ -285,7 +288,10 @@ fuzz_next(const u_char *json, const char *key)
 }
 
 
-/* the length of the character, 0 if it is none (RFC 3629, section 4) */
+/*
+ * returns the length of a character, or 0 if it is invalid (RFC 3629, section
+ * 4)
+ */
 
 static size_t
 fuzz_utf8(const u_char *p, const u_char *last)

@@ -5,8 +5,8 @@
 
 
 /*
- * The lines of a list, as for "verify": the same as of the whole text, whatever
- * the size of the buffer and of the pieces.
+ * The lines of a list, as for "verify": they do not depend on the sizes of the
+ * buffer and of the pieces.
  */
 
 

@@ -5,8 +5,8 @@
 
 
 /*
- * A line of a list of checksums, ours or another tool's; what it says is the
- * same in a line that "digest" writes.
+ * A line of a list of checksums of this module or of another tool: its
+ * contents are the same in the line that "digest" writes.
  */
 
 

@@ -5,8 +5,8 @@
 
 
 /*
- * The names of a list, as for "verify": absolute ones beneath the root, and
- * whether one is in the set whatever way it is written.
+ * The names of a list, as for "verify": absolute names below the root, and
+ * whether a name is in the set in any spelling.
  */
 
 
@@ -46,7 +46,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 }
 
 
-/* without parts that are empty or ".", each with a "/" after it */
+/* removes parts that are empty or ".", and adds "/" after each part */
 
 static ngx_str_t
 fuzz_parts(ngx_str_t *name)
@@ -83,7 +83,7 @@ fuzz_relative(ngx_str_t *root, ngx_str_t *name)
 {
     ngx_str_t  path, above, whole, rest, copy;
 
-    /* a root is absolute */
+    /* the root must be absolute */
 
     if (root->len == 0 || root->data[0] != '/') {
         return;

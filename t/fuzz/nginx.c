@@ -4,7 +4,7 @@
  */
 
 
-/* What is nginx's, and not in the files that a target is linked with. */
+/* definitions of nginx that the files of a target need */
 
 
 #include <ngx_config.h>

@@ -5,8 +5,8 @@
 
 
 /*
- * The status in one of Prometheus' formats: each line is one of it, and each
- * sample belongs to the family that was declared last.
+ * The status in both formats of Prometheus: each line is valid, and each
+ * sample belongs to the last declared family.
  */
 
 

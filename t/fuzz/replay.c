@@ -5,17 +5,18 @@
 
 
 /*
- * Runs a target without libFuzzer, in nginx itself, whose functions the
- * parsers call: to be preloaded, with the inputs' names as nginx's arguments.
- * Each input is tried as it is, cut after each byte, and with each byte
- * replaced by those which mean something to a parser.
+ * Runs a target without libFuzzer in nginx itself, whose functions the parsers
+ * call.  The library is preloaded; the arguments of nginx are the names of the
+ * inputs.  Each input is used as it is, truncated after each byte, and with
+ * each byte replaced by bytes that have a meaning in the format.
  */
 
 
 #include "fuzz.h"
 
 
-#define FUZZ_LONG  64         /* longer ones are changed in so many places */
+#define FUZZ_LONG  64         /* longer inputs are changed in this many
+                                 places */
 
 
 static void fuzz_replay(const char *name);
@@ -76,7 +77,7 @@ fuzz_replay(const char *name)
 }
 
 
-/* in memory of its own, behind which nothing may be read */
+/* copies the input to memory whose end is protected */
 
 static void
 fuzz_try(const uint8_t *data, size_t size)

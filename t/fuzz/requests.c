@@ -4,7 +4,10 @@
  */
 
 
-/* The URIs of a list: lines that are neither blank, comments, nor too long. */
+/*
+ * The URIs of a list: lines other than blank lines, comments, and too long
+ * lines.
+ */
 
 
 #include "lines.h"

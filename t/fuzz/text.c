@@ -4,7 +4,7 @@
  */
 
 
-/* The name of a file in a text: in quotes, and its end if it is too long. */
+/* the path of a file in a text: quoted, and only its end if it is too long */
 
 
 #include <ngx_config.h>
@@ -44,7 +44,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     p = ngx_cpymem(p, path.data, path.len);
     len = p - whole;
 
-    /* neither has a zero */
+    /* neither has a zero byte */
 
     kept = strnlen((char *) text, NGX_HTTP_BACKGROUND_PATH_TEXT);
 

@@ -4,7 +4,7 @@
  */
 
 
-/* A URI of the list of "requests": its encoding, and its parts. */
+/* a URI of the list of "requests": its encoding and its parts */
 
 
 #include <ngx_config.h>
@@ -40,14 +40,14 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     merge_slashes = n & 1;
     blanks = n >> 1;
 
-    /* no line of a list has that */
+    /* a line of a list has no line feed */
     text.data = fuzz_text(&in, '\n', 0, &text.len);
 
     ngx_memzero(&log, sizeof(ngx_log_t));
     ngx_memzero(&c, sizeof(ngx_connection_t));
     ngx_memzero(&r, sizeof(ngx_http_request_t));
 
-    /* so small a pool that each allocation is one of the system's */
+    /* the pool is so small that each allocation is a call of malloc() */
 
     pool = ngx_create_pool(sizeof(ngx_pool_t), &log);
     fuzz_check(pool != NULL);
@@ -70,7 +70,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     if (ngx_http_background_fetch_parse_uri(&r, &uri, merge_slashes)
         == NGX_OK)
     {
-        /* nginx's parser, which no sanitizer may see, has looked at that */
+        /* nginx reads this byte, which sanitizers do not see */
         fuzz_check(*r.uri_end == ' ');
 
         fuzz_check(r.unparsed_uri.len == uri.len);
@@ -82,7 +82,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
                                                          : &r.unparsed_uri);
 
     } else {
-        /* nothing that was not written to */
+        /* no part that was not set */
         fuzz_check(r.uri.len == 0);
     }
 
@@ -93,7 +93,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 }
 
 
-/* byte for byte the same, but for what no URI may have */
+/* the bytes are the same, except for those that are not allowed in a URI */
 
 static void
 fuzz_encoded(ngx_str_t *from, ngx_str_t *to, ngx_uint_t blanks)
@@ -139,7 +139,7 @@ fuzz_invalid(u_char c, ngx_uint_t args)
 }
 
 
-/* absolute, and leads to nowhere above */
+/* the path is absolute and does not lead above the root */
 
 static void
 fuzz_path(ngx_str_t *path, size_t max)

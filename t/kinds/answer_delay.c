@@ -5,8 +5,8 @@
 
 
 /*
- * answer_delay TIME: an answer is complete, but its first byte is sent only
- * after this time.
+ * answer_delay TIME: the first byte of a complete response is sent only after
+ * this time.
  */
 
 
@@ -103,7 +103,9 @@ answer_delay_init(ngx_conf_t *cf)
 }
 
 
-/* as if "limit_rate" had nothing left: the write filter sends nothing now */
+/*
+ * sets the state that "limit_rate" uses, so the write filter sends nothing now
+ */
 
 static ngx_int_t
 answer_delay_header_filter(ngx_http_request_t *r)
@@ -113,7 +115,7 @@ answer_delay_header_filter(ngx_http_request_t *r)
 
     conf = ngx_http_get_module_loc_conf(r, answer_delay_module);
 
-    /* the requests that a task makes come from no listener */
+    /* requests of tasks have no listening socket */
 
     if (conf->delay && r == r->main && r->connection->listening->connection) {
         wev = r->connection->write;

@@ -6,13 +6,13 @@
 
 /*
  * arrive TASK [CONCURRENCY]: a location whose requests start cycles of TASK
- * with their bodies, and are answered by what the operation has put out; a
- * header has how long the cycle has waited for a thread, in milliseconds.
+ * with their bodies as input.  The response is the output of the operation; a
+ * header has the time that the cycle has waited for a thread, in milliseconds.
  *
- * answer [GATE]: an operation that puts out its input, backwards; first it
- * waits for a file of the name GATE, if there is one in the configuration.
- * An input "fail" makes it fail, "crash" the worker, "much" puts out too much,
- * "field" fields with bytes that may not be in one.
+ * answer [GATE]: an operation whose output is its input, reversed.  First it
+ * waits for the file GATE, if configured.  The input "fail" makes it fail,
+ * "crash" crashes the worker, "much" exceeds the output limit, "field" sets
+ * header fields with invalid bytes.
  */
 
 
@@ -27,7 +27,7 @@ typedef struct {
 
 
 typedef struct {
-    ngx_http_request_t           *request;     /* NULL: it is gone */
+    ngx_http_request_t           *request;     /* NULL: the request is freed */
     ngx_http_background_cycle_t  *cycle;
     ngx_uint_t                    over;
 } arrive_ctx_t;
@@ -275,7 +275,7 @@ arrive_over(ngx_http_background_cycle_t *cycle, void *data)
 
     c = r->connection;
 
-    /* the output lives as long as the request */
+    /* the output is freed with the request */
 
     cln = ngx_pool_cleanup_add(r->pool, 0);
 
@@ -439,7 +439,7 @@ answer_work(ngx_http_background_run_t *run)
     static ngx_str_t  value = ngx_string("as the input's");
     static ngx_str_t  bytes = ngx_string("a\0b");
 
-    /* it never gives its thread's slot away */
+    /* the job is never parked */
     run->keep_slot = 1;
 
     while (gate && ngx_file_info(gate->data, &fi) == NGX_FILE_ERROR) {

@@ -5,9 +5,9 @@
 
 
 /*
- * crash FILE: a CPU operation that takes the worker process down when the file
- * is there, and does nothing otherwise.  A file with "once" in it is removed
- * before.
+ * crash FILE: a CPU operation that crashes the worker process if the file
+ * exists, and does nothing otherwise.  A file that contains "once" is removed
+ * before the crash.
  */
 
 
@@ -108,7 +108,7 @@ crash(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_str_t  *value;
 
-    /* a plain crash, with sanitizers, too: it is not theirs to report */
+    /* a crash that sanitizers do not report */
     (void) signal(SIGSEGV, SIG_DFL);
 
     value = cf->args->elts;

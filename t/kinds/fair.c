@@ -5,18 +5,18 @@
 
 
 /*
- * fair WORK NUMBER: CPU operations, which note in a file that all workers have
- * mapped, see fair_file_t, that they go on, and how many of them do at a time.
- * Tasks of a file have different numbers.  WORK is
+ * fair WORK NUMBER: CPU operations that note in a file, which all workers have
+ * mapped (see fair_file_t), that they make progress and how many of them do so
+ * at the same time.  Tasks with the same file have different numbers.  WORK is
  *
- * long   goes on until it is told to stop
- * late   the same, but for the worker's first one, which returns at once
- * sleep  the same as long, with a limit_rate
- * share  pieces of 20 ms, shared by threads; notes only that all are done
- * hold   20 ms, without giving its slot away
+ * long   works until it is cancelled
+ * late   as long, but the first job of the worker returns at once
+ * sleep  as long, with a limit_rate
+ * share  pieces of 20 ms on several threads; notes only that all are done
+ * hold   works for 20 ms without giving its slot away
  * short  returns at once
  *
- * fair_file FILE: the file.
+ * fair_file FILE: sets the file.
  */
 
 
@@ -35,7 +35,8 @@
 typedef struct {
     uint64_t            running;     /* 4 bits for each worker */
     uint32_t            check;       /* set by the test */
-    uint32_t            max;         /* the most at a time, with "check" */
+    uint32_t            max;         /* the maximum at the same time, while
+                                        "check" is set */
     uint32_t            pids[FAIR_WORKERS];
     uint32_t            beats[FAIR_WORKERS][FAIR_TASKS];
 } fair_file_t;
@@ -154,7 +155,7 @@ fair_init_process(ngx_cycle_t *cycle)
 }
 
 
-/* a place that is free; those of processes that died are */
+/* returns a free entry; entries of dead processes are free */
 
 static ngx_uint_t
 fair_worker(void)
@@ -225,7 +226,7 @@ fair_leave(void)
 }
 
 
-/* some work; it need not take the CPU */
+/* waits for some time, with or without use of the CPU */
 
 static ngx_uint_t
 fair_step(ngx_http_background_run_t *run)

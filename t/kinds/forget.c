@@ -5,8 +5,8 @@
 
 
 /*
- * forget: the kernel does not learn any more which robust mutexes the worker's
- * main thread holds, as after a process has overwritten its memory.
+ * forget: clears the list of robust mutexes of the main thread, as a process
+ * that has overwritten its memory may do.
  */
 
 

@@ -5,8 +5,8 @@
 
 
 /*
- * freeze: a location whose handler stops the worker process, until SIGCONT, and
- * then answers.
+ * freeze: a location whose handler stops the worker process until SIGCONT, and
+ * then responds.
  */
 
 

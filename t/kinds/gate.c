@@ -5,9 +5,9 @@
 
 
 /*
- * gate FILE [keep]: a CPU operation that is under way for as long as the file
- * is there; with "keep" it does not give its slot to others meanwhile, and has
- * a progress as soon as it works.
+ * gate FILE [keep]: a CPU operation that runs as long as the file exists.
+ * With "keep" it does not give its slot away, and sets a progress when it
+ * starts.
  */
 
 

@@ -5,8 +5,7 @@
 
 
 /*
- * late FILE: a worker process does not come to start its tasks before the file
- * is gone.
+ * late FILE: a worker process starts its tasks only after the file is removed.
  */
 
 

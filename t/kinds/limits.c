@@ -5,8 +5,8 @@
 
 
 /*
- * limits files|threads: while the module under test starts in a worker process
- * there are none to be had.
+ * limits files|threads: no descriptors or no threads are available while the
+ * module under test starts in a worker process.
  */
 
 

@@ -6,7 +6,7 @@
 
 /*
  * misuse HOW: an operation that breaks a rule of ngx_http_background.h, on the
- * event loop or, as in "misuse work-done", on a thread of the pool.
+ * event loop or, with names such as "work-done", on a thread of the pool.
  */
 
 
@@ -100,7 +100,7 @@ misuse_twice(ngx_http_background_run_t *run)
 }
 
 
-/* the run is gone after the first call */
+/* the run is freed after the first call */
 
 static void
 misuse_timer(ngx_http_background_run_t *run)
@@ -116,7 +116,7 @@ misuse_never(ngx_http_background_run_t *run)
 }
 
 
-/* the run is gone when the timer is due */
+/* the run is freed before the timer expires */
 
 static void
 misuse_late(ngx_http_background_run_t *run)
@@ -276,7 +276,7 @@ misuse_work_exits(ngx_http_background_run_t *run)
 }
 
 
-/* as system() does, which may be quicker than the event loop */
+/* as system() does, which may get the status of the child before nginx */
 
 static void
 misuse_work_process(ngx_http_background_run_t *run)
@@ -307,7 +307,7 @@ misuse_work_process(ngx_http_background_run_t *run)
 }
 
 
-/* the kind is on the stack */
+/* the structure of the kind is on the stack */
 
 static char *
 misuse(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)

@@ -5,8 +5,8 @@
 
 
 /*
- * old: a kind as it was built when ngx_http_background_add_operation() was a
- * function, and nobody knew for which version.
+ * old: a kind that was built before ngx_http_background_add_operation() became
+ * a macro that passes an ABI number.
  */
 
 

@@ -5,8 +5,8 @@
 
 
 /*
- * pair: the jobs of two tasks crash at the same time: the handler of crashes is
- * called in both of their threads before the process is gone.
+ * pair: jobs of two tasks crash at the same time, so that the handler of
+ * crashes runs in both threads before the process exits.
  */
 
 
@@ -74,7 +74,7 @@ pair_work(ngx_http_background_run_t *run)
         (void) sigaction(SIGSEGV, NULL, &pair_action);
     }
 
-    /* both jobs run */
+    /* waits until both jobs run */
 
     while (__atomic_load_n(&pair_began, __ATOMIC_SEQ_CST) < 2) {
         if (ngx_http_background_cancelled(run)) {
@@ -84,7 +84,7 @@ pair_work(ngx_http_background_run_t *run)
         ngx_msleep(1);
     }
 
-    /* the first thread, then the second one, which ends the process */
+    /* the first thread is followed by the second one, which ends the process */
 
     while (__atomic_load_n(&pair_told, __ATOMIC_SEQ_CST) < n - 1) {
         ngx_msleep(1);
@@ -105,7 +105,7 @@ pair_work(ngx_http_background_run_t *run)
 }
 
 
-/* as for a fault, which happens again when the handler returns */
+/* raises the signal again, as a fault that recurs when the handler returns */
 
 static void
 pair_handler(void)

@@ -4,7 +4,7 @@
  */
 
 
-/* refuse: unshare() fails in all processes from here on, as in a container. */
+/* refuse: unshare() fails in all processes after this, as in a container */
 
 
 #include <ngx_config.h>

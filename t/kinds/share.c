@@ -5,10 +5,11 @@
 
 
 /*
- * share ITEMS [fail|slow|FILE [leave]]: items of 2 milliseconds each, shared by
- * threads, which first wait until the file is gone; or a "begin" that fails or
- * that takes some time.  With "leave" the first thread ends as soon as there is
- * another one.  "finish" logs what they did.
+ * share ITEMS [fail|slow|FILE [leave]]: items of 2 milliseconds each on
+ * several threads.  With FILE the threads first wait until the file is
+ * removed; with "fail" or "slow" "begin" fails or takes some time.  With
+ * "leave" the first thread ends as soon as there is another one.  "finish"
+ * logs the result.
  */
 
 

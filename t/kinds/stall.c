@@ -5,8 +5,8 @@
 
 
 /*
- * stall TIME: each hundredth request of the location keeps its worker for so
- * long, on the event loop.
+ * stall TIME: each hundredth request of the location blocks the event loop of
+ * its worker for this time.
  */
 
 

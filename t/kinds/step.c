@@ -5,13 +5,13 @@
 
 
 /*
- * step PATH: reads a byte of the file in a blocking step; a FIFO that nobody
- * writes to makes that hang.
+ * step PATH: reads a byte of the file in a blocking step.  The step hangs if
+ * PATH is a FIFO without a writer.
  *
- * step PATH twice: begins another step while the first one is under way.
- * step PATH next: begins another one when the first one is over.
+ * step PATH twice: starts another step while the first one runs.
+ * step PATH next: starts another step after the first one.
  *
- * lines PATH io|cpu [max=NUMBER]: reads lines, each is an operation.
+ * lines PATH io|cpu [max=NUMBER]: reads lines; each line is an operation.
  */
 
 

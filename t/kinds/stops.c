@@ -5,15 +5,15 @@
 
 
 /*
- * stops TASK: a location whose requests start a cycle of TASK, and are answered
- * by its end: "OUTCOME TIMED_OUT".
+ * stops TASK: a location whose requests start a cycle of TASK.  The response
+ * has the outcome of the cycle: "OUTCOME TIMED_OUT".
  *
- * stop WHEN: an I/O operation that stops the cycle which it is in, when it
- * starts ("start"; "done": and it is over then), or when it is cancelled
- * ("cancel"); "never" leaves that to others.  It logs what is called.
+ * stop WHEN: an I/O operation that stops its own cycle: when it starts
+ * ("start", or "done", which also ends the run) or when it is cancelled
+ * ("cancel"); with "never" it does not stop the cycle.  It logs the calls.
  *
- * deaf FILE: a CPU operation that does not ask whether it is cancelled, until
- * the file is there.
+ * deaf FILE: a CPU operation that does not call
+ * ngx_http_background_cancelled() until the file exists.
  */
 
 
@@ -50,7 +50,7 @@ static ngx_http_background_kind_t  stop_kind = {
 static ngx_http_background_kind_t  deaf_kind = { .work = deaf_work };
 
 
-/* one request at a time */
+/* supports one request at a time */
 
 static ngx_event_t                       stops_event;
 static ngx_http_background_end_t         stops_end;
@@ -206,7 +206,7 @@ stops_over(ngx_http_background_cycle_t *cycle, void *data)
 
     ngx_http_background_free(cycle);
 
-    /* the request's handler may be what has started the cycle */
+    /* the cycle may have been started by the handler of the request */
 
     ngx_post_event(&stops_event, &ngx_posted_events);
 }

@@ -5,15 +5,16 @@
 
 
 /*
- * wrong KIND: an operation of a kind that has such functions, as in "start
- * cancel"; "null" is none at all.  "misplaced" adds one outside of a task.
+ * wrong KIND: adds a kind with the given functions, as in "start cancel";
+ * "null" passes NULL.  "misplaced" adds one outside of a task.
  *
- * table FILE NUMBER [time=] [size=] [flag] [WORD]...: arguments by a table.
+ * table FILE NUMBER [time=] [size=] [flag] [WORD]...: arguments that are read
+ * by a table.
  *
- * checked VALUE: accepted in a server with such a "resolver_timeout", which is
+ * checked VALUE: accepted in a server with this "resolver_timeout", which is
  * known when the configuration is complete.
  *
- * half: a trigger that has no "stop".  "untied" adds a whole one outside of a
+ * half: a trigger without "stop".  "untied" adds a valid trigger outside of a
  * task.
  */
 

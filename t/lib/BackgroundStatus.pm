@@ -40,6 +40,10 @@ my $pid;
 
 our $deadline = 300;
 
+# called at each turn of poll()
+
+our @at_poll;
+
 # a pause before each look of poll(), in seconds: to a slow test each server is
 # a fast one
 
@@ -279,6 +283,7 @@ sub poll {
 
     for ( ;; ) {
         sleep $poll_delay if $poll_delay;
+        $_->() for @at_poll;
 
         my $rv = $function->();
         return $rv if $rv;

@@ -1,12 +1,12 @@
 package Bench;
 
-# What the sections of the benchmark share: an nginx of its own, other programs,
-# and what processes take of CPU and memory.
+# Functions of all sections of the benchmark: an nginx, other programs, and the
+# CPU time and memory of processes.
 
 use strict;
 use warnings;
 
-# its groups can be removed when no process is in them: after END below
+# its groups can be removed only without processes, so after END below
 use BackgroundCgroup ();
 
 use Exporter qw/ import /;
@@ -31,7 +31,7 @@ chmod 0755, $dir or die "chmod: $!\n";
 
 my $script = $$;
 
-# processes that were started here and are to be stopped, by number
+# processes that must be stopped at the end, by pid
 
 my %started;
 my $nginx;
@@ -66,8 +66,8 @@ sub cpus {
 ###############################################################################
 
 # start(%CONF): nginx, with these parts of its configuration: main, events,
-# http, server; in the cgroups "groups", on the CPU "cpu". It has one worker unless main says
-# otherwise, and answers on a socket of its own.
+# http, server; in the cgroups "groups", on the CPU "cpu".  It has one worker
+# unless main says otherwise, and answers on a socket of its own.
 
 sub start {
     my (%conf) = @_;
@@ -124,7 +124,7 @@ EOF
     });
 }
 
-# a figure of an nginx that complains is none
+# figures are not valid if nginx logs errors
 
 sub stop {
     end($nginx);
@@ -135,7 +135,7 @@ sub stop {
     die "nginx complains: $lines[0]" if @lines;
 }
 
-# the body of the answer
+# returns the body of the response
 
 sub get {
     my ($uri) = @_;
@@ -172,7 +172,7 @@ sub poll {
     }
 }
 
-# how many lines of the log are like this
+# returns the number of log lines that match
 
 sub log_lines {
     my ($re) = @_;
@@ -182,7 +182,7 @@ sub log_lines {
     return $n;
 }
 
-# nginx's: the master and the workers
+# returns the pids of the master and the workers
 
 sub processes {
     return $nginx, split ' ', slurp("/proc/$nginx/task/$nginx/children");
@@ -190,7 +190,7 @@ sub processes {
 
 ###############################################################################
 
-# run(COMMAND): what it prints
+# run(COMMAND): returns its output
 
 sub run {
     open my $pipe, '-|', @_ or die "$_[0]: $!\n";
@@ -202,8 +202,8 @@ sub run {
     return $said;
 }
 
-# program({group => CGROUP}, COMMAND): starts it, the hash is optional; line()
-# waits for a line of what it prints, and finish() ends it
+# program({group => CGROUP}, COMMAND): starts a command; the hash is optional.
+# line() waits for a line of its output, finish() ends it
 
 sub program {
     my (@command) = @_;
@@ -286,7 +286,7 @@ END {
 
 ###############################################################################
 
-# CPU time of processes, in seconds: of those of their threads that still live
+# CPU time of the running threads of processes, in seconds
 
 sub cpu {
     my (@pids) = @_;

@@ -7,16 +7,15 @@
 /*
  * Jobs for the benchmark, counted while they run, in one worker process:
  *
- * bench_job [TURNS]            in a task: a CPU operation; of no work, or of
- *                              so many turns of a loop
- * bench_pool NUMBER            so many empty jobs in flight on the module's
- *                              pool, without tasks: each one that is over is
+ * bench_job [TURNS]            in a task: a CPU operation without work, or with
+ *                              that many turns of a loop
+ * bench_pool NUMBER            keeps that many empty jobs in the pool of the
+ *                              module, without tasks: each finished job is
  *                              posted again
- * bench_post NUMBER            the same on nginx's thread pool "bench"
- * bench_threads NUMBER TURNS   so many threads of their own, which do nothing
- *                              but that loop
- * bench_count                  in a location: how many jobs there were, and the
- *                              time in nanoseconds
+ * bench_post NUMBER            the same with the thread pool "bench" of nginx
+ * bench_threads NUMBER TURNS   starts that many threads that only run the loop
+ * bench_count                  in a location: returns the number of jobs and
+ *                              the time in nanoseconds
  */
 
 
@@ -25,7 +24,7 @@
 #include <time.h>
 
 
-/* what a job does between two looks whether it is cancelled */
+/* turns between two checks for cancellation */
 #define BENCH_TURNS  100000
 
 
@@ -62,7 +61,7 @@ static ngx_int_t bench_count_handler(ngx_http_request_t *r);
 
 static uint64_t     bench_jobs;
 
-/* more than any cell of the zone: what is counted there is of no interest */
+/* larger than a cell of the zone; its contents are not used */
 static uint64_t     bench_cell[512];
 
 static pthread_t   *bench_tids;
@@ -269,7 +268,7 @@ bench_init_process(ngx_cycle_t *cycle)
 }
 
 
-/* jobs of a worker that has not joined the zone are cancelled */
+/* jobs of a worker that is not registered in the zone would be cancelled */
 
 static void
 bench_init_pool(ngx_cycle_t *cycle, bench_conf_t *bcf)
@@ -406,7 +405,7 @@ bench_init_threads(ngx_cycle_t *cycle, bench_conf_t *bcf)
 }
 
 
-/* nginx unloads this module before the process is gone */
+/* nginx unloads this module before the process exits */
 
 static void
 bench_exit_process(ngx_cycle_t *cycle)

@@ -1,5 +1,5 @@
-# "digest" and "compress" of a tree of files, beside the usual tools with as
-# many processes as the module has threads, at the same priority.
+# "digest" and "compress" of a tree, compared with the usual tools with as many
+# processes as the module has threads, at the same priority.
 
 package Bench::files;
 
@@ -14,7 +14,7 @@ my $threads = cpus();
 my $tree = dir() . '/tree';
 my $mb = make_tree();
 
-# read once, so that the first measurement is as the others
+# read once, so that the files are cached in all measurements
 
 tool('cat');
 

@@ -1,5 +1,5 @@
-# Tasks that wait for their next cycle, and some that have one now and then:
-# what they take of a CPU.
+# The CPU time of tasks that wait for their next cycle, and of some that have
+# one now and then.
 
 package Bench::idle;
 

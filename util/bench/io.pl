@@ -1,4 +1,5 @@
-# 10,000 concurrent waits, as of connections: CPU and memory, beside asyncio.
+# CPU and memory of 10,000 concurrent waits, such as of connections, compared
+# with asyncio.
 
 package Bench::io;
 
@@ -10,12 +11,12 @@ use Bench;
 my $waits = 10_000;
 my ($min, $max) = (250, 1000);
 
-# times that all the waits are over, while CPU and memory are looked at
+# how often all waits are repeated while CPU and memory are measured
 
 my $times = 3;
 
-# CPU in milliseconds for all the waits, once; the most memory that was in use
-# at a time, in MB; $over->() returns when they are over once more
+# Returns the CPU time of all waits in milliseconds and the maximum of memory in
+# MB.  $over->() returns when all waits have ended once more.
 
 sub watch {
     my ($pids, $over) = @_;

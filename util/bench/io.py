@@ -1,5 +1,5 @@
 # io.py COUNT MIN MAX [uvloop]: COUNT concurrent waits of MIN to MAX
-# milliseconds, again and again; prints a line when all of them are over.
+# milliseconds, repeated; prints a line when all of them have ended.
 
 import asyncio
 import random

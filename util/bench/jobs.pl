@@ -1,5 +1,5 @@
-# CPU jobs: how many the pool gets through, beside nginx's own thread pool, a
-# ThreadPoolExecutor, and threads that nobody hands jobs to.
+# The number of CPU jobs a second of the pool, compared with a thread pool of
+# nginx, a ThreadPoolExecutor, and threads that need no jobs.
 
 package Bench::jobs;
 
@@ -29,8 +29,8 @@ sub tasks {
            . "background_task two { interval 1ms; $jobs }\n";
 }
 
-# jobs on the pool without a cycle, or on nginx's thread pool; with a task, to
-# have a pool, and for both to have the same timers, as any server has some
+# Jobs on the pool without a cycle, or on a thread pool of nginx.  There is a
+# task in both cases, so that there are a pool and the same timers.
 
 my $none = "background_threads 1 max_queue=10000 priority=0;\n"
            . "background_task none { interval 1h; bench_job; }\n";
@@ -65,7 +65,7 @@ sub jobs {
     return ($jobs / $took * 1e9, $cpu * 1e6 / $jobs);
 }
 
-# jobs so far, time, CPU time
+# number of jobs, time, CPU time
 
 sub figures { (split(' ', get('/count')), cpu(processes())) }
 
@@ -84,7 +84,7 @@ sub executor {
                           $seconds);
 }
 
-# how many turns of the loop take 1 ms of CPU
+# number of turns of the loop that take 1 ms of CPU
 
 sub turns {
     my $try = 100_000;
@@ -104,9 +104,8 @@ my @things = (
     ['bare, on one CPU', \@units, sub { post(1, $first) }],
 );
 
-# The first three with 1,000 in flight.  What one by one is like depends on the
-# CPU that the kernel chooses for the thread: where both have one CPU, it has no
-# choice.
+# The first three have 1,000 jobs in flight.  The time of single jobs depends on
+# the CPU that the kernel chooses for the thread, so both are bound to one CPU.
 
 my @pairs = (
     ['operations', 'bare posting', '>= 0.25'],
@@ -126,7 +125,7 @@ for my $n ($cpus > 1 ? (1, $cpus) : 1) {
     push @pairs, ["1 ms, $threads", "plain, $threads", '>= 0.97'];
 }
 
-# on a machine that has other work the CPU times mean more than the rates
+# with other work on the machine CPU times are more precise than rates
 
 {
     rounds => 8,

@@ -1,5 +1,5 @@
 # jobs.py SECONDS: empty jobs of a ThreadPoolExecutor with one thread; prints
-# how many it does a second, and the CPU time of one in microseconds.  The main
+# the jobs a second and the CPU time of a job in microseconds.  The main
 # thread keeps 1,000 in flight, which is faster than map(), or wait() for 1,000
 # at a time.
 

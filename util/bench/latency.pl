@@ -1,6 +1,6 @@
-# What CPU jobs do to requests: the 99th percentile of a static file's time, at
-# half of the rate that nginx is able to answer, with the pool idle and with all
-# of its threads busy; also under a CPU quota, as in a container.
+# The effect of CPU jobs on requests: the 99th percentile of the time of a
+# static file at half of the maximum rate, with the pool idle and with all
+# threads busy; also under a CPU quota, as in a container.
 
 package Bench::latency;
 
@@ -13,7 +13,7 @@ use IO::Socket::INET;
 use JSON::PP ();
 use Test::More ();
 
-# what BackgroundCgroup tells is no test here
+# results of BackgroundCgroup are not printed
 
 Test::More->builder->output('/dev/null');
 Test::More->builder->no_ending(1);
@@ -30,7 +30,7 @@ run(qw/ cc -O2 -o /, $load, "$Bench::folder/load.c");
 my $port = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1)
            ->sockport;
 
-# other work of this machine is to disturb neither nginx nor its client
+# other work of the machine must disturb neither nginx nor the client
 
 my @groups = container();
 my $group = $groups[0];
@@ -41,7 +41,7 @@ if ($group) {
     spew("$_/cpu.shares", 100_000) for $group, $client;
 }
 
-# without a quota, and with each that binds here
+# without a quota, and with each quota below the number of CPUs
 
 my @quotas = (undef);
 my @notes;
@@ -56,7 +56,7 @@ for my $quota (1, 1.5) {
     }
 }
 
-# nginx with a pool that has nothing to do, or too much
+# nginx with an idle or an overloaded pool
 
 sub begin {
     my ($quota, $busy, $threads) = @_;

@@ -5,17 +5,17 @@
 
 
 /*
- * load PORT CONNECTIONS RATE SECONDS URI: requests to 127.0.0.1, on connections
- * that stay open.
+ * load PORT CONNECTIONS RATE SECONDS URI: sends requests to 127.0.0.1 on
+ * keepalive connections.
  *
- * With a RATE, in requests a second, each request has a time at which it is
- * due, whether others have been answered or not, and what it took is counted
- * from there.  With a RATE of 0 each connection sends its next request when it
- * has the answer to the last one.
+ * With a RATE, in requests a second, each request is due at a fixed time, even
+ * if others are not answered yet, and its duration is counted from that time.
+ * With a RATE of 0 each connection sends its next request when the last one is
+ * answered.
  *
- * Prints how many requests were answered a second, and the 50th and the 99th
- * percentile of what they took, in microseconds.  Every answer has to be 200
- * and as long as the first one.
+ * Prints the number of requests that were answered in a second, and the 50th
+ * and the 99th percentile of their duration, in microseconds.  Each response
+ * must have status 200 and the length of the first one.
  */
 
 
@@ -128,7 +128,7 @@ connection_send(connection_t *c, uint64_t due)
 }
 
 
-/* the length of an answer, as its headers tell */
+/* returns the length of a response from its header */
 
 static size_t
 answer_length(const char *answer)
@@ -146,7 +146,7 @@ answer_length(const char *answer)
 }
 
 
-/* returns 1 when the answer is complete */
+/* returns 1 when the response is complete */
 
 static int
 connection_read(connection_t *c)
@@ -265,7 +265,7 @@ main(int argc, char **argv)
         err(1, "malloc");
     }
 
-    /* the server is measured: its client should not wait for a CPU */
+    /* the server is measured, so the client must not wait for a CPU */
 
     (void) setpriority(PRIO_PROCESS, 0, -10);
     (void) prctl(PR_SET_TIMERSLACK, 1);

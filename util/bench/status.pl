@@ -1,6 +1,7 @@
 # /status under load, beside nginx's own "return 200" with the same bytes (in
 # variables, as no parameter may be that long), stub_status, Lua, njs and a
-# service in Python, each with one process; and what the rendering takes of a CPU.
+# service in Python, each with one process; and what the rendering takes of a
+# CPU.
 
 package Bench::status;
 
@@ -26,8 +27,8 @@ sub tasks {
                           . "simulate_io 2 delay=0-0; }\n" } 1 .. $n;
 }
 
-# nginx with these tasks, and what else it serves; in one worker, so that the
-# client has a CPU for itself
+# nginx with these tasks and other locations, with one worker, so that the
+# client has its own CPU
 
 sub begin {
     my ($n, $server, $http, $main) = map { $_ // '' } @_[0 .. 3];
@@ -43,7 +44,7 @@ sub begin {
     poll('cycles', sub { get('/status') !~ /"last":null/ });
 }
 
-# requests in a second, and CPU that each took, in microseconds
+# requests in a second, and the CPU time of each in microseconds
 
 sub load {
     my ($url, $pids, @options) = @_;
@@ -97,7 +98,7 @@ sub constant {
     my ($n, $uri) = @_;
     my @parts = unpack '(A3900)*', bytes($n, $uri) =~ s/[\\']/\\$&/gr;
 
-    # a "\" stays with what it is in front of
+    # a backslash must not be separated from the next character
 
     for my $i (0 .. $#parts - 1) {
         next unless $parts[$i] =~ /(?<!\\)(?:\\\\)*\\\z/;
@@ -162,8 +163,8 @@ sub python {
     return @figures;
 }
 
-# microseconds of CPU that a task more takes: a subrequest of auth_request sends
-# no body
+# CPU time of an additional task in microseconds; a subrequest of auth_request
+# sends no body
 
 sub rendering {
     my ($uri) = @_;

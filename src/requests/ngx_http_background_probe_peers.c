@@ -1,0 +1,295 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+/*
+ * The peers of an upstream of nginx's.  Compiled twice: for http, and with
+ * NGX_HTTP_BACKGROUND_STREAM by the stream module, whose types have the same
+ * members.
+ */
+
+
+#include "ngx_http_background_probe.h"
+
+
+#if (NGX_HTTP_BACKGROUND_STREAM)
+
+#include <ngx_stream.h>
+
+typedef ngx_stream_upstream_srv_conf_t  ngx_http_background_us_t;
+typedef ngx_stream_upstream_rr_peers_t  ngx_http_background_rr_peers_t;
+typedef ngx_stream_upstream_rr_peer_t   ngx_http_background_rr_peer_t;
+
+#define ngx_http_background_access      ngx_http_background_stream_upstream
+#define NGX_HTTP_BACKGROUND_PEERS_ZONE  NGX_STREAM_UPSTREAM_ZONE
+
+#else
+
+typedef ngx_http_upstream_srv_conf_t    ngx_http_background_us_t;
+typedef ngx_http_upstream_rr_peers_t    ngx_http_background_rr_peers_t;
+typedef ngx_http_upstream_rr_peer_t     ngx_http_background_rr_peer_t;
+
+#define ngx_http_background_access      ngx_http_background_http_upstream
+#define NGX_HTTP_BACKGROUND_PEERS_ZONE  NGX_HTTP_UPSTREAM_ZONE
+
+#endif
+
+
+/* as in nginx, where it is not told to others */
+#define NGX_HTTP_BACKGROUND_WLOCK  ((ngx_atomic_uint_t) -1)
+
+
+static ngx_int_t ngx_http_background_peers_list(void *upstream,
+    ngx_http_background_target_t *targets, ngx_uint_t n, ngx_uint_t *total);
+static ngx_int_t ngx_http_background_peers_apply(void *upstream,
+    ngx_http_background_target_t *targets, ngx_uint_t n, ngx_uint_t fresh);
+
+
+const ngx_http_background_upstream_t  ngx_http_background_access = {
+    ngx_http_background_peers_list,
+    ngx_http_background_peers_apply
+};
+
+
+#if (NGX_HTTP_BACKGROUND_PEERS_ZONE)
+
+static ngx_int_t ngx_http_background_peers_read_lock(
+    ngx_http_background_rr_peers_t *peers);
+static ngx_int_t ngx_http_background_peers_write_lock(
+    ngx_http_background_rr_peers_t *peers);
+static void ngx_http_background_peers_copy(
+    ngx_http_background_target_t *target, ngx_http_background_rr_peer_t *peer);
+static void ngx_http_background_peers_set(
+    ngx_http_background_rr_peers_t *peers, ngx_http_background_rr_peer_t *peer,
+    ngx_uint_t down);
+static ngx_http_background_target_t *ngx_http_background_peers_target(
+    ngx_http_background_rr_peer_t *peer, ngx_http_background_target_t *targets,
+    ngx_uint_t n, ngx_uint_t *next);
+
+
+static ngx_int_t
+ngx_http_background_peers_read_lock(ngx_http_background_rr_peers_t *peers)
+{
+    ngx_atomic_uint_t  readers;
+
+    readers = peers->rwlock;
+
+    if (readers == NGX_HTTP_BACKGROUND_WLOCK
+        || !ngx_atomic_cmp_set(&peers->rwlock, readers, readers + 1))
+    {
+        return NGX_AGAIN;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_peers_write_lock(ngx_http_background_rr_peers_t *peers)
+{
+    return ngx_atomic_cmp_set(&peers->rwlock, 0, NGX_HTTP_BACKGROUND_WLOCK)
+           ? NGX_OK : NGX_AGAIN;
+}
+
+
+/* all sets of peers have the lock of their own; the first one is for all */
+
+static ngx_int_t
+ngx_http_background_peers_list(void *upstream,
+    ngx_http_background_target_t *targets, ngx_uint_t n, ngx_uint_t *total)
+{
+    ngx_uint_t                       i, backup;
+    ngx_http_background_us_t        *us;
+    ngx_http_background_rr_peer_t   *peer;
+    ngx_http_background_rr_peers_t  *peers;
+
+    us = upstream;
+    i = 0;
+    backup = 0;
+
+    for (peers = us->peer.data; peers && backup < 2; peers = peers->next) {
+
+        if (ngx_http_background_peers_read_lock(peers) != NGX_OK) {
+            return NGX_AGAIN;
+        }
+
+        for (peer = peers->peer; peer; peer = peer->next) {
+
+            if (peer->socklen > sizeof(ngx_sockaddr_t)) {
+                continue;
+            }
+
+            if (i < n) {
+                ngx_http_background_peers_copy(&targets[i], peer);
+                targets[i].backup = backup;
+            }
+
+            i++;
+        }
+
+        ngx_rwlock_unlock(&peers->rwlock);
+
+        backup++;
+    }
+
+    *total = i;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_background_peers_copy(ngx_http_background_target_t *target,
+    ngx_http_background_rr_peer_t *peer)
+{
+    ngx_memzero(target, offsetof(ngx_http_background_target_t, name_data));
+
+    ngx_memcpy(&target->sockaddr, peer->sockaddr, peer->socklen);
+    target->socklen = peer->socklen;
+
+    target->name.data = target->name_data;
+    target->name.len = ngx_min(peer->name.len, NGX_SOCKADDR_STRLEN);
+    ngx_memcpy(target->name_data, peer->name.data, target->name.len);
+
+    target->server.data = target->server_data;
+    target->server.len = ngx_min(peer->server.len,
+                                 NGX_HTTP_BACKGROUND_PEER_SERVER);
+    ngx_memcpy(target->server_data, peer->server.data, target->server.len);
+
+    target->disabled = (peer->down & ~NGX_HTTP_BACKGROUND_PEER_DOWN) != 0;
+    target->failing = (peer->max_fails && peer->fails >= peer->max_fails);
+}
+
+
+static ngx_int_t
+ngx_http_background_peers_apply(void *upstream,
+    ngx_http_background_target_t *targets, ngx_uint_t n, ngx_uint_t fresh)
+{
+    ngx_int_t                        rc;
+    ngx_uint_t                       next, backup;
+    ngx_http_background_us_t        *us;
+    ngx_http_background_target_t    *target;
+    ngx_http_background_rr_peer_t   *peer;
+    ngx_http_background_rr_peers_t  *peers;
+
+    us = upstream;
+    rc = NGX_OK;
+    next = 0;
+    backup = 0;
+
+    for (peers = us->peer.data; peers && backup < 2; peers = peers->next) {
+
+        backup++;
+
+        if (ngx_http_background_peers_write_lock(peers) != NGX_OK) {
+            rc = NGX_AGAIN;
+            continue;
+        }
+
+        for (peer = peers->peer; peer; peer = peer->next) {
+            target = ngx_http_background_peers_target(peer, targets, n, &next);
+
+            if (target) {
+                ngx_http_background_peers_set(peers, peer, target->down);
+            }
+        }
+
+#if (nginx_version >= 1027003)
+
+        /* what servers that are resolved later begin with */
+
+        for (peer = peers->resolve; peer; peer = peer->next) {
+            peer->down = fresh
+                         ? peer->down | NGX_HTTP_BACKGROUND_PEER_DOWN
+                         : peer->down & ~(ngx_uint_t)
+                                         NGX_HTTP_BACKGROUND_PEER_DOWN;
+        }
+
+#endif
+
+        ngx_rwlock_unlock(&peers->rwlock);
+    }
+
+    return rc;
+}
+
+
+/* "tries" counts the peers that are not down */
+
+static void
+ngx_http_background_peers_set(ngx_http_background_rr_peers_t *peers,
+    ngx_http_background_rr_peer_t *peer, ngx_uint_t down)
+{
+    ngx_uint_t  before;
+
+    before = peer->down;
+
+    if (down) {
+        peer->down |= NGX_HTTP_BACKGROUND_PEER_DOWN;
+
+    } else {
+        peer->down &= ~(ngx_uint_t) NGX_HTTP_BACKGROUND_PEER_DOWN;
+    }
+
+    if (before == 0 && peer->down) {
+        peers->tries--;
+
+    } else if (before && peer->down == 0) {
+        peers->tries++;
+    }
+}
+
+
+/* mostly in the same order */
+
+static ngx_http_background_target_t *
+ngx_http_background_peers_target(ngx_http_background_rr_peer_t *peer,
+    ngx_http_background_target_t *targets, ngx_uint_t n, ngx_uint_t *next)
+{
+    ngx_uint_t                     i, k;
+    ngx_http_background_target_t  *target;
+
+    for (i = 0; i < n; i++) {
+        k = (*next + i) % n;
+        target = &targets[k];
+
+        if (target->name.len == peer->name.len
+            && target->server.len == ngx_min(peer->server.len,
+                                             NGX_HTTP_BACKGROUND_PEER_SERVER)
+            && ngx_memcmp(target->name_data, peer->name.data,
+                          target->name.len) == 0
+            && ngx_memcmp(target->server_data, peer->server.data,
+                          target->server.len) == 0)
+        {
+            *next = k + 1;
+            return target;
+        }
+    }
+
+    return NULL;
+}
+
+#else
+
+/* "probe" is an error where upstreams have no zone */
+
+static ngx_int_t
+ngx_http_background_peers_list(void *upstream,
+    ngx_http_background_target_t *targets, ngx_uint_t n, ngx_uint_t *total)
+{
+    *total = 0;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_peers_apply(void *upstream,
+    ngx_http_background_target_t *targets, ngx_uint_t n, ngx_uint_t fresh)
+{
+    return NGX_OK;
+}
+
+#endif

@@ -1,0 +1,1200 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+/*
+ * What "probe" knows of servers: a table of records in shared memory, which
+ * nothing is ever taken out of or moved in, so that a pointer into it is good
+ * as long as the process has it.
+ *
+ * A record is claimed by compare-and-swap, and has one writer, the worker with
+ * the task's lease.  Another one, that hangs or is of a former configuration,
+ * may write for a moment longer: what a record has is plain numbers and texts
+ * with a limit, whatever is read.  The master frees records of servers that a
+ * new configuration has no more.
+ *
+ * A reload.  The master applies verdicts to the new upstreams before there is
+ * a new worker.  An old worker that changes one later counts it in "late", and
+ * new workers that see another number apply them again.  It first writes the
+ * verdict, then reads "generation"; the master does it the other way round.
+ */
+
+
+#include "ngx_http_background_probe.h"
+
+#include <ngx_md5.h>
+
+
+#define NGX_HTTP_BACKGROUND_PROBE_MAGIC    0x62676e6470726f62ULL
+#define NGX_HTTP_BACKGROUND_PROBE_RECORDS  256
+#define NGX_HTTP_BACKGROUND_PROBE_GROUPS   16
+
+
+/* "used": NGX_..._FREE, the number of the process that fills it in, or _USED */
+#define NGX_HTTP_BACKGROUND_PROBE_FREE     0
+#define NGX_HTTP_BACKGROUND_PROBE_USED     ((ngx_atomic_uint_t) -1)
+
+
+struct ngx_http_background_server_s {
+    ngx_atomic_t     used;
+    uint64_t         key[2];        /* of upstream, server and address */
+    uint64_t         group;         /* its number */
+    uint64_t         listed;        /* the group's "listings" when it was */
+
+    ngx_atomic_t     changes;       /* of what follows; odd while it is made */
+
+    uint64_t         state;         /* ngx_http_background_peer_e */
+    uint64_t         order;         /* in the upstream */
+    uint64_t         backup;
+    uint64_t         disabled;
+    uint64_t         missed;
+    uint64_t         fails;         /* in a row */
+    uint64_t         passes;
+    uint64_t         failed;        /* in all */
+    uint64_t         passed;
+    uint64_t         flips;         /* changes of the state */
+    uint64_t         since;         /* ngx_current_msec */
+    uint64_t         since_at;      /* wall clock; 0: was never judged */
+    uint64_t         finished_at;   /* of the last check; 0: none */
+    uint64_t         wall_time;
+    uint64_t         status;
+    uint64_t         name_len;
+    uint64_t         server_len;
+    uint64_t         error_len;
+    u_char           name[NGX_SOCKADDR_STRLEN];
+    u_char           server[NGX_HTTP_BACKGROUND_PEER_SERVER];
+    u_char           error[NGX_HTTP_BACKGROUND_PEER_ERROR];
+};
+
+
+struct ngx_http_background_group_s {
+    ngx_atomic_t     used;
+    uint64_t         key[2];
+    ngx_atomic_t     late;
+    ngx_atomic_t     lifted;        /* the task is quarantined */
+    ngx_atomic_t     listings;
+};
+
+
+typedef struct {
+    uint64_t                      magic;
+    uint64_t                      layout;
+    uint64_t                      ngroups;
+    uint64_t                      nrecords;
+    ngx_atomic_t                  generation;
+    ngx_http_background_group_t   groups[];
+} ngx_http_background_table_t;
+
+
+static ngx_int_t ngx_http_background_probes_init(ngx_shm_zone_t *shm_zone,
+    void *data);
+static ngx_http_background_table_t *ngx_http_background_probes_table(
+    ngx_shm_zone_t *shm_zone);
+static size_t ngx_http_background_probes_size(
+    ngx_http_background_probes_t *probes);
+static uint64_t *ngx_http_background_probes_heads(
+    ngx_http_background_table_t *table);
+static ngx_http_background_server_t *ngx_http_background_probes_records(
+    ngx_http_background_table_t *table);
+static void ngx_http_background_probes_take_over(
+    ngx_http_background_probes_t *probes, ngx_cycle_t *cycle);
+static void ngx_http_background_probes_copy(
+    ngx_http_background_table_t *to, ngx_http_background_table_t *from);
+static ngx_int_t ngx_http_background_probes_join(
+    ngx_http_background_probes_t *probes, ngx_http_background_probe_op_t *op);
+static void ngx_http_background_probes_sweep(
+    ngx_http_background_probes_t *probes);
+static ngx_uint_t ngx_http_background_probes_gone(
+    ngx_http_background_probes_t *probes, ngx_http_background_server_t *record);
+static void ngx_http_background_probes_apply(
+    ngx_http_background_probe_op_t *op, ngx_log_t *log);
+static void ngx_http_background_probe_key(uint64_t key[2], ngx_str_t *upstream,
+    ngx_http_background_target_t *target);
+static void ngx_http_background_probe_find(ngx_http_background_probe_op_t *op,
+    ngx_http_background_target_t *targets, ngx_uint_t n, ngx_uint_t claim);
+static ngx_http_background_server_t *ngx_http_background_probe_claim(
+    ngx_http_background_probe_op_t *op, uint64_t key[2],
+    ngx_http_background_target_t *target, ngx_uint_t *from);
+static void ngx_http_background_probe_fill(ngx_http_background_server_t *record,
+    uint64_t key[2], uint64_t group, ngx_http_background_target_t *target);
+static void ngx_http_background_probe_edit(
+    ngx_http_background_server_t *record);
+static void ngx_http_background_probe_edited(
+    ngx_http_background_server_t *record);
+static void ngx_http_background_probe_changed(
+    ngx_http_background_probe_op_t *op, ngx_http_background_target_t *target,
+    ngx_http_background_peer_e state, ngx_log_t *log);
+static ngx_uint_t ngx_http_background_probe_keep(
+    ngx_http_background_probe_op_t *op, ngx_http_background_target_t *targets,
+    ngx_uint_t n);
+
+
+static ngx_str_t  ngx_http_background_probes_name =
+    ngx_string("ngx_http_background_probe");
+
+
+ngx_int_t
+ngx_http_background_probes_add(ngx_conf_t *cf,
+    ngx_http_background_probes_t *probes, ngx_uint_t peers, void *tag)
+{
+    size_t  size;
+
+    /* a reload with some servers more has the same size, and the same memory */
+
+    probes->nrecords = NGX_HTTP_BACKGROUND_PROBE_RECORDS;
+    probes->ngroups = NGX_HTTP_BACKGROUND_PROBE_GROUPS;
+
+    while (probes->nrecords < peers) {
+        probes->nrecords *= 2;
+    }
+
+    while (probes->ngroups < 2 * probes->ops.nelts) {
+        probes->ngroups *= 2;
+    }
+
+    /* and what the slab pool needs for itself */
+
+    size = ngx_http_background_probes_size(probes);
+    size = ngx_align(size + size / 64, ngx_pagesize) + 8 * ngx_pagesize;
+
+    probes->shm_zone = ngx_shared_memory_add(cf,
+                               &ngx_http_background_probes_name, size, tag);
+
+    if (probes->shm_zone == NULL) {
+        return NGX_ERROR;
+    }
+
+    probes->shm_zone->init = ngx_http_background_probes_init;
+    probes->shm_zone->data = probes;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_probes_init(ngx_shm_zone_t *shm_zone, void *data)
+{
+    ngx_slab_pool_t               *shpool;
+    ngx_http_background_table_t   *table;
+    ngx_http_background_probes_t  *probes;
+
+    probes = shm_zone->data;
+    shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
+
+    if (data) {
+        table = ngx_http_background_probes_table(shm_zone);
+
+        if (table && table->nrecords == probes->nrecords
+            && table->ngroups == probes->ngroups)
+        {
+            return NGX_OK;
+        }
+
+        ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
+                      "shared memory of \"probe\" was made by another version "
+                      "of the module, restart nginx");
+        return NGX_ERROR;
+    }
+
+    table = ngx_slab_calloc(shpool, ngx_http_background_probes_size(probes));
+    if (table == NULL) {
+        return NGX_ERROR;
+    }
+
+    table->magic = NGX_HTTP_BACKGROUND_PROBE_MAGIC;
+    table->layout = sizeof(ngx_http_background_server_t);
+    table->nrecords = probes->nrecords;
+    table->ngroups = probes->ngroups;
+
+    shpool->data = table;
+
+    return NGX_OK;
+}
+
+
+static ngx_http_background_table_t *
+ngx_http_background_probes_table(ngx_shm_zone_t *shm_zone)
+{
+    ngx_slab_pool_t              *shpool;
+    ngx_http_background_table_t  *table;
+
+    shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
+    table = shpool->data;
+
+    if (table == NULL
+        || table->magic != NGX_HTTP_BACKGROUND_PROBE_MAGIC
+        || table->layout != sizeof(ngx_http_background_server_t))
+    {
+        return NULL;
+    }
+
+    return table;
+}
+
+
+/* behind the groups: the first words of all keys, and the records */
+
+static size_t
+ngx_http_background_probes_size(ngx_http_background_probes_t *probes)
+{
+    return sizeof(ngx_http_background_table_t)
+           + probes->ngroups * sizeof(ngx_http_background_group_t)
+           + probes->nrecords * (sizeof(uint64_t)
+                                 + sizeof(ngx_http_background_server_t));
+}
+
+
+static uint64_t *
+ngx_http_background_probes_heads(ngx_http_background_table_t *table)
+{
+    return (uint64_t *) &table->groups[table->ngroups];
+}
+
+
+static ngx_http_background_server_t *
+ngx_http_background_probes_records(ngx_http_background_table_t *table)
+{
+    return (ngx_http_background_server_t *)
+               (ngx_http_background_probes_heads(table) + table->nrecords);
+}
+
+
+void
+ngx_http_background_probes_commit(ngx_http_background_probes_t *probes,
+    ngx_cycle_t *cycle)
+{
+    ngx_uint_t                        i;
+    ngx_http_background_table_t      *table;
+    ngx_http_background_probe_op_t  **ops;
+
+    table = ngx_http_background_probes_table(probes->shm_zone);
+    ops = probes->ops.elts;
+
+    ngx_http_background_probes_take_over(probes, cycle);
+
+    probes->generation = ngx_atomic_fetch_add(&table->generation, 1) + 1;
+
+    for (i = 0; i < probes->ops.nelts; i++) {
+
+        if (ngx_http_background_probes_join(probes, ops[i]) != NGX_OK) {
+
+            /* can't be: there are twice as many as are needed */
+
+            ngx_log_error(NGX_LOG_ALERT, cycle->log, 0,
+                          "no place for upstream \"%V\" in shared memory of "
+                          "\"probe\"", &ops[i]->title);
+            continue;
+        }
+
+        ngx_http_background_probes_apply(ops[i], cycle->log);
+    }
+
+    ngx_http_background_probes_sweep(probes);
+}
+
+
+/* the memory of the former configuration, if it has another size */
+
+static void
+ngx_http_background_probes_take_over(ngx_http_background_probes_t *probes,
+    ngx_cycle_t *cycle)
+{
+    ngx_uint_t                    i;
+    ngx_shm_zone_t               *shm_zone;
+    ngx_list_part_t              *part;
+    ngx_http_background_table_t  *table, *before;
+
+    if (cycle->old_cycle == NULL) {
+        return;
+    }
+
+    table = ngx_http_background_probes_table(probes->shm_zone);
+
+    part = &cycle->old_cycle->shared_memory.part;
+    shm_zone = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                return;
+            }
+
+            part = part->next;
+            shm_zone = part->elts;
+            i = 0;
+        }
+
+        if (shm_zone[i].tag != probes->shm_zone->tag
+            || shm_zone[i].shm.name.len != ngx_http_background_probes_name.len
+            || ngx_strncmp(shm_zone[i].shm.name.data,
+                           ngx_http_background_probes_name.data,
+                           ngx_http_background_probes_name.len)
+               != 0)
+        {
+            continue;
+        }
+
+        before = ngx_http_background_probes_table(&shm_zone[i]);
+
+        if (before && before != table) {
+            ngx_http_background_probes_copy(table, before);
+        }
+
+        return;
+    }
+}
+
+
+static void
+ngx_http_background_probes_copy(ngx_http_background_table_t *to,
+    ngx_http_background_table_t *from)
+{
+    uint64_t                       i, k, g, *heads;
+    ngx_http_background_server_t  *src, *dst;
+
+    heads = ngx_http_background_probes_heads(to);
+    src = ngx_http_background_probes_records(from);
+    dst = ngx_http_background_probes_records(to);
+
+    k = 0;
+
+    for (g = 0; g < from->ngroups && g < to->ngroups; g++) {
+        to->groups[g] = from->groups[g];
+    }
+
+    /* of groups that have no place nothing is used */
+
+    for (i = 0; i < from->nrecords && k < to->nrecords; i++) {
+
+        if (src[i].used != NGX_HTTP_BACKGROUND_PROBE_USED
+            || src[i].group >= to->ngroups)
+        {
+            continue;
+        }
+
+        dst[k] = src[i];
+        dst[k].changes = 0;
+        heads[k] = src[i].key[0];
+        k++;
+    }
+}
+
+
+static ngx_int_t
+ngx_http_background_probes_join(ngx_http_background_probes_t *probes,
+    ngx_http_background_probe_op_t *op)
+{
+    uint64_t                       key[2];
+    ngx_uint_t                     i;
+    ngx_http_background_table_t   *table;
+    ngx_http_background_group_t   *group, *found;
+
+    table = ngx_http_background_probes_table(probes->shm_zone);
+    found = NULL;
+
+    ngx_http_background_probe_key(key, &op->title, NULL);
+
+    for (i = 0; i < table->ngroups; i++) {
+        group = &table->groups[i];
+
+        if (!group->used) {
+            if (found == NULL) {
+                found = group;
+            }
+
+        } else if (ngx_memcmp(group->key, key, sizeof(key)) == 0) {
+            found = group;
+            break;
+        }
+    }
+
+    if (found == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (!found->used) {
+        ngx_memcpy(found->key, key, sizeof(key));
+        found->late = 0;
+        found->lifted = 0;
+        found->used = 1;
+    }
+
+    op->group = found;
+    op->late = found->late;
+
+    return NGX_OK;
+}
+
+
+/* before there is a worker: nobody has the lock */
+
+static void
+ngx_http_background_probes_apply(ngx_http_background_probe_op_t *op,
+    ngx_log_t *log)
+{
+    ngx_uint_t                     i, n;
+    ngx_pool_t                    *pool;
+    ngx_http_background_server_t  *record;
+    ngx_http_background_target_t  *targets;
+
+    pool = ngx_create_pool(ngx_pagesize, log);
+    if (pool == NULL) {
+        return;
+    }
+
+    targets = ngx_palloc(pool,
+                         op->peers * sizeof(ngx_http_background_target_t));
+
+    if (targets == NULL
+        || op->access == NULL
+        || op->access->list(op->upstream, targets, op->peers, &n) != NGX_OK)
+    {
+        ngx_destroy_pool(pool);
+        return;
+    }
+
+    n = ngx_min(n, op->peers);
+
+    ngx_http_background_probe_find(op, targets, n, 0);
+
+    if (op->mandatory && !op->persistent) {
+
+        for (i = 0; i < n; i++) {
+            record = targets[i].record;
+
+            if (record) {
+                ngx_http_background_probe_edit(record);
+                record->state = ngx_http_background_peer_unknown;
+                record->fails = 0;
+                record->passes = 0;
+                ngx_http_background_probe_edited(record);
+            }
+        }
+    }
+
+    /* records of other servers are freed */
+
+    op->group->listings++;
+
+    for (i = 0; i < n; i++) {
+        if (targets[i].record) {
+            targets[i].record->listed = op->group->listings;
+        }
+    }
+
+    if (!op->group->lifted) {
+        ngx_http_background_probe_wanted(op, targets, n, log);
+
+        (void) op->access->apply(op->upstream, targets, n, op->mandatory);
+    }
+
+    ngx_destroy_pool(pool);
+}
+
+
+static void
+ngx_http_background_probes_sweep(ngx_http_background_probes_t *probes)
+{
+    ngx_uint_t                        i, k;
+    ngx_http_background_table_t      *table;
+    ngx_http_background_server_t     *record;
+    ngx_http_background_probe_op_t  **ops;
+
+    table = ngx_http_background_probes_table(probes->shm_zone);
+    record = ngx_http_background_probes_records(table);
+    ops = probes->ops.elts;
+
+    for (i = 0; i < table->ngroups; i++) {
+
+        for (k = 0; k < probes->ops.nelts; k++) {
+            if (ops[k]->group == &table->groups[i]) {
+                break;
+            }
+        }
+
+        if (k == probes->ops.nelts) {
+            table->groups[i].used = 0;
+        }
+    }
+
+    for (i = 0; i < table->nrecords; i++) {
+        if (ngx_http_background_probes_gone(probes, &record[i])) {
+            record[i].used = NGX_HTTP_BACKGROUND_PROBE_FREE;
+        }
+    }
+}
+
+
+static ngx_uint_t
+ngx_http_background_probes_gone(ngx_http_background_probes_t *probes,
+    ngx_http_background_server_t *record)
+{
+    ngx_pid_t                     pid;
+    ngx_http_background_group_t  *group;
+    ngx_http_background_table_t  *table;
+
+    if (record->used == NGX_HTTP_BACKGROUND_PROBE_FREE) {
+        return 0;
+    }
+
+    if (record->used != NGX_HTTP_BACKGROUND_PROBE_USED) {
+        pid = (ngx_pid_t) record->used;
+
+        return kill(pid, 0) == -1 && ngx_errno == ESRCH;
+    }
+
+    table = ngx_http_background_probes_table(probes->shm_zone);
+
+    if (record->group >= table->ngroups) {
+        return 1;
+    }
+
+    group = &table->groups[record->group];
+
+    return !group->used || record->listed != group->listings;
+}
+
+
+static void
+ngx_http_background_probe_key(uint64_t key[2], ngx_str_t *upstream,
+    ngx_http_background_target_t *target)
+{
+    u_char     hash[16];
+    ngx_md5_t  md5;
+
+    ngx_md5_init(&md5);
+    ngx_md5_update(&md5, upstream->data, upstream->len);
+
+    if (target) {
+        ngx_md5_update(&md5, "", 1);
+        ngx_md5_update(&md5, target->server.data, target->server.len);
+        ngx_md5_update(&md5, "", 1);
+        ngx_md5_update(&md5, target->name.data, target->name.len);
+    }
+
+    ngx_md5_final(hash, &md5);
+
+    ngx_memcpy(key, hash, sizeof(hash));
+}
+
+
+/* records are mostly in the order of the servers */
+
+static void
+ngx_http_background_probe_find(ngx_http_background_probe_op_t *op,
+    ngx_http_background_target_t *targets, ngx_uint_t n, ngx_uint_t claim)
+{
+    uint64_t                       key[2], *heads;
+    ngx_uint_t                     i, k, m, next, from;
+    ngx_http_background_table_t   *table;
+    ngx_http_background_server_t  *records, *record;
+
+    table = ngx_http_background_probes_table(op->probes->shm_zone);
+    heads = ngx_http_background_probes_heads(table);
+    records = ngx_http_background_probes_records(table);
+
+    next = 0;
+    from = 0;
+
+    for (i = 0; i < n; i++) {
+
+        if (targets[i].record) {
+            continue;
+        }
+
+        ngx_http_background_probe_key(key, &op->title, &targets[i]);
+
+        targets[i].key = key[0];
+        record = NULL;
+
+        for (m = 0; m < table->nrecords; m++) {
+            k = next + m;
+            k = k < table->nrecords ? k : k - table->nrecords;
+
+            if (heads[k] == key[0] && records[k].key[0] == key[0]
+                && records[k].key[1] == key[1]
+                && records[k].used == NGX_HTTP_BACKGROUND_PROBE_USED)
+            {
+                record = &records[k];
+                next = (k + 1) % table->nrecords;
+                break;
+            }
+        }
+
+        if (record == NULL && claim) {
+            record = ngx_http_background_probe_claim(op, key, &targets[i],
+                                                     &from);
+        }
+
+        targets[i].record = record;
+    }
+}
+
+
+/*
+ * One that is free, from that number on, or else that of a server that the
+ * upstream has no more
+ */
+
+static ngx_http_background_server_t *
+ngx_http_background_probe_claim(ngx_http_background_probe_op_t *op,
+    uint64_t key[2], ngx_http_background_target_t *target, ngx_uint_t *from)
+{
+    uint64_t                       group, *heads;
+    ngx_uint_t                     i;
+    ngx_http_background_table_t   *table;
+    ngx_http_background_server_t  *record, *oldest;
+
+    table = ngx_http_background_probes_table(op->probes->shm_zone);
+    heads = ngx_http_background_probes_heads(table);
+    record = ngx_http_background_probes_records(table);
+    group = op->group - table->groups;
+
+    for (i = *from; i < table->nrecords; i++) {
+        if (ngx_atomic_cmp_set(&record[i].used, NGX_HTTP_BACKGROUND_PROBE_FREE,
+                               (ngx_atomic_uint_t) ngx_pid))
+        {
+            goto found;
+        }
+    }
+
+    *from = table->nrecords;
+    oldest = NULL;
+
+    for (i = 0; i < table->nrecords; i++) {
+        if (record[i].used == NGX_HTTP_BACKGROUND_PROBE_USED
+            && record[i].group == group
+            && record[i].listed != op->group->listings
+            && (oldest == NULL || record[i].listed < oldest->listed))
+        {
+            oldest = &record[i];
+        }
+    }
+
+    if (oldest == NULL
+        || !ngx_atomic_cmp_set(&oldest->used, NGX_HTTP_BACKGROUND_PROBE_USED,
+                               (ngx_atomic_uint_t) ngx_pid))
+    {
+        return NULL;
+    }
+
+    i = oldest - record;
+
+found:
+
+    heads[i] = key[0];
+
+    ngx_http_background_probe_fill(&record[i], key, group, target);
+
+    return &record[i];
+}
+
+
+static void
+ngx_http_background_probe_fill(ngx_http_background_server_t *record,
+    uint64_t key[2], uint64_t group, ngx_http_background_target_t *target)
+{
+    size_t  from;
+
+    from = offsetof(ngx_http_background_server_t, state);
+
+    ngx_memzero((u_char *) record + from,
+                sizeof(ngx_http_background_server_t) - from);
+
+    record->key[0] = key[0];
+    record->key[1] = key[1];
+    record->group = group;
+    record->listed = 0;
+    record->changes = 0;
+
+    record->since = ngx_current_msec;
+
+    record->name_len = ngx_min(target->name.len, NGX_SOCKADDR_STRLEN);
+    ngx_memcpy(record->name, target->name.data, record->name_len);
+
+    record->server_len = ngx_min(target->server.len,
+                                 NGX_HTTP_BACKGROUND_PEER_SERVER);
+    ngx_memcpy(record->server, target->server.data, record->server_len);
+
+    ngx_memory_barrier();
+
+    record->used = NGX_HTTP_BACKGROUND_PROBE_USED;
+}
+
+
+static void
+ngx_http_background_probe_edit(ngx_http_background_server_t *record)
+{
+    record->changes |= 1;
+    ngx_memory_barrier();
+}
+
+
+static void
+ngx_http_background_probe_edited(ngx_http_background_server_t *record)
+{
+    ngx_memory_barrier();
+    record->changes = (record->changes | 1) + 1;
+}
+
+
+void
+ngx_http_background_probe_known(ngx_http_background_probe_op_t *op,
+    ngx_http_background_target_t *targets, ngx_uint_t n)
+{
+    ngx_http_background_probe_find(op, targets, n, 0);
+}
+
+
+void
+ngx_http_background_probe_begin(ngx_http_background_probe_op_t *op,
+    ngx_http_background_target_t *targets, ngx_uint_t n, ngx_log_t *log)
+{
+    uint64_t                       listing;
+    ngx_uint_t                     i, none;
+    ngx_http_background_server_t  *record;
+
+    listing = op->group->listings + 1;
+    none = 0;
+
+    /* those that are known are seen before a new one can have their place */
+
+    ngx_http_background_probe_find(op, targets, n, 0);
+
+    for (i = 0; i < n; i++) {
+        if (targets[i].record) {
+            targets[i].record->listed = listing;
+        }
+    }
+
+    op->group->listings = listing;
+
+    ngx_http_background_probe_find(op, targets, n, 1);
+
+    for (i = 0; i < n; i++) {
+        record = targets[i].record;
+
+        if (record == NULL) {
+            none++;
+            continue;
+        }
+
+        ngx_http_background_probe_edit(record);
+        record->listed = listing;
+        record->order = i;
+        record->backup = targets[i].backup;
+        record->disabled = targets[i].disabled;
+        ngx_http_background_probe_edited(record);
+    }
+
+    /* a server may be there twice: the last one of its kind is asked */
+
+    for (i = 0; i < n; i++) {
+        record = targets[i].record;
+        targets[i].again = (record && record->order != i);
+    }
+
+    if (none && !op->full) {
+        op->full = 1;
+
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "upstream \"%V\": %ui servers are not judged, \"peers=\" "
+                      "of \"probe\" is %ui", &op->title, none, op->peers);
+    }
+}
+
+
+/* whether the verdict has changed */
+
+ngx_uint_t
+ngx_http_background_probe_judge(ngx_http_background_probe_op_t *op,
+    ngx_http_background_target_t *target,
+    ngx_http_background_verdict_t *verdict, ngx_log_t *log)
+{
+    ngx_time_t                    *tp;
+    ngx_http_background_server_t  *record;
+    ngx_http_background_peer_e     state;
+
+    record = target->record;
+
+    /* a new configuration may have given it to another server */
+
+    if (record->used != NGX_HTTP_BACKGROUND_PROBE_USED
+        || record->key[0] != target->key)
+    {
+        return 0;
+    }
+
+    state = record->state;
+    tp = ngx_timeofday();
+
+    ngx_http_background_probe_edit(record);
+
+    record->finished_at = (uint64_t) tp->sec * 1000 + tp->msec;
+    record->wall_time = verdict->time;
+    record->status = verdict->status;
+    record->missed = 0;
+
+    record->error_len = ngx_min(verdict->error.len,
+                                NGX_HTTP_BACKGROUND_PEER_ERROR);
+    ngx_memcpy(record->error, verdict->error.data, record->error_len);
+
+    if (verdict->passed) {
+        record->passed++;
+        record->passes++;
+        record->fails = 0;
+
+        if (record->passes >= op->passes) {
+            state = ngx_http_background_peer_up;
+        }
+
+    } else {
+        record->failed++;
+        record->fails++;
+        record->passes = 0;
+
+        if (record->fails >= op->fails) {
+            state = ngx_http_background_peer_down;
+        }
+    }
+
+    ngx_http_background_probe_edited(record);
+
+    if (state == record->state) {
+        return 0;
+    }
+
+    ngx_http_background_probe_changed(op, target, state, log);
+
+    return 1;
+}
+
+
+static void
+ngx_http_background_probe_changed(ngx_http_background_probe_op_t *op,
+    ngx_http_background_target_t *target, ngx_http_background_peer_e state,
+    ngx_log_t *log)
+{
+    u_char                         text[sizeof(" ()")
+                                        + NGX_SOCKADDR_STRLEN
+                                        + NGX_HTTP_BACKGROUND_PEER_SERVER];
+    uint64_t                       before, since;
+    ngx_str_t                      name;
+    ngx_time_t                    *tp;
+    ngx_http_background_table_t   *table;
+    ngx_http_background_server_t  *record;
+
+    table = ngx_http_background_probes_table(op->probes->shm_zone);
+    record = target->record;
+    tp = ngx_timeofday();
+
+    before = record->state;
+    since = record->since;
+
+    ngx_http_background_probe_edit(record);
+
+    record->state = state;
+    record->since = ngx_current_msec;
+    record->since_at = (uint64_t) tp->sec * 1000 + tp->msec;
+
+    if (before != ngx_http_background_peer_unknown) {
+        record->flips++;
+    }
+
+    ngx_http_background_probe_edited(record);
+
+    /* in this order: see above */
+
+    ngx_memory_barrier();
+
+    if (table->generation != op->probes->generation) {
+        (void) ngx_atomic_fetch_add(&op->group->late, 1);
+    }
+
+    name.data = text;
+
+    if (target->server.len == target->name.len
+        && ngx_memcmp(target->server.data, target->name.data,
+                      target->name.len) == 0)
+    {
+        name.len = ngx_sprintf(text, "%V", &target->name) - text;
+
+    } else {
+        name.len = ngx_sprintf(text, "%V (%V)", &target->server, &target->name)
+                   - text;
+    }
+
+    if (state == ngx_http_background_peer_down) {
+        ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                      "upstream \"%V\": server %V is down after %uL failure%s: "
+                      "%*s", &op->title, &name, record->fails,
+                      record->fails == 1 ? "" : "s",
+                      (size_t) record->error_len, record->error);
+
+    } else if (before == ngx_http_background_peer_down) {
+        ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                      "upstream \"%V\": server %V is up after %uL pass%s, it "
+                      "was down for %uLs", &op->title, &name, record->passes,
+                      record->passes == 1 ? "" : "es",
+                      (ngx_current_msec - since) / 1000);
+
+    } else {
+        ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                      "upstream \"%V\": server %V is up", &op->title, &name);
+    }
+}
+
+
+void
+ngx_http_background_probe_wanted(ngx_http_background_probe_op_t *op,
+    ngx_http_background_target_t *targets, ngx_uint_t n, ngx_log_t *log)
+{
+    ngx_uint_t                  i, spared;
+    ngx_http_background_peer_e  state;
+
+    for (i = 0; i < n; i++) {
+        state = ngx_http_background_probe_state(&targets[i]);
+
+        targets[i].spared = 0;
+        targets[i].down = (state == ngx_http_background_peer_down
+                           || (state == ngx_http_background_peer_unknown
+                               && op->mandatory));
+    }
+
+    spared = op->keep ? ngx_http_background_probe_keep(op, targets, n) : 0;
+
+    if (spared != op->spared) {
+        op->spared = spared;
+
+        if (spared) {
+            ngx_log_error(NGX_LOG_WARN, log, 0,
+                          "upstream \"%V\": %ui servers that are down get "
+                          "requests, by \"keep=\" of \"probe\"",
+                          &op->title, spared);
+        }
+    }
+}
+
+
+/* those that became down last get requests */
+
+static ngx_uint_t
+ngx_http_background_probe_keep(ngx_http_background_probe_op_t *op,
+    ngx_http_background_target_t *targets, ngx_uint_t n)
+{
+    ngx_uint_t                     i, up, enabled, keep, spared;
+    ngx_http_background_target_t  *target, *last;
+
+    up = 0;
+    enabled = 0;
+
+    for (i = 0; i < n; i++) {
+        target = &targets[i];
+
+        if (target->disabled) {
+            continue;
+        }
+
+        if (target->backup) {
+            if (!target->down) {
+                return 0;
+            }
+
+            continue;
+        }
+
+        enabled++;
+
+        if (!target->down) {
+            up++;
+        }
+    }
+
+    keep = op->percent ? (enabled * op->keep + 99) / 100 : op->keep;
+    spared = 0;
+
+    for ( /* void */ ; up < keep; up++) {
+        last = NULL;
+
+        for (i = 0; i < n; i++) {
+            target = &targets[i];
+
+            if (!target->backup && !target->disabled && target->down
+                && ngx_http_background_probe_state(target)
+                   == ngx_http_background_peer_down
+                && (last == NULL
+                    || target->record->since > last->record->since))
+            {
+                last = target;
+            }
+        }
+
+        if (last == NULL) {
+            break;
+        }
+
+        last->down = 0;
+        last->spared = 1;
+        spared++;
+    }
+
+    return spared;
+}
+
+
+ngx_http_background_peer_e
+ngx_http_background_probe_state(ngx_http_background_target_t *target)
+{
+    return target->record ? (ngx_http_background_peer_e) target->record->state
+                          : ngx_http_background_peer_unknown;
+}
+
+
+void
+ngx_http_background_probe_missed(ngx_http_background_target_t *target,
+    ngx_uint_t missed)
+{
+    if (target->record) {
+        target->record->missed = missed;
+    }
+}
+
+
+ngx_uint_t
+ngx_http_background_probe_is_missed(ngx_http_background_target_t *target)
+{
+    return target->record && target->record->missed;
+}
+
+
+uint64_t
+ngx_http_background_probe_late(ngx_http_background_probe_op_t *op)
+{
+    return op->group ? op->group->late : 0;
+}
+
+
+void
+ngx_http_background_probe_lift(ngx_http_background_probe_op_t *op,
+    ngx_uint_t lift)
+{
+    if (op->group && op->group->lifted != lift) {
+        op->group->lifted = lift;
+    }
+}
+
+
+ngx_uint_t
+ngx_http_background_probe_lifted(ngx_http_background_probe_op_t *op)
+{
+    return op->group == NULL || op->group->lifted;
+}
+
+
+ngx_uint_t
+ngx_http_background_probe_up(ngx_http_background_probe_op_t *op)
+{
+    ngx_uint_t                  n, up;
+    ngx_http_background_peer_t  peer;
+
+    n = 0;
+    up = 0;
+
+    while (ngx_http_background_probe_read(op, &n, &peer) == NGX_OK) {
+        if (!peer.backup && peer.usable) {
+            up++;
+        }
+    }
+
+    return up;
+}
+
+
+/* the next record of the upstream, from number *n on */
+
+ngx_int_t
+ngx_http_background_probe_read(ngx_http_background_probe_op_t *op,
+    ngx_uint_t *n, ngx_http_background_peer_t *peer)
+{
+    uint64_t                       group, changes;
+    ngx_uint_t                     i, tries;
+    ngx_http_background_table_t   *table;
+    ngx_http_background_server_t  *records, *record, copy;
+
+    if (op->group == NULL) {
+        return NGX_DONE;
+    }
+
+    table = ngx_http_background_probes_table(op->probes->shm_zone);
+    records = ngx_http_background_probes_records(table);
+    group = op->group - table->groups;
+
+    for (i = *n; i < table->nrecords; i++) {
+        record = &records[i];
+
+        if (record->used != NGX_HTTP_BACKGROUND_PROBE_USED
+            || record->group != group
+            || record->listed != op->group->listings)
+        {
+            continue;
+        }
+
+        /* a writer that died has left it in the middle of a change */
+
+        for (tries = 0; tries < 100; tries++) {
+            changes = record->changes;
+
+            ngx_memory_barrier();
+            copy = *record;
+            ngx_memory_barrier();
+
+            if (!(changes & 1) && record->changes == changes) {
+                break;
+            }
+        }
+
+        ngx_memzero(peer, sizeof(ngx_http_background_peer_t));
+
+        peer->upstream = op->title;
+        peer->backup = copy.backup != 0;
+        peer->state = copy.disabled ? ngx_http_background_server_disabled
+                      : copy.state == ngx_http_background_peer_up
+                        ? ngx_http_background_server_up
+                      : copy.state == ngx_http_background_peer_down
+                        ? ngx_http_background_server_down
+                        : ngx_http_background_server_unknown;
+        peer->usable = (peer->state == ngx_http_background_server_up
+                        || (peer->state == ngx_http_background_server_unknown
+                            && !op->mandatory));
+        peer->since_at = copy.since_at;
+        peer->fails = copy.fails;
+        peer->passes = copy.passes;
+        peer->failed = copy.failed;
+        peer->passed = copy.passed;
+        peer->changes = copy.flips;
+        peer->finished_at = copy.finished_at;
+        peer->wall_time = copy.wall_time;
+        peer->status = copy.status;
+
+        peer->address_len = ngx_min(copy.name_len,
+                                    NGX_HTTP_BACKGROUND_ADDRESS_LEN);
+        ngx_memcpy(peer->address, copy.name, peer->address_len);
+
+        peer->server_len = ngx_min(copy.server_len,
+                                   NGX_HTTP_BACKGROUND_SERVER_LEN);
+        ngx_memcpy(peer->server, copy.server, peer->server_len);
+
+        peer->error_len = ngx_min(copy.error_len,
+                                  NGX_HTTP_BACKGROUND_PEER_ERROR);
+        ngx_memcpy(peer->error, copy.error, peer->error_len);
+
+        *n = i + 1;
+
+        return NGX_OK;
+    }
+
+    return NGX_DONE;
+}
