@@ -1,4 +1,4 @@
-# the page of "background_status html", as a string in C
+# converts the page of "background_status html" to a C string
 
 ngx_http_background_page=$NGX_OBJS/ngx_http_background_status_page.h
 

@@ -59,6 +59,10 @@ typedef struct {
                                      all operations, in milliseconds */
     size_t        error_len;
     u_char        error[NGX_HTTP_BACKGROUND_ERROR_LEN];
+                                  /* of the first failure; without one, a CPU
+                                     kind that was told to stop may leave it
+                                     for a time-out, in the place of "timed
+                                     out" */
     size_t        message_len;
     u_char        message[NGX_HTTP_BACKGROUND_MESSAGE_LEN];
 } ngx_http_background_result_t;
@@ -241,6 +245,7 @@ typedef struct {
  * flag    ngx_uint_t, set to 1
  * file    ngx_str_t, a path that is made absolute as paths of directives of
  *         nginx are, zero-terminated, and checked by conf_path()
+ * program ngx_str_t, the same for a file that workers execute
  *
  * path  logs a warning if the path does not exist or workers can't read it.
  *       This is no error, as it may be different when a cycle starts
@@ -271,6 +276,8 @@ ngx_int_t ngx_http_background_conf_string(ngx_conf_t *cf,
 ngx_int_t ngx_http_background_conf_flag(ngx_conf_t *cf,
     ngx_http_background_arg_t *arg, void *p);
 ngx_int_t ngx_http_background_conf_file(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p);
+ngx_int_t ngx_http_background_conf_program(ngx_conf_t *cf,
     ngx_http_background_arg_t *arg, void *p);
 
 void ngx_http_background_conf_path(ngx_conf_t *cf, ngx_str_t *path);
@@ -526,6 +533,9 @@ void ngx_http_background_progress(ngx_http_background_run_t *run,
 ngx_int_t ngx_http_background_input(ngx_http_background_run_t *run,
     ngx_str_t *input);
 
+/* its file, which is the cycle's, or NGX_INVALID_FILE where it is in memory */
+ngx_fd_t ngx_http_background_input_file(ngx_http_background_run_t *run);
+
 
 /*
  * The end of a cycle that the run's cycle comes after, by "after" of its task;
@@ -747,7 +757,7 @@ typedef struct {
  * waiting      counts jobs of the trigger that wait for a thread, or NULL; the
  *              trigger only reads it, on the event loop
  * queue        the limit of these jobs before this cycle; 0: no limit.
- *              "max_queue" limits all jobs
+ *              "max_queue" limits all jobs that triggers have started
  * request      the request whose variables the operations may use, during
  *              start() only, or NULL
  * finish       a client waits for the cycle: it is started and continued while
@@ -823,6 +833,139 @@ void ngx_http_background_detach(ngx_http_background_cycle_t *cycle);
 const ngx_http_background_end_t *ngx_http_background_end(
     ngx_http_background_cycle_t *cycle);
 void ngx_http_background_free(ngx_http_background_cycle_t *cycle);
+
+
+/*
+ * Clusters: which one of several nginx runs a task with "workers cluster".  A
+ * module of its own knows; it tells of itself in preconfiguration.
+ */
+
+/* what a task takes with it from one nginx to another */
+
+typedef struct {
+    uint64_t                        due_at;      /* the next cycle, wall clock,
+                                                    in ms; 0: at once */
+    uint64_t                        failures;    /* in a row */
+    uint64_t                        crashes;     /* likewise */
+    uint64_t                        quarantine;  /* the fence of who has put it
+                                                    there; 0: it is not */
+} ngx_http_background_carried_t;
+
+
+/*
+ * A task in the worker that has its lease in this nginx.
+ *
+ * granted  the task is this nginx's, as number "fence": it goes on with what
+ *          was carried, NULL: with what it has itself
+ * lost     it is not any more: its cycle is cancelled
+ */
+
+typedef struct ngx_http_background_claim_s  ngx_http_background_claim_t;
+
+struct ngx_http_background_claim_s {
+    void                           *conf;       /* as set by "conf" */
+    ngx_str_t                      *task;
+    ngx_log_t                      *log;
+    void                           *ctx;        /* the provider's */
+    uint64_t                        fence;      /* set by it; 0: none */
+    ngx_http_background_carried_t   carried;    /* to take along from here */
+    ngx_uint_t                      other;      /* set by it: another nginx has
+                                                   the task now, or will */
+
+    void                          (*granted)(ngx_http_background_claim_t *m,
+                                  const ngx_http_background_carried_t *carried);
+    void                          (*lost)(ngx_http_background_claim_t *m,
+                                          const char *why);
+};
+
+
+/* for the status; strings are copies */
+
+#define NGX_HTTP_BACKGROUND_HOST_LEN  64
+
+typedef enum {
+    ngx_http_background_cluster_unknown = 0,    /* not known at present */
+    ngx_http_background_cluster_other,          /* another nginx's */
+    ngx_http_background_cluster_leader,         /* this one's */
+    ngx_http_background_cluster_alone           /* this one's, as it is not
+                                                   known whose it is */
+} ngx_http_background_cluster_state_e;
+
+typedef struct {
+    ngx_http_background_cluster_state_e  state;
+    uint64_t                             fence;
+    uint64_t                             since_at;   /* wall clock, ms */
+    uint64_t                             until_at;
+    size_t                               len;
+    u_char                               host[NGX_HTTP_BACKGROUND_HOST_LEN];
+} ngx_http_background_cluster_view_t;
+
+
+/* a server that the workers are connected to */
+
+typedef struct {
+    ngx_str_t                       name;
+    ngx_uint_t                      workers;    /* that want a connection */
+    ngx_uint_t                      connected;  /* of them */
+    uint64_t                        since_at;   /* the last change; 0: none */
+    size_t                          error_len;
+    u_char                          error[NGX_HTTP_BACKGROUND_ERROR_LEN];
+    ngx_uint_t                      nerrors;
+    const ngx_str_t                *reasons;    /* of errors, nerrors */
+    uint64_t                        errors[32];
+} ngx_http_background_cluster_link_t;
+
+
+/*
+ * conf   reads the parameters of "workers cluster", from argument 2 on
+ * want   in the worker, which has the task's lease in this nginx
+ * save   "carried" is another one
+ * holds  whether the task is this nginx's at this moment
+ * leave  gives the task up.  With "give" at once for all; else another worker
+ *        of this nginx goes on with it, without a new decision
+ * exit   in exit_process, behind that
+ * view   for any process that has the zone
+ * link   the n-th of the servers; NGX_DONE: there are less
+ */
+
+typedef struct {
+    ngx_int_t                     (*conf)(ngx_conf_t *cf, ngx_str_t *task,
+                                          void **conf);
+    ngx_int_t                     (*want)(ngx_http_background_claim_t *m);
+    void                          (*save)(ngx_http_background_claim_t *m);
+    ngx_uint_t                    (*holds)(ngx_http_background_claim_t *m);
+    void                          (*leave)(ngx_http_background_claim_t *m,
+                                           ngx_uint_t give);
+    void                          (*exit)(void);
+    void                          (*view)(void *conf,
+                                     ngx_http_background_cluster_view_t *view);
+    ngx_int_t                     (*link)(ngx_cycle_t *cycle, ngx_uint_t n,
+                                     ngx_http_background_cluster_link_t *link);
+} ngx_http_background_cluster_t;
+
+
+/* as NGX_HTTP_BACKGROUND_ABI, for them */
+#define NGX_HTTP_BACKGROUND_CLUSTER_ABI                                       \
+    ((uint64_t) 1 << 48                                                       \
+     | (uint64_t) sizeof(ngx_http_background_claim_t) << 32                  \
+     | (uint64_t) sizeof(ngx_http_background_cluster_link_t) << 16            \
+     | (uint64_t) sizeof(ngx_http_background_cluster_t))
+
+/* NGX_ERROR: there is another one, which was logged */
+#define ngx_http_background_add_cluster(cf, cluster)                          \
+    ngx_http_background_add_cluster_of(cf, cluster,                           \
+                                       NGX_HTTP_BACKGROUND_CLUSTER_ABI)
+
+ngx_int_t ngx_http_background_add_cluster_of(ngx_conf_t *cf,
+    const ngx_http_background_cluster_t *cluster, uint64_t abi);
+
+
+/*
+ * A number that only grows: what stores results can refuse those with a lower
+ * one, of an nginx that has lost the task since.  0 where there is none.  For
+ * any thread of the run.
+ */
+uint64_t ngx_http_background_fence(ngx_http_background_run_t *run);
 
 
 #endif /* _NGX_HTTP_BACKGROUND_H_INCLUDED_ */

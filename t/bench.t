@@ -9,11 +9,23 @@ use BackgroundStatus;
 use Cwd qw/ abs_path /;
 use File::Basename qw/ dirname /;
 use IO::Socket::INET;
+use POSIX ();
 use Test::More;
 
 my $folder = abs_path(dirname(__FILE__) . '/../util/bench');
 my $module = load_kind('bench', undef, undef, 'util/bench');
 my $locations = 'location = /count { bench_count; }';
+
+# status and body of what is answered
+
+sub post_body {
+    my ($uri, $body) = @_;
+
+    my $answer = http("POST $uri HTTP/1.0\r\nContent-Length: "
+                      . length($body) . "\r\n\r\n$body");
+
+    return ($answer =~ m{^HTTP/1\.\d (\d+) .*?\r\n\r\n(.*)}s);
+}
 
 sub jobs { (split ' ', (get('/count'))[2])[0] }
 
@@ -40,6 +52,38 @@ counts('jobs on the pool', 'background_task one { interval 1h; bench_job; } '
 counts("tasks of nginx's thread pool", 'bench_post 100;',
        'thread_pool bench threads=1;');
 counts('threads', 'bench_threads 2 1000;');
+
+# functions for requests, alone, and behind FastCGI
+
+my $source = abs_path("$folder/../../src");
+
+is(compile(undef, "-I'$source' -DPROGRAM -o '${\dir()}/run'", "$folder/run.c"),
+   '', 'the loop is built');
+like(qx{${\dir()}/run 1000 0.01}, qr/^[\d.]+ [\d.]+\n$/, 'a loop');
+
+is(compile(undef, "-I'$source' -o '${\dir()}/fastcgi'", "$folder/fastcgi.c"),
+   '', 'a FastCGI server is built');
+
+defined(my $server = fork) or die "fork: $!\n";
+
+if ($server == 0) {
+    exec dir() . '/fastcgi', dir() . '/fastcgi.socket' or POSIX::_exit(1);
+}
+
+poll('it listens', sub { -S dir() . '/fastcgi.socket' });
+chmod 0777, dir() . '/fastcgi.socket' or die "chmod: $!\n";
+
+start('upstream function { server unix:' . dir() . '/fastcgi.socket; '
+      . 'keepalive 4; }',
+      'location / { fastcgi_pass function; fastcgi_keep_conn on; '
+      . 'fastcgi_param QUERY_STRING $args; }');
+
+is((post_body("/$_", 'x' x $_))[1], "ok\n", "FastCGI: a body of $_")
+    for 0, 5, 10_000;
+
+stop();
+kill 'KILL', $server;
+waitpid $server, 0;
 
 # the client
 

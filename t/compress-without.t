@@ -22,7 +22,7 @@ my $out = tempdir('without.XXXXXX', TMPDIR => 1, CLEANUP => 1);
 # the same sources, as if configure had not found them
 
 open my $names, '>', "$out/auto.h" or die "open: $!";
-print $names map { "#undef NGX_HTTP_BACKGROUND_$_\n" } qw/ BROTLI ZSTD /;
+print $names map { "#undef NGX_HTTP_BACKGROUND_$_\n" } qw/ LIBDEFLATE BROTLI ZSTD /;
 close $names or die "close: $!";
 
 my $codec = slurp("$src/ngx_http_background_codec.c");
@@ -59,8 +59,9 @@ rejects('empty', map { ("compress folder suffix=.css gzip=6 $_->[0];"
     . 'built without it') }
     ['brotli=5', 'libbrotlienc'], ['zstd=3', 'libzstd']);
 
-unlike(scalar `ldd '$so'`, qr/brotli|zstd/, 'not needed');
-like(scalar `ldd '$built'`, qr/libbrotlienc.*libzstd/s, 'else it is');
+unlike(scalar `ldd '$so'`, qr/deflate|brotli|zstd/, 'not needed');
+like(scalar `ldd '$built'`, qr/\Q$_\E/, "else it is: $_")
+    for qw/ libdeflate libbrotlienc libzstd /;
 
 done_testing();
 

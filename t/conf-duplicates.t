@@ -32,6 +32,8 @@ my @parameters = (
         extra=fail extra=ignore
         algorithm=md5 algorithm=sha1 limit_rate=1 limit_rate=2
         root=a root=b /],
+    ['task', 'workers cluster', qw/
+        redis=a redis=b lease=1s lease=2s lost=stop lost=run /],
     ['task', 'health', qw/
         fails=1 fails=2 passes=1 passes=2 start=healthy start=unhealthy /],
     ['location', 'background_run t', qw/

@@ -132,6 +132,19 @@ rejects('task',
         => 'unexpected "}"',
 );
 
+# "log", which makes its file
+
+my $levels = 'debug info notice warn error crit alert emerg';
+
+accepts('task', 'log own.log;', map { "log own.log $_;" } split ' ', $levels);
+
+rejects('task',
+    'log;' => 'invalid number of arguments in "log" directive',
+    'log own.log info warn;' => 'invalid number of arguments in "log" directive',
+    'log own.log loud;' => 'invalid log level "loud"',
+    'log a.log; log b.log;' => '"log" directive is duplicate',
+);
+
 # the contexts are themselves again after a block
 
 accepts('http',

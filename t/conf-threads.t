@@ -20,6 +20,10 @@ accepts('http',
     'background_threads auto per_worker=1;',
     'background_threads 2 per_worker=1024 quota=1%;',
     'background_threads 2 max_queue=1 priority=-20 quota=1%;',
+    'background_threads 1 reserve=0;',
+    'background_threads 1024 reserve=1023;',
+    'background_threads 2 reserve=1; background_task a { simulate_cpu 1ms; }',
+    'background_threads auto reserve=1023;',
     'background_threads auto priority=idle;',
     'background_threads auto quota=100 priority=19 max_queue=2147483647;',
     'background_threads 2; background_task a { simulate_cpu 1ms; }',
@@ -58,6 +62,15 @@ rejects('http',
         'a number from 1 to 100',
         'background_threads auto quota=%s;'),
 
+    invalid(['', qw/ -1 1024 auto x 99999999999999999999 /],
+        'a number from 0 to 1023', 'background_threads auto reserve=%s;'),
+
+    invalid([qw/ 2 3 1023 /], 'less than the 2 threads',
+        'background_threads 2 reserve=%s;'),
+    'background_threads reserve=1 2;'
+        => 'invalid value "reserve=1" in "background_threads" directive, '
+        . 'it must be a number from 1 to 1024',
+
     'background_threads;'
         => 'invalid number of arguments in "background_threads" directive',
     'background_threads auto foo=1;'
@@ -74,6 +87,23 @@ rejects('http',
     "background_threads auto;\nbackground_threads auto; # here"
         => '"background_threads" directive is duplicate',
 );
+
+# as many as this machine has
+
+my (undef, $said) = nginx_t(<<'EOF_CONF');
+events { }
+http {
+    background_threads auto reserve=1023;
+    background_task t { simulate_cpu 1ms; }
+}
+EOF_CONF
+
+my ($auto) = $said =~ /as "auto" is (\d+) here/;
+
+warns('http', 'background_threads auto reserve=1023; '
+              . 'background_task a { simulate_cpu 1ms; }'
+    => sprintf '"reserve=1023" in "background_threads" directive is %d, '
+               . 'as "auto" is %d here', $auto - 1, $auto);
 
 for my $context (qw/ all server location task /) {
     rejects($context,

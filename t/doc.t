@@ -290,6 +290,8 @@ sub configurations {
 
     mkdir $_ or die "mkdir $_: $!\n" for "$dir/logs", "$dir/cache";
 
+    put('webhook.key', "words\n");
+
     my $n = 0;
 
     for my $page (doc_pages()) {
@@ -334,6 +336,8 @@ sub test {
     $block =~ s/^(\s*listen) [^;]*;/$1 unix:$dir\/socket;/mg;
     $block =~ s/^load_module modules\/\w+\.so;.*\n//mg;
     $block =~ s/\/var\/cache\/nginx/$dir\/cache/g;
+    $block =~ s/\/var\/log\/nginx/$dir\/logs/g;
+    $block =~ s/\/etc\/nginx\/webhook\.key/$dir\/webhook.key/g;
 
     my $server = "server {\nlisten unix:$dir/socket;\n%s\n}\n";
     my %around = (

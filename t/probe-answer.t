@@ -37,7 +37,7 @@ my %probe = (
     port   => "probe port port=$health timeout=30s",
     agent  => "probe agent /agent port=$health timeout=30s",
     post   => 'probe post /post method=PUT body=$background_peer timeout=30s',
-    args   => 'probe args /args$is_args$background_task timeout=30s',
+    args   => 'probe args /args?$background_task timeout=30s',
 );
 
 my ($upstreams, $tasks, $locations) = ('', '', '');
@@ -74,7 +74,7 @@ EOF_HTTP
             proxy_pass http://stale;
             proxy_cache c;
             proxy_cache_key \$background_peer;
-            proxy_cache_valid 200 1ms;
+            proxy_cache_valid 200 1s;
             proxy_cache_use_stale error timeout http_500;
         }
         location = /static { return 200 good; }

@@ -17,7 +17,8 @@ my %types = (
     (map { ("nginx_background_$_" => 'gauge') }
         qw/ info cpu_limit threads jobs_running jobs_queued task_running
             task_queued task_queued_seconds
-            task_healthy task_quarantined task_overdue task_interval_seconds
+            task_healthy task_quarantined task_overdue cluster_leader
+            task_interval_seconds
             task_consecutive_failures last_cycle_timestamp_seconds
             last_success_timestamp_seconds /),
     (map { ("nginx_background_$_" => 'counter') }

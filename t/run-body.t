@@ -10,6 +10,7 @@ use lib "$FindBin::Bin/lib";
 use BackgroundCall;
 use BackgroundLife;
 use BackgroundStatus;
+use BackgroundStorm;
 use Test::More;
 
 my $dir = dir();
@@ -84,6 +85,9 @@ my $after = anonymous();
 is(rest($large), $size, 'a large one');
 
 cmp_ok($after - $before, '<=', 1024 * 1024, 'memory');
+
+figures('body, bytes' => $size, 'anonymous memory, bytes' => $after,
+        'more than with a body of 64k, bytes' => $after - $before);
 
 is(scalar(my @files = glob "$dir/temp/*"), 0, 'no file is left');
 

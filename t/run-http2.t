@@ -64,7 +64,7 @@ is(curl('-H', 'Content-Length:', '-d', '@' . "$dir/body",
 
 # frames
 
-my $socket = IO::Socket::UNIX->new(Peer => "$dir/h2") or die "connect: $!\n";
+my $socket;
 
 sub frame {
     my ($type, $flags, $stream, $payload) = @_;
@@ -75,20 +75,31 @@ sub frame {
 
 sub literal { pack 'C C/a* C/a*', 0, @_ }
 
-sub post {
-    my ($stream, $path) = @_;
+sub headers {
+    my ($stream, $flags, $path, @fields) = @_;
 
-    return frame(1, 5, $stream, join '', literal(':method', 'POST'),
+    return frame(1, $flags, $stream, join '', literal(':method', 'POST'),
                  literal(':scheme', 'http'), literal(':authority', 'test'),
-                 literal(':path', $path));
+                 literal(':path', $path), @fields);
+}
+
+sub post { headers($_[0], 5, $_[1]) }
+
+sub connected {
+    my $new = IO::Socket::UNIX->new(Peer => "$dir/h2")
+        or die "connect: $!\n";
+
+    syswrite $new, "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" . frame(4, 0, 0, '');
+
+    return $new;
 }
 
 sub send_frames {
     syswrite $socket, join '', @_;
 }
 
-send_frames("PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", frame(4, 0, 0, ''),
-            post(1, '/hold'));
+$socket = connected();
+send_frames(post(1, '/hold'));
 
 poll('it runs', sub {
     my $hold = task('hold');
@@ -108,10 +119,53 @@ poll('nor does the first run', sub { !task('hold')->{running} });
 
 is(task('hold')->{cycles}{cancelled}, 2, 'both were cancelled');
 
-# the connection is as it was
+# a stream that is reset before its body is there has no job; nor has one with
+# a body that is longer than was said
+
+my $started = task('hold')->{cycles}{started};
+
+send_frames(headers(5, 4, '/hold', literal('content-length', '10')),
+            frame(0, 0, 5, 'abc'), frame(3, 0, 5, pack 'N', 8),
+            headers(7, 4, '/hold', literal('content-length', '1')),
+            frame(0, 1, 7, 'abc'));
+
+# another connection, with two streams, one of which runs: it is closed
+
+my $first = $socket;
+
+$socket = connected();
+send_frames(post(1, '/hold'), post(3, '/hold'));
+
+poll('one runs, one waits', sub {
+    my $hold = task('hold');
+    return $hold->{running} == 2 && $hold->{waiting} == 1;
+});
+
+is(task('hold')->{cycles}{started}, $started + 2, 'no body, no job');
+
+close $socket;
+poll('both end', sub { !task('hold')->{running} });
+is(task('hold')->{cycles}{cancelled}, 4, 'as they were cancelled');
+
+# and a curl that is killed
+
+my $pid = open my $curl, '-|', 'curl', '-sS', '--http2-prior-knowledge',
+               '--unix-socket', "$dir/h2", '-d', 'x', 'http://test/hold'
+    or die "curl: $!\n";
+
+poll('its job runs', sub { task('hold')->{running} == 1 });
+kill 'KILL', $pid;
+close $curl;
+poll('it ends', sub { !task('hold')->{running} });
+is(task('hold')->{cycles}{cancelled}, 5, 'cancelled');
+is(task('hold')->{cycles}{failed}, 0, 'none has failed');
+
+# the first connection is as it was
+
+$socket = $first;
 
 put('gate', '');
-send_frames(post(5, '/hold'));
+send_frames(post(9, '/hold'));
 
 my $seen = '';
 
@@ -119,16 +173,16 @@ my $seen = '';
     local $SIG{ALRM} = sub { die "no answer\n" };
     alarm $BackgroundStatus::deadline;
 
-    # HEADERS of stream 5, with END_HEADERS and maybe END_STREAM
+    # HEADERS of stream 9, with END_HEADERS and maybe END_STREAM
 
-    until ($seen =~ /\x01[\x04\x05]\x00\x00\x00\x05/) {
+    until ($seen =~ /\x01[\x04\x05]\x00\x00\x00\x09/) {
         sysread $socket, $seen, 4096, length $seen or last;
     }
 
     alarm 0;
 }
 
-like($seen, qr/\x01[\x04\x05]\x00\x00\x00\x05/, 'another stream is answered');
+like($seen, qr/\x01[\x04\x05]\x00\x00\x00\x09/, 'another stream is answered');
 
 stop();
 

@@ -36,7 +36,7 @@ my %good = (
     running_seconds => 'null', queued => 'count', queued_seconds => 'null',
     waiting => 'count', abandoned => 'count', overdue => 'boolean',
     paused => 'boolean',
-    interval_seconds => 'seconds', timezone => 'null',
+    interval_seconds => 'seconds', timezone => 'null', arrives => 'boolean',
     retry_seconds => 'seconds',
     timeout_seconds => 'seconds',
     'lease.pid' => 'count', 'lease.worker' => 'count',

@@ -69,7 +69,7 @@ build_nginx() {
              $cc --version
              env | grep ^NGX_BACKGROUND_ || true
              dpkg-query -W nginx-dev libnginx-mod-http-ndk-dev zlib1g-dev \
-                 libbrotli-dev libzstd-dev 2>&1 || true
+                 libdeflate-dev libbrotli-dev libzstd-dev 2>&1 || true
              cat "$root/config" "$root/config.make")
 
     if [ "$inputs" != "$(cat "$objs/inputs" 2> /dev/null)" ]; then

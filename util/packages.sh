@@ -11,8 +11,8 @@ set -euo pipefail
 . "$(dirname "$0")/common.sh"
 
 packages=(nginx nginx-dev libnginx-mod-http-ndk libnginx-mod-http-ndk-dev
-          gcc libc6-dev make libssl-dev zlib1g-dev libbrotli-dev libzstd-dev
-          util-linux curl)
+          gcc libc6-dev make libssl-dev zlib1g-dev libdeflate-dev libbrotli-dev
+          libzstd-dev libhiredis-dev util-linux curl)
 test_packages=(perl procps libtest-nginx-perl prometheus
                python3-jsonschema python3-prometheus-client
                chromium-headless-shell brotli zstd openssl php-fpm
@@ -20,9 +20,9 @@ test_packages=(perl procps libtest-nginx-perl prometheus
                libnginx-mod-http-brotli-static
                mariadb-server-core mariadb-client-core openssh-server redis-server
                rsync systemd python3-seccomp
-               g++ libtesseract-dev libleptonica-dev tesseract-ocr)
+               g++ rustc libtesseract-dev libleptonica-dev tesseract-ocr)
 fuzz_packages=(clang libclang-rt-dev binutils)
-bench_packages=(perl python3 python3-uvloop python3-fastapi uvicorn wrk
+bench_packages=(perl python3 python3-uvloop python3-fastapi uvicorn wrk wget
                 libnginx-mod-http-lua libnginx-mod-http-js)
 
 policy=/usr/sbin/policy-rc.d

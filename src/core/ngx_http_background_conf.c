@@ -28,6 +28,8 @@ static ngx_uint_t ngx_http_background_conf_matches(ngx_str_t *text,
 static ngx_int_t ngx_http_background_conf_bounded(ngx_conf_t *cf,
     ngx_http_background_arg_t *arg, int64_t n,
     const ngx_http_background_bounds_t *bounds);
+static ngx_int_t ngx_http_background_conf_full(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, ngx_str_t *path);
 
 
 static const ngx_http_background_bounds_t  ngx_http_background_rates = {
@@ -739,23 +741,43 @@ ngx_http_background_conf_flag(ngx_conf_t *cf, ngx_http_background_arg_t *arg,
 }
 
 
-ngx_int_t
-ngx_http_background_conf_file(ngx_conf_t *cf, ngx_http_background_arg_t *arg,
-    void *p)
+static ngx_int_t
+ngx_http_background_conf_full(ngx_conf_t *cf, ngx_http_background_arg_t *arg,
+    ngx_str_t *path)
 {
-    ngx_str_t *path = p;
-
     if (arg->value.len == 0) {
         return ngx_http_background_conf_invalid(cf, arg, "path", "not empty");
     }
 
     *path = arg->value;
 
-    if (ngx_conf_full_name(cf->cycle, path, 0) != NGX_OK) {
+    return ngx_conf_full_name(cf->cycle, path, 0);
+}
+
+
+ngx_int_t
+ngx_http_background_conf_file(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p)
+{
+    if (ngx_http_background_conf_full(cf, arg, p) != NGX_OK) {
         return NGX_ERROR;
     }
 
-    ngx_http_background_conf_path(cf, path);
+    ngx_http_background_conf_path(cf, p);
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_background_conf_program(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p)
+{
+    if (ngx_http_background_conf_full(cf, arg, p) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    ngx_http_background_conf_executable(cf, p);
 
     return NGX_OK;
 }

@@ -27,27 +27,51 @@ typedef struct {
 } ngx_http_background_conf_user_t;
 
 
+static void ngx_http_background_conf_access(ngx_conf_t *cf, ngx_str_t *path,
+    ngx_uint_t execute);
 static ngx_int_t ngx_http_background_conf_user(ngx_conf_t *cf,
     ngx_http_background_conf_user_t *user);
 static ngx_uint_t ngx_http_background_conf_closed(
-    ngx_http_background_conf_user_t *user, char *path);
+    ngx_http_background_conf_user_t *user, char *path, ngx_uint_t execute);
 static ngx_uint_t ngx_http_background_conf_permits(
-    ngx_http_background_conf_user_t *user, char *path, ngx_uint_t last);
+    ngx_http_background_conf_user_t *user, char *path, ngx_uint_t last,
+    ngx_uint_t execute);
 
 
 void
 ngx_http_background_conf_path(ngx_conf_t *cf, ngx_str_t *path)
 {
+    ngx_http_background_conf_access(cf, path, 0);
+}
+
+
+void
+ngx_http_background_conf_executable(ngx_conf_t *cf, ngx_str_t *path)
+{
+    ngx_http_background_conf_access(cf, path, 1);
+}
+
+
+static void
+ngx_http_background_conf_access(ngx_conf_t *cf, ngx_str_t *path,
+    ngx_uint_t execute)
+{
     char                             *real;
     ngx_str_t                        *value;
+    const char                       *what;
     ngx_http_background_conf_user_t   user;
 
     value = cf->args->elts;
+    what = execute ? "executed" : "read";
 
-    if (faccessat(AT_FDCWD, (char *) path->data, R_OK, AT_EACCESS) == -1) {
+    if (faccessat(AT_FDCWD, (char *) path->data, execute ? X_OK : R_OK,
+                  AT_EACCESS)
+        == -1)
+    {
         ngx_conf_log_error(NGX_LOG_WARN, cf, ngx_errno,
-                           "\"%V\" of \"%V\" directive can't be read, its "
-                           "cycles will fail until it can", path, &value[0]);
+                           "\"%V\" of \"%V\" directive can't be %s, its "
+                           "cycles will fail until it can",
+                           path, &value[0], what);
         return;
     }
 
@@ -60,12 +84,12 @@ ngx_http_background_conf_path(ngx_conf_t *cf, ngx_str_t *path)
         return;
     }
 
-    if (ngx_http_background_conf_closed(&user, real)) {
+    if (ngx_http_background_conf_closed(&user, real, execute)) {
         ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
-                           "\"%V\" of \"%V\" directive can't be read by user "
+                           "\"%V\" of \"%V\" directive can't be %s by user "
                            "\"%s\" because of the mode of \"%s\", its cycles "
                            "will fail until it can",
-                           path, &value[0], user.name, real);
+                           path, &value[0], what, user.name, real);
     }
 
     free(real);
@@ -104,7 +128,7 @@ ngx_http_background_conf_user(ngx_conf_t *cf,
 
 static ngx_uint_t
 ngx_http_background_conf_closed(ngx_http_background_conf_user_t *user,
-    char *path)
+    char *path, ngx_uint_t execute)
 {
     char        *p, ch;
     ngx_uint_t   permits;
@@ -118,7 +142,8 @@ ngx_http_background_conf_closed(ngx_http_background_conf_user_t *user,
         ch = *p;
         *p = '\0';
 
-        permits = ngx_http_background_conf_permits(user, path, ch == '\0');
+        permits = ngx_http_background_conf_permits(user, path, ch == '\0',
+                                                   execute);
 
         if (!permits) {
             return 1;
@@ -134,13 +159,13 @@ ngx_http_background_conf_closed(ngx_http_background_conf_user_t *user,
 
 
 /*
- * The user must be able to search directories on the path and to read the last
- * part.
+ * The user must be able to search directories on the path and to read or
+ * execute the last part.
  */
 
 static ngx_uint_t
 ngx_http_background_conf_permits(ngx_http_background_conf_user_t *user,
-    char *path, ngx_uint_t last)
+    char *path, ngx_uint_t last, ngx_uint_t execute)
 {
     int              i;
     mode_t           need;
@@ -156,7 +181,7 @@ ngx_http_background_conf_permits(ngx_http_background_conf_user_t *user,
         return 1;
     }
 
-    need = last ? (ngx_is_dir(&fi) ? 05 : 04) : 01;
+    need = (!last || execute) ? 01 : ngx_is_dir(&fi) ? 05 : 04;
 
     if (fi.st_uid == user->id) {
         return (fi.st_mode >> 6 & need) == need;

@@ -274,6 +274,7 @@ ngx_http_background_cycle_start_run(ngx_http_background_cycle_t *cycle,
 {
     ctx->active = 1;
     ctx->job.worker = ngx_http_background_zone_self();
+    ctx->job.arrived = cycle->arrived;
 
     ngx_http_background_cell_pending(cycle->cell, 1, ctx->job.worker);
 
@@ -498,7 +499,10 @@ ngx_http_background_run_over(ngx_http_background_run_ctx_t *ctx)
 }
 
 
-/* Fails the run.  Each of its active operations has failed, at least one. */
+/*
+ * Fails the run.  Each of its active operations has failed, at least one.  The
+ * run may have left a text of its own when it was told to stop.
+ */
 
 static void
 ngx_http_background_run_timed_out(ngx_http_background_run_ctx_t *ctx)
@@ -507,7 +511,12 @@ ngx_http_background_run_timed_out(ngx_http_background_run_ctx_t *ctx)
 
     result = &ctx->job.run.result;
 
-    ngx_http_background_fail(result, 0, "timed out");
+    if (result->failed == 0 && result->error_len) {
+        result->failed = 1;
+
+    } else {
+        ngx_http_background_fail(result, 0, "timed out");
+    }
 
     if (result->active) {
         result->failed += result->active - 1;
@@ -522,7 +531,7 @@ ngx_http_background_timeout_handler(ngx_event_t *ev)
 
     ngx_msec_t  left;
 
-    if (cycle->timed_out) {
+    if (cycle->timed_out || cycle->left) {
         ngx_http_background_cycle_abandon(cycle);
         return;
     }
@@ -572,6 +581,17 @@ ngx_http_background_cycle_cancel(ngx_http_background_cycle_t *cycle)
     cycle->cancelled = 1;
 
     ngx_http_background_cycle_stop(cycle);
+}
+
+
+void
+ngx_http_background_cycle_leave(ngx_http_background_cycle_t *cycle)
+{
+    cycle->left = 1;
+
+    ngx_add_timer(&cycle->timeout, NGX_HTTP_BACKGROUND_GRACE);
+
+    ngx_http_background_cycle_cancel(cycle);
 }
 
 
@@ -832,7 +852,12 @@ ngx_http_background_cycle_error(ngx_http_background_cycle_t *cycle)
         result = &ctx->job.run.result;
 
         if (ctx->abandoned) {
-            ngx_str_set(&text, "timed out");
+            if (cycle->timed_out) {
+                ngx_str_set(&text, "timed out");
+
+            } else {
+                ngx_str_set(&text, "cancelled for another server");
+            }
 
         } else if (result->failed) {
             text.data = result->error;
@@ -855,6 +880,20 @@ ngx_http_background_cycle_error(ngx_http_background_cycle_t *cycle)
                      - p;
         return;
     }
+}
+
+
+uint64_t
+ngx_http_background_fence(ngx_http_background_run_t *run)
+{
+    /* a context begins with its job, and that with the run */
+    ngx_http_background_job_t *job = (ngx_http_background_job_t *) run;
+
+    ngx_http_background_run_ctx_t  *ctx;
+
+    ctx = (ngx_http_background_run_ctx_t *) (job->lead ? job->lead : job);
+
+    return ctx->cycle->fence;
 }
 
 

@@ -102,6 +102,7 @@ struct ngx_http_background_cycle_s {
     uint64_t                          started;    /* ngx_current_msec */
     uint64_t                          started_at; /* wall clock, ms */
     uint64_t                          started_usec;
+    uint64_t                          fence;      /* 0: none */
 
     /* set when the cycle is over */
     ngx_http_background_end_t         end;
@@ -122,6 +123,7 @@ struct ngx_http_background_cycle_s {
     unsigned                          finish:1;
     unsigned                          cancelled:1;
     unsigned                          timed_out:1;
+    unsigned                          left:1;     /* by leave() */
     unsigned                          abandoned:1;
     unsigned                          lost:1;     /* the worker was revoked */
     unsigned                          locked:1;   /* it has the task's lock */
@@ -138,6 +140,8 @@ struct ngx_http_background_cycle_s {
  * run     starts the operations; "ended" may be called before it returns
  * cancel  cancels the runs that are not over; "ended" is called at once or
  *         later
+ * leave   the same; a job that does not stop soon is abandoned, as another
+ *         server may start a cycle of the task
  *
  * A cycle with a job that does not stop after "timeout" is abandoned: "ended"
  * is called while runs are pending, and called again when they are over.
@@ -152,6 +156,7 @@ void ngx_http_background_cycle_drop(ngx_http_background_start_t *start,
 void ngx_http_background_cycle_run(ngx_http_background_cycle_t *cycle,
     ngx_msec_t timeout, ngx_uint_t repeats);
 void ngx_http_background_cycle_cancel(ngx_http_background_cycle_t *cycle);
+void ngx_http_background_cycle_leave(ngx_http_background_cycle_t *cycle);
 
 
 /*

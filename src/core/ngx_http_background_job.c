@@ -179,7 +179,7 @@ ngx_http_background_cancelled(ngx_http_background_run_t *run)
     if (yields
         && ((job != job->lead && !job->slot->lent)
             || now >= job->slot->taken + NGX_HTTP_BACKGROUND_TURN)
-        && ngx_http_background_slots_contended())
+        && ngx_http_background_slot_contended(job->slot))
     {
         ngx_http_background_slot_park(job, 0);
     }
@@ -344,7 +344,7 @@ ngx_http_background_sleep(ngx_http_background_job_t *job, uint64_t due,
             break;
         }
 
-        if (yields && ngx_http_background_slots_contended()) {
+        if (yields && ngx_http_background_slot_contended(job->slot)) {
             ngx_http_background_slot_park(job, due);
             continue;
         }

@@ -36,6 +36,8 @@ static char *ngx_http_background_task_init(ngx_conf_t *cf,
 
 static char *ngx_http_background_workers(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static char *ngx_http_background_workers_cluster(ngx_conf_t *cf,
+    ngx_http_background_main_conf_t *bmcf);
 static char *ngx_http_background_interval(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static char *ngx_http_background_retry_directive(ngx_conf_t *cf,
@@ -46,6 +48,8 @@ static char *ngx_http_background_health(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static ngx_int_t ngx_http_background_health_start(ngx_conf_t *cf,
     ngx_http_background_arg_t *arg, void *p);
+static char *ngx_http_background_log_directive(ngx_conf_t *cf,
+    ngx_command_t *cmd, void *conf);
 
 static ngx_int_t ngx_http_background_init_module(ngx_cycle_t *cycle);
 static ngx_int_t ngx_http_background_init_process(ngx_cycle_t *cycle);
@@ -55,6 +59,7 @@ static ngx_int_t ngx_http_background_watch(ngx_cycle_t *cycle);
 static void ngx_http_background_watch_handler(ngx_event_t *ev);
 static void ngx_http_background_watch_close(void);
 static void ngx_http_background_exit_process(ngx_cycle_t *cycle);
+static void ngx_http_background_cluster_exit(ngx_cycle_t *cycle);
 
 
 static const ngx_http_background_bounds_t  ngx_http_background_numbers = {
@@ -65,6 +70,11 @@ static const ngx_http_background_bounds_t  ngx_http_background_numbers = {
 static const ngx_http_background_bounds_t  ngx_http_background_thread_numbers =
 {
     "value", 1, NGX_HTTP_BACKGROUND_MAX_THREADS, NULL
+};
+
+
+static const ngx_http_background_bounds_t  ngx_http_background_reserves = {
+    "value", 0, NGX_HTTP_BACKGROUND_MAX_THREADS - 1, NULL
 };
 
 
@@ -98,6 +108,10 @@ static const ngx_http_background_param_t  ngx_http_background_threads_params[] =
     { ngx_string("priority="), 0, ngx_http_background_priority,
       offsetof(ngx_http_background_pool_conf_t, priority),
       &ngx_http_background_priorities },
+
+    { ngx_string("reserve="), 0, ngx_http_background_conf_number,
+      offsetof(ngx_http_background_pool_conf_t, reserve),
+      &ngx_http_background_reserves },
 
     { ngx_string("quota="), 0, ngx_http_background_quota,
       offsetof(ngx_http_background_pool_conf_t, quota),
@@ -170,7 +184,7 @@ static ngx_command_t  ngx_http_background_commands[] = {
       NULL },
 
     { ngx_string("workers"),
-      NGX_HTTP_BACKGROUND_TASK_CONF|NGX_CONF_TAKE1,
+      NGX_HTTP_BACKGROUND_TASK_CONF|NGX_CONF_1MORE,
       ngx_http_background_workers,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
@@ -200,6 +214,13 @@ static ngx_command_t  ngx_http_background_commands[] = {
     { ngx_string("health"),
       NGX_HTTP_BACKGROUND_TASK_CONF|NGX_CONF_TAKE123,
       ngx_http_background_health,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("log"),
+      NGX_HTTP_BACKGROUND_TASK_CONF|NGX_CONF_TAKE12,
+      ngx_http_background_log_directive,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
@@ -263,11 +284,13 @@ ngx_http_background_create_main_conf(ngx_conf_t *cf)
      *
      *     bmcf->zone.zone = NULL;
      *     bmcf->pool.threads = 0;
+     *     bmcf->pool.reserve = 0;
      *     bmcf->pool.quota = 0;
      *     bmcf->pool.used = 0;
      *     bmcf->pool.per_worker = 0;
      *     bmcf->pool.steps = 0;
      *     bmcf->task = NULL;
+     *     bmcf->cluster = NULL;
      *     bmcf->used = 0;
      */
 
@@ -359,6 +382,8 @@ ngx_http_background_threads(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     pcf->max_queue = 1024;
+    pcf->file = cf->conf_file->file.name.data;
+    pcf->line = cf->conf_file->line;
 
     value = cf->args->elts;
 
@@ -376,6 +401,14 @@ ngx_http_background_threads(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                                         ngx_http_background_threads_params, pcf)
         != NGX_OK)
     {
+        return NGX_CONF_ERROR;
+    }
+
+    if (pcf->threads && pcf->reserve >= pcf->threads) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid value \"reserve=%ui\" in \"%V\" "
+                           "directive, it must be less than the %ui threads",
+                           pcf->reserve, &cmd->name, pcf->threads);
         return NGX_CONF_ERROR;
     }
 
@@ -664,6 +697,19 @@ ngx_http_background_workers(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
+    if (ngx_strcmp(value[1].data, "cluster") == 0) {
+        task->zone.all = 0;
+
+        return ngx_http_background_workers_cluster(cf, bmcf);
+    }
+
+    if (cf->args->nelts > 2) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "invalid number of arguments in \"%V\" directive",
+                           &cmd->name);
+        return NGX_CONF_ERROR;
+    }
+
     if (ngx_strcmp(value[1].data, "one") == 0) {
         task->zone.all = 0;
 
@@ -673,12 +719,64 @@ ngx_http_background_workers(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     } else {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "invalid value \"%V\" in \"%V\" directive, "
-                           "it must be \"one\" or \"all\"",
+                           "it must be \"one\", \"all\" or \"cluster\"",
                            &value[1], &cmd->name);
         return NGX_CONF_ERROR;
     }
 
     return NGX_CONF_OK;
+}
+
+
+static char *
+ngx_http_background_workers_cluster(ngx_conf_t *cf,
+    ngx_http_background_main_conf_t *bmcf)
+{
+    ngx_http_background_task_t  *task;
+
+    task = bmcf->task;
+
+    if (bmcf->cluster == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"workers cluster\" needs a module that knows of "
+                           "other servers, as "
+                           "ngx_http_background_redis_module.so, which is not "
+                           "loaded");
+        return NGX_CONF_ERROR;
+    }
+
+    task->cluster = bmcf->cluster;
+
+    if (task->cluster->conf(cf, &task->zone.name, &task->cluster_conf)
+        != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
+}
+
+
+ngx_int_t
+ngx_http_background_add_cluster_of(ngx_conf_t *cf,
+    const ngx_http_background_cluster_t *cluster, uint64_t abi)
+{
+    ngx_http_background_main_conf_t  *bmcf;
+
+    bmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_background_module);
+
+    if (abi != NGX_HTTP_BACKGROUND_CLUSTER_ABI || bmcf->cluster) {
+        ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                      "a module for \"workers cluster\" %s",
+                      bmcf->cluster ? "is there already"
+                                    : "was built for another version of "
+                                      "ngx_http_background_module");
+        return NGX_ERROR;
+    }
+
+    bmcf->cluster = cluster;
+
+    return NGX_OK;
 }
 
 
@@ -844,6 +942,33 @@ ngx_http_background_health_start(ngx_conf_t *cf,
 }
 
 
+/* as "error_log", but for the level without one */
+
+static char *
+ngx_http_background_log_directive(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf)
+{
+    ngx_http_background_main_conf_t *bmcf = conf;
+
+    char                        *rv;
+    ngx_http_background_task_t  *task;
+
+    task = bmcf->task;
+
+    if (task->log) {
+        return "is duplicate";
+    }
+
+    rv = ngx_log_set_log(cf, &task->log);
+
+    if (rv == NGX_CONF_OK && cf->args->nelts == 2) {
+        task->log->log_level = NGX_LOG_INFO;
+    }
+
+    return rv;
+}
+
+
 /* in init_module the configuration can't fail any more */
 
 static ngx_int_t
@@ -978,4 +1103,20 @@ ngx_http_background_exit_process(ngx_cycle_t *cycle)
     ngx_http_background_pool_stop(cycle);
     ngx_http_background_steps_stop(cycle, ngx_http_background_tasks_stopped());
     ngx_http_background_tasks_exit();
+
+    ngx_http_background_cluster_exit(cycle);
+}
+
+
+static void
+ngx_http_background_cluster_exit(ngx_cycle_t *cycle)
+{
+    ngx_http_background_main_conf_t  *bmcf;
+
+    bmcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                               ngx_http_background_module);
+
+    if (bmcf && bmcf->cluster) {
+        bmcf->cluster->exit();
+    }
 }

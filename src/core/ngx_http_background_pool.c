@@ -46,18 +46,26 @@ typedef struct {
     ngx_connection_t                 *notify;
     ngx_event_t                       timer;
 
+    /* jobs of requests use no more of the threads */
+    ngx_uint_t                        max_arrived;
+
     /* under the mutex of the slots */
-    ngx_queue_t                       waiting;    /* jobs */
+    ngx_queue_t                       waiting[2]; /* jobs: periodic ones, and
+                                                     those of requests */
+    ngx_uint_t                        nwaiting[2];
+    uint64_t                          number;     /* of the last that waited */
+    ngx_uint_t                        narrived;   /* jobs of requests that are
+                                                     on threads */
     ngx_queue_t                       done;
     ngx_uint_t                        told;       /* unsigned told:1; the event
                                                      loop was notified of jobs
                                                      in "done" */
     ngx_queue_t                       idle;       /* threads */
-    ngx_uint_t                        nwaiting;
     ngx_uint_t                        nidle;
-    ngx_uint_t                        called;     /* threads that were posted
+    ngx_uint_t                        called[2];  /* threads that were posted
                                                      to and have not taken a
-                                                     job yet */
+                                                     job yet: all, and those
+                                                     with a reserved slot */
 } ngx_http_background_pool_t;
 
 
@@ -78,7 +86,11 @@ static void ngx_http_background_pool_event_handler(ngx_event_t *ev);
 static void ngx_http_background_pool_complete(void);
 static void ngx_http_background_pool_count(ngx_http_background_pool_t *pool,
     ngx_http_background_job_t *job, ngx_int_t n);
+static void ngx_http_background_pool_called(ngx_http_background_pool_t *pool,
+    const ngx_http_background_slot_t *slot, ngx_int_t n);
 static ngx_uint_t ngx_http_background_pool_queued(
+    ngx_http_background_pool_t *pool, ngx_uint_t arrived);
+static ngx_uint_t ngx_http_background_pool_startable(
     ngx_http_background_pool_t *pool);
 static void ngx_http_background_pool_publish(ngx_http_background_pool_t *pool);
 
@@ -88,6 +100,8 @@ static ngx_uint_t ngx_http_background_pool_done(
     ngx_http_background_pool_t *pool, ngx_http_background_job_t *job);
 static ngx_http_background_job_t *ngx_http_background_pool_next(
     ngx_http_background_seat_t *seat);
+static ngx_http_background_job_t *ngx_http_background_pool_first(
+    ngx_http_background_pool_t *pool, ngx_uint_t reserved);
 
 
 static ngx_http_background_pool_t  ngx_http_background_pool;
@@ -107,7 +121,8 @@ ngx_http_background_pool_start(ngx_cycle_t *cycle,
     pool->log = cycle->log;
     pool->ident = -1;
 
-    ngx_queue_init(&pool->waiting);
+    ngx_queue_init(&pool->waiting[0]);
+    ngx_queue_init(&pool->waiting[1]);
     ngx_queue_init(&pool->done);
     ngx_queue_init(&pool->idle);
 
@@ -116,8 +131,7 @@ ngx_http_background_pool_start(ngx_cycle_t *cycle,
     pool->timer.log = cycle->log;
     pool->timer.cancelable = 1;
 
-    if (ngx_http_background_slots_init(pcf->threads,
-                                       ngx_http_background_pool_notify,
+    if (ngx_http_background_slots_init(pcf, ngx_http_background_pool_notify,
                                        cycle->log)
         != NGX_OK
         || ngx_http_background_pool_open_notify(pool) != NGX_OK)
@@ -147,7 +161,7 @@ static void
 ngx_http_background_pool_make_threads(ngx_http_background_pool_t *pool,
     ngx_cycle_t *cycle)
 {
-    ngx_uint_t                   i, n;
+    ngx_uint_t                   i, n, reserve;
     ngx_http_background_seat_t  *seat;
 
     n = pool->conf->worker_threads;
@@ -178,6 +192,9 @@ ngx_http_background_pool_make_threads(ngx_http_background_pool_t *pool,
     }
 
     pool->nidle = pool->nthreads;
+
+    reserve = ngx_http_background_pool_reserve(pool->conf);
+    pool->max_arrived = ngx_max(pool->nthreads, reserve + 1) - reserve;
 
     if (pool->nthreads == 0) {
         ngx_log_error(NGX_LOG_ALERT, cycle->log, 0,
@@ -299,7 +316,9 @@ ngx_http_background_pool_post(ngx_http_background_job_t *job)
 
     ngx_http_background_slots_lock();
 
-    if (ngx_http_background_pool_queued(pool) >= pool->conf->max_queue) {
+    if (ngx_http_background_pool_queued(pool, job->arrived)
+        >= pool->conf->max_queue)
+    {
         ngx_http_background_slots_unlock();
 
         ngx_http_background_fail(&job->run.result, 0,
@@ -309,13 +328,14 @@ ngx_http_background_pool_post(ngx_http_background_job_t *job)
     }
 
     job->lead = job;
+    job->number = ++pool->number;
     job->state = ngx_http_background_job_waiting;
 
     if (job->posted) {
         (*job->posted)++;
     }
 
-    ngx_queue_insert_tail(&pool->waiting, &job->queue);
+    ngx_queue_insert_tail(&pool->waiting[job->arrived], &job->queue);
     ngx_http_background_pool_count(pool, job, 1);
 
     ngx_http_background_slots_unlock();
@@ -398,7 +418,7 @@ ngx_http_background_pool_full(void)
 
     ngx_http_background_slots_lock();
 
-    full = ngx_http_background_pool_queued(pool) >= pool->conf->max_queue;
+    full = ngx_http_background_pool_queued(pool, 1) >= pool->conf->max_queue;
 
     ngx_http_background_slots_unlock();
 
@@ -517,17 +537,22 @@ static ngx_int_t
 ngx_http_background_pool_call(ngx_http_background_pool_t *pool,
     ngx_http_background_seat_t **called)
 {
+    ngx_uint_t                   arrived;
     ngx_queue_t                 *q;
     ngx_http_background_seat_t  *seat;
 
-    if (pool->nwaiting <= pool->called || ngx_queue_empty(&pool->idle)) {
+    if (ngx_http_background_pool_startable(pool) == 0
+        || ngx_queue_empty(&pool->idle))
+    {
         return NGX_DONE;
     }
 
     q = ngx_queue_last(&pool->idle);
     seat = ngx_queue_data(q, ngx_http_background_seat_t, queue);
 
-    if (ngx_http_background_slot_take(&seat->slot) != NGX_OK) {
+    arrived = (pool->nwaiting[0] <= pool->called[1]);
+
+    if (ngx_http_background_slot_take(&seat->slot, arrived) != NGX_OK) {
         return NGX_AGAIN;
     }
 
@@ -535,7 +560,7 @@ ngx_http_background_pool_call(ngx_http_background_pool_t *pool,
 
     ngx_queue_remove(q);
     pool->nidle--;
-    pool->called++;
+    ngx_http_background_pool_called(pool, &seat->slot, 1);
     ngx_http_background_pool_publish(pool);
 
     *called = seat;
@@ -552,11 +577,11 @@ ngx_http_background_pool_not_called(ngx_http_background_pool_t *pool,
 
     ngx_http_background_slots_lock();
 
+    ngx_http_background_pool_called(pool, &seat->slot, -1);
     ngx_http_background_slot_release(&seat->slot);
 
     ngx_queue_insert_tail(&pool->idle, &seat->queue);
     pool->nidle++;
-    pool->called--;
     ngx_http_background_pool_publish(pool);
 
     ngx_http_background_slots_unlock();
@@ -662,7 +687,7 @@ static void
 ngx_http_background_pool_count(ngx_http_background_pool_t *pool,
     ngx_http_background_job_t *job, ngx_int_t n)
 {
-    pool->nwaiting += n;
+    pool->nwaiting[job->arrived] += n;
     ngx_http_background_pool_publish(pool);
 
     ngx_http_background_cell_waiting(job->cell, n, job->worker);
@@ -673,26 +698,68 @@ ngx_http_background_pool_count(ngx_http_background_pool_t *pool,
 }
 
 
+/* counts threads that were posted to; the mutex must be locked */
+
+static void
+ngx_http_background_pool_called(ngx_http_background_pool_t *pool,
+    const ngx_http_background_slot_t *slot, ngx_int_t n)
+{
+    pool->called[0] += n;
+
+    if (ngx_http_background_slot_reserved(slot)) {
+        pool->called[1] += n;
+    }
+}
+
+
 /*
- * Returns the number of jobs that no posted thread will take.  The mutex must
- * be locked.
+ * Returns the number of jobs that no posted thread will take: these take
+ * periodic jobs first.  The mutex must be locked.
  */
 
 static ngx_uint_t
-ngx_http_background_pool_queued(ngx_http_background_pool_t *pool)
+ngx_http_background_pool_queued(ngx_http_background_pool_t *pool,
+    ngx_uint_t arrived)
 {
-    return pool->nwaiting - ngx_min(pool->nwaiting, pool->called);
+    ngx_uint_t  n, called;
+
+    n = pool->nwaiting[arrived];
+    called = pool->called[0];
+
+    if (arrived) {
+        called -= ngx_min(called, pool->nwaiting[0]);
+    }
+
+    return n - ngx_min(n, called);
+}
+
+
+/* those of them that there may be threads for */
+
+static ngx_uint_t
+ngx_http_background_pool_startable(ngx_http_background_pool_t *pool)
+{
+    ngx_uint_t  n;
+
+    n = ngx_min(pool->nwaiting[1], pool->max_arrived - pool->narrived)
+        + pool->nwaiting[0];
+
+    return n - ngx_min(n, pool->called[0]);
 }
 
 
 static void
 ngx_http_background_pool_publish(ngx_http_background_pool_t *pool)
 {
-    ngx_uint_t  n;
+    ngx_uint_t  n, ready, periodic;
 
-    n = ngx_http_background_pool_queued(pool);
+    n = pool->nwaiting[0] + pool->nwaiting[1];
+    ready = ngx_http_background_pool_startable(pool);
+    periodic = ngx_http_background_pool_queued(pool, 0);
 
-    ngx_http_background_slots_waiting(n, ngx_min(n, pool->nidle));
+    ngx_http_background_slots_waiting(n - ngx_min(n, pool->called[0]),
+                                      ngx_min(ready, pool->nidle),
+                                      ngx_min(periodic, pool->nidle));
 }
 
 
@@ -715,7 +782,7 @@ ngx_http_background_pool_thread_handler(void *data, ngx_log_t *log)
 
     ngx_http_background_slots_lock();
 
-    pool->called--;
+    ngx_http_background_pool_called(pool, &seat->slot, -1);
     seat->slot.taken = ngx_http_background_usec(CLOCK_MONOTONIC);
     job = ngx_http_background_pool_next(seat);
     ngx_http_background_pool_publish(pool);
@@ -746,7 +813,8 @@ ngx_http_background_pool_thread_handler(void *data, ngx_log_t *log)
          * loop.
          */
 
-        tell = next && !pool->told && (tell || pool->nwaiting == 0);
+        tell = next && !pool->told
+               && (tell || pool->nwaiting[0] + pool->nwaiting[1] == 0);
 
         if (tell) {
             pool->told = 1;
@@ -776,6 +844,8 @@ ngx_http_background_pool_done(ngx_http_background_pool_t *pool,
 {
     ngx_queue_insert_tail(&pool->done, &job->queue);
 
+    pool->narrived -= job->arrived;
+
     return job->posted == NULL || --*job->posted == 0;
 }
 
@@ -788,7 +858,6 @@ ngx_http_background_pool_done(ngx_http_background_pool_t *pool,
 static ngx_http_background_job_t *
 ngx_http_background_pool_next(ngx_http_background_seat_t *seat)
 {
-    ngx_queue_t                 *q;
     ngx_http_background_job_t   *job;
     ngx_http_background_pool_t  *pool;
 
@@ -798,20 +867,51 @@ ngx_http_background_pool_next(ngx_http_background_seat_t *seat)
         return NULL;
     }
 
-    if (ngx_queue_empty(&pool->waiting)
-        || ngx_http_background_slot_turn_over(&seat->slot))
-    {
+    job = ngx_http_background_pool_first(pool,
+                              ngx_http_background_slot_reserved(&seat->slot));
+
+    if (job == NULL || ngx_http_background_slot_turn_over(&seat->slot)) {
         ngx_http_background_slot_release(&seat->slot);
         return NULL;
     }
 
-    q = ngx_queue_head(&pool->waiting);
-    job = ngx_queue_data(q, ngx_http_background_job_t, queue);
-
-    ngx_queue_remove(q);
+    ngx_queue_remove(&job->queue);
+    pool->narrived += job->arrived;
     ngx_http_background_pool_count(pool, job, -1);
 
     job->state = ngx_http_background_job_posted;
 
     return job;
+}
+
+
+/* the one that has waited for longest, of those that may have such a slot */
+
+static ngx_http_background_job_t *
+ngx_http_background_pool_first(ngx_http_background_pool_t *pool,
+    ngx_uint_t reserved)
+{
+    ngx_uint_t                  i;
+    ngx_queue_t                *q;
+    ngx_http_background_job_t  *job, *first;
+
+    first = NULL;
+
+    for (i = 0; i < (reserved ? 1 : 2); i++) {
+
+        if (ngx_queue_empty(&pool->waiting[i])
+            || (i == 1 && pool->narrived >= pool->max_arrived))
+        {
+            continue;
+        }
+
+        q = ngx_queue_head(&pool->waiting[i]);
+        job = ngx_queue_data(q, ngx_http_background_job_t, queue);
+
+        if (first == NULL || job->number < first->number) {
+            first = job;
+        }
+    }
+
+    return first;
 }

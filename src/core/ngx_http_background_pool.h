@@ -37,6 +37,8 @@ typedef struct ngx_http_background_share_s  ngx_http_background_share_t;
 typedef struct {
     ngx_uint_t                        threads;     /* 0: "auto" */
     ngx_uint_t                        per_worker;  /* 0: not set */
+    ngx_uint_t                        reserve;     /* slots for periodic
+                                                      tasks */
     ngx_uint_t                        max_queue;
     ngx_int_t                         priority;    /* nice value, or
                                                       ..._PRIORITY_IDLE */
@@ -52,6 +54,9 @@ typedef struct {
     ngx_uint_t                        steps;       /* a task has an I/O
                                                       operation, whose steps
                                                       may need threads */
+
+    u_char                           *file;        /* where, for texts */
+    ngx_uint_t                        line;
 
     /* set by init() */
     ngx_http_background_cpu_limit_t   cpu_limit;
@@ -121,6 +126,9 @@ struct ngx_http_background_job_s {
     const ngx_http_background_kind_t *kind;
     void                            (*handler)(ngx_http_background_job_t *job);
     ngx_http_background_cell_t       *cell;        /* its progress is updated */
+    ngx_uint_t                        arrived;     /* unsigned arrived:1; the
+                                                      cycle was started by a
+                                                      trigger, not by time */
     uint64_t                          worker;      /* zone_self() when the run
                                                       started */
     const ngx_http_background_input_t *input;
@@ -150,6 +158,7 @@ struct ngx_http_background_job_s {
     ngx_uint_t                        cancel;      /* atomic */
     ngx_http_background_job_state_e   state;
     ngx_queue_t                       queue;
+    uint64_t                          number;      /* orders waiting jobs */
     uint64_t                          parked;      /* under the mutex of the
                                                       slots; since when the job
                                                       waits for a slot, in
@@ -177,6 +186,10 @@ struct ngx_http_background_job_s {
 ngx_int_t ngx_http_background_pool_init(ngx_conf_t *cf,
     ngx_http_background_pool_conf_t *pcf);
 
+/* the number of threads of a worker that jobs of requests must not use */
+ngx_uint_t ngx_http_background_pool_reserve(
+    const ngx_http_background_pool_conf_t *pcf);
+
 /*
  * Called in init_module.  Sets how many threads each worker creates, and logs
  * what limits that number.
@@ -196,7 +209,7 @@ void ngx_http_background_pool_limit(ngx_cycle_t *cycle,
  *         called, or NGX_AGAIN if the job was told to stop: its handler will
  *         be called
  * waits   whether the job waits for a thread
- * full    whether "max_queue" jobs wait
+ * full    whether "max_queue" jobs of requests wait
  * runs    whether a job of the cell, or any job if the cell is NULL, is on a
  *         thread; async-signal-safe, for any thread
  * stop    in exit_process, after all jobs were cancelled: waits for them,

@@ -51,6 +51,16 @@ ngx_http_background_pool_init(ngx_conf_t *cf,
                                NGX_HTTP_BACKGROUND_MAX_THREADS);
     }
 
+    if (pcf->reserve >= pcf->threads) {
+        ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                      "\"reserve=%ui\" in \"background_threads\" directive "
+                      "is %ui, as \"auto\" is %ui here in %s:%ui",
+                      pcf->reserve, pcf->threads - 1, pcf->threads,
+                      pcf->file, pcf->line);
+
+        pcf->reserve = pcf->threads - 1;
+    }
+
     if (pcf->quota == 0) {
         pcf->quota = 100;
         pcf->gives_way = limit->quota > 0;

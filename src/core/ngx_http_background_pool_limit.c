@@ -62,13 +62,21 @@ ngx_http_background_pool_limit(ngx_cycle_t *cycle,
         pcf->per_worker = ngx_http_background_default_per_worker(pcf, workers);
     }
 
-    pcf->worker_threads = pcf->per_worker + NGX_HTTP_BACKGROUND_SPARE;
+    pcf->worker_threads = pcf->per_worker + NGX_HTTP_BACKGROUND_SPARE
+                          + ngx_http_background_pool_reserve(pcf);
 
     /* "nginx -t" may run with other limits */
 
     if (!ngx_test_config) {
         ngx_http_background_limit_threads(cycle, pcf, workers);
     }
+}
+
+
+ngx_uint_t
+ngx_http_background_pool_reserve(const ngx_http_background_pool_conf_t *pcf)
+{
+    return ngx_min(pcf->reserve, pcf->per_worker);
 }
 
 

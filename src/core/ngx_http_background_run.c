@@ -217,6 +217,15 @@ ngx_http_background_input(ngx_http_background_run_t *run, ngx_str_t *bytes)
 }
 
 
+ngx_fd_t
+ngx_http_background_input_file(ngx_http_background_run_t *run)
+{
+    ngx_http_background_job_t *job = (ngx_http_background_job_t *) run;
+
+    return job->input->file;
+}
+
+
 void
 ngx_http_background_input_unmap(ngx_http_background_job_t *job)
 {

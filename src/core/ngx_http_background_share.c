@@ -109,7 +109,7 @@ ngx_http_background_share_grow(ngx_http_background_job_t *job, uint64_t now)
 
     ngx_memzero(&slot, sizeof(ngx_http_background_slot_t));
 
-    if (ngx_http_background_slot_spare(&slot) != NGX_OK) {
+    if (ngx_http_background_slot_spare(&slot, job->arrived) != NGX_OK) {
         return;
     }
 
@@ -198,6 +198,7 @@ ngx_http_background_helper_create(ngx_http_background_job_t *lead)
     run->keep_slot = lead->run.keep_slot;
 
     helper->job.kind = lead->kind;
+    helper->job.arrived = lead->arrived;
     helper->job.cell = lead->cell;
     helper->job.input = lead->input;
     helper->job.lead = lead;

@@ -15,43 +15,53 @@
 #define NGX_HTTP_BACKGROUND_AWAY  40000
 
 
+/*
+ * Of members that are arrays, the second element is that of reserved slots and
+ * of the jobs that may take them, the first one that of others and of all jobs.
+ */
+
 typedef struct {
     pthread_mutex_t   mutex;
     pthread_cond_t    cond;
     void            (*notify)(void);
     ngx_uint_t        threads;      /* the size of the budget */
+    ngx_uint_t        reserve;      /* the last of these, for periodic jobs */
 
     /* under the mutex */
     ngx_queue_t       parked;       /* parked jobs, the oldest first */
-    ngx_uint_t        queued;
-    uint64_t          away;         /* no slot is taken before this time if
+    uint64_t          away[2];      /* no slot is taken before this time if
                                        others wait; usec, monotonic */
-    ngx_uint_t        resumed;      /* unsigned resumed:1; a parked job took
+    ngx_uint_t        resumed[2];   /* unsigned resumed:1; a parked job took
                                        the last slot */
 
-    /* written under the mutex, read without it */
-    ngx_uint_t        nparked;
-    ngx_uint_t        ready;
+    /* written under the mutex; "ready" and "parked" are read without it */
+    ngx_http_background_waiting_t  waiting;
 } ngx_http_background_slots_t;
 
 
-static void ngx_http_background_slots_publish(void);
+static ngx_uint_t ngx_http_background_slots_contended(ngx_uint_t reserved);
+static ngx_int_t ngx_http_background_slots_take(
+    ngx_http_background_slot_t *slot, ngx_uint_t reserved);
+static ngx_int_t ngx_http_background_slots_spare(
+    ngx_http_background_slot_t *slot, ngx_uint_t reserved);
 static ngx_int_t ngx_http_background_slot_grant(
-    ngx_http_background_slot_t *slot, uint64_t now);
-static ngx_http_background_job_t *ngx_http_background_slots_next(uint64_t now);
-static ngx_uint_t ngx_http_background_slots_away(uint64_t now);
+    ngx_http_background_slot_t *slot, ngx_uint_t reserved, uint64_t now);
+static ngx_http_background_job_t *ngx_http_background_slots_next(
+    ngx_uint_t reserved, uint64_t now);
+static ngx_uint_t ngx_http_background_slots_away(ngx_uint_t reserved,
+    uint64_t now);
 static void ngx_http_background_slot_parked(ngx_http_background_job_t *job,
     uint64_t since);
-static void ngx_http_background_slot_resume(ngx_http_background_job_t *job,
-    uint64_t now);
+static ngx_int_t ngx_http_background_slot_resume(
+    ngx_http_background_job_t *job, ngx_uint_t reserved, uint64_t now);
 
 
 static ngx_http_background_slots_t  ngx_http_background_slots;
 
 
 ngx_int_t
-ngx_http_background_slots_init(ngx_uint_t threads, void (*notify)(void),
-    ngx_log_t *log)
+ngx_http_background_slots_init(ngx_http_background_pool_conf_t *pcf,
+    void (*notify)(void), ngx_log_t *log)
 {
     int                           err;
     pthread_condattr_t            attr;
@@ -62,7 +72,8 @@ ngx_http_background_slots_init(ngx_uint_t threads, void (*notify)(void),
     ngx_memzero(slots, sizeof(ngx_http_background_slots_t));
 
     slots->notify = notify;
-    slots->threads = threads;
+    slots->threads = pcf->threads;
+    slots->reserve = pcf->reserve;
 
     ngx_queue_init(&slots->parked);
 
@@ -124,78 +135,116 @@ ngx_http_background_slots_wake(void)
 
 
 void
-ngx_http_background_slots_waiting(ngx_uint_t queued, ngx_uint_t ready)
+ngx_http_background_slots_waiting(ngx_uint_t queued, ngx_uint_t ready,
+    ngx_uint_t periodic)
 {
-    ngx_http_background_slots_t  *slots;
+    ngx_http_background_waiting_t  *waiting;
 
-    slots = &ngx_http_background_slots;
+    waiting = &ngx_http_background_slots.waiting;
 
-    slots->queued = queued;
-    __atomic_store_n(&slots->ready, ready, __ATOMIC_RELAXED);
+    waiting->queued = queued;
+    __atomic_store_n(&waiting->ready[0], ready, __ATOMIC_RELAXED);
+    __atomic_store_n(&waiting->ready[1], periodic, __ATOMIC_RELAXED);
 
-    ngx_http_background_slots_publish();
-}
-
-
-/* tells the other workers how many jobs wait here */
-
-static void
-ngx_http_background_slots_publish(void)
-{
-    ngx_http_background_slots_t  *slots;
-
-    slots = &ngx_http_background_slots;
-
-    ngx_http_background_budget_waiting(slots->queued, slots->ready,
-                                       slots->nparked);
+    ngx_http_background_budget_waiting(waiting);
 }
 
 
 ngx_uint_t
-ngx_http_background_slots_contended(void)
+ngx_http_background_slot_contended(const ngx_http_background_slot_t *slot)
+{
+    return ngx_http_background_slots_contended(
+                                    ngx_http_background_slot_reserved(slot));
+}
+
+
+static ngx_uint_t
+ngx_http_background_slots_contended(ngx_uint_t reserved)
+{
+    ngx_http_background_waiting_t  *waiting;
+
+    waiting = &ngx_http_background_slots.waiting;
+
+    return __atomic_load_n(&waiting->parked[reserved], __ATOMIC_RELAXED)
+           || __atomic_load_n(&waiting->ready[reserved], __ATOMIC_RELAXED)
+           || ngx_http_background_budget_wanted(reserved);
+}
+
+
+ngx_uint_t
+ngx_http_background_slot_reserved(const ngx_http_background_slot_t *slot)
 {
     ngx_http_background_slots_t  *slots;
 
     slots = &ngx_http_background_slots;
 
-    return __atomic_load_n(&slots->nparked, __ATOMIC_RELAXED)
-           || __atomic_load_n(&slots->ready, __ATOMIC_RELAXED)
-           || ngx_http_background_budget_wanted();
+    return slot->number != NGX_DECLINED
+           && (ngx_uint_t) slot->number >= slots->threads - slots->reserve;
 }
 
 
 ngx_int_t
-ngx_http_background_slot_take(ngx_http_background_slot_t *slot)
+ngx_http_background_slot_take(ngx_http_background_slot_t *slot,
+    ngx_uint_t arrived)
+{
+    if (ngx_http_background_slots.reserve && !arrived
+        && ngx_http_background_slots_take(slot, 1) == NGX_OK)
+    {
+        return NGX_OK;
+    }
+
+    return ngx_http_background_slots_take(slot, 0);
+}
+
+
+static ngx_int_t
+ngx_http_background_slots_take(ngx_http_background_slot_t *slot,
+    ngx_uint_t reserved)
 {
     uint64_t  now;
 
     now = ngx_http_background_usec(CLOCK_MONOTONIC);
 
-    if (ngx_http_background_slots_away(now)
-        || ngx_http_background_slots_next(now)
-        || ngx_http_background_slot_grant(slot, now) != NGX_OK)
+    if (ngx_http_background_slots_away(reserved, now)
+        || ngx_http_background_slots_next(reserved, now)
+        || ngx_http_background_slot_grant(slot, reserved, now) != NGX_OK)
     {
         return NGX_AGAIN;
     }
 
-    ngx_http_background_slots.resumed = 0;
+    ngx_http_background_slots.resumed[reserved] = 0;
 
     return NGX_OK;
 }
 
 
 ngx_int_t
-ngx_http_background_slot_spare(ngx_http_background_slot_t *slot)
+ngx_http_background_slot_spare(ngx_http_background_slot_t *slot,
+    ngx_uint_t arrived)
+{
+    if (ngx_http_background_slots.reserve && !arrived
+        && ngx_http_background_slots_spare(slot, 1) == NGX_OK)
+    {
+        return NGX_OK;
+    }
+
+    return ngx_http_background_slots_spare(slot, 0);
+}
+
+
+static ngx_int_t
+ngx_http_background_slots_spare(ngx_http_background_slot_t *slot,
+    ngx_uint_t reserved)
 {
     ngx_int_t  rc;
 
-    if (ngx_http_background_slots_contended()) {
+    if (ngx_http_background_slots_contended(reserved)) {
         return NGX_AGAIN;
     }
 
     ngx_http_background_slots_lock();
 
-    rc = ngx_http_background_slot_take(slot);
+    rc = ngx_http_background_slots_take(slot, reserved);
 
     ngx_http_background_slots_unlock();
 
@@ -204,11 +253,19 @@ ngx_http_background_slot_spare(ngx_http_background_slot_t *slot)
 
 
 static ngx_int_t
-ngx_http_background_slot_grant(ngx_http_background_slot_t *slot, uint64_t now)
+ngx_http_background_slot_grant(ngx_http_background_slot_t *slot,
+    ngx_uint_t reserved, uint64_t now)
 {
-    ngx_int_t  n;
+    ngx_int_t                     n;
+    ngx_uint_t                    first;
+    ngx_http_background_slots_t  *slots;
 
-    n = ngx_http_background_budget_take(ngx_http_background_slots.threads);
+    slots = &ngx_http_background_slots;
+
+    first = slots->threads - slots->reserve;
+
+    n = reserved ? ngx_http_background_budget_take(first, slots->threads)
+                 : ngx_http_background_budget_take(0, first);
 
     if (n == NGX_AGAIN) {
         return NGX_AGAIN;
@@ -230,13 +287,16 @@ ngx_http_background_slot_grant(ngx_http_background_slot_t *slot, uint64_t now)
  */
 
 static ngx_http_background_job_t *
-ngx_http_background_slots_next(uint64_t now)
+ngx_http_background_slots_next(ngx_uint_t reserved, uint64_t now)
 {
+    ngx_uint_t                    ready;
     ngx_queue_t                  *q;
     ngx_http_background_job_t    *job;
     ngx_http_background_slots_t  *slots;
 
     slots = &ngx_http_background_slots;
+
+    ready = slots->waiting.ready[reserved];
 
     for (q = ngx_queue_head(&slots->parked);
          q != ngx_queue_sentinel(&slots->parked);
@@ -244,16 +304,16 @@ ngx_http_background_slots_next(uint64_t now)
     {
         job = ngx_queue_data(q, ngx_http_background_job_t, queue);
 
-        if (job->slot->number != NGX_DECLINED) {
+        if (job->slot->number != NGX_DECLINED || (reserved && job->arrived)) {
             continue;
         }
 
         if (now < job->parked + NGX_HTTP_BACKGROUND_TURN) {
-            return slots->ready || ngx_http_background_budget_ready() ? NULL
-                                                                      : job;
+            return ready || ngx_http_background_budget_ready(reserved) ? NULL
+                                                                       : job;
         }
 
-        return slots->ready && slots->resumed ? NULL : job;
+        return ready && slots->resumed[reserved] ? NULL : job;
     }
 
     return NULL;
@@ -261,10 +321,10 @@ ngx_http_background_slots_next(uint64_t now)
 
 
 static ngx_uint_t
-ngx_http_background_slots_away(uint64_t now)
+ngx_http_background_slots_away(ngx_uint_t reserved, uint64_t now)
 {
-    return now < ngx_http_background_slots.away
-           && ngx_http_background_budget_wanted();
+    return now < ngx_http_background_slots.away[reserved]
+           && ngx_http_background_budget_wanted(reserved);
 }
 
 
@@ -272,20 +332,21 @@ void
 ngx_http_background_slot_release(ngx_http_background_slot_t *slot)
 {
     uint64_t                      now;
-    ngx_uint_t                    wanted;
+    ngx_uint_t                    wanted, reserved;
     ngx_http_background_job_t    *job;
     ngx_http_background_slots_t  *slots;
 
     slots = &ngx_http_background_slots;
 
     now = ngx_http_background_usec(CLOCK_MONOTONIC);
-    wanted = ngx_http_background_budget_wanted();
+    reserved = ngx_http_background_slot_reserved(slot);
+    wanted = ngx_http_background_budget_wanted(reserved);
 
-    job = wanted ? NULL : ngx_http_background_slots_next(now);
+    job = wanted ? NULL : ngx_http_background_slots_next(reserved, now);
 
     if (job) {
         ngx_http_background_slot_move(job->slot, slot);
-        slots->resumed = 1;
+        slots->resumed[reserved] = 1;
 
         ngx_http_background_slots_wake();
         return;
@@ -295,12 +356,12 @@ ngx_http_background_slot_release(ngx_http_background_slot_t *slot)
     slot->number = NGX_DECLINED;
 
     if (!wanted) {
-        if (slots->ready) {
+        if (slots->waiting.ready[reserved]) {
             slots->notify();
         }
 
-    } else if (now >= slots->away + NGX_HTTP_BACKGROUND_TURN) {
-        slots->away = now + NGX_HTTP_BACKGROUND_AWAY;
+    } else if (now >= slots->away[reserved] + NGX_HTTP_BACKGROUND_TURN) {
+        slots->away[reserved] = now + NGX_HTTP_BACKGROUND_AWAY;
     }
 }
 
@@ -320,12 +381,14 @@ ngx_http_background_slot_move(ngx_http_background_slot_t *to,
 ngx_uint_t
 ngx_http_background_slot_turn_over(ngx_http_background_slot_t *slot)
 {
-    uint64_t  now;
+    uint64_t    now;
+    ngx_uint_t  reserved;
 
     now = ngx_http_background_usec(CLOCK_MONOTONIC);
+    reserved = ngx_http_background_slot_reserved(slot);
 
-    if (ngx_http_background_slots.nparked
-        || ngx_http_background_budget_wanted())
+    if (ngx_http_background_slots.waiting.parked[reserved]
+        || ngx_http_background_budget_wanted(reserved))
     {
         return now >= slot->taken + NGX_HTTP_BACKGROUND_TURN;
     }
@@ -362,9 +425,13 @@ ngx_http_background_slot_park(ngx_http_background_job_t *job, uint64_t due)
             ngx_http_background_slot_parked(job, now);
         }
 
-        ngx_http_background_slot_resume(job, now);
+        if (ngx_http_background_slots.reserve && !job->arrived
+            && ngx_http_background_slot_resume(job, 1, now) == NGX_OK)
+        {
+            continue;
+        }
 
-        if (job->slot->number == NGX_DECLINED) {
+        if (ngx_http_background_slot_resume(job, 0, now) != NGX_OK) {
             ngx_http_background_slots_wait(until);
         }
     }
@@ -386,10 +453,12 @@ ngx_http_background_slot_park(ngx_http_background_job_t *job, uint64_t due)
 static void
 ngx_http_background_slot_parked(ngx_http_background_job_t *job, uint64_t since)
 {
-    ngx_uint_t                    n;
-    ngx_http_background_slots_t  *slots;
+    ngx_uint_t                      i;
+    ngx_http_background_slots_t    *slots;
+    ngx_http_background_waiting_t  *waiting;
 
     slots = &ngx_http_background_slots;
+    waiting = &slots->waiting;
 
     job->parked = since;
 
@@ -399,37 +468,45 @@ ngx_http_background_slot_parked(ngx_http_background_job_t *job, uint64_t since)
 
     if (since) {
         ngx_queue_insert_tail(&slots->parked, &job->queue);
-        n = slots->nparked + 1;
 
     } else {
         ngx_queue_remove(&job->queue);
-        n = slots->nparked - 1;
 
         /* a thread waits in slot_park() for the job that is next now */
         ngx_http_background_slots_wake();
     }
 
-    __atomic_store_n(&slots->nparked, n, __ATOMIC_RELAXED);
-    ngx_http_background_slots_publish();
+    for (i = 0; i < (job->arrived ? 1 : 2); i++) {
+        __atomic_store_n(&waiting->parked[i],
+                         waiting->parked[i] + (since ? 1 : -1),
+                         __ATOMIC_RELAXED);
+    }
+
+    ngx_http_background_budget_waiting(waiting);
 }
 
 
-static void
-ngx_http_background_slot_resume(ngx_http_background_job_t *job, uint64_t now)
+static ngx_int_t
+ngx_http_background_slot_resume(ngx_http_background_job_t *job,
+    ngx_uint_t reserved, uint64_t now)
 {
     if (job != job->lead) {
 
-        if (!ngx_http_background_slots_contended()) {
-            (void) ngx_http_background_slot_grant(job->slot, now);
+        if (ngx_http_background_slots_contended(reserved)) {
+            return NGX_AGAIN;
         }
 
-        return;
+        return ngx_http_background_slot_grant(job->slot, reserved, now);
     }
 
-    if (!ngx_http_background_slots_away(now)
-        && ngx_http_background_slots_next(now) == job
-        && ngx_http_background_slot_grant(job->slot, now) == NGX_OK)
+    if (ngx_http_background_slots_away(reserved, now)
+        || ngx_http_background_slots_next(reserved, now) != job
+        || ngx_http_background_slot_grant(job->slot, reserved, now) != NGX_OK)
     {
-        ngx_http_background_slots.resumed = 1;
+        return NGX_AGAIN;
     }
+
+    ngx_http_background_slots.resumed[reserved] = 1;
+
+    return NGX_OK;
 }

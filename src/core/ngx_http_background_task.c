@@ -41,6 +41,9 @@
 /* the wall clock may be changed: how often it is looked at, in milliseconds */
 #define NGX_HTTP_BACKGROUND_LOOK      60000
 
+/* by how much clocks of servers differ, in seconds */
+#define NGX_HTTP_BACKGROUND_CLOCKS    5
+
 /* a due time that is less off was not changed */
 #define NGX_HTTP_BACKGROUND_OFF       1000
 
@@ -67,6 +70,7 @@ struct ngx_http_background_runner_s {
                                                      worker still had a job */
     ngx_event_t                       timer;
     ngx_http_background_lines_t       lines;
+    ngx_http_background_claim_t       claim;      /* of "workers cluster" */
 
     /* why a cycle is due that could not start yet, or NULL */
     ngx_str_t                        *pending;
@@ -97,6 +101,13 @@ struct ngx_http_background_runner_s {
                                                      task */
     unsigned                          unlocked:1; /* the lock of the instance
                                                      is not taken yet */
+    unsigned                          joined:1;   /* "claim" is in use */
+    unsigned                          candidate:1;
+                                                  /* another nginx may have the
+                                                     task */
+    unsigned                          condemned:1;
+                                                  /* the quarantine is not known
+                                                     to other nginx yet */
     unsigned                          told:1;
     unsigned                          paused:1;
     unsigned                          orders:1;   /* to be looked at again */
@@ -143,8 +154,22 @@ static void ngx_http_background_runner_init(ngx_http_background_runner_t *r,
 static void ngx_http_background_runner_take(ngx_http_background_runner_t *r);
 static void ngx_http_background_runner_hangs(ngx_http_background_runner_t *r);
 static void ngx_http_background_runner_enter(ngx_http_background_runner_t *r);
+static void ngx_http_background_runner_started(
+    ngx_http_background_runner_t *r);
+static void ngx_http_background_runner_join(ngx_http_background_runner_t *r);
+static void ngx_http_background_runner_depart(ngx_http_background_runner_t *r,
+    ngx_uint_t give);
+static void ngx_http_background_runner_granted(
+    ngx_http_background_claim_t *m,
+    const ngx_http_background_carried_t *carried);
+static void ngx_http_background_runner_ousted(ngx_http_background_claim_t *m,
+    const char *why);
+static void ngx_http_background_runner_checked(
+    ngx_http_background_runner_t *r, uint64_t due);
 static void ngx_http_background_runner_adopt(ngx_http_background_runner_t *r);
 static void ngx_http_background_runner_save(ngx_http_background_runner_t *r);
+static void ngx_http_background_runner_carry(ngx_http_background_runner_t *r,
+    ngx_http_background_state_t *state);
 static void ngx_http_background_runner_release(
     ngx_http_background_runner_t *r);
 static void ngx_http_background_runner_stop(ngx_http_background_runner_t *r,
@@ -169,8 +194,8 @@ static void ngx_http_background_runner_pause(ngx_http_background_runner_t *r,
     ngx_uint_t paused);
 static void ngx_http_background_runner_follow(ngx_http_background_runner_t *r,
     uint64_t fires);
-static void ngx_http_background_runner_started(
-    ngx_http_background_runner_t *r, ngx_str_t *cause);
+static void ngx_http_background_runner_acked(ngx_http_background_runner_t *r,
+    ngx_str_t *cause);
 static void ngx_http_background_runner_fire(ngx_http_background_runner_t *r,
     ngx_http_background_outcome_t *outcome);
 static ngx_uint_t ngx_http_background_runner_unhealthy(
@@ -550,6 +575,7 @@ ngx_http_background_tasks_lost(ngx_http_background_tasks_t *ts)
         r->elsewhere = 0;
         r->unlocked = 0;
         r->pending = NULL;
+        ngx_http_background_runner_depart(r, 0);
 
         ngx_http_background_runner_stop(r, 1);
     }
@@ -640,6 +666,11 @@ ngx_http_background_poll(void)
             r->unlocked = 0;
         }
 
+        if (r->candidate && r->claim.other) {
+            ngx_http_background_cell_schedule(r->cell, 0);
+            ngx_http_background_cell_absent(r->cell);
+        }
+
         if (r->orders || told != ts->orders) {
             ngx_http_background_runner_orders(r);
         }
@@ -708,7 +739,7 @@ ngx_http_background_runner_init(ngx_http_background_runner_t *r,
     r->task = task;
     r->cell = ngx_http_background_cell(task->zone.record,
                                        task->zone.all ? ngx_worker : 0);
-    r->log = log;
+    r->log = task->log ? task->log : log;
     r->ident = -1;
 
     ngx_queue_init(&r->cycles);
@@ -772,8 +803,7 @@ ngx_http_background_runner_take(ngx_http_background_runner_t *r)
 static void
 ngx_http_background_runner_enter(ngx_http_background_runner_t *r)
 {
-    ngx_int_t                          rc;
-    ngx_http_background_orders_info_t  orders;
+    ngx_int_t  rc;
 
     if (r->elsewhere) {
         rc = ngx_http_background_instance_lock(&r->task->zone.name, r->log);
@@ -801,6 +831,20 @@ ngx_http_background_runner_enter(ngx_http_background_runner_t *r)
         ngx_http_background_runner_save(r);
     }
 
+    if (r->task->cluster) {
+        ngx_http_background_runner_join(r);
+        return;
+    }
+
+    ngx_http_background_runner_started(r);
+}
+
+
+static void
+ngx_http_background_runner_started(ngx_http_background_runner_t *r)
+{
+    ngx_http_background_orders_info_t  orders;
+
     ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
                   "background task \"%V\": started", &r->task->zone.name);
 
@@ -812,6 +856,149 @@ ngx_http_background_runner_enter(ngx_http_background_runner_t *r)
     r->orders = 1;
 
     ngx_http_background_interval_arm(r);
+}
+
+
+/*
+ * A task that is quarantined here is told to the others once, when it becomes
+ * so; then it is left to them.
+ */
+
+static void
+ngx_http_background_runner_join(ngx_http_background_runner_t *r)
+{
+    if (ngx_http_background_quarantined(r) && !r->condemned) {
+        return;
+    }
+
+    r->claim.conf = r->task->cluster_conf;
+    r->claim.task = &r->task->zone.name;
+    r->claim.log = r->log;
+    r->claim.fence = 0;
+    r->claim.other = 0;
+    r->claim.granted = ngx_http_background_runner_granted;
+    r->claim.lost = ngx_http_background_runner_ousted;
+
+    r->joined = 1;
+    r->candidate = 1;
+
+    if (r->task->cluster->want(&r->claim) != NGX_OK) {
+        ngx_log_error(NGX_LOG_ALERT, r->log, 0,
+                      "background task \"%V\": no memory to ask other servers "
+                      "for it", &r->task->zone.name);
+        r->joined = 0;
+    }
+}
+
+
+static void
+ngx_http_background_runner_depart(ngx_http_background_runner_t *r,
+    ngx_uint_t give)
+{
+    if (r->joined) {
+        r->joined = 0;
+        r->task->cluster->leave(&r->claim, give);
+    }
+
+    r->candidate = 0;
+    r->claim.fence = 0;
+}
+
+
+static void
+ngx_http_background_runner_granted(ngx_http_background_claim_t *m,
+    const ngx_http_background_carried_t *carried)
+{
+    uint64_t                       due, now;
+    ngx_http_background_runner_t  *r;
+
+    r = ngx_queue_data(m, ngx_http_background_runner_t, claim);
+
+    r->candidate = 0;
+
+    if (carried) {
+        now = ngx_http_background_wall_clock();
+        due = carried->due_at ? ngx_current_msec
+                                + ngx_max(carried->due_at, now) - now
+                              : 0;
+
+        ngx_http_background_cell_carry(r->cell, due, carried->failures,
+                                       r->task->fails);
+        ngx_http_background_record_carry(r->task->zone.record,
+                                         carried->crashes,
+                                         carried->quarantine != 0);
+    }
+
+    if (ngx_http_background_quarantined(r)) {
+        m->carried.quarantine = (carried && carried->quarantine)
+                                ? carried->quarantine : m->fence;
+        r->condemned = 0;
+
+        ngx_log_error(NGX_LOG_ALERT, r->log, 0,
+                      "background task \"%V\": quarantined on all servers, "
+                      "each until its next reload", m->task);
+
+        ngx_http_background_runner_save(r);
+        ngx_http_background_runner_depart(r, 1);
+        return;
+    }
+
+    m->carried.quarantine = 0;
+
+    if (carried && carried->due_at) {
+        ngx_http_background_runner_checked(r, carried->due_at / 1000);
+    }
+
+    ngx_http_background_runner_save(r);
+    ngx_http_background_runner_started(r);
+}
+
+
+/* another server has dealt with what was due before; its clock may differ */
+
+static void
+ngx_http_background_runner_checked(ngx_http_background_runner_t *r,
+    uint64_t due)
+{
+    ngx_http_background_duty_t       *duty;
+    ngx_http_background_duty_info_t   info;
+
+    duty = ngx_http_background_cell_duty(r->cell);
+
+    ngx_http_background_duty_read(duty, &info);
+
+    if (due > info.checked + NGX_HTTP_BACKGROUND_CLOCKS) {
+        ngx_http_background_duty_check(duty, due - NGX_HTTP_BACKGROUND_CLOCKS,
+                                       info.due);
+    }
+}
+
+
+/* others may have it from now on: nothing of its cycle may go on */
+
+static void
+ngx_http_background_runner_ousted(ngx_http_background_claim_t *m,
+    const char *why)
+{
+    ngx_http_background_cycle_t   *cycle;
+    ngx_http_background_runner_t  *r;
+
+    r = ngx_queue_data(m, ngx_http_background_runner_t, claim);
+
+    r->candidate = 1;
+
+    ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
+                  "background task \"%V\": stopped, %s", m->task, why);
+
+    if (r->timer.timer_set) {
+        ngx_del_timer(&r->timer);
+    }
+
+    cycle = ngx_http_background_runner_cycle(r, r->cell, 0);
+
+    if (cycle && !cycle->cancelled) {
+        ngx_http_background_cycle_leave(cycle);
+    }
 }
 
 
@@ -847,6 +1034,33 @@ ngx_http_background_runner_save(ngx_http_background_runner_t *r)
     ngx_http_background_instance_write(&r->task->zone.name, &state,
                                        sizeof(ngx_http_background_state_t),
                                        r->log);
+
+    if (r->joined && !r->candidate) {
+        ngx_http_background_runner_carry(r, &state);
+    }
+}
+
+
+/* what other servers go on with */
+
+static void
+ngx_http_background_runner_carry(ngx_http_background_runner_t *r,
+    ngx_http_background_state_t *state)
+{
+    uint64_t                        now;
+    ngx_http_background_carried_t  *carried;
+
+    carried = &r->claim.carried;
+    now = ngx_http_background_wall_clock();
+
+    carried->due_at = state->stats.due
+                      ? now + ngx_max(state->stats.due, ngx_current_msec)
+                        - ngx_current_msec
+                      : 0;
+    carried->failures = state->stats.failures;
+    carried->crashes = state->crashes;
+
+    r->task->cluster->save(&r->claim);
 }
 
 
@@ -875,6 +1089,12 @@ ngx_http_background_runner_hangs(ngx_http_background_runner_t *r)
 static void
 ngx_http_background_runner_release(ngx_http_background_runner_t *r)
 {
+    ngx_uint_t  absent;
+
+    absent = r->elsewhere || r->candidate;
+
+    ngx_http_background_runner_depart(r, 1);
+
     if (!r->task->zone.all && !r->elsewhere) {
         ngx_http_background_instance_unlock(&r->task->zone.name, r->log);
     }
@@ -884,7 +1104,7 @@ ngx_http_background_runner_release(ngx_http_background_runner_t *r)
 
     r->pending = NULL;
 
-    if (!r->elsewhere) {
+    if (!absent) {
         ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
                       "background task \"%V\": stopped", &r->task->zone.name);
     }
@@ -964,7 +1184,7 @@ ngx_http_background_runner_orders(ngx_http_background_runner_t *r)
         ngx_http_background_runner_cancel(r, 1);
     }
 
-    if (!r->leased || r->elsewhere) {
+    if (!r->leased || r->elsewhere || r->candidate) {
         return;
     }
 
@@ -1060,7 +1280,7 @@ ngx_http_background_runner_follow(ngx_http_background_runner_t *r,
 /* the cycle that was pending starts: who takes the lease does not repeat it */
 
 static void
-ngx_http_background_runner_started(ngx_http_background_runner_t *r,
+ngx_http_background_runner_acked(ngx_http_background_runner_t *r,
     ngx_str_t *cause)
 {
     ngx_http_background_duty_t         *duty;
@@ -1203,6 +1423,8 @@ ngx_http_background_runner_crashed(ngx_http_background_runner_t *r,
                       name ? name : "a signal");
 
     } else if (n) {
+        r->condemned = 1;
+
         ngx_log_error(NGX_LOG_ALERT, r->log, 0,
                       "background task \"%V\": quarantined until the next "
                       "reload, %ui worker processes in a row died in it%s%s",
@@ -1257,6 +1479,10 @@ ngx_http_background_interval_arm(ngx_http_background_runner_t *r)
 
     task = r->task;
 
+    if (r->candidate) {
+        return;
+    }
+
     if (task->interval == 0 && task->rules == NULL
         && (task->after == NULL || task->retry == 0))
     {
@@ -1310,6 +1536,13 @@ ngx_http_background_interval_handler(ngx_event_t *ev)
     if (ngx_http_background_quarantined(r)
         || ngx_http_background_zone_revoked())
     {
+        return;
+    }
+
+    /* the worker may have been stopped, until others could have the task */
+
+    if (r->task->cluster && !r->task->cluster->holds(&r->claim)) {
+        ngx_add_timer(ev, NGX_HTTP_BACKGROUND_KEEPER);
         return;
     }
 
@@ -1469,7 +1702,7 @@ ngx_http_background_runner_want(ngx_http_background_runner_t *r,
 {
     r->pending = cause;
 
-    if (!r->leased || r->elsewhere
+    if (!r->leased || r->elsewhere || r->candidate
         || ngx_quit || ngx_terminate
         || ngx_http_background_quarantined(r)
         || ngx_http_background_zone_revoked()
@@ -1486,7 +1719,7 @@ ngx_http_background_runner_want(ngx_http_background_runner_t *r,
 
     r->pending = NULL;
 
-    ngx_http_background_runner_started(r, cause);
+    ngx_http_background_runner_acked(r, cause);
     ngx_http_background_runner_due(r, cause);
 }
 
@@ -1723,6 +1956,7 @@ ngx_http_background_runner_run(ngx_http_background_runner_t *r,
 
     cycle->owner = r;
     cycle->cell = cell;
+    cycle->fence = (cell == r->cell) ? r->claim.fence : 0;
     cycle->task = &r->task->zone.name;
     cycle->ended = ngx_http_background_runner_ended;
 

@@ -66,9 +66,13 @@ struct ngx_http_background_task_s {
     ngx_array_t                       *after;     /* the directives, or NULL */
     ngx_array_t                       *followers; /* ..._follow_t, or NULL */
     ngx_http_background_seen_e         seen;      /* for loops of these */
+    ngx_log_t                         *log;       /* NULL: "error_log" */
 
     ngx_array_t                        operations;
     ngx_array_t                        triggers;
+
+    const ngx_http_background_cluster_t  *cluster;  /* "workers cluster" */
+    void                              *cluster_conf;
 
     ngx_uint_t                         cpu;       /* number of CPU operations */
     ngx_uint_t                         request;   /* an operation uses

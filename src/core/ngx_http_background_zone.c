@@ -80,8 +80,9 @@ typedef struct {
     uint32_t                        worker;
     uint32_t                        queued;       /* jobs that have not
                                                      started */
-    uint32_t                        ready;        /* those that have a thread */
-    uint32_t                        parked;
+    uint32_t                        ready[2];     /* those that have a thread:
+                                                     all, periodic */
+    uint32_t                        parked[2];
 } ngx_http_background_member_t;
 
 
@@ -285,9 +286,12 @@ static ngx_http_background_zone_t *ngx_http_background_zone_of(
     ngx_shm_zone_t *shm_zone);
 static ngx_int_t ngx_http_background_zone_reuse(
     ngx_http_background_zone_conf_t *zcf);
+static ngx_uint_t ngx_http_background_record_is(
+    const ngx_http_background_record_t *record, const u_char *name, size_t len);
 static ngx_int_t ngx_http_background_zone_add_task(
     ngx_http_background_zone_conf_t *zcf,
-    ngx_http_background_zone_task_t *task);
+    ngx_http_background_zone_task_t *task,
+    ngx_http_background_record_t **next);
 static ngx_int_t ngx_http_background_record_copy(
     ngx_http_background_zone_conf_t *zcf,
     ngx_http_background_record_t *record);
@@ -378,7 +382,8 @@ static void ngx_http_background_record_text(
 static ngx_int_t ngx_http_background_text_read(
     ngx_http_background_text_t *dst, ngx_http_background_text_t *src);
 static uint32_t ngx_http_background_text_crc(ngx_http_background_text_t *text);
-static ngx_uint_t ngx_http_background_others_wait(ngx_uint_t parked);
+static ngx_uint_t ngx_http_background_others_wait(ngx_uint_t reserved,
+    ngx_uint_t parked);
 static void ngx_http_background_stats_copy(ngx_http_background_stats_t *dst,
     ngx_http_background_stats_t *src);
 
@@ -461,6 +466,7 @@ ngx_http_background_zone_init(ngx_shm_zone_t *shm_zone, void *data)
     ngx_int_t                          rc;
     ngx_uint_t                         i, n;
     ngx_core_conf_t                   *ccf;
+    ngx_http_background_record_t     **next;
     ngx_http_background_zone_task_t  **tasks;
 
     ccf = (ngx_core_conf_t *) ngx_get_conf(zcf->cycle->conf_ctx,
@@ -490,10 +496,16 @@ ngx_http_background_zone_init(ngx_shm_zone_t *shm_zone, void *data)
         return rc;
     }
 
+    /* records are in the order of the tasks, where these are as before */
+
+    next = &zcf->zone->records;
+
     for (i = 0; i < zcf->tasks.nelts; i++) {
-        if (ngx_http_background_zone_add_task(zcf, tasks[i]) != NGX_OK) {
+        if (ngx_http_background_zone_add_task(zcf, tasks[i], next) != NGX_OK) {
             return ngx_http_background_zone_too_small(zcf);
         }
+
+        next = &tasks[i]->record->next;
     }
 
     for (i = 0; i < zcf->tasks.nelts; i++) {
@@ -742,15 +754,21 @@ ngx_http_background_zone_of(ngx_shm_zone_t *shm_zone)
 
 static ngx_int_t
 ngx_http_background_zone_add_task(ngx_http_background_zone_conf_t *zcf,
-    ngx_http_background_zone_task_t *task)
+    ngx_http_background_zone_task_t *task, ngx_http_background_record_t **next)
 {
     ngx_http_background_zone_t    *zone;
     ngx_http_background_record_t  *record;
 
     zone = zcf->zone;
+    record = *next;
 
-    record = ngx_http_background_zone_lookup(zone, task->name.data,
-                                             task->name.len);
+    if (record == NULL
+        || !ngx_http_background_record_is(record, task->name.data,
+                                          task->name.len))
+    {
+        record = ngx_http_background_zone_lookup(zone, task->name.data,
+                                                 task->name.len);
+    }
 
     if (record == NULL) {
         record = ngx_slab_calloc(zone->shpool,
@@ -769,8 +787,8 @@ ngx_http_background_zone_add_task(ngx_http_background_zone_conf_t *zcf,
         ngx_memcpy(record->name, task->name.data, task->name.len);
         record->name_len = task->name.len;
 
-        record->next = zone->records;
-        zone->records = record;
+        record->next = *next;
+        *next = record;
 
         if (ngx_http_background_record_copy(zcf, record) != NGX_OK) {
             return NGX_ERROR;
@@ -1074,14 +1092,20 @@ ngx_http_background_zone_lookup(ngx_http_background_zone_t *zone,
     ngx_http_background_record_t  *record;
 
     for (record = zone->records; record; record = record->next) {
-        if (record->name_len == len
-            && ngx_memcmp(record->name, name, len) == 0)
-        {
+        if (ngx_http_background_record_is(record, name, len)) {
             return record;
         }
     }
 
     return NULL;
+}
+
+
+static ngx_uint_t
+ngx_http_background_record_is(const ngx_http_background_record_t *record,
+    const u_char *name, size_t len)
+{
+    return record->name_len == len && ngx_memcmp(record->name, name, len) == 0;
 }
 
 
@@ -1102,11 +1126,12 @@ ngx_http_background_zone_sweep(ngx_http_background_zone_conf_t *zcf)
 
     while ((record = *last) != NULL) {
 
-        for (i = 0; i < zcf->tasks.nelts; i++) {
-            if (record->name_len == tasks[i]->name.len
-                && ngx_memcmp(record->name, tasks[i]->name.data,
-                              record->name_len)
-                   == 0)
+        for (i = 0;
+             i < zcf->tasks.nelts && record->generation < oldest;
+             i++)
+        {
+            if (ngx_http_background_record_is(record, tasks[i]->name.data,
+                                              tasks[i]->name.len))
             {
                 break;
             }
@@ -1707,8 +1732,10 @@ static void
 ngx_http_background_member_idle(ngx_http_background_member_t *member)
 {
     ngx_http_background_store(&member->queued, 0);
-    ngx_http_background_store(&member->ready, 0);
-    ngx_http_background_store(&member->parked, 0);
+    ngx_http_background_store(&member->ready[0], 0);
+    ngx_http_background_store(&member->ready[1], 0);
+    ngx_http_background_store(&member->parked[0], 0);
+    ngx_http_background_store(&member->parked[1], 0);
 }
 
 
@@ -2563,6 +2590,26 @@ ngx_http_background_cell_adopt(ngx_http_background_record_t *record,
 
 
 void
+ngx_http_background_cell_carry(ngx_http_background_cell_t *cell, uint64_t due,
+    uint64_t failures, ngx_uint_t fails)
+{
+    ngx_http_background_stats_t  *stats;
+
+    stats = ngx_http_background_cell_edit(cell);
+
+    stats->due = due;
+    stats->failures = failures;
+
+    if (failures) {
+        stats->successes = 0;
+        stats->unhealthy = (failures >= fails);
+    }
+
+    ngx_http_background_cell_publish(cell);
+}
+
+
+void
 ngx_http_background_cell_absent(ngx_http_background_cell_t *cell)
 {
     ngx_http_background_store(&cell->created, ngx_current_msec);
@@ -2924,6 +2971,20 @@ ngx_http_background_record_quarantined(ngx_http_background_record_t *record)
 }
 
 
+void
+ngx_http_background_record_carry(ngx_http_background_record_t *record,
+    uint64_t crashes, ngx_uint_t quarantined)
+{
+    crashes = ngx_min(crashes, NGX_HTTP_BACKGROUND_CRASHES);
+
+    ngx_http_background_store(&record->crashes, (uint32_t) crashes);
+
+    if (quarantined) {
+        ngx_http_background_store(&record->quarantined, 1);
+    }
+}
+
+
 /*
  * When the worker of the cycle on trial dies, "trial" is free before the crash
  * is recorded.  So orphaned cells and "quarantined" are checked after "trial"
@@ -3036,7 +3097,7 @@ ngx_http_background_record_verdict(ngx_http_background_record_t *record,
 
 
 ngx_int_t
-ngx_http_background_budget_take(ngx_uint_t threads)
+ngx_http_background_budget_take(ngx_uint_t first, ngx_uint_t last)
 {
     uint64_t                     slot;
     ngx_uint_t                   i;
@@ -3044,7 +3105,7 @@ ngx_http_background_budget_take(ngx_uint_t threads)
 
     zone = ngx_http_background_zone;
 
-    for (i = 0; i < threads && ngx_http_background_life; i++) {
+    for (i = first; i < last && ngx_http_background_life; i++) {
         slot = ngx_http_background_load(&zone->budget[i]);
 
         if (ngx_http_background_holder(zone, slot) == NULL
@@ -3073,37 +3134,45 @@ ngx_http_background_budget_release(ngx_int_t slot)
 
 
 void
-ngx_http_background_budget_waiting(ngx_uint_t queued, ngx_uint_t ready,
-    ngx_uint_t parked)
+ngx_http_background_budget_waiting(
+    const ngx_http_background_waiting_t *waiting)
 {
+    ngx_uint_t                     i;
     ngx_http_background_member_t  *member;
 
     member = ngx_http_background_member;
 
-    if (member) {
-        ngx_http_background_store(&member->queued, (uint32_t) queued);
-        ngx_http_background_store(&member->ready, (uint32_t) ready);
-        ngx_http_background_store(&member->parked, (uint32_t) parked);
+    if (member == NULL) {
+        return;
+    }
+
+    ngx_http_background_store(&member->queued, (uint32_t) waiting->queued);
+
+    for (i = 0; i < 2; i++) {
+        ngx_http_background_store(&member->ready[i],
+                                  (uint32_t) waiting->ready[i]);
+        ngx_http_background_store(&member->parked[i],
+                                  (uint32_t) waiting->parked[i]);
     }
 }
 
 
 ngx_uint_t
-ngx_http_background_budget_ready(void)
+ngx_http_background_budget_ready(ngx_uint_t reserved)
 {
-    return ngx_http_background_others_wait(0);
+    return ngx_http_background_others_wait(reserved, 0);
 }
 
 
 ngx_uint_t
-ngx_http_background_budget_wanted(void)
+ngx_http_background_budget_wanted(ngx_uint_t reserved)
 {
-    return ngx_http_background_others_wait(1);
+    return ngx_http_background_others_wait(reserved, 1);
 }
 
 
 static ngx_uint_t
-ngx_http_background_others_wait(ngx_uint_t parked)
+ngx_http_background_others_wait(ngx_uint_t reserved, ngx_uint_t parked)
 {
     ngx_uint_t                     i, n;
     ngx_http_background_member_t  *member;
@@ -3117,8 +3186,9 @@ ngx_http_background_others_wait(ngx_uint_t parked)
             continue;
         }
 
-        if (ngx_http_background_load(&member->ready)
-            || (parked && ngx_http_background_load(&member->parked)))
+        if (ngx_http_background_load(&member->ready[reserved])
+            || (parked
+                && ngx_http_background_load(&member->parked[reserved])))
         {
             return 1;
         }

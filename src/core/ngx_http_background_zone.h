@@ -436,6 +436,8 @@ ngx_http_background_cell_t *ngx_http_background_cell_orphan(
  * adopt              sets the state that a worker of another zone has saved,
  *                    while no cycle is under way; does nothing if another
  *                    version of the module has saved it
+ * carry              sets what another server has handed over; so many failures
+ *                    make the task unhealthy
  * absent             a worker of another zone has the task, so this one is not
  *                    late
  * stats              returns the published statistics
@@ -467,6 +469,8 @@ void ngx_http_background_cell_save(ngx_http_background_record_t *record,
 void ngx_http_background_cell_adopt(ngx_http_background_record_t *record,
     ngx_http_background_cell_t *cell,
     const ngx_http_background_state_t *state);
+void ngx_http_background_cell_carry(ngx_http_background_cell_t *cell,
+    uint64_t due, uint64_t failures, ngx_uint_t fails);
 void ngx_http_background_cell_absent(ngx_http_background_cell_t *cell);
 const ngx_http_background_stats_t *ngx_http_background_cell_stats(
     ngx_http_background_cell_t *cell);
@@ -492,6 +496,7 @@ void ngx_http_background_cell_skipped(ngx_http_background_cell_t *cell);
  * crashed      counts such a cycle.  Returns their number if the task becomes
  *              quarantined by this call, or 0
  * quarantined  whether no cycle may start
+ * carry        sets what another server has handed over
  * orders       returns what others have ordered
  * resume       ends the quarantine, as a reload does
  * trial        returns NGX_OK if a cycle may start, NGX_AGAIN if a cycle in
@@ -503,7 +508,10 @@ void ngx_http_background_cell_skipped(ngx_http_background_cell_t *cell);
  * history      adds an entry to the history, with the error text or NULL
  */
 
-/* the number of cycles in a row in which the worker died before quarantine */
+/*
+ * A task is quarantined after this number of cycles in a row in which a worker
+ * died.
+ */
 #define NGX_HTTP_BACKGROUND_CRASHES  3
 
 ngx_uint_t ngx_http_background_record_crashed(
@@ -513,6 +521,8 @@ ngx_uint_t ngx_http_background_record_quarantined(
 ngx_http_background_orders_t *ngx_http_background_record_orders(
     ngx_http_background_record_t *record);
 void ngx_http_background_record_resume(ngx_http_background_record_t *record);
+void ngx_http_background_record_carry(ngx_http_background_record_t *record,
+    uint64_t crashes, ngx_uint_t quarantined);
 ngx_int_t ngx_http_background_record_trial(
     ngx_http_background_record_t *record);
 void ngx_http_background_record_tried(ngx_http_background_record_t *record);
@@ -525,21 +535,29 @@ void ngx_http_background_record_history(ngx_http_background_record_t *record,
 
 
 /*
- * The budget of "threads" slots.  For any thread of the worker, except
- * completed().
+ * The budget: a number of slots, each of which is taken at most once.  For any
+ * thread of the worker, except completed().
  *
- * take     returns a slot, or NGX_AGAIN
+ * take     returns a slot from "first" to "last" - 1, or NGX_AGAIN
  * waiting  publishes how many jobs of this worker have not started, how many
  *          of them have a thread, and how many are parked
- * ready    whether a job of another worker could start if it had a slot
+ * ready    whether a job of another worker could start if it had a slot, with
+ *          "reserved" a periodic one
  * wanted   whether such a job could start or continue
  */
-ngx_int_t ngx_http_background_budget_take(ngx_uint_t threads);
+
+typedef struct {
+    ngx_uint_t  queued;             /* jobs that have not started */
+    ngx_uint_t  ready[2];           /* those with a thread: all, periodic */
+    ngx_uint_t  parked[2];          /* parked jobs: all, periodic */
+} ngx_http_background_waiting_t;
+
+ngx_int_t ngx_http_background_budget_take(ngx_uint_t first, ngx_uint_t last);
 void ngx_http_background_budget_release(ngx_int_t slot);
-void ngx_http_background_budget_waiting(ngx_uint_t queued, ngx_uint_t ready,
-    ngx_uint_t parked);
-ngx_uint_t ngx_http_background_budget_ready(void);
-ngx_uint_t ngx_http_background_budget_wanted(void);
+void ngx_http_background_budget_waiting(
+    const ngx_http_background_waiting_t *waiting);
+ngx_uint_t ngx_http_background_budget_ready(ngx_uint_t reserved);
+ngx_uint_t ngx_http_background_budget_wanted(ngx_uint_t reserved);
 void ngx_http_background_budget_completed(ngx_uint_t n, uint64_t usec);
 
 

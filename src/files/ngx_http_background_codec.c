@@ -10,6 +10,10 @@
 #include <zlib.h>
 #endif
 
+#if (NGX_HTTP_BACKGROUND_LIBDEFLATE)
+#include <libdeflate.h>
+#endif
+
 #if (NGX_HTTP_BACKGROUND_BROTLI)
 #include <brotli/decode.h>
 #include <brotli/encode.h>
@@ -21,6 +25,32 @@
 
 
 #if (NGX_HTTP_BACKGROUND_GZIP)
+
+/* files of at most this size are compressed at once, by libdeflate */
+#define NGX_HTTP_BACKGROUND_GZIP_WHOLE  (512 * 1024)
+
+
+/*
+ * "stream" compresses large files, and is made for the first one of them,
+ * "compressor" the others, in "in" and "out".
+ */
+
+typedef struct {
+    ngx_int_t                     level;
+    z_stream                     *stream;
+
+#if (NGX_HTTP_BACKGROUND_LIBDEFLATE)
+    ngx_uint_t                    whole;     /* this file is */
+    struct libdeflate_compressor *compressor;
+    u_char                       *in;
+    size_t                        in_len;
+    u_char                       *out;
+    size_t                        out_size;
+    size_t                        out_len;   /* 0: not compressed yet */
+    size_t                        out_pos;
+#endif
+} ngx_http_background_gzip_t;
+
 
 static void
 ngx_http_background_gzip_set(z_stream *z, ngx_http_background_codec_io_t *io)
@@ -40,8 +70,8 @@ ngx_http_background_gzip_get(z_stream *z, ngx_http_background_codec_io_t *io)
 }
 
 
-static void *
-ngx_http_background_gzip_create(ngx_int_t level)
+static z_stream *
+ngx_http_background_gzip_stream(ngx_int_t level)
 {
     z_stream  *z;
 
@@ -65,10 +95,121 @@ ngx_http_background_gzip_create(ngx_int_t level)
 }
 
 
+static void *
+ngx_http_background_gzip_create(ngx_int_t level)
+{
+    ngx_http_background_gzip_t  *gzip;
+
+    gzip = calloc(1, sizeof(ngx_http_background_gzip_t));
+
+    if (gzip) {
+        gzip->level = level;
+    }
+
+    return gzip;
+}
+
+
+#if (NGX_HTTP_BACKGROUND_LIBDEFLATE)
+
+static ngx_int_t
+ngx_http_background_gzip_whole(ngx_http_background_gzip_t *gzip)
+{
+    gzip->in_len = 0;
+    gzip->out_len = 0;
+    gzip->out_pos = 0;
+
+    if (gzip->compressor) {
+        return NGX_OK;
+    }
+
+    /* each of them may be there from a try that failed */
+
+    if (gzip->in == NULL) {
+        gzip->in = malloc(NGX_HTTP_BACKGROUND_GZIP_WHOLE);
+    }
+
+    if (gzip->in && gzip->out == NULL) {
+        gzip->out_size = libdeflate_gzip_compress_bound(NULL,
+                                              NGX_HTTP_BACKGROUND_GZIP_WHOLE);
+        gzip->out = malloc(gzip->out_size);
+    }
+
+    if (gzip->in && gzip->out) {
+        gzip->compressor = libdeflate_alloc_compressor(gzip->level);
+    }
+
+    return gzip->compressor ? NGX_OK : NGX_ERROR;
+}
+
+
+/* takes all input first, then gives what has become of it */
+
+static ngx_int_t
+ngx_http_background_gzip_whole_step(ngx_http_background_gzip_t *gzip,
+    ngx_http_background_codec_io_t *io, ngx_uint_t last)
+{
+    size_t  n;
+
+    n = io->in_last - io->in;
+
+    if (n > NGX_HTTP_BACKGROUND_GZIP_WHOLE - gzip->in_len) {
+        return NGX_ERROR;
+    }
+
+    if (n) {
+        ngx_memcpy(gzip->in + gzip->in_len, io->in, n);
+        gzip->in_len += n;
+        io->in = io->in_last;
+    }
+
+    if (!last) {
+        return NGX_OK;
+    }
+
+    if (gzip->out_len == 0) {
+        gzip->out_len = libdeflate_gzip_compress(gzip->compressor, gzip->in,
+                                                 gzip->in_len, gzip->out,
+                                                 gzip->out_size);
+        if (gzip->out_len == 0) {
+            return NGX_ERROR;
+        }
+    }
+
+    n = ngx_min(gzip->out_len - gzip->out_pos,
+                (size_t) (io->out_last - io->out));
+
+    io->out = ngx_cpymem(io->out, gzip->out + gzip->out_pos, n);
+    gzip->out_pos += n;
+
+    return (gzip->out_pos == gzip->out_len) ? NGX_DONE : NGX_AGAIN;
+}
+
+#endif
+
+
 static ngx_int_t
 ngx_http_background_gzip_reset(void *ctx, off_t size)
 {
-    return deflateReset(ctx) == Z_OK ? NGX_OK : NGX_ERROR;
+    ngx_http_background_gzip_t *gzip = ctx;
+
+#if (NGX_HTTP_BACKGROUND_LIBDEFLATE)
+
+    gzip->whole = (size <= NGX_HTTP_BACKGROUND_GZIP_WHOLE);
+
+    if (gzip->whole) {
+        return ngx_http_background_gzip_whole(gzip);
+    }
+
+#endif
+
+    if (gzip->stream == NULL) {
+        gzip->stream = ngx_http_background_gzip_stream(gzip->level);
+
+        return gzip->stream ? NGX_OK : NGX_ERROR;
+    }
+
+    return deflateReset(gzip->stream) == Z_OK ? NGX_OK : NGX_ERROR;
 }
 
 
@@ -76,9 +217,20 @@ static ngx_int_t
 ngx_http_background_gzip_step(void *ctx, ngx_http_background_codec_io_t *io,
     ngx_uint_t last)
 {
-    z_stream *z = ctx;
+    ngx_http_background_gzip_t *gzip = ctx;
 
-    int  rc;
+    int        rc;
+    z_stream  *z;
+
+#if (NGX_HTTP_BACKGROUND_LIBDEFLATE)
+
+    if (gzip->whole) {
+        return ngx_http_background_gzip_whole_step(gzip, io, last);
+    }
+
+#endif
+
+    z = gzip->stream;
 
     ngx_http_background_gzip_set(z, io);
 
@@ -101,9 +253,25 @@ ngx_http_background_gzip_step(void *ctx, ngx_http_background_codec_io_t *io,
 static void
 ngx_http_background_gzip_destroy(void *ctx)
 {
-    (void) deflateEnd(ctx);
+    ngx_http_background_gzip_t *gzip = ctx;
 
-    free(ctx);
+    if (gzip->stream) {
+        (void) deflateEnd(gzip->stream);
+        free(gzip->stream);
+    }
+
+#if (NGX_HTTP_BACKGROUND_LIBDEFLATE)
+
+    if (gzip->compressor) {
+        libdeflate_free_compressor(gzip->compressor);
+    }
+
+    free(gzip->in);
+    free(gzip->out);
+
+#endif
+
+    free(gzip);
 }
 
 

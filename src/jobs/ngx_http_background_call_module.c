@@ -766,6 +766,7 @@ ngx_http_background_call_init(ngx_http_background_call_ctx_t *ctx,
 
     call->input = input.data;
     call->input_len = input.len;
+    call->fence = ngx_http_background_fence(run);
     call->write = ngx_http_background_call_write;
     call->type = ngx_http_background_call_type;
     call->status = ngx_http_background_call_status;

@@ -45,6 +45,7 @@ typedef struct {
     ngx_queue_t                           queue;
     ngx_str_t                            *task;
     ngx_http_background_predecessor_t     before;
+    uint64_t                              fence;
     ngx_connection_t                     *connection;
     ngx_http_request_t                   *request;
     ngx_str_t                             uri;       /* for error texts */
@@ -345,6 +346,7 @@ ngx_http_background_fetch_init(ngx_http_background_fetch_t *req,
     req->requests = rs;
     req->conf = rs->conf;
     req->task = rs->run->task;
+    req->fence = ngx_http_background_fence(rs->run);
     req->connection = c;
     req->started = ngx_current_msec;
 
@@ -1320,6 +1322,17 @@ ngx_http_background_fetch_predecessor(ngx_http_request_t *r)
     req = ngx_http_background_fetch_of(r);
 
     return req ? &req->before : NULL;
+}
+
+
+uint64_t
+ngx_http_background_fetch_fence(ngx_http_request_t *r)
+{
+    ngx_http_background_fetch_t  *req;
+
+    req = ngx_http_background_fetch_of(r);
+
+    return req ? req->fence : 0;
 }
 
 

@@ -208,6 +208,7 @@ void ngx_cdecl ngx_http_background_fetch_fail(
  * task      the name of the task
  * predecessor  the cycle after which its cycle has started; empty without
  *              "after"
+ * fence     the fence of its cycle, or 0
  * conf      the configuration of the operation
  * response  the first bytes of the response body, for "test="; NULL without
  *           "test="
@@ -216,6 +217,7 @@ void ngx_cdecl ngx_http_background_fetch_fail(
 ngx_str_t *ngx_http_background_fetch_task(ngx_http_request_t *r);
 ngx_http_background_predecessor_t *ngx_http_background_fetch_predecessor(
     ngx_http_request_t *r);
+uint64_t ngx_http_background_fetch_fence(ngx_http_request_t *r);
 ngx_http_background_fetch_conf_t *ngx_http_background_fetch_conf(
     ngx_http_request_t *r);
 ngx_str_t *ngx_http_background_fetch_response(ngx_http_request_t *r);

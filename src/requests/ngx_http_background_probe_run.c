@@ -47,7 +47,8 @@ typedef struct {
     ngx_msec_t                            started;
     ngx_uint_t                            status;
 
-    unsigned                              asked:1;
+    unsigned                              asked:1;    /* by the upstream */
+    unsigned                              told:1;     /* $background_peer */
     unsigned                              unmade:1;   /* counts as neither */
 } ngx_http_background_check_t;
 
@@ -689,7 +690,7 @@ ngx_http_background_probe_status(ngx_http_background_fetches_t *rs,
         return 0;
     }
 
-    check->asked = 1;
+    check->asked |= check->told;
     check->status = state->status;
 
     if (state->header_time == (ngx_msec_t) -1
@@ -1037,6 +1038,9 @@ ngx_http_background_probe_asks(ngx_http_request_t *r,
         }
 
         check->asked = 1;
+
+    } else {
+        check->told = 1;
     }
 
     addr->sockaddr = &check->sockaddr.sockaddr;

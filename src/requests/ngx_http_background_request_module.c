@@ -6,7 +6,7 @@
 
 /*
  * "request": one or several simultaneous requests for a URI of the server, and
- * the variable $background_task.
+ * the variables $background_task and $background_fence.
  */
 
 
@@ -45,6 +45,8 @@ typedef enum {
 
 
 static ngx_int_t ngx_http_background_request_add_variables(ngx_conf_t *cf);
+static ngx_int_t ngx_http_background_request_fence(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_background_request_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_background_request_cause_variable(
@@ -115,6 +117,9 @@ static ngx_http_variable_t  ngx_http_background_request_variables[] = {
     { ngx_string("background_task"), NULL,
       ngx_http_background_request_variable, 0, 0, 0 },
 
+    { ngx_string("background_fence"), NULL,
+      ngx_http_background_request_fence, 0, 0, 0 },
+
     { ngx_string("background_cause"), NULL,
       ngx_http_background_request_cause_variable,
       ngx_http_background_cause_task, 0, 0 },
@@ -176,6 +181,30 @@ ngx_http_background_request_add_variables(ngx_conf_t *cf)
         var->get_handler = v->get_handler;
         var->data = v->data;
     }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_request_fence(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    u_char    *p;
+    uint64_t   fence;
+
+    fence = ngx_http_background_fetch_fence(r);
+
+    p = ngx_pnalloc(r->pool, NGX_INT64_LEN);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    v->data = p;
+    v->len = fence ? ngx_sprintf(p, "%uL", fence) - p : 0;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
 
     return NGX_OK;
 }

@@ -91,6 +91,9 @@ typedef struct {
     ngx_pid_t                         pid;        /* of one of these workers */
     ngx_uint_t                        worker;
 
+    ngx_http_background_cluster_view_t
+                                      cluster;    /* of "workers cluster" */
+
     /*
      * the sums, the newest "last", and the largest number of failures in a row
      */
@@ -232,6 +235,10 @@ ngx_http_background_late_e ngx_http_background_late(
     ngx_http_background_cell_t *cell, uint64_t *time);
 ngx_str_t ngx_http_background_view_error(ngx_http_background_view_t *view,
     u_char buf[NGX_HTTP_BACKGROUND_ERROR_LEN]);
+
+/* in postconfiguration: whether the location has any access control */
+ngx_uint_t ngx_http_background_access(ngx_conf_t *cf,
+    ngx_http_conf_ctx_t *ctx);
 
 ngx_uint_t ngx_http_background_accept(ngx_http_request_t *r,
     const ngx_str_t *type);

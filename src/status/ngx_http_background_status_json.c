@@ -30,6 +30,8 @@
 
 static void ngx_http_background_json_head(ngx_http_background_writer_t *w,
     ngx_http_background_status_t *status);
+static void ngx_http_background_json_links(ngx_http_background_writer_t *w,
+    ngx_http_background_status_t *status);
 static u_char *ngx_http_background_json_cpu(u_char *p,
     ngx_http_background_status_t *status);
 static void ngx_http_background_json_tail(ngx_http_background_writer_t *w,
@@ -43,6 +45,8 @@ static u_char *ngx_http_background_json_rhythm(u_char *p,
 static u_char *ngx_http_background_json_zone(u_char *p,
     ngx_http_background_task_t *task);
 static u_char *ngx_http_background_json_lease(u_char *p,
+    ngx_http_background_status_t *status, ngx_http_background_view_t *view);
+static u_char *ngx_http_background_json_cluster(u_char *p,
     ngx_http_background_status_t *status, ngx_http_background_view_t *view);
 static u_char *ngx_http_background_json_totals(u_char *p,
     ngx_http_background_view_t *view);
@@ -140,9 +144,80 @@ ngx_http_background_json_head(ngx_http_background_writer_t *w,
                                       status->bmcf->zone.size);
     p = ngx_http_background_put_count(p, ",\"free\":", info->free);
     p = ngx_http_background_json_cpu(p, status);
-    p = ngx_http_background_put(p, ",\"tasks\":[");
 
     ngx_http_background_wrote(w, p);
+
+    if (status->bmcf->cluster) {
+        ngx_http_background_json_links(w, status);
+    }
+
+    ngx_http_background_write(w, ",\"tasks\":[");
+}
+
+
+/* servers that tell which nginx has a task */
+
+static void
+ngx_http_background_json_links(ngx_http_background_writer_t *w,
+    ngx_http_background_status_t *status)
+{
+    u_char                              *p;
+    ngx_buf_t                           *b;
+    ngx_uint_t                           i, n;
+    ngx_http_background_cluster_link_t   link;
+
+    for (n = 0;
+         status->bmcf->cluster->link(status->bmcf->zone.cycle, n, &link)
+         == NGX_OK;
+         n++)
+    {
+        b = ngx_http_background_reserve(w, NGX_HTTP_BACKGROUND_WRITE_MAX
+                                      + NGX_HTTP_BACKGROUND_JSON_BYTE
+                                        * (link.name.len + link.error_len));
+        if (b == NULL) {
+            return;
+        }
+
+        p = b->last;
+
+        p = n ? ngx_http_background_put(p, ",")
+              : ngx_http_background_put(p, ",\n\"redis\":[");
+
+        p = ngx_http_background_put(p, "{\"name\":");
+        p = ngx_http_background_json_string(p, link.name.data, link.name.len);
+        p = ngx_http_background_put_count(p, ",\"workers\":", link.workers);
+        p = ngx_http_background_put_count(p, ",\"connected\":",
+                                          link.connected);
+        p = ngx_http_background_put_at(p, ",\"since\":", link.since_at);
+
+        if (!status->brief) {
+            p = ngx_http_background_put(p, ",\"error\":");
+            p = link.error_len
+                ? ngx_http_background_json_string(p, link.error,
+                                                  link.error_len)
+                : ngx_http_background_put(p, "null");
+        }
+
+        p = ngx_http_background_put(p, ",\"errors\":{");
+
+        for (i = 0; i < link.nerrors; i++) {
+            if (i) {
+                *p++ = ',';
+            }
+
+            p = ngx_http_background_json_string(p, link.reasons[i].data,
+                                                link.reasons[i].len);
+            p = ngx_http_background_put_count(p, ":", link.errors[i]);
+        }
+
+        p = ngx_http_background_put(p, "}}");
+
+        ngx_http_background_wrote(w, p);
+    }
+
+    if (n) {
+        ngx_http_background_write(w, "]");
+    }
 }
 
 
@@ -205,7 +280,8 @@ ngx_http_background_json_task(ngx_http_background_writer_t *w,
     stats = &view->stats;
 
     error = ngx_http_background_view_error(view, buf);
-    texts = 2 * stats->error_len + stats->last.message_len + error.len;
+    texts = 2 * stats->error_len + stats->last.message_len + error.len
+            + view->cluster.len;
 
     b = ngx_http_background_reserve(w, NGX_HTTP_BACKGROUND_JSON_TASK
                                   + NGX_HTTP_BACKGROUND_JSON_BYTE * texts);
@@ -223,14 +299,20 @@ ngx_http_background_json_task(ngx_http_background_writer_t *w,
 
     p = ngx_http_background_put(p, "\n{\"name\":\"");
     p = ngx_cpymem(p, task->zone.name.data, task->zone.name.len);
-    p = task->zone.all ? ngx_http_background_put(p, "\",\"workers\":\"all\"")
-                       : ngx_http_background_put(p, "\",\"workers\":\"one\"");
+    p = ngx_http_background_put(p, "\",\"workers\":");
+    p = task->cluster ? ngx_http_background_put(p, "\"cluster\"")
+        : task->zone.all ? ngx_http_background_put(p, "\"all\"")
+                         : ngx_http_background_put(p, "\"one\"");
 
     p = ngx_http_background_json_state(p, view);
     p = ngx_http_background_json_rhythm(p, task);
 
     if (!task->zone.all) {
         p = ngx_http_background_json_lease(p, status, view);
+    }
+
+    if (task->cluster) {
+        p = ngx_http_background_json_cluster(p, status, view);
     }
 
     p = ngx_http_background_json_totals(p, view);
@@ -321,6 +403,9 @@ ngx_http_background_json_rhythm(u_char *p, ngx_http_background_task_t *task)
         p = ngx_http_background_put(p, ",\"interval_seconds\":null");
     }
 
+    p = task->zone.arrives ? ngx_http_background_put(p, ",\"arrives\":true")
+                           : ngx_http_background_put(p, ",\"arrives\":false");
+
     p = ngx_http_background_json_zone(p, task);
 
     if (task->retry) {
@@ -380,6 +465,54 @@ ngx_http_background_json_lease(u_char *p,
     }
 
     p = ngx_http_background_put_count(p, "\"worker\":", view->worker);
+    *p++ = '}';
+
+    return p;
+}
+
+
+/* which nginx has the task */
+
+static u_char *
+ngx_http_background_json_cluster(u_char *p,
+    ngx_http_background_status_t *status, ngx_http_background_view_t *view)
+{
+    ngx_http_background_cluster_view_t  *cluster;
+
+    cluster = &view->cluster;
+
+    switch (cluster->state) {
+
+    case ngx_http_background_cluster_leader:
+        p = ngx_http_background_put(p, ",\"cluster\":{\"leader\":true");
+        p = ngx_http_background_put(p, ",\"state\":\"leader\"");
+        break;
+
+    case ngx_http_background_cluster_alone:
+        p = ngx_http_background_put(p, ",\"cluster\":{\"leader\":true");
+        p = ngx_http_background_put(p, ",\"state\":\"alone\"");
+        break;
+
+    case ngx_http_background_cluster_other:
+        p = ngx_http_background_put(p, ",\"cluster\":{\"leader\":false");
+        p = ngx_http_background_put(p, ",\"state\":\"other\"");
+        break;
+
+    default: /* ngx_http_background_cluster_unknown */
+        p = ngx_http_background_put(p, ",\"cluster\":{\"leader\":false");
+        p = ngx_http_background_put(p, ",\"state\":\"unknown\"");
+    }
+
+    if (!status->brief) {
+        p = ngx_http_background_put(p, ",\"host\":");
+        p = cluster->len
+            ? ngx_http_background_json_string(p, cluster->host, cluster->len)
+            : ngx_http_background_put(p, "null");
+    }
+
+    p = ngx_http_background_put_at(p, ",\"since\":", cluster->since_at);
+    p = ngx_http_background_put_at(p, ",\"until\":", cluster->until_at);
+    p = ngx_http_background_put_count(p, ",\"fence\":", cluster->fence);
     *p++ = '}';
 
     return p;

@@ -38,8 +38,13 @@ typedef enum {
     ngx_http_background_queued_time,
     ngx_http_background_interval,         /* of the task */
     ngx_http_background_quarantine,       /* from the state */
-    ngx_http_background_overdue
+    ngx_http_background_overdue,
+    ngx_http_background_leader
 } ngx_http_background_metric_value_e;
+
+
+/* the figure of a task that has none */
+#define NGX_HTTP_BACKGROUND_NONE  ((uint64_t) -1)
 
 
 /* a metric of each task, or of one result of each task */
@@ -67,6 +72,8 @@ static void ngx_http_background_open_part(ngx_http_background_writer_t *w,
 static void ngx_http_background_open_tail(ngx_http_background_writer_t *w,
     ngx_http_background_status_t *status);
 static void ngx_http_background_metrics_pool(ngx_http_background_writer_t *w,
+    ngx_http_background_status_t *status, ngx_uint_t open);
+static void ngx_http_background_metrics_links(ngx_http_background_writer_t *w,
     ngx_http_background_status_t *status, ngx_uint_t open);
 static void ngx_http_background_metrics_part(ngx_http_background_writer_t *w,
     ngx_http_background_status_t *status, ngx_uint_t part, ngx_uint_t from,
@@ -136,6 +143,9 @@ static const ngx_http_background_metric_t  ngx_http_background_metric[] = {
 
     { "task_overdue", "Whether the task is late, and so not healthy.", NULL, 0,
       ngx_http_background_overdue, 0 },
+
+    { "cluster_leader", "Whether this nginx has the task, of \"workers "
+      "cluster\".", NULL, 0, ngx_http_background_leader, 0 },
 
     { "task_interval_seconds", "Pause between two cycles of the task.", NULL,
       0, ngx_http_background_interval, 0 },
@@ -347,6 +357,52 @@ ngx_http_background_metrics_pool(ngx_http_background_writer_t *w,
                               "%uL.%06uL\n",
                               info->jobs_usec / 1000000,
                               info->jobs_usec % 1000000);
+
+    if (status->bmcf->cluster) {
+        ngx_http_background_metrics_links(w, status, open);
+    }
+}
+
+
+/* servers that tell which nginx has a task */
+
+static void
+ngx_http_background_metrics_links(ngx_http_background_writer_t *w,
+    ngx_http_background_status_t *status, ngx_uint_t open)
+{
+    ngx_uint_t                           i, n;
+    ngx_cycle_t                         *cycle;
+    ngx_http_background_cluster_link_t   link;
+
+    cycle = status->bmcf->zone.cycle;
+
+    for (n = 0; status->bmcf->cluster->link(cycle, n, &link) == NGX_OK; n++) {
+        if (n == 0) {
+            ngx_http_background_metrics_family(w, open, "redis_up", "gauge",
+                                               "Whether all workers that need "
+                                               "the server are connected.");
+        }
+
+        ngx_http_background_write(w, "nginx_background_redis_up{redis=\"%V\"}"
+                                  " %d\n", &link.name,
+                                  link.connected == link.workers);
+    }
+
+    for (n = 0; status->bmcf->cluster->link(cycle, n, &link) == NGX_OK; n++) {
+        if (n == 0) {
+            ngx_http_background_metrics_family(w, open, "redis_errors",
+                                               "counter",
+                                               "Errors of the server and of "
+                                               "connections to it.");
+        }
+
+        for (i = 0; i < link.nerrors; i++) {
+            ngx_http_background_write(w, "nginx_background_redis_errors_total"
+                                      "{redis=\"%V\",reason=\"%V\"} %uL\n",
+                                      &link.name, &link.reasons[i],
+                                      link.errors[i]);
+        }
+    }
 }
 
 
@@ -446,6 +502,14 @@ ngx_http_background_metrics_figure(ngx_http_background_view_t *view,
     case ngx_http_background_interval:
         return view->task->interval;
 
+    case ngx_http_background_leader:
+        if (view->task->cluster == NULL) {
+            return NGX_HTTP_BACKGROUND_NONE;
+        }
+
+        return view->cluster.state == ngx_http_background_cluster_leader
+               || view->cluster.state == ngx_http_background_cluster_alone;
+
     default:
         return *(uint64_t *) field;
     }
@@ -480,6 +544,10 @@ ngx_http_background_metrics_tasks(ngx_http_background_writer_t *w,
     for ( /* void */ ; n; n--, f++) {
 
         /* a time that is not set and an interval that is off are not written */
+
+        if (f->values[i] == NGX_HTTP_BACKGROUND_NONE) {
+            continue;
+        }
 
         if (f->values[i] == 0
             && (metric->value == ngx_http_background_at
@@ -526,6 +594,7 @@ ngx_http_background_metrics_value(u_char *p,
     case ngx_http_background_gauge:
     case ngx_http_background_quarantine:
     case ngx_http_background_overdue:
+    case ngx_http_background_leader:
         return ngx_http_background_put_number(p, n);
 
     case ngx_http_background_usec:

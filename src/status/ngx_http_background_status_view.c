@@ -101,6 +101,10 @@ ngx_http_background_view_read(ngx_http_background_view_t *view,
         view->due_at = 0;
     }
 
+    if (task->cluster) {
+        task->cluster->view(task->cluster_conf, &view->cluster);
+    }
+
     view->last_failed = view->stats.last.finished_at
                         && !view->stats.last.success;
 

@@ -49,6 +49,11 @@ while ($text =~ /\bngx_http_background_param_t\s+(\w+)\[\]\s*=\s*
 my @formats = $text =~ /\bngx_http_background_format_t\s+\w+\s*=\s*
                         \{\s*ngx_string\("(\w+)"\)/msgx;
 
+# who reads the parameters of "workers cluster"
+
+my ($cluster) = $text =~ /\bngx_http_background_cluster_t\s+\w+\s*=\s*
+                          \{\s*(\w+)/x;
+
 # source_directives(): NAME => { context => ..., words => [...] }, the words are
 # parameters and values that the directive knows
 
@@ -82,6 +87,9 @@ sub words {
     return unless $arguments =~ /\bngx_conf_t\b|\bngx_str_t \*value\b/;
 
     $words->{$_}++ for $body =~ /\bngx_strn?cmp\([^";]*"([a-z_]+)=?"/g;
+
+    words($cluster, $words, $seen)
+        if $cluster && $body =~ /\bcluster->conf\(/;
 
     if ($body =~ /\bngx_http_background_formats\b/) {
         $words->{$_}++ for @formats;

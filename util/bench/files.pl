@@ -1,5 +1,5 @@
-# "digest" and "compress" of a tree, compared with the usual tools with as many
-# processes as the module has threads, at the same priority.
+# "digest", "verify" and "compress" of a tree, compared with the usual tools with
+# as many processes as the module has threads, at the same priority.
 
 package Bench::files;
 
@@ -17,6 +17,12 @@ my $mb = make_tree();
 # read once, so that the files are cached in all measurements
 
 tool('cat');
+
+# the list of all hashes, and a part of it for each process
+
+run('sh', '-c', 'cd "$0" && find . -name "*.txt" -print0 '
+                . '| xargs -0 sha256sum > ../list '
+                . '&& split -n "l/$1" ../list ../part.', $tree, $threads);
 
 # in MB: four of five files are small pages, one of fifty is large
 
@@ -71,6 +77,22 @@ sub background {
     return ($mb / $last->{wall_seconds}, $last->{cpu_seconds});
 }
 
+# parts of the list
+
+sub check {
+    my $start = time;
+    my @before = times;
+
+    run('sh', '-c', 'cd "$0" && ls ../part.* | ionice -c 3 '
+                    . 'xargs -P "$1" -n 1 sha256sum -c --quiet', $tree,
+        $threads);
+
+    my @after = times;
+
+    return ($mb / (time - $start),
+            $after[2] + $after[3] - $before[2] - $before[3]);
+}
+
 # the same with a tool
 
 sub tool {
@@ -104,14 +126,19 @@ my @units = ('MB/s', 'CPU s');
     things => [
         ['digest', \@units, sub { background("digest $tree;") }],
         ['sha256sum', \@units, sub { tool('sha256sum') }],
+        ['verify', \@units,
+         sub { background('verify ' . dir() . "/list root=$tree;") }],
+        ['sha256sum -c', \@units, \&check],
         ['compress gzip=6', \@units,
          sub { background("compress $tree suffix=.txt gzip=6;") }],
         ['gzip -6', \@units, sub { tool('gzip', '-6', '-k') }],
     ],
     rows => [
         ['MB/s', 'digest', 'sha256sum', '>= 0.95'],
-        ['MB/s', 'compress gzip=6', 'gzip -6', '>= 0.95'],
+        ['MB/s', 'verify', 'sha256sum -c', '>= 0.95'],
+        ['MB/s', 'compress gzip=6', 'gzip -6', '>= 1.5'],
         ['CPU s', 'digest', 'sha256sum'],
+        ['CPU s', 'verify', 'sha256sum -c'],
         ['CPU s', 'compress gzip=6', 'gzip -6'],
     ],
 };

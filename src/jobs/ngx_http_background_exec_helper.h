@@ -1,0 +1,76 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+/*
+ * The helper process of a worker, which starts the commands of "exec", reaps
+ * them, and tells how they ended.  It has no descriptor but its socket, so no
+ * command inherits one, and the commands are not children of the worker, whose
+ * SIGCHLD handler takes the status of any child.  When its socket ends, as the
+ * worker does, it kills all that it has started.
+ */
+
+
+#ifndef _NGX_HTTP_BACKGROUND_EXEC_HELPER_H_INCLUDED_
+#define _NGX_HTTP_BACKGROUND_EXEC_HELPER_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+
+/* the strings of a command, arguments and environment: number and bytes */
+#define NGX_HTTP_BACKGROUND_EXEC_STRINGS  1024
+#define NGX_HTTP_BACKGROUND_EXEC_BYTES    131072
+
+
+typedef enum {
+    ngx_http_background_exec_started = 0,
+    ngx_http_background_exec_failed,
+    ngx_http_background_exec_ended
+} ngx_http_background_exec_event_e;
+
+
+/* what the helper tells of a command */
+
+typedef struct {
+    ngx_http_background_exec_event_e   event;
+    pid_t                              pid;      /* of a started one */
+    int                                value;    /* errno, or the status */
+    char                               call[24]; /* that failed */
+} ngx_http_background_exec_report_t;
+
+
+/* a command to start; the arguments begin with the path */
+
+typedef struct {
+    char                             **argv;
+    char                             **env;
+    size_t                             memory;   /* 0: unlimited */
+    ngx_fd_t                           in;       /* NGX_INVALID_FILE: none */
+    ngx_fd_t                           out;
+    ngx_fd_t                           err;
+} ngx_http_background_exec_command_t;
+
+
+/*
+ * start  in init_process: forks the helper
+ * stop   in exit_process: ends it
+ * send   on a thread of the pool: asks the helper, which is started anew if it
+ *        has ended, to start a command with the nice value, I/O class, policy
+ *        and CPUs of the calling thread.  "control" is the command's own socket:
+ *        from the other end of the pair come reports, it takes numbers of
+ *        signals, each an int, for the process group, and its end means SIGKILL.
+ *        NGX_OK; NGX_AGAIN, the helper has too much to do; NGX_DECLINED, the
+ *        strings are too long; NGX_ERROR, with the reason in errno and *call
+ */
+ngx_int_t ngx_http_background_exec_helper_start(ngx_log_t *log);
+void ngx_http_background_exec_helper_stop(ngx_log_t *log);
+ngx_int_t ngx_http_background_exec_helper_send(
+    ngx_http_background_exec_command_t *command, ngx_fd_t control,
+    const char **call, ngx_log_t *log);
+
+
+#endif /* _NGX_HTTP_BACKGROUND_EXEC_HELPER_H_INCLUDED_ */

@@ -1,0 +1,223 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+/*
+ * "background_redis": a server as of Redis or Valkey, and a worker's connection
+ * to it.  Sockets, names, timers and TLS are nginx's; hiredis only formats
+ * commands and parses replies.
+ */
+
+
+#ifndef _NGX_HTTP_BACKGROUND_REDIS_H_INCLUDED_
+#define _NGX_HTTP_BACKGROUND_REDIS_H_INCLUDED_
+
+
+#include <ngx_http_background.h>
+
+#include <ngx_event.h>
+#include <ngx_event_connect.h>
+
+#include "ngx_http_background_redis_reply.h"
+
+
+/* why something went wrong, for counters; in the order of their names */
+
+typedef enum {
+    NGX_HTTP_BACKGROUND_REDIS_E_AUTH = 0,
+    NGX_HTTP_BACKGROUND_REDIS_E_BUSY,
+    NGX_HTTP_BACKGROUND_REDIS_E_CLOSED,
+    NGX_HTTP_BACKGROUND_REDIS_E_CLUSTER,
+    NGX_HTTP_BACKGROUND_REDIS_E_CONNECT,
+    NGX_HTTP_BACKGROUND_REDIS_E_LOADING,
+    NGX_HTTP_BACKGROUND_REDIS_E_MASTER,
+    NGX_HTTP_BACKGROUND_REDIS_E_MEMORY,
+    NGX_HTTP_BACKGROUND_REDIS_E_OTHER,
+    NGX_HTTP_BACKGROUND_REDIS_E_PERMISSION,
+    NGX_HTTP_BACKGROUND_REDIS_E_PROTOCOL,
+    NGX_HTTP_BACKGROUND_REDIS_E_READONLY,
+    NGX_HTTP_BACKGROUND_REDIS_E_RESOLVE,
+    NGX_HTTP_BACKGROUND_REDIS_E_SENTINEL,
+    NGX_HTTP_BACKGROUND_REDIS_E_STORAGE,
+    NGX_HTTP_BACKGROUND_REDIS_E_TIMEOUT,
+    NGX_HTTP_BACKGROUND_REDIS_E_TLS,
+    NGX_HTTP_BACKGROUND_REDIS_E_TYPE,
+    NGX_HTTP_BACKGROUND_REDIS_ERRORS
+} ngx_http_background_redis_reason_e;
+
+extern const ngx_str_t
+    ngx_http_background_redis_reason[NGX_HTTP_BACKGROUND_REDIS_ERRORS];
+
+
+typedef struct {
+    ngx_str_t                         text;       /* as configured */
+    ngx_str_t                         host;       /* to be resolved, or empty */
+    in_port_t                         port;
+    ngx_addr_t                       *addrs;
+    ngx_uint_t                        naddrs;
+} ngx_http_background_redis_server_t;
+
+
+typedef struct ngx_http_background_redis_link_s
+    ngx_http_background_redis_link_t;
+
+typedef struct {
+    ngx_str_t                         name;
+    u_char                           *file;
+    ngx_uint_t                        line;
+
+    ngx_array_t                       servers;    /* ..._redis_server_t */
+    ngx_str_t                         sentinel;   /* the master's name */
+    ngx_str_t                         user;
+    ngx_str_t                         password_file;
+    ngx_str_t                         password;
+    ngx_str_t                         sentinel_user;
+    ngx_str_t                         sentinel_password_file;
+    ngx_str_t                         sentinel_password;
+    ngx_int_t                         database;
+    ngx_str_t                         prefix;
+    ngx_msec_t                        connect_timeout;
+    ngx_msec_t                        timeout;
+
+    ngx_flag_t                        tls;
+    ngx_flag_t                        tls_verify;
+    ngx_str_t                         tls_name;
+    ngx_str_t                         tls_trusted_certificate;
+    ngx_str_t                         tls_certificate;
+    ngx_str_t                         tls_certificate_key;
+
+#if (NGX_SSL)
+    ngx_ssl_t                        *ssl;
+#endif
+
+    ngx_resolver_t                   *resolver;   /* NULL: none */
+    ngx_msec_t                        resolver_timeout;
+
+    ngx_uint_t                        number;     /* of those configured */
+    ngx_uint_t                        used;       /* unsigned  used:1; */
+    ngx_msec_t                        lease;      /* the shortest */
+    ngx_uint_t                        tasks;
+
+    /* the worker's */
+    void                             *group;      /* of leases */
+} ngx_http_background_redis_conf_t;
+
+
+typedef struct {
+    ngx_array_t                       redis;      /* ..._redis_conf_t * */
+    ngx_array_t                       leases;     /* of "workers cluster": of
+                                                     what begins with a task's
+                                                     name, ngx_str_t ** */
+    ngx_shm_zone_t                   *zone;
+    ngx_uint_t                        workers;
+    ngx_uint_t                        entries;    /* in the zone */
+} ngx_http_background_redis_main_conf_t;
+
+
+/*
+ * The worker's connection.
+ *
+ * open     begins to connect, and does so again whenever the connection is
+ *          lost; "changed" is called when it can be used, and not any more
+ * ready    whether it can be used now
+ * command  sends one; the handler is called once, with the reply, or with NULL
+ *          when there will be none: it may or may not have been executed.
+ *          NGX_ERROR: it was not sent
+ * failed   an error reply that is not only the command's own: the connection is
+ *          made anew where that helps
+ * strange  the reply is none to that command
+ * close    all
+ */
+
+typedef void (*ngx_http_background_redis_handler_pt)(void *data,
+    ngx_http_background_redis_reply_t *reply);
+
+ngx_http_background_redis_link_t *ngx_http_background_redis_open(
+    ngx_http_background_redis_conf_t *rcf, void (*changed)(void *data,
+    ngx_uint_t ready), void *data, ngx_log_t *log);
+ngx_uint_t ngx_http_background_redis_ready(
+    ngx_http_background_redis_link_t *link);
+ngx_int_t ngx_http_background_redis_command(
+    ngx_http_background_redis_link_t *link, ngx_uint_t argc,
+    const ngx_str_t *argv, ngx_msec_t timeout,
+    ngx_http_background_redis_handler_pt handler, void *data);
+void ngx_http_background_redis_failed(ngx_http_background_redis_link_t *link,
+    ngx_http_background_redis_reply_t *reply);
+void ngx_http_background_redis_strange(ngx_http_background_redis_link_t *link);
+void ngx_http_background_redis_close(ngx_http_background_redis_link_t *link);
+
+
+/*
+ * What an error reply says, in words: "text" gets them, and the reply's own.
+ */
+ngx_http_background_redis_reason_e ngx_http_background_redis_error(
+    ngx_str_t *reply, const char **words);
+
+
+/* "background_redis NAME { }" */
+char *ngx_http_background_redis_block(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
+ngx_int_t ngx_http_background_redis_init_conf(ngx_conf_t *cf,
+    ngx_http_background_redis_conf_t *rcf);
+ngx_http_background_redis_conf_t *ngx_http_background_redis_find(
+    ngx_http_background_redis_main_conf_t *rmcf, ngx_str_t *name);
+
+
+/* "workers cluster" */
+extern const ngx_http_background_cluster_t  ngx_http_background_redis_lease;
+
+ngx_int_t ngx_http_background_redis_lease_init(ngx_conf_t *cf,
+    ngx_http_background_redis_main_conf_t *rmcf);
+void ngx_http_background_redis_lease_exit(void);
+
+
+/*
+ * Shared memory, for the status and for who takes a task over in this nginx.
+ * Entries are NULL, and nothing is kept, where there was no place for them.
+ *
+ * connected  of this worker's connection: 1, 0, or -1, it wants none any more
+ * error      counts one; an empty text leaves the last one
+ * owner      whether that id was one of this nginx, which had or took the task
+ */
+
+typedef struct ngx_http_background_redis_shared_s
+    ngx_http_background_redis_shared_t;
+typedef struct ngx_http_background_redis_entry_s
+    ngx_http_background_redis_entry_t;
+
+ngx_int_t ngx_http_background_redis_zone_add(ngx_conf_t *cf,
+    ngx_http_background_redis_main_conf_t *rmcf);
+ngx_http_background_redis_entry_t *ngx_http_background_redis_entry(
+    ngx_str_t *task);
+
+void ngx_http_background_redis_connected(ngx_http_background_redis_conf_t *rcf,
+    ngx_int_t connected);
+void ngx_http_background_redis_count(ngx_http_background_redis_conf_t *rcf,
+    ngx_http_background_redis_reason_e reason, ngx_str_t *text);
+ngx_int_t ngx_http_background_redis_view_link(ngx_cycle_t *cycle, ngx_uint_t n,
+    ngx_http_background_cluster_link_t *link);
+
+#define NGX_HTTP_BACKGROUND_REDIS_ID  32
+
+void ngx_http_background_redis_entry_write(
+    ngx_http_background_redis_entry_t *entry,
+    const ngx_http_background_cluster_view_t *view);
+void ngx_http_background_redis_entry_read(
+    ngx_http_background_redis_entry_t *entry,
+    ngx_http_background_cluster_view_t *view);
+void ngx_http_background_redis_entry_took(
+    ngx_http_background_redis_entry_t *entry, const u_char *id);
+ngx_uint_t ngx_http_background_redis_entry_owns(
+    ngx_http_background_redis_entry_t *entry, const u_char *id);
+uint64_t ngx_http_background_redis_entry_fence(
+    ngx_http_background_redis_entry_t *entry, uint64_t fence);
+ngx_uint_t ngx_http_background_redis_entry_honoured(
+    ngx_http_background_redis_entry_t *entry, uint64_t quarantine);
+
+
+extern ngx_module_t  ngx_http_background_redis_module;
+
+
+#endif /* _NGX_HTTP_BACKGROUND_REDIS_H_INCLUDED_ */

@@ -1,0 +1,1522 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+#include "ngx_http_background_redis.h"
+
+#include <hiredis/hiredis.h>
+
+
+/* the pause before the next attempt, in milliseconds */
+#define NGX_HTTP_BACKGROUND_REDIS_PAUSE      100
+#define NGX_HTTP_BACKGROUND_REDIS_PAUSE_MAX  5000
+
+/* the same text of a failure is logged again after so many milliseconds */
+#define NGX_HTTP_BACKGROUND_REDIS_REPEAT     60000
+
+/* read at once, then other connections have a turn */
+#define NGX_HTTP_BACKGROUND_REDIS_SLICE      16
+
+/* the largest reply, and as much that waits to be sent, in bytes */
+#define NGX_HTTP_BACKGROUND_REDIS_MAX        (16 * 1024 * 1024)
+
+#define NGX_HTTP_BACKGROUND_REDIS_TEXT       512
+
+/* the oldest version that has what the scripts need */
+#define NGX_HTTP_BACKGROUND_REDIS_VERSION    7
+
+
+typedef enum {
+    ngx_http_background_redis_off = 0,
+    ngx_http_background_redis_pausing,
+    ngx_http_background_redis_resolving,
+    ngx_http_background_redis_connecting,
+    ngx_http_background_redis_greeting,
+    ngx_http_background_redis_usable
+} ngx_http_background_redis_state_e;
+
+
+typedef struct {
+    ngx_queue_t                            queue;
+    ngx_msec_t                             end;       /* of its time */
+    ngx_http_background_redis_handler_pt   handler;
+    void                                  *data;
+} ngx_http_background_redis_command_t;
+
+
+struct ngx_http_background_redis_link_s {
+    /* event ident must be after 3 pointers as in ngx_connection_t */
+    ngx_http_background_redis_conf_t      *conf;
+    void                                 (*changed)(void *data,
+                                                    ngx_uint_t ready);
+    void                                  *data;
+    ngx_int_t                              ident;
+
+    ngx_log_t                             *log;
+    ngx_pool_t                            *pool;      /* of the connection */
+    ngx_peer_connection_t                  peer;
+    ngx_event_t                            timer;
+    ngx_resolver_ctx_t                    *ctx;
+    ngx_http_background_redis_reader_t    *reader;
+    ngx_queue_t                            commands;
+
+    u_char                                *out;       /* to be sent */
+    size_t                                 out_pos;
+    size_t                                 out_len;
+    size_t                                 out_size;
+
+    ngx_http_background_redis_state_e      state;
+    ngx_uint_t                             attempt;   /* in a row */
+    ngx_msec_t                             warned;
+    ngx_uint_t                             hash;      /* of the last text */
+
+    /* where it goes now */
+    ngx_sockaddr_t                         sockaddr;
+    socklen_t                              socklen;
+    in_port_t                              port;
+    size_t                                 host_len;
+    u_char                                 host[256];
+    ngx_str_t                              name;
+    u_char                                 text[NGX_SOCKADDR_STRLEN + 256];
+
+    ngx_http_background_redis_reason_e     reason;    /* for it to be lost */
+    size_t                                 why_len;
+    u_char                                 why[NGX_HTTP_BACKGROUND_REDIS_TEXT];
+
+    unsigned                               asks:1;    /* a Sentinel */
+    unsigned                               moves:1;   /* to the master */
+    unsigned                               reading:1;
+    unsigned                               lost:1;    /* when that is over */
+    unsigned                               told:1;    /* of an eviction */
+    unsigned                               down:1;    /* it was logged */
+};
+
+
+static void ngx_http_background_redis_next(
+    ngx_http_background_redis_link_t *link);
+static void ngx_http_background_redis_go(ngx_http_background_redis_link_t *link,
+    ngx_http_background_redis_server_t *server);
+static void ngx_http_background_redis_resolve(
+    ngx_http_background_redis_link_t *link);
+static void ngx_http_background_redis_resolved(ngx_resolver_ctx_t *ctx);
+static void ngx_http_background_redis_connect_to(
+    ngx_http_background_redis_link_t *link);
+static void ngx_http_background_redis_connect_handler(ngx_event_t *ev);
+static ngx_err_t ngx_http_background_redis_test(ngx_connection_t *c);
+static void ngx_http_background_redis_connected_to(
+    ngx_http_background_redis_link_t *link);
+#if (NGX_SSL)
+static void ngx_http_background_redis_handshake(
+    ngx_http_background_redis_link_t *link);
+static void ngx_http_background_redis_handshaked(ngx_connection_t *c);
+static ngx_int_t ngx_http_background_redis_verify(
+    ngx_http_background_redis_link_t *link, ngx_connection_t *c);
+#endif
+static void ngx_http_background_redis_greet(
+    ngx_http_background_redis_link_t *link);
+static void ngx_http_background_redis_greeted(void *data,
+    ngx_http_background_redis_reply_t *reply);
+static void ngx_http_background_redis_informed(void *data,
+    ngx_http_background_redis_reply_t *reply);
+static ngx_uint_t ngx_http_background_redis_info(
+    ngx_http_background_redis_reply_t *reply, const char *name,
+    ngx_str_t *value);
+static void ngx_http_background_redis_ask(
+    ngx_http_background_redis_link_t *link);
+static void ngx_http_background_redis_told(void *data,
+    ngx_http_background_redis_reply_t *reply);
+static void ngx_http_background_redis_move(
+    ngx_http_background_redis_link_t *link);
+static ngx_int_t ngx_http_background_redis_send(
+    ngx_http_background_redis_link_t *link, ngx_uint_t argc,
+    const ngx_str_t *argv, ngx_msec_t timeout,
+    ngx_http_background_redis_handler_pt handler, void *data);
+static ngx_int_t ngx_http_background_redis_format(
+    ngx_http_background_redis_link_t *link, ngx_uint_t argc,
+    const ngx_str_t *argv);
+static ngx_int_t ngx_http_background_redis_append(
+    ngx_http_background_redis_link_t *link, const char *data, size_t len);
+static void ngx_http_background_redis_flush(
+    ngx_http_background_redis_link_t *link);
+static void ngx_http_background_redis_write_handler(ngx_event_t *wev);
+static void ngx_http_background_redis_read_handler(ngx_event_t *rev);
+static void ngx_http_background_redis_dispatch(
+    ngx_http_background_redis_link_t *link);
+static void ngx_http_background_redis_arm(
+    ngx_http_background_redis_link_t *link);
+static void ngx_http_background_redis_timer_handler(ngx_event_t *ev);
+static void ngx_cdecl ngx_http_background_redis_lose(
+    ngx_http_background_redis_link_t *link,
+    ngx_http_background_redis_reason_e reason, ngx_err_t err, const char *fmt,
+    ...);
+static void ngx_http_background_redis_lose_now(
+    ngx_http_background_redis_link_t *link);
+static void ngx_http_background_redis_lose_reply(
+    ngx_http_background_redis_link_t *link,
+    ngx_http_background_redis_reply_t *reply);
+static void ngx_http_background_redis_log(
+    ngx_http_background_redis_link_t *link);
+static void ngx_http_background_redis_drop(
+    ngx_http_background_redis_link_t *link);
+
+
+ngx_http_background_redis_link_t *
+ngx_http_background_redis_open(ngx_http_background_redis_conf_t *rcf,
+    void (*changed)(void *data, ngx_uint_t ready), void *data, ngx_log_t *log)
+{
+    ngx_http_background_redis_link_t  *link;
+
+    link = ngx_calloc(sizeof(ngx_http_background_redis_link_t), log);
+    if (link == NULL) {
+        return NULL;
+    }
+
+    link->conf = rcf;
+    link->changed = changed;
+    link->data = data;
+    link->ident = -1;
+    link->log = log;
+
+    ngx_queue_init(&link->commands);
+
+    link->timer.handler = ngx_http_background_redis_timer_handler;
+    link->timer.data = link;
+    link->timer.log = log;
+    link->timer.cancelable = 1;
+
+    /* not from a caller's stack: what is lost at once calls "changed" */
+
+    link->state = ngx_http_background_redis_pausing;
+    ngx_add_timer(&link->timer, 0);
+
+    return link;
+}
+
+
+ngx_uint_t
+ngx_http_background_redis_ready(ngx_http_background_redis_link_t *link)
+{
+    return link->state == ngx_http_background_redis_usable && !link->lost;
+}
+
+
+void
+ngx_http_background_redis_close(ngx_http_background_redis_link_t *link)
+{
+    link->changed = NULL;
+    link->reading = 0;
+
+    ngx_http_background_redis_drop(link);
+
+    if (link->timer.timer_set) {
+        ngx_del_timer(&link->timer);
+    }
+
+    if (link->out) {
+        ngx_free(link->out);
+    }
+
+    ngx_free(link);
+}
+
+
+/* each attempt is for the next server */
+
+static void
+ngx_http_background_redis_next(ngx_http_background_redis_link_t *link)
+{
+    ngx_http_background_redis_conf_t    *rcf;
+    ngx_http_background_redis_server_t  *server;
+
+    rcf = link->conf;
+    server = rcf->servers.elts;
+    server = &server[link->attempt % rcf->servers.nelts];
+
+    link->asks = (rcf->sentinel.len != 0);
+
+    ngx_http_background_redis_go(link, server);
+}
+
+
+static void
+ngx_http_background_redis_go(ngx_http_background_redis_link_t *link,
+    ngx_http_background_redis_server_t *server)
+{
+    ngx_uint_t   n;
+    ngx_addr_t  *addr;
+
+    link->name = server->text;
+    link->port = server->port;
+
+    if (server->naddrs) {
+        n = link->attempt / link->conf->servers.nelts % server->naddrs;
+        addr = &server->addrs[n];
+
+        ngx_memcpy(&link->sockaddr, addr->sockaddr, addr->socklen);
+        link->socklen = addr->socklen;
+
+        ngx_http_background_redis_connect_to(link);
+        return;
+    }
+
+    link->host_len = ngx_min(server->host.len, sizeof(link->host));
+    ngx_memcpy(link->host, server->host.data, link->host_len);
+
+    ngx_http_background_redis_resolve(link);
+}
+
+
+static void
+ngx_http_background_redis_resolve(ngx_http_background_redis_link_t *link)
+{
+    ngx_resolver_ctx_t  *ctx;
+
+    if (link->conf->resolver == NULL) {
+        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_E_RESOLVE,
+                             0, "the name has no address, as there was none "
+                             "when nginx was configured, and no \"resolver\"");
+        return;
+    }
+
+    ctx = ngx_resolve_start(link->conf->resolver, NULL);
+
+    if (ctx == NULL || ctx == NGX_NO_RESOLVER) {
+        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_E_RESOLVE,
+                                       0, "the name can not be resolved");
+        return;
+    }
+
+    ctx->name.len = link->host_len;
+    ctx->name.data = link->host;
+    ctx->handler = ngx_http_background_redis_resolved;
+    ctx->data = link;
+    ctx->timeout = link->conf->resolver_timeout;
+    ctx->cancelable = 1;
+
+    link->state = ngx_http_background_redis_resolving;
+    link->ctx = ctx;
+
+    /* the context is gone if this fails */
+
+    if (ngx_resolve_name(ctx) != NGX_OK) {
+        link->ctx = NULL;
+        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_E_RESOLVE,
+                                       0, "the name can not be resolved");
+    }
+}
+
+
+static void
+ngx_http_background_redis_resolved(ngx_resolver_ctx_t *ctx)
+{
+    ngx_http_background_redis_link_t *link = ctx->data;
+
+    ngx_int_t             state;
+    ngx_resolver_addr_t  *addr;
+
+    state = ctx->state;
+    link->ctx = NULL;
+
+    if (state == 0 && ctx->naddrs) {
+        addr = &ctx->addrs[link->attempt / link->conf->servers.nelts
+                           % ctx->naddrs];
+
+        link->socklen = ngx_min(addr->socklen, sizeof(ngx_sockaddr_t));
+        ngx_memcpy(&link->sockaddr, addr->sockaddr, link->socklen);
+        ngx_inet_set_port(&link->sockaddr.sockaddr, link->port);
+    }
+
+    ngx_resolve_name_done(ctx);
+
+    if (state) {
+        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_E_RESOLVE,
+                                       0, "the name can not be resolved (%s)",
+                                       ngx_resolver_strerror(state));
+        return;
+    }
+
+    ngx_http_background_redis_connect_to(link);
+}
+
+
+static void
+ngx_http_background_redis_connect_to(ngx_http_background_redis_link_t *link)
+{
+    u_char             buf[NGX_HTTP_BACKGROUND_ERROR_LEN];
+    ngx_int_t          rc;
+    ngx_connection_t  *c;
+
+    link->state = ngx_http_background_redis_connecting;
+
+    if (ngx_http_background_few_connections(buf)) {
+        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_E_CONNECT,
+                                       0, "%s", buf);
+        return;
+    }
+
+    link->pool = ngx_create_pool(1024, link->log);
+    if (link->pool == NULL) {
+        goto failed;
+    }
+
+    link->reader = ngx_http_background_redis_reader_create(
+                                  NGX_HTTP_BACKGROUND_REDIS_MAX, link->log);
+    if (link->reader == NULL) {
+        goto failed;
+    }
+
+    ngx_memzero(&link->peer, sizeof(ngx_peer_connection_t));
+
+    link->peer.sockaddr = &link->sockaddr.sockaddr;
+    link->peer.socklen = link->socklen;
+    link->peer.name = &link->name;
+    link->peer.get = ngx_event_get_peer;
+    link->peer.log = link->log;
+    link->peer.log_error = NGX_ERROR_ERR;
+
+    rc = ngx_event_connect_peer(&link->peer);
+
+    c = link->peer.connection;
+
+    if (rc == NGX_ERROR || rc == NGX_BUSY || rc == NGX_DECLINED || c == NULL) {
+        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_E_CONNECT,
+                                       ngx_socket_errno, "connect() failed");
+        return;
+    }
+
+    c->data = link;
+    c->pool = link->pool;
+    c->log = link->log;
+    c->read->log = link->log;
+    c->write->log = link->log;
+    c->log_error = NGX_ERROR_IGNORE_ECONNRESET;
+    c->addr_text = link->name;
+
+    c->read->handler = ngx_http_background_redis_connect_handler;
+    c->write->handler = ngx_http_background_redis_connect_handler;
+
+    ngx_add_timer(&link->timer, link->conf->connect_timeout);
+
+    if (rc == NGX_OK) {
+        ngx_http_background_redis_connected_to(link);
+    }
+
+    return;
+
+failed:
+
+    ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_E_CONNECT, 0,
+                                   "no memory for a connection");
+}
+
+
+static void
+ngx_http_background_redis_connect_handler(ngx_event_t *ev)
+{
+    ngx_err_t                          err;
+    ngx_connection_t                  *c;
+    ngx_http_background_redis_link_t  *link;
+
+    c = ev->data;
+    link = c->data;
+
+    err = ngx_http_background_redis_test(c);
+
+    if (err) {
+        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_E_CONNECT,
+                                       err, "connect() failed");
+        return;
+    }
+
+    if (!ev->write) {
+
+        /* something to read comes after the connection */
+
+        (void) ngx_handle_read_event(ev, 0);
+        return;
+    }
+
+    ngx_http_background_redis_connected_to(link);
+}
+
+
+static ngx_err_t
+ngx_http_background_redis_test(ngx_connection_t *c)
+{
+    int        err;
+    socklen_t  len;
+
+    err = 0;
+    len = sizeof(int);
+
+    if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, (void *) &err, &len) == -1) {
+        err = ngx_socket_errno;
+    }
+
+    return err;
+}
+
+
+static void
+ngx_http_background_redis_connected_to(ngx_http_background_redis_link_t *link)
+{
+    ngx_connection_t  *c;
+
+    c = link->peer.connection;
+
+    c->read->handler = ngx_http_background_redis_read_handler;
+    c->write->handler = ngx_http_background_redis_write_handler;
+
+#if (NGX_SSL)
+
+    if (link->conf->ssl) {
+        ngx_http_background_redis_handshake(link);
+        return;
+    }
+
+#endif
+
+    ngx_http_background_redis_greet(link);
+}
+
+
+#if (NGX_SSL)
+
+static void
+ngx_http_background_redis_handshake(ngx_http_background_redis_link_t *link)
+{
+    ngx_int_t          rc;
+    ngx_str_t         *name;
+    ngx_connection_t  *c;
+
+    c = link->peer.connection;
+    name = &link->conf->tls_name;
+
+    if (ngx_ssl_create_connection(link->conf->ssl, c, NGX_SSL_CLIENT)
+        != NGX_OK)
+    {
+        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_E_TLS, 0,
+                                       "no memory for TLS");
+        return;
+    }
+
+    /* zero-terminated; an address is no server name */
+
+    if (name->len && ngx_inet_addr(name->data, name->len) == INADDR_NONE
+        && ngx_strlchr(name->data, name->data + name->len, ':') == NULL
+        && SSL_set_tlsext_host_name(c->ssl->connection, (char *) name->data)
+           == 0)
+    {
+        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_E_TLS, 0,
+                                       "the server name was not accepted");
+        return;
+    }
+
+    rc = ngx_ssl_handshake(c);
+
+    if (rc == NGX_AGAIN) {
+        c->ssl->handler = ngx_http_background_redis_handshaked;
+        return;
+    }
+
+    ngx_http_background_redis_handshaked(c);
+}
+
+
+static void
+ngx_http_background_redis_handshaked(ngx_connection_t *c)
+{
+    ngx_http_background_redis_link_t  *link;
+
+    link = c->data;
+
+    if (!c->ssl->handshaked) {
+        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_E_TLS, 0,
+                                       "the TLS handshake failed");
+        return;
+    }
+
+    if (link->conf->tls_verify
+        && ngx_http_background_redis_verify(link, c) != NGX_OK)
+    {
+        return;
+    }
+
+    c->read->handler = ngx_http_background_redis_read_handler;
+    c->write->handler = ngx_http_background_redis_write_handler;
+
+    ngx_http_background_redis_greet(link);
+}
+
+
+static ngx_int_t
+ngx_http_background_redis_verify(ngx_http_background_redis_link_t *link,
+    ngx_connection_t *c)
+{
+    long        rc;
+    X509       *cert;
+    ngx_str_t  *name;
+    ngx_uint_t  matches;
+
+    name = &link->conf->tls_name;
+    rc = SSL_get_verify_result(c->ssl->connection);
+
+    if (rc != X509_V_OK) {
+        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_E_TLS, 0,
+                               "the certificate is not accepted (%l: %s)", rc,
+                               X509_verify_cert_error_string(rc));
+        return NGX_ERROR;
+    }
+
+    matches = (ngx_ssl_check_host(c, name) == NGX_OK);
+
+    if (!matches) {
+        cert = SSL_get_peer_certificate(c->ssl->connection);
+
+        if (cert) {
+            matches = (X509_check_ip_asc(cert, (char *) name->data, 0) == 1);
+            X509_free(cert);
+        }
+    }
+
+    if (!matches) {
+        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_E_TLS, 0,
+                                       "the certificate is not for \"%V\"",
+                                       name);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+#endif
+
+
+/* who it is, then what the other one is */
+
+static void
+ngx_http_background_redis_greet(ngx_http_background_redis_link_t *link)
+{
+    u_char                             buf[NGX_INT64_LEN];
+    ngx_str_t                          argv[3], *user, *password;
+    ngx_uint_t                         n;
+    ngx_http_background_redis_conf_t  *rcf;
+
+    rcf = link->conf;
+
+    link->state = ngx_http_background_redis_greeting;
+
+    user = link->asks ? &rcf->sentinel_user : &rcf->user;
+    password = link->asks ? &rcf->sentinel_password : &rcf->password;
+
+    if (password->data == NULL
+        && (link->asks ? rcf->sentinel_password_file.len
+                       : rcf->password_file.len))
+    {
+        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_E_AUTH, 0,
+                                       "there is no password, its file was not "
+                                       "read when nginx was configured");
+        return;
+    }
+
+    if (password->len) {
+        n = 0;
+        ngx_str_set(&argv[n], "AUTH");
+        n++;
+
+        if (user->len) {
+            argv[n++] = *user;
+        }
+
+        argv[n++] = *password;
+
+        if (ngx_http_background_redis_send(link, n, argv, rcf->timeout,
+                                    ngx_http_background_redis_greeted, link)
+            != NGX_OK)
+        {
+            return;
+        }
+    }
+
+    if (link->asks) {
+        ngx_http_background_redis_ask(link);
+        return;
+    }
+
+    if (rcf->database) {
+        ngx_str_set(&argv[0], "SELECT");
+        argv[1].data = buf;
+        argv[1].len = ngx_sprintf(buf, "%i", rcf->database) - buf;
+
+        if (ngx_http_background_redis_send(link, 2, argv, rcf->timeout,
+                                    ngx_http_background_redis_greeted, link)
+            != NGX_OK)
+        {
+            return;
+        }
+    }
+
+    ngx_str_set(&argv[0], "INFO");
+
+    (void) ngx_http_background_redis_send(link, 1, argv, rcf->timeout,
+                                   ngx_http_background_redis_informed, link);
+}
+
+
+static void
+ngx_http_background_redis_greeted(void *data,
+    ngx_http_background_redis_reply_t *reply)
+{
+    ngx_http_background_redis_link_t *link = data;
+
+    if (reply && reply->type == ngx_http_background_redis_error_reply) {
+        ngx_http_background_redis_lose_reply(link, reply);
+    }
+}
+
+
+static void
+ngx_http_background_redis_informed(void *data,
+    ngx_http_background_redis_reply_t *reply)
+{
+    ngx_http_background_redis_link_t *link = data;
+
+    ngx_int_t  n;
+    ngx_str_t  value, max;
+
+    if (reply == NULL || link->lost) {
+        return;
+    }
+
+    if (reply->type == ngx_http_background_redis_error_reply) {
+        ngx_http_background_redis_lose_reply(link, reply);
+        return;
+    }
+
+    if (!ngx_http_background_redis_info(reply, "\nredis_version:", &value)) {
+        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_E_PROTOCOL,
+                                       0, "the reply to INFO has no version");
+        return;
+    }
+
+    for (n = 0; (size_t) n < value.len && value.data[n] != '.'; n++) {
+        /* void */
+    }
+
+    if (ngx_atoi(value.data, n) < NGX_HTTP_BACKGROUND_REDIS_VERSION) {
+        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_E_OTHER,
+                                       0, "it has version %V, 7.0 or later is "
+                                       "needed", &value);
+        return;
+    }
+
+    if (ngx_http_background_redis_info(reply, "\ncluster_enabled:", &value)
+        && value.len && value.data[0] == '1')
+    {
+        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_E_CLUSTER,
+                                       0, "it is a node of a Redis Cluster, "
+                                       "which is not supported");
+        return;
+    }
+
+    if (ngx_http_background_redis_info(reply, "\nloading:", &value)
+        && value.len && value.data[0] == '1')
+    {
+        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_E_LOADING,
+                                       0, "it still loads its data");
+        return;
+    }
+
+    if (ngx_http_background_redis_info(reply, "\nrole:", &value)
+        && (value.len != 6 || ngx_strncmp(value.data, "master", 6) != 0))
+    {
+        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_E_READONLY,
+                                       0, "it is a replica");
+        return;
+    }
+
+    if (!link->told
+        && ngx_http_background_redis_info(reply, "\nmaxmemory:", &max)
+        && (max.len != 1 || max.data[0] != '0')
+        && ngx_http_background_redis_info(reply, "\nmaxmemory_policy:", &value)
+        && (value.len != 10 || ngx_strncmp(value.data, "noeviction", 10) != 0))
+    {
+        link->told = 1;
+
+        ngx_log_error(NGX_LOG_WARN, link->log, 0,
+                      "background: redis \"%V\" at %V: it has "
+                      "\"maxmemory-policy %V\" and may evict keys of tasks, it "
+                      "should be \"noeviction\"",
+                      &link->conf->name, &link->name, &value);
+    }
+
+    if (link->down) {
+        ngx_log_error(NGX_LOG_NOTICE, link->log, 0,
+                      "background: redis \"%V\" at %V: connected",
+                      &link->conf->name, &link->name);
+    }
+
+    link->state = ngx_http_background_redis_usable;
+    link->attempt = 0;
+    link->down = 0;
+
+    ngx_http_background_redis_connected(link->conf, 1);
+
+    link->changed(link->data, 1);
+}
+
+
+/* "name" begins with a line feed, and is not in the first line */
+
+static ngx_uint_t
+ngx_http_background_redis_info(ngx_http_background_redis_reply_t *reply,
+    const char *name, ngx_str_t *value)
+{
+    u_char  *p, *last;
+    size_t   len;
+
+    if (reply->type != ngx_http_background_redis_string) {
+        return 0;
+    }
+
+    len = ngx_strlen(name);
+    p = ngx_strnstr(reply->text.data, (char *) name, reply->text.len);
+
+    if (p == NULL) {
+        return 0;
+    }
+
+    p += len;
+    last = reply->text.data + reply->text.len;
+
+    value->data = p;
+
+    while (p < last && *p != '\r' && *p != '\n' && p - value->data < 64) {
+        p++;
+    }
+
+    value->len = p - value->data;
+
+    return 1;
+}
+
+
+static void
+ngx_http_background_redis_ask(ngx_http_background_redis_link_t *link)
+{
+    ngx_str_t  argv[3];
+
+    ngx_str_set(&argv[0], "SENTINEL");
+    ngx_str_set(&argv[1], "get-master-addr-by-name");
+    argv[2] = link->conf->sentinel;
+
+    (void) ngx_http_background_redis_send(link, 3, argv, link->conf->timeout,
+                                       ngx_http_background_redis_told, link);
+}
+
+
+/* what a Sentinel says of the master: address, or name, and port */
+
+static void
+ngx_http_background_redis_told(void *data,
+    ngx_http_background_redis_reply_t *reply)
+{
+    ngx_http_background_redis_link_t *link = data;
+
+    ngx_int_t   port;
+    ngx_str_t  *host, *text;
+
+    if (reply == NULL || link->lost) {
+        return;
+    }
+
+    if (reply->type == ngx_http_background_redis_error_reply) {
+        ngx_http_background_redis_lose_reply(link, reply);
+        return;
+    }
+
+    if (reply->type != ngx_http_background_redis_array || reply->n != 2
+        || reply->elements[0]->type != ngx_http_background_redis_string
+        || reply->elements[1]->type != ngx_http_background_redis_string)
+    {
+        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_E_SENTINEL,
+                                       0, "it knows no master \"%V\"",
+                                       &link->conf->sentinel);
+        return;
+    }
+
+    host = &reply->elements[0]->text;
+    text = &reply->elements[1]->text;
+    port = ngx_atoi(text->data, text->len);
+
+    if (host->len == 0 || host->len > 255 || port < 1 || port > 65535) {
+        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_E_SENTINEL,
+                                       0, "what it says of the master is no "
+                                       "address");
+        return;
+    }
+
+    link->host_len = host->len;
+    ngx_memcpy(link->host, host->data, host->len);
+    link->host[host->len] = '\0';
+    link->port = (in_port_t) port;
+    link->asks = 0;
+
+    link->name.data = link->text;
+    link->name.len = ngx_snprintf(link->text, sizeof(link->text),
+                              ngx_strlchr(host->data, host->data + host->len,
+                                          ':')
+                              ? "[%*s]:%i" : "%*s:%i",
+                              host->len, link->host, port)
+                     - link->text;
+
+    /* when the loop that reads its reply has ended */
+
+    link->moves = 1;
+    link->lost = 1;
+}
+
+
+/* the Sentinel has told where to go */
+
+static void
+ngx_http_background_redis_move(ngx_http_background_redis_link_t *link)
+{
+    in_addr_t             addr;
+    struct sockaddr_in   *sin;
+#if (NGX_HAVE_INET6)
+    struct sockaddr_in6  *sin6;
+#endif
+
+    ngx_memzero(&link->sockaddr, sizeof(ngx_sockaddr_t));
+
+    addr = ngx_inet_addr(link->host, link->host_len);
+
+    if (addr != INADDR_NONE) {
+        sin = &link->sockaddr.sockaddr_in;
+        sin->sin_family = AF_INET;
+        sin->sin_addr.s_addr = addr;
+        sin->sin_port = htons(link->port);
+        link->socklen = sizeof(struct sockaddr_in);
+
+        ngx_http_background_redis_connect_to(link);
+        return;
+    }
+
+#if (NGX_HAVE_INET6)
+
+    sin6 = &link->sockaddr.sockaddr_in6;
+
+    if (ngx_inet6_addr(link->host, link->host_len, sin6->sin6_addr.s6_addr)
+        == NGX_OK)
+    {
+        sin6->sin6_family = AF_INET6;
+        sin6->sin6_port = htons(link->port);
+        link->socklen = sizeof(struct sockaddr_in6);
+
+        ngx_http_background_redis_connect_to(link);
+        return;
+    }
+
+#endif
+
+    ngx_http_background_redis_resolve(link);
+}
+
+
+ngx_int_t
+ngx_http_background_redis_command(ngx_http_background_redis_link_t *link,
+    ngx_uint_t argc, const ngx_str_t *argv, ngx_msec_t timeout,
+    ngx_http_background_redis_handler_pt handler, void *data)
+{
+    if (!ngx_http_background_redis_ready(link)) {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_background_redis_send(link, argc, argv,
+                                   ngx_min(timeout, link->conf->timeout),
+                                   handler, data);
+}
+
+
+/* where it fails, and the connection is lost, the handler is not called */
+
+static ngx_int_t
+ngx_http_background_redis_send(ngx_http_background_redis_link_t *link,
+    ngx_uint_t argc, const ngx_str_t *argv, ngx_msec_t timeout,
+    ngx_http_background_redis_handler_pt handler, void *data)
+{
+    ngx_http_background_redis_command_t  *command;
+
+    command = ngx_alloc(sizeof(ngx_http_background_redis_command_t), link->log);
+
+    if (command == NULL
+        || ngx_http_background_redis_format(link, argc, argv) != NGX_OK)
+    {
+        if (command) {
+            ngx_free(command);
+        }
+
+        if (link->state == ngx_http_background_redis_greeting) {
+            ngx_http_background_redis_lose(link,
+                                           NGX_HTTP_BACKGROUND_REDIS_E_CONNECT,
+                                           0, "no memory for a command");
+        }
+
+        return NGX_ERROR;
+    }
+
+    command->end = ngx_current_msec + timeout;
+    command->handler = handler;
+    command->data = data;
+
+    ngx_queue_insert_tail(&link->commands, &command->queue);
+
+    ngx_http_background_redis_arm(link);
+    ngx_http_background_redis_flush(link);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_redis_format(ngx_http_background_redis_link_t *link,
+    ngx_uint_t argc, const ngx_str_t *argv)
+{
+    int           len;
+    char         *text;
+    size_t       *lens;
+    ngx_int_t     rc;
+    ngx_uint_t    i;
+    const char  **args;
+
+    args = ngx_alloc(argc * (sizeof(char *) + sizeof(size_t)), link->log);
+    if (args == NULL) {
+        return NGX_ERROR;
+    }
+
+    lens = (size_t *) (args + argc);
+
+    for (i = 0; i < argc; i++) {
+        args[i] = (const char *) argv[i].data;
+        lens[i] = argv[i].len;
+    }
+
+    text = NULL;
+    rc = NGX_ERROR;
+
+    len = redisFormatCommandArgv(&text, (int) argc, args, lens);
+
+    if (len > 0) {
+        rc = ngx_http_background_redis_append(link, text, (size_t) len);
+        redisFreeCommand(text);
+    }
+
+    ngx_free(args);
+
+    return rc;
+}
+
+
+static ngx_int_t
+ngx_http_background_redis_append(ngx_http_background_redis_link_t *link,
+    const char *data, size_t len)
+{
+    u_char  *p;
+    size_t   size;
+
+    if (link->out_len - link->out_pos + len > NGX_HTTP_BACKGROUND_REDIS_MAX) {
+        return NGX_ERROR;
+    }
+
+    if (link->out_pos) {
+        link->out_len -= link->out_pos;
+        ngx_memmove(link->out, link->out + link->out_pos, link->out_len);
+        link->out_pos = 0;
+    }
+
+    if (link->out_len + len > link->out_size) {
+        size = ngx_max(2 * link->out_size, link->out_len + len);
+
+        p = ngx_alloc(size, link->log);
+        if (p == NULL) {
+            return NGX_ERROR;
+        }
+
+        if (link->out) {
+            ngx_memcpy(p, link->out, link->out_len);
+            ngx_free(link->out);
+        }
+
+        link->out = p;
+        link->out_size = size;
+    }
+
+    ngx_memcpy(link->out + link->out_len, data, len);
+    link->out_len += len;
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_background_redis_flush(ngx_http_background_redis_link_t *link)
+{
+    ssize_t            n;
+    ngx_connection_t  *c;
+
+    c = link->peer.connection;
+
+    while (link->out_pos < link->out_len) {
+
+        if (!c->write->ready) {
+            break;
+        }
+
+        n = c->send(c, link->out + link->out_pos,
+                    link->out_len - link->out_pos);
+
+        if (n == NGX_ERROR) {
+
+            /* reading sees it, too; not from the caller's stack */
+
+            c->read->ready = 1;
+            ngx_post_event(c->read, &ngx_posted_events);
+            return;
+        }
+
+        if (n == NGX_AGAIN) {
+            break;
+        }
+
+        link->out_pos += n;
+    }
+
+    if (link->out_pos == link->out_len) {
+        link->out_pos = 0;
+        link->out_len = 0;
+    }
+
+    (void) ngx_handle_write_event(c->write, 0);
+}
+
+
+static void
+ngx_http_background_redis_write_handler(ngx_event_t *wev)
+{
+    ngx_connection_t  *c;
+
+    c = wev->data;
+
+    ngx_http_background_redis_flush(c->data);
+}
+
+
+static void
+ngx_http_background_redis_read_handler(ngx_event_t *rev)
+{
+    u_char                             buf[16384];
+    ssize_t                            n;
+    ngx_uint_t                         i;
+    ngx_connection_t                  *c;
+    ngx_http_background_redis_link_t  *link;
+
+    c = rev->data;
+    link = c->data;
+
+    for (i = 0; i < NGX_HTTP_BACKGROUND_REDIS_SLICE; i++) {
+
+        n = c->recv(c, buf, sizeof(buf));
+
+        if (n == NGX_AGAIN) {
+            if (ngx_handle_read_event(rev, 0) != NGX_OK) {
+                ngx_http_background_redis_lose(link,
+                                            NGX_HTTP_BACKGROUND_REDIS_E_CLOSED,
+                                            0, "the connection can't be read");
+            }
+
+            return;
+        }
+
+        if (n == NGX_ERROR || n == 0) {
+            ngx_http_background_redis_lose(link,
+                                           NGX_HTTP_BACKGROUND_REDIS_E_CLOSED,
+                                           n ? ngx_socket_errno : 0,
+                                           "the connection was closed");
+            return;
+        }
+
+        if (ngx_http_background_redis_reader_feed(link->reader, buf, n)
+            != NGX_OK)
+        {
+            ngx_http_background_redis_lose(link,
+                     NGX_HTTP_BACKGROUND_REDIS_E_PROTOCOL, 0, "%s",
+                     ngx_http_background_redis_reader_error(link->reader));
+            return;
+        }
+
+        link->reading = 1;
+        ngx_http_background_redis_dispatch(link);
+        link->reading = 0;
+
+        if (link->lost) {
+            ngx_http_background_redis_lose_now(link);
+            return;
+        }
+    }
+
+    ngx_post_event(rev, &ngx_posted_next_events);
+}
+
+
+static void
+ngx_http_background_redis_dispatch(ngx_http_background_redis_link_t *link)
+{
+    ngx_int_t                             rc;
+    ngx_queue_t                          *q;
+    ngx_http_background_redis_reply_t    *reply;
+    ngx_http_background_redis_command_t  *command;
+
+    while (!link->lost) {
+
+        rc = ngx_http_background_redis_reader_next(link->reader, &reply);
+
+        if (rc == NGX_AGAIN) {
+            return;
+        }
+
+        if (rc == NGX_ERROR) {
+            ngx_http_background_redis_lose(link,
+                      NGX_HTTP_BACKGROUND_REDIS_E_PROTOCOL, 0, "%s",
+                      ngx_http_background_redis_reader_error(link->reader));
+            return;
+        }
+
+        if (ngx_queue_empty(&link->commands)) {
+            ngx_http_background_redis_lose(link,
+                      NGX_HTTP_BACKGROUND_REDIS_E_PROTOCOL, 0,
+                      "it sent a reply to nothing");
+            return;
+        }
+
+        q = ngx_queue_head(&link->commands);
+        ngx_queue_remove(q);
+
+        command = ngx_queue_data(q, ngx_http_background_redis_command_t, queue);
+
+        ngx_http_background_redis_arm(link);
+
+        command->handler(command->data, reply);
+        ngx_free(command);
+    }
+}
+
+
+/* replies are in the order of the commands */
+
+static void
+ngx_http_background_redis_arm(ngx_http_background_redis_link_t *link)
+{
+    ngx_queue_t                          *q;
+    ngx_msec_int_t                        left;
+    ngx_http_background_redis_command_t  *command;
+
+    if (ngx_queue_empty(&link->commands)) {
+        if (link->timer.timer_set) {
+            ngx_del_timer(&link->timer);
+        }
+
+        return;
+    }
+
+    q = ngx_queue_head(&link->commands);
+    command = ngx_queue_data(q, ngx_http_background_redis_command_t, queue);
+
+    left = (ngx_msec_int_t) (command->end - ngx_current_msec);
+
+    ngx_add_timer(&link->timer, left > 0 ? (ngx_msec_t) left : 0);
+}
+
+
+static void
+ngx_http_background_redis_timer_handler(ngx_event_t *ev)
+{
+    ngx_http_background_redis_link_t *link = ev->data;
+
+    ngx_queue_t                          *q;
+    ngx_http_background_redis_command_t  *command;
+
+    /* a timer that is set anew may come a bit early */
+
+    if (!ngx_queue_empty(&link->commands)) {
+        q = ngx_queue_head(&link->commands);
+        command = ngx_queue_data(q, ngx_http_background_redis_command_t, queue);
+
+        if ((ngx_msec_int_t) (command->end - ngx_current_msec) > 0) {
+            ngx_http_background_redis_arm(link);
+            return;
+        }
+    }
+
+    switch (link->state) {
+
+    case ngx_http_background_redis_pausing:
+        ngx_http_background_redis_next(link);
+        break;
+
+    case ngx_http_background_redis_connecting:
+        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_E_TIMEOUT,
+                                       0, "connecting takes longer than "
+                                       "\"connect_timeout\"");
+        break;
+
+    default:
+        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_E_TIMEOUT,
+                                       0, "a reply takes too long");
+    }
+}
+
+
+void
+ngx_http_background_redis_failed(ngx_http_background_redis_link_t *link,
+    ngx_http_background_redis_reply_t *reply)
+{
+    const char                          *words;
+    ngx_http_background_redis_reason_e   reason;
+
+    reason = ngx_http_background_redis_error(&reply->text, &words);
+
+    switch (reason) {
+
+    /* another server, or the next connection, may do */
+
+    case NGX_HTTP_BACKGROUND_REDIS_E_AUTH:
+    case NGX_HTTP_BACKGROUND_REDIS_E_CLUSTER:
+    case NGX_HTTP_BACKGROUND_REDIS_E_LOADING:
+    case NGX_HTTP_BACKGROUND_REDIS_E_MASTER:
+    case NGX_HTTP_BACKGROUND_REDIS_E_READONLY:
+        ngx_http_background_redis_lose_reply(link, reply);
+        return;
+
+    default:
+        break;
+    }
+
+    link->reason = reason;
+    link->why_len = ngx_slprintf(link->why,
+                                 link->why + NGX_HTTP_BACKGROUND_REDIS_TEXT,
+                                 "%s: \"%V\"", words, &reply->text)
+                    - link->why;
+
+    ngx_http_background_redis_log(link);
+}
+
+
+void
+ngx_http_background_redis_strange(ngx_http_background_redis_link_t *link)
+{
+    ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_E_PROTOCOL,
+                                   0, "a reply is none to its command");
+}
+
+
+static void
+ngx_http_background_redis_lose_reply(ngx_http_background_redis_link_t *link,
+    ngx_http_background_redis_reply_t *reply)
+{
+    const char                          *words;
+    ngx_http_background_redis_reason_e   reason;
+
+    reason = ngx_http_background_redis_error(&reply->text, &words);
+
+    ngx_http_background_redis_lose(link, reason, 0, "%s: \"%V\"", words,
+                                   &reply->text);
+}
+
+
+/*
+ * The connection is given up, and made anew later.  While replies of it are
+ * read, it is so when their handlers have returned.
+ */
+
+static void ngx_cdecl
+ngx_http_background_redis_lose(ngx_http_background_redis_link_t *link,
+    ngx_http_background_redis_reason_e reason, ngx_err_t err, const char *fmt,
+    ...)
+{
+    u_char   *p, *last;
+    va_list   args;
+
+    if (link->lost) {
+        return;
+    }
+
+    last = link->why + NGX_HTTP_BACKGROUND_REDIS_TEXT;
+
+    va_start(args, fmt);
+    p = ngx_vslprintf(link->why, last, fmt, args);
+    va_end(args);
+
+    if (err) {
+        p = ngx_slprintf(p, last, " (%d: ", err);
+        p = ngx_strerror(err, p, last - p);
+        p = ngx_slprintf(p, last, ")");
+    }
+
+    link->reason = reason;
+    link->why_len = p - link->why;
+
+    link->lost = 1;
+
+    if (!link->reading) {
+        ngx_http_background_redis_lose_now(link);
+    }
+}
+
+
+static void
+ngx_http_background_redis_lose_now(ngx_http_background_redis_link_t *link)
+{
+    ngx_uint_t  was;
+    ngx_msec_t  pause;
+
+    was = (link->state == ngx_http_background_redis_usable);
+
+    if (link->moves) {
+        ngx_http_background_redis_drop(link);
+        ngx_http_background_redis_move(link);
+        return;
+    }
+
+    ngx_http_background_redis_log(link);
+    ngx_http_background_redis_drop(link);
+
+    pause = NGX_HTTP_BACKGROUND_REDIS_PAUSE << ngx_min(link->attempt, 6);
+    pause = ngx_min(pause, NGX_HTTP_BACKGROUND_REDIS_PAUSE_MAX);
+    pause = pause / 2 + ngx_random() % (pause / 2 + 1);
+
+    link->attempt = was ? 0 : link->attempt + 1;
+    link->state = ngx_http_background_redis_pausing;
+
+    ngx_add_timer(&link->timer, pause);
+
+    if (was) {
+        ngx_http_background_redis_connected(link->conf, 0);
+
+        if (link->changed) {
+            link->changed(link->data, 0);
+        }
+    }
+}
+
+
+static void
+ngx_http_background_redis_log(ngx_http_background_redis_link_t *link)
+{
+    u_char      *p;
+    ngx_str_t    text;
+    ngx_uint_t   hash;
+
+    /* some of it is the other one's */
+
+    for (p = link->why; p < link->why + link->why_len; p++) {
+        if (*p < 0x20 || *p > 0x7e) {
+            *p = '.';
+        }
+    }
+
+    text.data = link->why;
+    text.len = link->why_len;
+
+    ngx_http_background_redis_count(link->conf, link->reason, &text);
+
+    hash = ngx_crc32_short(text.data, text.len);
+
+    if (link->down && hash == link->hash
+        && ngx_current_msec - link->warned < NGX_HTTP_BACKGROUND_REDIS_REPEAT)
+    {
+        return;
+    }
+
+    link->down = 1;
+    link->hash = hash;
+    link->warned = ngx_current_msec;
+
+    ngx_log_error(NGX_LOG_ERR, link->log, 0,
+                  "background: redis \"%V\" at %V: %V",
+                  &link->conf->name, &link->name, &text);
+}
+
+
+/* all that the connection has; what waits for a reply gets none */
+
+static void
+ngx_http_background_redis_drop(ngx_http_background_redis_link_t *link)
+{
+    ngx_queue_t                          *q, lost;
+    ngx_connection_t                     *c;
+    ngx_http_background_redis_command_t  *command;
+
+    link->state = ngx_http_background_redis_off;
+    link->lost = 0;
+    link->moves = 0;
+    link->out_pos = 0;
+    link->out_len = 0;
+
+    if (link->timer.timer_set) {
+        ngx_del_timer(&link->timer);
+    }
+
+    if (link->ctx) {
+        ngx_resolve_name_done(link->ctx);
+        link->ctx = NULL;
+    }
+
+    c = link->peer.connection;
+
+    if (c) {
+        link->peer.connection = NULL;
+
+#if (NGX_SSL)
+
+        if (c->ssl) {
+            c->ssl->no_wait_shutdown = 1;
+            c->ssl->no_send_shutdown = 1;
+
+            (void) ngx_ssl_shutdown(c);
+        }
+
+#endif
+
+        ngx_close_connection(c);
+    }
+
+    if (link->reader) {
+        ngx_http_background_redis_reader_free(link->reader);
+        link->reader = NULL;
+    }
+
+    if (link->pool) {
+        ngx_destroy_pool(link->pool);
+        link->pool = NULL;
+    }
+
+    ngx_queue_init(&lost);
+
+    if (!ngx_queue_empty(&link->commands)) {
+        ngx_queue_add(&lost, &link->commands);
+        ngx_queue_init(&link->commands);
+    }
+
+    while (!ngx_queue_empty(&lost)) {
+        q = ngx_queue_head(&lost);
+        ngx_queue_remove(q);
+
+        command = ngx_queue_data(q, ngx_http_background_redis_command_t, queue);
+
+        command->handler(command->data, NULL);
+        ngx_free(command);
+    }
+}

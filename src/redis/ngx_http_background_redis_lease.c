@@ -1,0 +1,1357 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+/*
+ * "workers cluster": one nginx of all that use the same server has a task.
+ *
+ * A task has one key, whose value says who has it:
+ *
+ *     FENCE ID NUMBER STATE LEASE SINCE DUE FAILURES CRASHES QUARANTINE HOST
+ *
+ * ID is another one for each worker that wants the task, and NUMBER is another
+ * one each time it renews the value.  No clock of the server counts: who wants
+ * the task takes it when the value has stayed the same for LEASE on its own
+ * clock, or when it was given back, by comparing and setting.  Who has it stops
+ * a tenth of LEASE before that, counted from when the last good renewal was
+ * sent.  The clock goes on while the machine is suspended.  Where the value is
+ * gone, who has the task writes it again; all others wait LEASE, too.
+ *
+ * All tasks of a worker that use the same server are one command at a time.
+ */
+
+
+#include "ngx_http_background_redis.h"
+
+#include <ngx_sha1.h>
+#include <sys/random.h>
+
+
+/* what a value is forgotten after, in milliseconds, when all nginx are gone */
+#define NGX_HTTP_BACKGROUND_REDIS_TTL        "2592000000"
+
+/* how often the worker looks, in milliseconds: a part of LEASE, within these */
+#define NGX_HTTP_BACKGROUND_REDIS_TICK       20
+#define NGX_HTTP_BACKGROUND_REDIS_TICK_MIN   50
+#define NGX_HTTP_BACKGROUND_REDIS_TICK_MAX   400
+
+/* tasks in a command */
+#define NGX_HTTP_BACKGROUND_REDIS_BATCH      1000
+
+/* arguments for each of them, at most */
+#define NGX_HTTP_BACKGROUND_REDIS_ARGS       4
+
+/* what a number of Lua keeps */
+#define NGX_HTTP_BACKGROUND_REDIS_NUMBER     ((uint64_t) 1 << 53)
+
+#define NGX_HTTP_BACKGROUND_REDIS_VALUE      512
+#define NGX_HTTP_BACKGROUND_REDIS_FIELDS     11
+
+
+typedef struct {
+    ngx_str_t                              task;      /* must be first */
+    ngx_str_t                              redis;     /* name; empty: first */
+    ngx_msec_t                             lease;
+    ngx_uint_t                             run;       /* "lost=run" */
+    u_char                                *file;
+    ngx_uint_t                             line;
+
+    ngx_str_t                              key;
+    ngx_http_background_redis_conf_t      *rcf;
+} ngx_http_background_redis_lease_conf_t;
+
+
+/* a value, in parts */
+
+typedef struct {
+    uint64_t                               fence;
+    uint64_t                               number;
+    uint64_t                               lease;
+    uint64_t                               since_at;
+    uint64_t                               due_at;
+    uint64_t                               failures;
+    uint64_t                               crashes;
+    uint64_t                               quarantine;
+    u_char                                *id;
+    ngx_str_t                              host;
+    ngx_uint_t                             held;      /* unsigned  held:1; */
+} ngx_http_background_redis_value_t;
+
+
+typedef struct ngx_http_background_redis_group_s
+    ngx_http_background_redis_group_t;
+
+
+/* a task that this worker has, or wants */
+
+typedef struct {
+    ngx_queue_t                              queue;
+    ngx_http_background_redis_group_t       *group;
+    ngx_http_background_redis_lease_conf_t  *conf;
+    ngx_http_background_claim_t             *claim;
+    ngx_http_background_redis_entry_t       *entry;
+
+    uint64_t                                 number;
+    uint64_t                                 sent;    /* the last command */
+    uint64_t                                 renewed; /* sent, and was good */
+    uint64_t                                 until;   /* this one's end */
+    uint64_t                                 heard;   /* of the server */
+    uint64_t                                 since_at;
+    ngx_http_background_carried_t            carried; /* as it was before */
+
+    /* as the server had it last, and since when */
+    uint64_t                                 same;
+    size_t                                   len;
+    u_char                                   value[
+                                             NGX_HTTP_BACKGROUND_REDIS_VALUE];
+
+    u_char                                   id[NGX_HTTP_BACKGROUND_REDIS_ID];
+
+    unsigned                                 holds:1;
+    unsigned                                 alone:1;
+    unsigned                                 known:1; /* value */
+    unsigned                                 dirty:1;
+    unsigned                                 carries:1;
+} ngx_http_background_redis_lease_t;
+
+
+struct ngx_http_background_redis_group_s {
+    /* event ident must be after 3 pointers as in ngx_connection_t */
+    ngx_http_background_redis_conf_t        *conf;
+    ngx_http_background_redis_link_t        *link;
+    ngx_log_t                               *log;
+    ngx_int_t                                ident;
+
+    ngx_queue_t                              leases;
+    ngx_uint_t                               nleases;
+    ngx_event_t                              tick;
+    ngx_msec_t                               pause;
+
+    ngx_http_background_redis_lease_t      **batch;   /* NULL: left since */
+    ngx_uint_t                               nbatch;
+
+    unsigned                                 asking:1;
+    unsigned                                 text:1;  /* of the script, next */
+};
+
+
+static ngx_int_t ngx_http_background_redis_lease_conf(ngx_conf_t *cf,
+    ngx_str_t *task, void **conf);
+static ngx_int_t ngx_http_background_redis_lease_lost(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p);
+static ngx_int_t ngx_http_background_redis_want(
+    ngx_http_background_claim_t *m);
+static void ngx_http_background_redis_save(ngx_http_background_claim_t *m);
+static ngx_uint_t ngx_http_background_redis_holds(
+    ngx_http_background_claim_t *m);
+static void ngx_http_background_redis_leave(ngx_http_background_claim_t *m,
+    ngx_uint_t give);
+static void ngx_http_background_redis_view(void *conf,
+    ngx_http_background_cluster_view_t *view);
+
+static ngx_http_background_redis_group_t *ngx_http_background_redis_group(
+    ngx_http_background_redis_conf_t *rcf, ngx_log_t *log);
+static void ngx_http_background_redis_changed(void *data, ngx_uint_t ready);
+static void ngx_http_background_redis_tick_handler(ngx_event_t *ev);
+static void ngx_http_background_redis_expire(
+    ngx_http_background_redis_group_t *group);
+static void ngx_http_background_redis_send_batch(
+    ngx_http_background_redis_group_t *group);
+static ngx_uint_t ngx_http_background_redis_args(
+    ngx_http_background_redis_lease_t *lease, ngx_pool_t *pool,
+    ngx_str_t *argv);
+static u_char *ngx_http_background_redis_tail(
+    ngx_http_background_redis_lease_t *lease, u_char *p, u_char *last,
+    u_char state);
+static void ngx_http_background_redis_answered(void *data,
+    ngx_http_background_redis_reply_t *reply);
+static void ngx_http_background_redis_ignore(void *data,
+    ngx_http_background_redis_reply_t *reply);
+static void ngx_http_background_redis_answer(
+    ngx_http_background_redis_lease_t *lease,
+    ngx_http_background_redis_reply_t *reply);
+static void ngx_http_background_redis_observe(
+    ngx_http_background_redis_lease_t *lease, ngx_str_t *text);
+static void ngx_http_background_redis_taken(
+    ngx_http_background_redis_lease_t *lease,
+    ngx_http_background_redis_value_t *value);
+static void ngx_http_background_redis_lose_lease(
+    ngx_http_background_redis_lease_t *lease, const char *why);
+static void ngx_http_background_redis_show(
+    ngx_http_background_redis_lease_t *lease,
+    ngx_http_background_redis_value_t *value);
+static ngx_int_t ngx_http_background_redis_parse(ngx_str_t *text,
+    ngx_http_background_redis_value_t *value);
+static ngx_int_t ngx_http_background_redis_parse_number(ngx_str_t *text,
+    uint64_t *n);
+static ngx_int_t ngx_http_background_redis_random(u_char *id);
+static uint64_t ngx_http_background_redis_boot(void);
+static uint64_t ngx_http_background_redis_real(void);
+
+
+const ngx_http_background_cluster_t  ngx_http_background_redis_lease = {
+    ngx_http_background_redis_lease_conf,
+    ngx_http_background_redis_want,
+    ngx_http_background_redis_save,
+    ngx_http_background_redis_holds,
+    ngx_http_background_redis_leave,
+    ngx_http_background_redis_lease_exit,
+    ngx_http_background_redis_view,
+    ngx_http_background_redis_view_link
+};
+
+
+static const ngx_http_background_bounds_t
+    ngx_http_background_redis_lease_times =
+{
+    "time", 1000, 60 * 60 * 1000, "from 1s to 1h"
+};
+
+
+static const ngx_http_background_param_t
+    ngx_http_background_redis_lease_params[] =
+{
+    { ngx_string("redis="), 0, ngx_http_background_conf_string,
+      offsetof(ngx_http_background_redis_lease_conf_t, redis), NULL },
+
+    { ngx_string("lease="), 0, ngx_http_background_conf_time,
+      offsetof(ngx_http_background_redis_lease_conf_t, lease),
+      &ngx_http_background_redis_lease_times },
+
+    { ngx_string("lost="), 0, ngx_http_background_redis_lease_lost,
+      offsetof(ngx_http_background_redis_lease_conf_t, run), NULL },
+
+    ngx_http_background_null_param
+};
+
+
+/*
+ * For each key: "L", the value; "R", "FENCE ID ", the rest, renews what has
+ * that ID, or is gone; "G", ID, " " and the rest gives back what has that ID;
+ * "T", the value now, the lowest fence, the rest takes; "P", "FENCE ID ", the
+ * lowest fence, the rest takes from another worker of the same nginx.  Returns
+ * the values then.
+ */
+
+static ngx_str_t  ngx_http_background_redis_script = ngx_string(
+    "local t = redis.call('TIME')\n"
+    "local now = t[1] * 1000 + math.floor(t[2] / 1000)\n"
+    "local r, a = {}, 2\n"
+    "for i, k in ipairs(KEYS) do\n"
+    "  local v, n = redis.pcall('GET', k), nil\n"
+    "  local op, b, c, d = ARGV[a], ARGV[a + 1], ARGV[a + 2], ARGV[a + 3]\n"
+    "  local s = type(v) == 'string' and v or ''\n"
+    "  local fence = tonumber(c)\n"
+    "  if op == 'L' then\n"
+    "    a = a + 1\n"
+    "  elseif op == 'R' then\n"
+    "    a = a + 3\n"
+    "    if s == '' or s:sub(1, #b) == b then n = b .. c end\n"
+    "  elseif op == 'G' then\n"
+    "    a = a + 3\n"
+    "    local f, id = s:match('^(%d+) (%x+) ')\n"
+    "    if id == b then n = f .. ' ' .. b .. c end\n"
+    "  else\n"
+    "    a = a + 4\n"
+    "    if s == b or op == 'P' and s:sub(1, #b) == b then\n"
+    "      n = string.format('%.0f ', math.max(now, fence)) .. d\n"
+    "    end\n"
+    "  end\n"
+    "  if n and type(v) ~= 'table' then\n"
+    "    local set = redis.pcall('SET', k, n, 'PX', ARGV[1])\n"
+    "    v = set.err and set or n\n"
+    "  end\n"
+    "  r[i] = v\n"
+    "end\n"
+    "return r\n"
+);
+
+
+static u_char  ngx_http_background_redis_sha1[40];
+
+
+static ngx_int_t
+ngx_http_background_redis_lease_conf(ngx_conf_t *cf, ngx_str_t *task,
+    void **conf)
+{
+    ngx_http_background_redis_lease_conf_t  *lcf, **lp;
+    ngx_http_background_redis_main_conf_t   *rmcf;
+
+    rmcf = ngx_http_conf_get_module_main_conf(cf,
+                                             ngx_http_background_redis_module);
+
+    lcf = ngx_pcalloc(cf->pool, sizeof(ngx_http_background_redis_lease_conf_t));
+    if (lcf == NULL) {
+        return NGX_ERROR;
+    }
+
+    lcf->task = *task;
+    lcf->lease = 10000;
+    lcf->file = cf->conf_file->file.name.data;
+    lcf->line = cf->conf_file->line;
+
+    if (ngx_http_background_conf_params(cf, 2,
+                                        ngx_http_background_redis_lease_params,
+                                        lcf)
+        != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    lp = ngx_array_push(&rmcf->leases);
+    if (lp == NULL) {
+        return NGX_ERROR;
+    }
+
+    *lp = lcf;
+    *conf = lcf;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_redis_lease_lost(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p)
+{
+    ngx_uint_t *run = p;
+
+    if (ngx_strcmp(arg->value.data, "run") == 0) {
+        *run = 1;
+
+    } else if (ngx_strcmp(arg->value.data, "stop") == 0) {
+        *run = 0;
+
+    } else {
+        return ngx_http_background_conf_invalid(cf, arg, "value",
+                                                "\"stop\" or \"run\"");
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
+ngx_http_background_redis_lease_init(ngx_conf_t *cf,
+    ngx_http_background_redis_main_conf_t *rmcf)
+{
+    u_char                                   *p, sha1[20];
+    ngx_uint_t                                i;
+    ngx_sha1_t                                ctx;
+    ngx_http_background_redis_conf_t         *rcf;
+    ngx_http_background_redis_lease_conf_t   *lcf, **leases;
+
+    ngx_sha1_init(&ctx);
+    ngx_sha1_update(&ctx, ngx_http_background_redis_script.data,
+                    ngx_http_background_redis_script.len);
+    ngx_sha1_final(sha1, &ctx);
+    ngx_hex_dump(ngx_http_background_redis_sha1, sha1, 20);
+
+    leases = rmcf->leases.elts;
+
+    for (i = 0; i < rmcf->leases.nelts; i++) {
+        lcf = leases[i];
+
+        if (lcf->redis.len) {
+            rcf = ngx_http_background_redis_find(rmcf, &lcf->redis);
+
+        } else {
+            rcf = rmcf->redis.nelts
+                  ? *(ngx_http_background_redis_conf_t **) rmcf->redis.elts
+                  : NULL;
+        }
+
+        if (rcf == NULL) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "no \"background_redis\"%s%V%s for \"workers "
+                          "cluster\" of background task \"%V\" in %s:%ui",
+                          lcf->redis.len ? " \"" : "", &lcf->redis,
+                          lcf->redis.len ? "\"" : "", &lcf->task,
+                          lcf->file, lcf->line);
+            return NGX_ERROR;
+        }
+
+        lcf->rcf = rcf;
+
+        rcf->lease = rcf->lease ? ngx_min(rcf->lease, lcf->lease) : lcf->lease;
+        rcf->tasks++;
+
+        lcf->key.len = rcf->prefix.len + lcf->task.len + sizeof("{}:lease") - 1;
+
+        p = ngx_pnalloc(cf->pool, lcf->key.len);
+        if (p == NULL) {
+            return NGX_ERROR;
+        }
+
+        lcf->key.data = p;
+        (void) ngx_sprintf(p, "%V{%V}:lease", &rcf->prefix, &lcf->task);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_redis_want(ngx_http_background_claim_t *m)
+{
+    ngx_http_background_redis_lease_conf_t *lcf = m->conf;
+
+    ngx_http_background_redis_group_t  *group;
+    ngx_http_background_redis_lease_t  *lease;
+
+    group = ngx_http_background_redis_group(lcf->rcf, m->log);
+    if (group == NULL) {
+        return NGX_ERROR;
+    }
+
+    lease = ngx_calloc(sizeof(ngx_http_background_redis_lease_t), m->log);
+    if (lease == NULL) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_background_redis_random(lease->id) != NGX_OK) {
+        ngx_free(lease);
+        return NGX_ERROR;
+    }
+
+    lease->group = group;
+    lease->conf = lcf;
+    lease->claim = m;
+    lease->entry = ngx_http_background_redis_entry(&lcf->task);
+    lease->heard = ngx_http_background_redis_boot();
+
+    m->ctx = lease;
+
+    ngx_queue_insert_tail(&group->leases, &lease->queue);
+    group->nleases++;
+
+    ngx_http_background_redis_show(lease, NULL);
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_background_redis_save(ngx_http_background_claim_t *m)
+{
+    ngx_http_background_redis_lease_t *lease = m->ctx;
+
+    lease->dirty = 1;
+
+    (void) ngx_http_background_redis_entry_honoured(lease->entry,
+                                                    m->carried.quarantine);
+}
+
+
+static ngx_uint_t
+ngx_http_background_redis_holds(ngx_http_background_claim_t *m)
+{
+    ngx_http_background_redis_lease_t *lease = m->ctx;
+
+    return lease->alone
+           || (lease->holds
+               && ngx_http_background_redis_boot() < lease->until);
+}
+
+
+static void
+ngx_http_background_redis_leave(ngx_http_background_claim_t *m,
+    ngx_uint_t give)
+{
+    ngx_http_background_redis_lease_t *lease = m->ctx;
+
+    u_char                              tail[NGX_HTTP_BACKGROUND_REDIS_VALUE];
+    ngx_str_t                           argv[8];
+    ngx_uint_t                          i;
+    ngx_http_background_redis_group_t  *group;
+
+    group = lease->group;
+
+    lease->number++;
+
+    /* what is under way may take it yet */
+
+    if (give) {
+        ngx_str_set(&argv[0], "EVAL");
+        argv[1] = ngx_http_background_redis_script;
+        ngx_str_set(&argv[2], "1");
+        argv[3] = lease->conf->key;
+        ngx_str_set(&argv[4], NGX_HTTP_BACKGROUND_REDIS_TTL);
+        ngx_str_set(&argv[5], "G");
+        argv[6].data = lease->id;
+        argv[6].len = NGX_HTTP_BACKGROUND_REDIS_ID;
+        argv[7].data = tail;
+        argv[7].len = ngx_http_background_redis_tail(lease, tail,
+                                                     tail + sizeof(tail), 'f')
+                      - tail;
+
+        (void) ngx_http_background_redis_command(group->link, 8, argv,
+                                           lease->conf->lease / 3,
+                                           ngx_http_background_redis_ignore,
+                                           group);
+    }
+
+    for (i = 0; i < group->nbatch; i++) {
+        if (group->batch[i] == lease) {
+            group->batch[i] = NULL;
+        }
+    }
+
+    ngx_queue_remove(&lease->queue);
+    group->nleases--;
+
+    lease->holds = 0;
+    lease->alone = 0;
+    ngx_http_background_redis_show(lease, NULL);
+
+    m->ctx = NULL;
+
+    ngx_free(lease);
+}
+
+
+void
+ngx_http_background_redis_lease_exit(void)
+{
+    ngx_uint_t                               i;
+    ngx_http_background_redis_conf_t       **redis;
+    ngx_http_background_redis_group_t       *group;
+    ngx_http_background_redis_main_conf_t   *rmcf;
+
+    rmcf = ngx_http_cycle_get_module_main_conf(ngx_cycle,
+                                             ngx_http_background_redis_module);
+    if (rmcf == NULL) {
+        return;
+    }
+
+    redis = rmcf->redis.elts;
+
+    for (i = 0; i < rmcf->redis.nelts; i++) {
+        group = redis[i]->group;
+
+        if (group == NULL) {
+            continue;
+        }
+
+        redis[i]->group = NULL;
+
+        if (group->tick.timer_set) {
+            ngx_del_timer(&group->tick);
+        }
+
+        ngx_http_background_redis_close(group->link);
+        ngx_http_background_redis_connected(redis[i], -1);
+
+        ngx_free(group->batch);
+        ngx_free(group);
+    }
+}
+
+
+static void
+ngx_http_background_redis_view(void *conf,
+    ngx_http_background_cluster_view_t *view)
+{
+    ngx_http_background_redis_lease_conf_t *lcf = conf;
+
+    ngx_http_background_redis_entry_read(
+                        ngx_http_background_redis_entry(&lcf->task), view);
+}
+
+
+/* those of the worker that use the same server */
+
+static ngx_http_background_redis_group_t *
+ngx_http_background_redis_group(ngx_http_background_redis_conf_t *rcf,
+    ngx_log_t *log)
+{
+    ngx_uint_t                          n;
+    ngx_http_background_redis_group_t  *group;
+
+    if (rcf->group) {
+        return rcf->group;
+    }
+
+    group = ngx_calloc(sizeof(ngx_http_background_redis_group_t), log);
+    if (group == NULL) {
+        return NULL;
+    }
+
+    n = ngx_min(rcf->tasks, NGX_HTTP_BACKGROUND_REDIS_BATCH);
+
+    group->batch = ngx_calloc(n * sizeof(ngx_http_background_redis_lease_t *),
+                              log);
+    if (group->batch == NULL) {
+        ngx_free(group);
+        return NULL;
+    }
+
+    group->conf = rcf;
+    group->log = log;
+    group->ident = -1;
+
+    ngx_queue_init(&group->leases);
+
+    group->pause = rcf->lease / NGX_HTTP_BACKGROUND_REDIS_TICK;
+    group->pause = ngx_max(group->pause, NGX_HTTP_BACKGROUND_REDIS_TICK_MIN);
+    group->pause = ngx_min(group->pause, NGX_HTTP_BACKGROUND_REDIS_TICK_MAX);
+
+    group->tick.handler = ngx_http_background_redis_tick_handler;
+    group->tick.data = group;
+    group->tick.log = log;
+    group->tick.cancelable = 1;
+
+    group->link = ngx_http_background_redis_open(rcf,
+                                           ngx_http_background_redis_changed,
+                                           group, log);
+    if (group->link == NULL) {
+        ngx_free(group->batch);
+        ngx_free(group);
+        return NULL;
+    }
+
+    rcf->group = group;
+
+    ngx_http_background_redis_connected(rcf, 0);
+
+    ngx_add_timer(&group->tick, group->pause);
+
+    return group;
+}
+
+
+static void
+ngx_http_background_redis_changed(void *data, ngx_uint_t ready)
+{
+    ngx_http_background_redis_group_t *group = data;
+
+    if (ready && !group->asking) {
+        ngx_http_background_redis_send_batch(group);
+    }
+}
+
+
+static void
+ngx_http_background_redis_tick_handler(ngx_event_t *ev)
+{
+    ngx_http_background_redis_group_t *group = ev->data;
+
+    ngx_add_timer(ev, group->pause);
+
+    ngx_http_background_redis_expire(group);
+
+    if (!group->asking) {
+        ngx_http_background_redis_send_batch(group);
+    }
+}
+
+
+/* what this worker has no right to any more, or has one to without an answer */
+
+static void
+ngx_http_background_redis_expire(ngx_http_background_redis_group_t *group)
+{
+    uint64_t                            now;
+    ngx_queue_t                        *q, *next;
+    ngx_http_background_redis_lease_t  *lease;
+
+    now = ngx_http_background_redis_boot();
+
+    for (q = ngx_queue_head(&group->leases);
+         q != ngx_queue_sentinel(&group->leases);
+         q = next)
+    {
+        next = ngx_queue_next(q);
+        lease = ngx_queue_data(q, ngx_http_background_redis_lease_t, queue);
+
+        if (lease->holds && now >= lease->until) {
+            lease->holds = 0;
+
+            if (lease->conf->run) {
+                lease->alone = 1;
+                lease->claim->fence = 0;
+                ngx_http_background_redis_show(lease, NULL);
+                continue;
+            }
+
+            ngx_http_background_redis_lose_lease(lease,
+                                         "the lease could not be renewed");
+            continue;
+        }
+
+        if (lease->holds || lease->alone) {
+            continue;
+        }
+
+        if (now - lease->heard >= lease->conf->lease) {
+            lease->claim->other = 0;
+            ngx_http_background_redis_show(lease, NULL);
+
+            if (lease->conf->run) {
+                lease->alone = 1;
+                lease->claim->fence = 0;
+                ngx_http_background_redis_show(lease, NULL);
+
+                ngx_log_error(NGX_LOG_NOTICE, group->log, 0,
+                              "background task \"%V\": runs here, as Redis "
+                              "does not answer", lease->claim->task);
+
+                lease->claim->granted(lease->claim, NULL);
+            }
+        }
+    }
+}
+
+
+static void
+ngx_http_background_redis_send_batch(ngx_http_background_redis_group_t *group)
+{
+    u_char                             *p;
+    ngx_str_t                          *argv, *args;
+    ngx_pool_t                         *pool;
+    ngx_uint_t                          i, n, max, nargs;
+    ngx_queue_t                        *q;
+    ngx_http_background_redis_lease_t  *lease;
+
+    if (!ngx_http_background_redis_ready(group->link)
+        || group->nleases == 0)
+    {
+        return;
+    }
+
+    pool = ngx_create_pool(4096, group->log);
+    if (pool == NULL) {
+        return;
+    }
+
+    max = ngx_min(group->conf->tasks, NGX_HTTP_BACKGROUND_REDIS_BATCH);
+
+    argv = ngx_palloc(pool, (4 + max * (1 + NGX_HTTP_BACKGROUND_REDIS_ARGS))
+                            * sizeof(ngx_str_t));
+    args = ngx_palloc(pool, max * NGX_HTTP_BACKGROUND_REDIS_ARGS
+                            * sizeof(ngx_str_t));
+    p = ngx_pnalloc(pool, NGX_INT64_LEN);
+
+    if (argv == NULL || args == NULL || p == NULL) {
+        goto done;
+    }
+
+    group->nbatch = 0;
+    nargs = 0;
+
+    /* what has no place in this command is in the next one */
+
+    for (i = 0; i < group->nleases && group->nbatch < max; i++) {
+        q = ngx_queue_head(&group->leases);
+        lease = ngx_queue_data(q, ngx_http_background_redis_lease_t, queue);
+
+        ngx_queue_remove(q);
+        ngx_queue_insert_tail(&group->leases, q);
+
+        n = ngx_http_background_redis_args(lease, pool, args + nargs);
+
+        if (n == 0) {
+            continue;
+        }
+
+        nargs += n;
+        argv[3 + group->nbatch] = lease->conf->key;
+        group->batch[group->nbatch++] = lease;
+    }
+
+    if (group->nbatch == 0) {
+        goto done;
+    }
+
+    n = 3 + group->nbatch;
+
+    ngx_str_set(&argv[n], NGX_HTTP_BACKGROUND_REDIS_TTL);
+    n++;
+
+    ngx_memcpy(&argv[n], args, nargs * sizeof(ngx_str_t));
+    n += nargs;
+
+    if (group->text) {
+        ngx_str_set(&argv[0], "EVAL");
+        argv[1] = ngx_http_background_redis_script;
+
+    } else {
+        ngx_str_set(&argv[0], "EVALSHA");
+        argv[1].data = ngx_http_background_redis_sha1;
+        argv[1].len = sizeof(ngx_http_background_redis_sha1);
+    }
+
+    group->text = 0;
+
+    argv[2].data = p;
+    argv[2].len = ngx_sprintf(p, "%ui", group->nbatch) - p;
+
+    /* a time-out is over before the lease is */
+
+    if (ngx_http_background_redis_command(group->link, n, argv,
+                                          group->conf->lease / 3,
+                                          ngx_http_background_redis_answered,
+                                          group)
+        == NGX_OK)
+    {
+        group->asking = 1;
+
+    } else {
+        group->nbatch = 0;
+    }
+
+done:
+
+    ngx_destroy_pool(pool);
+}
+
+
+/* what to do about a task now; 0: nothing */
+
+static ngx_uint_t
+ngx_http_background_redis_args(ngx_http_background_redis_lease_t *lease,
+    ngx_pool_t *pool, ngx_str_t *argv)
+{
+    u_char                             *p, *last;
+    uint64_t                            now, fence, wait;
+    ngx_str_t                           text;
+    ngx_uint_t                          ok, mine, ours;
+    ngx_http_background_redis_value_t   value;
+
+    now = ngx_http_background_redis_boot();
+
+    if (lease->holds && !lease->dirty
+        && now - lease->renewed < lease->conf->lease / 3)
+    {
+        return 0;
+    }
+
+    text.data = lease->value;
+    text.len = lease->len;
+
+    ok = lease->known
+         && ngx_http_background_redis_parse(&text, &value) == NGX_OK;
+
+    mine = ok && ngx_memcmp(value.id, lease->id, NGX_HTTP_BACKGROUND_REDIS_ID)
+                 == 0;
+    ours = ok && value.held && !mine
+           && ngx_http_background_redis_entry_owns(lease->entry, value.id);
+    wait = ok ? value.lease : lease->conf->lease;
+
+    /* what a command answers is known from what others have left */
+
+    lease->sent = now;
+    lease->number++;
+
+    if (!lease->holds && !mine && !ours
+        && !(ok && !value.held)
+        && !(lease->known && now - lease->same >= wait))
+    {
+        ngx_str_set(&argv[0], "L");
+        return 1;
+    }
+
+    p = ngx_pnalloc(pool, 2 * NGX_HTTP_BACKGROUND_REDIS_VALUE);
+    if (p == NULL) {
+        return 0;
+    }
+
+    last = p + NGX_HTTP_BACKGROUND_REDIS_VALUE;
+
+    lease->dirty = 0;
+
+    if (lease->holds || mine) {
+        fence = lease->holds ? lease->claim->fence : value.fence;
+
+        ngx_str_set(&argv[0], "R");
+
+        argv[1].data = p;
+        p = ngx_sprintf(p, "%uL %*s ", fence, NGX_HTTP_BACKGROUND_REDIS_ID,
+                        lease->id);
+        argv[1].len = p - argv[1].data;
+
+        /* the state of another nginx is known when it is this one's */
+
+        argv[2].data = p;
+        argv[2].len = ngx_http_background_redis_tail(lease, p, last, 'h') - p;
+
+        /* without the blank, which is in the one before */
+
+        argv[2].data++;
+        argv[2].len--;
+
+        return 3;
+    }
+
+    if (ours) {
+        ngx_str_set(&argv[0], "P");
+
+        argv[1].data = p;
+        p = ngx_sprintf(p, "%uL %*s ", value.fence,
+                        NGX_HTTP_BACKGROUND_REDIS_ID, value.id);
+        argv[1].len = p - argv[1].data;
+
+    } else {
+        ngx_str_set(&argv[0], "T");
+
+        argv[1].data = p;
+        p = ngx_cpymem(p, lease->value, lease->len);
+        argv[1].len = lease->len;
+    }
+
+    fence = ngx_http_background_redis_entry_fence(lease->entry,
+                                                  ok ? value.fence : 0)
+            + 1;
+
+    argv[2].data = p;
+    p = ngx_sprintf(p, "%uL", fence);
+    argv[2].len = p - argv[2].data;
+
+    /* it goes on with what the one before has left */
+
+    if (ok) {
+        lease->carried.due_at = value.due_at;
+        lease->carried.failures = value.failures;
+        lease->carried.crashes = value.crashes;
+        lease->carried.quarantine = value.quarantine;
+
+    } else {
+        ngx_memzero(&lease->carried, sizeof(ngx_http_background_carried_t));
+    }
+
+    lease->carries = ok;
+    lease->since_at = ngx_http_background_redis_real();
+
+    ngx_http_background_redis_entry_took(lease->entry, lease->id);
+
+    last = p + NGX_HTTP_BACKGROUND_REDIS_VALUE;
+
+    argv[3].data = p;
+    p = ngx_cpymem(p, lease->id, NGX_HTTP_BACKGROUND_REDIS_ID);
+    p = ngx_http_background_redis_tail(lease, p, last, 'h');
+    argv[3].len = p - argv[3].data;
+
+    return 4;
+}
+
+
+/* what follows the ID; of who takes it, as it was */
+
+static u_char *
+ngx_http_background_redis_tail(ngx_http_background_redis_lease_t *lease,
+    u_char *p, u_char *last, u_char state)
+{
+    ngx_str_t                       host;
+    ngx_http_background_carried_t  *carried;
+
+    carried = (lease->holds || lease->alone) ? &lease->claim->carried
+                                             : &lease->carried;
+
+    host = ((ngx_cycle_t *) ngx_cycle)->hostname;
+    host.len = ngx_min(host.len, NGX_HTTP_BACKGROUND_HOST_LEN);
+
+    return ngx_slprintf(p, last, " %uL %c %M %uL %uL %uL %uL %uL %V",
+                        lease->number, state, lease->conf->lease,
+                        lease->since_at, carried->due_at, carried->failures,
+                        carried->crashes, carried->quarantine, &host);
+}
+
+
+static void
+ngx_http_background_redis_ignore(void *data,
+    ngx_http_background_redis_reply_t *reply)
+{
+    /* void */
+}
+
+
+static void
+ngx_http_background_redis_answered(void *data,
+    ngx_http_background_redis_reply_t *reply)
+{
+    ngx_http_background_redis_group_t *group = data;
+
+    ngx_uint_t                          i, n;
+    ngx_http_background_redis_lease_t  *lease;
+
+    group->asking = 0;
+
+    n = group->nbatch;
+    group->nbatch = 0;
+
+    if (reply == NULL) {
+        return;
+    }
+
+    if (reply->type == ngx_http_background_redis_error_reply) {
+
+        if (reply->text.len >= 8
+            && ngx_strncmp(reply->text.data, "NOSCRIPT", 8) == 0)
+        {
+            group->text = 1;
+            ngx_http_background_redis_send_batch(group);
+            return;
+        }
+
+        ngx_http_background_redis_failed(group->link, reply);
+        return;
+    }
+
+    if (reply->type != ngx_http_background_redis_array || reply->n != n) {
+        ngx_http_background_redis_strange(group->link);
+        return;
+    }
+
+    /* what is lost or granted may change others */
+
+    group->nbatch = n;
+
+    for (i = 0; i < group->nbatch; i++) {
+        lease = group->batch[i];
+
+        if (lease) {
+            ngx_http_background_redis_answer(lease, reply->elements[i]);
+        }
+    }
+
+    group->nbatch = 0;
+}
+
+
+static void
+ngx_http_background_redis_answer(ngx_http_background_redis_lease_t *lease,
+    ngx_http_background_redis_reply_t *reply)
+{
+    ngx_int_t                           rc;
+    ngx_str_t                           text;
+    ngx_http_background_redis_value_t   value;
+
+    switch (reply->type) {
+
+    case ngx_http_background_redis_string:
+        text = reply->text;
+        break;
+
+    case ngx_http_background_redis_nil:
+        ngx_str_null(&text);
+        break;
+
+    case ngx_http_background_redis_error_reply:
+        ngx_http_background_redis_failed(lease->group->link, reply);
+        return;
+
+    default:
+        ngx_http_background_redis_strange(lease->group->link);
+        return;
+    }
+
+    lease->heard = ngx_http_background_redis_boot();
+
+    ngx_http_background_redis_observe(lease, &text);
+
+    rc = ngx_http_background_redis_parse(&text, &value);
+
+    if (rc == NGX_OK) {
+        (void) ngx_http_background_redis_entry_fence(lease->entry,
+                                                     value.fence);
+    }
+
+    if (rc == NGX_OK && value.held && value.number == lease->number
+        && ngx_memcmp(value.id, lease->id, NGX_HTTP_BACKGROUND_REDIS_ID) == 0)
+    {
+        ngx_http_background_redis_taken(lease, &value);
+        return;
+    }
+
+    if (lease->holds || lease->alone) {
+
+        /* alone, it goes on where nobody else has it */
+
+        if (lease->holds || (rc == NGX_OK && value.held)) {
+            lease->holds = 0;
+            lease->alone = 0;
+
+            ngx_http_background_redis_lose_lease(lease,
+                                             "another server has it now");
+        }
+    }
+
+    lease->claim->other = (rc == NGX_OK && value.held);
+
+    ngx_http_background_redis_show(lease, (rc == NGX_OK) ? &value : NULL);
+}
+
+
+/* since when it is the same, on this one's clock */
+
+static void
+ngx_http_background_redis_observe(ngx_http_background_redis_lease_t *lease,
+    ngx_str_t *text)
+{
+    size_t  len;
+
+    /* a longer one is not ours: it counts by what it begins with */
+
+    len = ngx_min(text->len, NGX_HTTP_BACKGROUND_REDIS_VALUE);
+
+    if (lease->known && lease->len == len
+        && ngx_memcmp(lease->value, text->data, len) == 0)
+    {
+        return;
+    }
+
+    lease->known = 1;
+    lease->same = ngx_http_background_redis_boot();
+    lease->len = len;
+
+    if (len) {
+        ngx_memcpy(lease->value, text->data, len);
+    }
+}
+
+
+static void
+ngx_http_background_redis_taken(ngx_http_background_redis_lease_t *lease,
+    ngx_http_background_redis_value_t *value)
+{
+    ngx_uint_t                      had;
+    ngx_http_background_claim_t   *claim;
+    ngx_http_background_carried_t   carried;
+
+    claim = lease->claim;
+
+    had = lease->holds || lease->alone;
+
+    lease->renewed = lease->sent;
+    lease->until = lease->sent + lease->conf->lease - lease->conf->lease / 10;
+
+    lease->holds = 1;
+    lease->alone = 0;
+
+    claim->fence = value->fence;
+    claim->other = 0;
+
+    ngx_http_background_redis_entry_took(lease->entry, lease->id);
+    ngx_http_background_redis_show(lease, value);
+
+    if (had) {
+        return;
+    }
+
+    if (!lease->carries) {
+        claim->granted(claim, NULL);
+        return;
+    }
+
+    carried = lease->carried;
+
+    if (ngx_http_background_redis_entry_honoured(lease->entry,
+                                                 carried.quarantine))
+    {
+        carried.quarantine = 0;
+    }
+
+    claim->granted(claim, &carried);
+}
+
+
+static void
+ngx_http_background_redis_lose_lease(ngx_http_background_redis_lease_t *lease,
+    const char *why)
+{
+    lease->claim->fence = 0;
+
+    ngx_http_background_redis_show(lease, NULL);
+
+    lease->claim->lost(lease->claim, why);
+}
+
+
+/* for the status; "value" is what the server has, NULL: not known */
+
+static void
+ngx_http_background_redis_show(ngx_http_background_redis_lease_t *lease,
+    ngx_http_background_redis_value_t *value)
+{
+    uint64_t                             now;
+    ngx_str_t                            host;
+    ngx_http_background_cluster_view_t   view;
+
+    ngx_memzero(&view, sizeof(ngx_http_background_cluster_view_t));
+
+    now = ngx_http_background_redis_boot();
+
+    if (lease->holds || lease->alone) {
+        view.state = lease->holds ? ngx_http_background_cluster_leader
+                                  : ngx_http_background_cluster_alone;
+        view.fence = lease->claim->fence;
+        view.since_at = lease->since_at;
+
+        host = ((ngx_cycle_t *) ngx_cycle)->hostname;
+
+        if (lease->holds) {
+            view.until_at = ngx_http_background_redis_real()
+                            + ngx_max(lease->until, now) - now;
+        }
+
+    } else if (value && value->held) {
+        view.state = ngx_http_background_cluster_other;
+        view.fence = value->fence;
+        view.since_at = value->since_at;
+        view.until_at = ngx_http_background_redis_real()
+                        + ngx_max(lease->same + value->lease, now) - now;
+        host = value->host;
+
+    } else {
+        ngx_str_null(&host);
+    }
+
+    view.len = ngx_min(host.len, NGX_HTTP_BACKGROUND_HOST_LEN);
+
+    if (view.len) {
+        ngx_memcpy(view.host, host.data, view.len);
+    }
+
+    ngx_http_background_redis_entry_write(lease->entry, &view);
+}
+
+
+static ngx_int_t
+ngx_http_background_redis_parse(ngx_str_t *text,
+    ngx_http_background_redis_value_t *value)
+{
+    u_char      *p, *last;
+    ngx_str_t    field[NGX_HTTP_BACKGROUND_REDIS_FIELDS];
+    ngx_uint_t   i;
+
+    p = text->data;
+    last = p + text->len;
+
+    if (text->len == 0 || text->len > NGX_HTTP_BACKGROUND_REDIS_VALUE) {
+        return NGX_DECLINED;
+    }
+
+    for (i = 0; i < NGX_HTTP_BACKGROUND_REDIS_FIELDS; i++) {
+        field[i].data = p;
+
+        while (p < last && *p > ' ' && *p < 0x7f) {
+            p++;
+        }
+
+        field[i].len = p - field[i].data;
+
+        if (field[i].len == 0) {
+            return NGX_DECLINED;
+        }
+
+        if (i == NGX_HTTP_BACKGROUND_REDIS_FIELDS - 1) {
+            break;
+        }
+
+        if (p == last || *p++ != ' ') {
+            return NGX_DECLINED;
+        }
+    }
+
+    if (p != last
+        || field[1].len != NGX_HTTP_BACKGROUND_REDIS_ID
+        || field[3].len != 1
+        || (*field[3].data != 'h' && *field[3].data != 'f')
+        || field[10].len > NGX_HTTP_BACKGROUND_HOST_LEN
+        || ngx_http_background_redis_parse_number(&field[0], &value->fence)
+           != NGX_OK
+        || ngx_http_background_redis_parse_number(&field[2], &value->number)
+           != NGX_OK
+        || ngx_http_background_redis_parse_number(&field[4], &value->lease)
+           != NGX_OK
+        || ngx_http_background_redis_parse_number(&field[5], &value->since_at)
+           != NGX_OK
+        || ngx_http_background_redis_parse_number(&field[6], &value->due_at)
+           != NGX_OK
+        || ngx_http_background_redis_parse_number(&field[7], &value->failures)
+           != NGX_OK
+        || ngx_http_background_redis_parse_number(&field[8], &value->crashes)
+           != NGX_OK
+        || ngx_http_background_redis_parse_number(&field[9],
+                                                  &value->quarantine)
+           != NGX_OK)
+    {
+        return NGX_DECLINED;
+    }
+
+    /* as "lease=" may be */
+
+    if (value->lease < 1000 || value->lease > 60 * 60 * 1000) {
+        return NGX_DECLINED;
+    }
+
+    value->id = field[1].data;
+    value->held = (*field[3].data == 'h');
+    value->host = field[10];
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_redis_parse_number(ngx_str_t *text, uint64_t *n)
+{
+    size_t  i;
+
+    *n = 0;
+
+    if (text->len > 16) {
+        return NGX_DECLINED;
+    }
+
+    for (i = 0; i < text->len; i++) {
+        if (text->data[i] < '0' || text->data[i] > '9') {
+            return NGX_DECLINED;
+        }
+
+        *n = *n * 10 + (text->data[i] - '0');
+    }
+
+    return (*n < NGX_HTTP_BACKGROUND_REDIS_NUMBER) ? NGX_OK : NGX_DECLINED;
+}
+
+
+static ngx_int_t
+ngx_http_background_redis_random(u_char *id)
+{
+    u_char  bytes[NGX_HTTP_BACKGROUND_REDIS_ID / 2];
+
+    if (getrandom(bytes, sizeof(bytes), GRND_NONBLOCK) != sizeof(bytes)) {
+        return NGX_ERROR;
+    }
+
+    (void) ngx_hex_dump(id, bytes, sizeof(bytes));
+
+    return NGX_OK;
+}
+
+
+/* the monotonic clock, with the time for which the machine was suspended */
+
+static uint64_t
+ngx_http_background_redis_boot(void)
+{
+    struct timespec  ts;
+
+    (void) clock_gettime(CLOCK_BOOTTIME, &ts);
+
+    return (uint64_t) ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}
+
+
+static uint64_t
+ngx_http_background_redis_real(void)
+{
+    struct timespec  ts;
+
+    (void) clock_gettime(CLOCK_REALTIME, &ts);
+
+    return (uint64_t) ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}

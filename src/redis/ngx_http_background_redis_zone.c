@@ -1,0 +1,593 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+/*
+ * Shared memory of a fixed layout: what workers know of servers and of tasks.
+ * It is written without locks.  Texts have a sum: who reads one that is just
+ * being written sees none.
+ */
+
+
+#include "ngx_http_background_redis.h"
+
+
+/* how often a reader tries */
+#define NGX_HTTP_BACKGROUND_REDIS_READS  4
+
+
+typedef struct {
+    ngx_pid_t                            pid;         /* 0: none */
+    ngx_uint_t                           connected;
+    uint64_t                             since_at;
+} ngx_http_background_redis_worker_t;
+
+
+typedef struct {
+    size_t                               len;
+    u_char                               data[NGX_HTTP_BACKGROUND_ERROR_LEN];
+} ngx_http_background_redis_text_t;
+
+
+typedef struct {
+    size_t                               len;
+    u_char                               name[NGX_HTTP_BACKGROUND_HOST_LEN];
+    uint64_t                             errors[
+                                            NGX_HTTP_BACKGROUND_REDIS_ERRORS];
+    uint32_t                             crc;
+    ngx_http_background_redis_text_t     error;
+} ngx_http_background_redis_node_t;
+
+
+struct ngx_http_background_redis_entry_s {
+    size_t                               len;         /* 0: free */
+    u_char                               name[NGX_HTTP_BACKGROUND_HOST_LEN];
+    uint64_t                             generation;
+
+    uint32_t                             crc;
+    ngx_http_background_cluster_view_t   view;
+
+    uint64_t                             fence;       /* the highest seen */
+    uint64_t                             honoured;    /* quarantine */
+    ngx_uint_t                           ntaken;
+    u_char                               taken[2][
+                                            NGX_HTTP_BACKGROUND_REDIS_ID];
+};
+
+
+struct ngx_http_background_redis_shared_s {
+    ngx_uint_t                           nnodes;
+    ngx_uint_t                           nworkers;    /* of a node */
+    ngx_uint_t                           nentries;
+    uint64_t                             generation;
+    ngx_http_background_redis_node_t    *nodes;
+    ngx_http_background_redis_worker_t  *workers;
+    ngx_http_background_redis_entry_t   *entries;
+};
+
+
+static size_t ngx_http_background_redis_zone_size(
+    ngx_http_background_redis_main_conf_t *rmcf);
+static ngx_int_t ngx_http_background_redis_zone_init(ngx_shm_zone_t *shm_zone,
+    void *data);
+static ngx_http_background_redis_shared_t *
+    ngx_http_background_redis_zone_create(
+    ngx_http_background_redis_main_conf_t *rmcf, ngx_slab_pool_t *shpool);
+static void ngx_http_background_redis_zone_claim(
+    ngx_http_background_redis_shared_t *shared, ngx_str_t *task);
+static ngx_http_background_redis_shared_t *ngx_http_background_redis_shared(
+    ngx_cycle_t *cycle);
+static ngx_http_background_redis_node_t *ngx_http_background_redis_node(
+    ngx_http_background_redis_shared_t *shared, ngx_str_t *name);
+static uint32_t ngx_http_background_redis_crc(const void *data, size_t size);
+static uint64_t ngx_http_background_redis_wall(void);
+
+
+/* another layout is another zone, while workers may use the one before */
+
+ngx_int_t
+ngx_http_background_redis_zone_add(ngx_conf_t *cf,
+    ngx_http_background_redis_main_conf_t *rmcf)
+{
+    u_char           *p;
+    size_t            size;
+    ngx_str_t         name;
+    ngx_core_conf_t  *ccf;
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(cf->cycle->conf_ctx,
+                                           ngx_core_module);
+
+    rmcf->workers = ngx_max(ccf->worker_processes, 1);
+
+    /* tasks of the configuration before have a place, too */
+
+    rmcf->entries = 16;
+
+    while (rmcf->entries < 2 * rmcf->leases.nelts) {
+        rmcf->entries *= 2;
+    }
+
+    p = ngx_pnalloc(cf->pool, sizeof("background_redis__") + 3 * NGX_INT64_LEN);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    name.data = p;
+    name.len = ngx_sprintf(p, "background_redis_%ui_%ui_%ui",
+                           rmcf->redis.nelts, rmcf->workers, rmcf->entries)
+               - p;
+
+    /* as much again is room enough for what the slab takes */
+
+    size = 2 * ngx_http_background_redis_zone_size(rmcf) + 16 * ngx_pagesize;
+
+    rmcf->zone = ngx_shared_memory_add(cf, &name,
+                                       ngx_align(size, ngx_pagesize),
+                                       &ngx_http_background_redis_module);
+    if (rmcf->zone == NULL) {
+        return NGX_ERROR;
+    }
+
+    rmcf->zone->init = ngx_http_background_redis_zone_init;
+    rmcf->zone->data = rmcf;
+
+    return NGX_OK;
+}
+
+
+static size_t
+ngx_http_background_redis_zone_size(
+    ngx_http_background_redis_main_conf_t *rmcf)
+{
+    return sizeof(ngx_http_background_redis_shared_t)
+           + rmcf->entries * sizeof(ngx_http_background_redis_entry_t)
+           + rmcf->redis.nelts
+             * (sizeof(ngx_http_background_redis_node_t)
+                + rmcf->workers * sizeof(ngx_http_background_redis_worker_t));
+}
+
+
+static ngx_int_t
+ngx_http_background_redis_zone_init(ngx_shm_zone_t *shm_zone, void *data)
+{
+    ngx_uint_t                               i;
+    ngx_str_t                              **task;
+    ngx_slab_pool_t                         *shpool;
+    ngx_http_background_redis_conf_t       **redis;
+    ngx_http_background_redis_node_t        *node;
+    ngx_http_background_redis_shared_t      *shared;
+    ngx_http_background_redis_main_conf_t   *rmcf;
+
+    rmcf = shm_zone->data;
+    redis = rmcf->redis.elts;
+    task = rmcf->leases.elts;
+    shpool = (ngx_slab_pool_t *) shm_zone->shm.addr;
+
+    if (data == NULL) {
+        shpool->data = ngx_http_background_redis_zone_create(rmcf, shpool);
+
+        if (shpool->data == NULL) {
+            ngx_log_error(NGX_LOG_EMERG, shm_zone->shm.log, 0,
+                          "background: no memory in the zone \"%V\"",
+                          &shm_zone->shm.name);
+            return NGX_ERROR;
+        }
+    }
+
+    shared = shpool->data;
+    shared->generation++;
+
+    for (i = 0; i < rmcf->redis.nelts; i++) {
+        node = &shared->nodes[i];
+
+        /* another one's figures are not for it */
+
+        if (node->len != redis[i]->name.len
+            || ngx_memcmp(node->name, redis[i]->name.data, node->len) != 0)
+        {
+            ngx_memzero(node, sizeof(ngx_http_background_redis_node_t));
+
+            node->len = redis[i]->name.len;
+            ngx_memcpy(node->name, redis[i]->name.data, node->len);
+        }
+    }
+
+    for (i = 0; i < rmcf->leases.nelts; i++) {
+        ngx_http_background_redis_zone_claim(shared, task[i]);
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_http_background_redis_shared_t *
+ngx_http_background_redis_zone_create(
+    ngx_http_background_redis_main_conf_t *rmcf, ngx_slab_pool_t *shpool)
+{
+    u_char                              *p;
+    ngx_http_background_redis_shared_t  *shared;
+
+    p = ngx_slab_calloc(shpool, ngx_http_background_redis_zone_size(rmcf));
+    if (p == NULL) {
+        return NULL;
+    }
+
+    shared = (ngx_http_background_redis_shared_t *) p;
+    p += sizeof(ngx_http_background_redis_shared_t);
+
+    shared->nnodes = rmcf->redis.nelts;
+    shared->nworkers = rmcf->workers;
+    shared->nentries = rmcf->entries;
+
+    shared->entries = (ngx_http_background_redis_entry_t *) p;
+    p += shared->nentries * sizeof(ngx_http_background_redis_entry_t);
+
+    shared->nodes = (ngx_http_background_redis_node_t *) p;
+    p += shared->nnodes * sizeof(ngx_http_background_redis_node_t);
+
+    shared->workers = (ngx_http_background_redis_worker_t *) p;
+
+    return shared;
+}
+
+
+/* a place that nobody had in this configuration and the one before */
+
+static void
+ngx_http_background_redis_zone_claim(
+    ngx_http_background_redis_shared_t *shared, ngx_str_t *task)
+{
+    ngx_uint_t                          i;
+    ngx_http_background_redis_entry_t  *entry, *place;
+
+    place = NULL;
+
+    for (i = 0; i < shared->nentries; i++) {
+        entry = &shared->entries[i];
+
+        if (entry->len == task->len
+            && ngx_memcmp(entry->name, task->data, task->len) == 0)
+        {
+            entry->generation = shared->generation;
+            return;
+        }
+
+        if (place == NULL
+            && (entry->len == 0 || entry->generation + 1 < shared->generation))
+        {
+            place = entry;
+        }
+    }
+
+    if (place) {
+        ngx_memzero(place, sizeof(ngx_http_background_redis_entry_t));
+
+        place->generation = shared->generation;
+        place->len = task->len;
+        ngx_memcpy(place->name, task->data, task->len);
+    }
+}
+
+
+static ngx_http_background_redis_shared_t *
+ngx_http_background_redis_shared(ngx_cycle_t *cycle)
+{
+    ngx_slab_pool_t                        *shpool;
+    ngx_http_background_redis_main_conf_t  *rmcf;
+
+    rmcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                             ngx_http_background_redis_module);
+
+    if (rmcf == NULL || rmcf->zone == NULL) {
+        return NULL;
+    }
+
+    shpool = (ngx_slab_pool_t *) rmcf->zone->shm.addr;
+
+    return shpool->data;
+}
+
+
+static ngx_http_background_redis_node_t *
+ngx_http_background_redis_node(ngx_http_background_redis_shared_t *shared,
+    ngx_str_t *name)
+{
+    ngx_uint_t                         i;
+    ngx_http_background_redis_node_t  *node;
+
+    for (i = 0; i < shared->nnodes; i++) {
+        node = &shared->nodes[i];
+
+        if (node->len == name->len
+            && ngx_memcmp(node->name, name->data, name->len) == 0)
+        {
+            return node;
+        }
+    }
+
+    return NULL;
+}
+
+
+ngx_http_background_redis_entry_t *
+ngx_http_background_redis_entry(ngx_str_t *task)
+{
+    ngx_uint_t                           i;
+    ngx_http_background_redis_entry_t   *entry;
+    ngx_http_background_redis_shared_t  *shared;
+
+    shared = ngx_http_background_redis_shared((ngx_cycle_t *) ngx_cycle);
+
+    if (shared == NULL) {
+        return NULL;
+    }
+
+    for (i = 0; i < shared->nentries; i++) {
+        entry = &shared->entries[i];
+
+        if (entry->len == task->len
+            && ngx_memcmp(entry->name, task->data, task->len) == 0)
+        {
+            return entry;
+        }
+    }
+
+    return NULL;
+}
+
+
+/* -1: the worker wants none any more */
+
+void
+ngx_http_background_redis_connected(ngx_http_background_redis_conf_t *rcf,
+    ngx_int_t connected)
+{
+    ngx_http_background_redis_node_t    *node;
+    ngx_http_background_redis_worker_t  *worker;
+    ngx_http_background_redis_shared_t  *shared;
+
+    shared = ngx_http_background_redis_shared((ngx_cycle_t *) ngx_cycle);
+
+    if (shared == NULL || ngx_worker >= shared->nworkers) {
+        return;
+    }
+
+    node = ngx_http_background_redis_node(shared, &rcf->name);
+
+    if (node == NULL) {
+        return;
+    }
+
+    worker = &shared->workers[(node - shared->nodes) * shared->nworkers
+                              + ngx_worker];
+
+    if (connected == -1) {
+
+        /* a new worker may have its number already */
+
+        if (worker->pid == ngx_pid) {
+            worker->pid = 0;
+        }
+
+        return;
+    }
+
+    worker->pid = ngx_pid;
+    worker->connected = (ngx_uint_t) connected;
+    worker->since_at = ngx_http_background_redis_wall();
+}
+
+
+void
+ngx_http_background_redis_count(ngx_http_background_redis_conf_t *rcf,
+    ngx_http_background_redis_reason_e reason, ngx_str_t *text)
+{
+    ngx_http_background_redis_node_t    *node;
+    ngx_http_background_redis_shared_t  *shared;
+
+    shared = ngx_http_background_redis_shared((ngx_cycle_t *) ngx_cycle);
+
+    if (shared == NULL) {
+        return;
+    }
+
+    node = ngx_http_background_redis_node(shared, &rcf->name);
+
+    if (node == NULL) {
+        return;
+    }
+
+    (void) __atomic_add_fetch(&node->errors[reason], 1, __ATOMIC_RELAXED);
+
+    node->crc = 0;
+    node->error.len = ngx_min(text->len, NGX_HTTP_BACKGROUND_ERROR_LEN);
+    ngx_memzero(node->error.data, NGX_HTTP_BACKGROUND_ERROR_LEN);
+    ngx_memcpy(node->error.data, text->data, node->error.len);
+
+    __atomic_store_n(&node->crc,
+                     ngx_http_background_redis_crc(&node->error,
+                                    sizeof(ngx_http_background_redis_text_t)),
+                     __ATOMIC_RELEASE);
+}
+
+
+ngx_int_t
+ngx_http_background_redis_view_link(ngx_cycle_t *cycle, ngx_uint_t n,
+    ngx_http_background_cluster_link_t *link)
+{
+    ngx_uint_t                           i;
+    ngx_http_background_redis_text_t     text;
+    ngx_http_background_redis_node_t    *node;
+    ngx_http_background_redis_worker_t  *worker;
+    ngx_http_background_redis_shared_t  *shared;
+
+    shared = ngx_http_background_redis_shared(cycle);
+
+    if (shared == NULL || n >= shared->nnodes) {
+        return NGX_DONE;
+    }
+
+    ngx_memzero(link, sizeof(ngx_http_background_cluster_link_t));
+
+    node = &shared->nodes[n];
+
+    link->name.data = node->name;
+    link->name.len = node->len;
+    link->nerrors = NGX_HTTP_BACKGROUND_REDIS_ERRORS;
+    link->reasons = ngx_http_background_redis_reason;
+
+    for (i = 0; i < NGX_HTTP_BACKGROUND_REDIS_ERRORS; i++) {
+        link->errors[i] = __atomic_load_n(&node->errors[i], __ATOMIC_RELAXED);
+    }
+
+    for (i = 0; i < shared->nworkers; i++) {
+        worker = &shared->workers[n * shared->nworkers + i];
+
+        if (worker->pid == 0
+            || (kill(worker->pid, 0) == -1 && ngx_errno == NGX_ESRCH))
+        {
+            continue;
+        }
+
+        link->workers++;
+        link->connected += worker->connected;
+        link->since_at = ngx_max(link->since_at, worker->since_at);
+    }
+
+    for (i = 0; i < NGX_HTTP_BACKGROUND_REDIS_READS; i++) {
+        text = node->error;
+
+        if (text.len <= NGX_HTTP_BACKGROUND_ERROR_LEN
+            && ngx_http_background_redis_crc(&text, sizeof(text))
+               == __atomic_load_n(&node->crc, __ATOMIC_ACQUIRE))
+        {
+            link->error_len = text.len;
+            ngx_memcpy(link->error, text.data, text.len);
+            break;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_background_redis_entry_write(ngx_http_background_redis_entry_t *entry,
+    const ngx_http_background_cluster_view_t *view)
+{
+    if (entry == NULL) {
+        return;
+    }
+
+    entry->crc = 0;
+    entry->view = *view;
+
+    __atomic_store_n(&entry->crc,
+                     ngx_http_background_redis_crc(&entry->view,
+                                  sizeof(ngx_http_background_cluster_view_t)),
+                     __ATOMIC_RELEASE);
+}
+
+
+void
+ngx_http_background_redis_entry_read(ngx_http_background_redis_entry_t *entry,
+    ngx_http_background_cluster_view_t *view)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; entry && i < NGX_HTTP_BACKGROUND_REDIS_READS; i++) {
+        *view = entry->view;
+
+        if (view->len <= NGX_HTTP_BACKGROUND_HOST_LEN
+            && ngx_http_background_redis_crc(view, sizeof(*view))
+               == __atomic_load_n(&entry->crc, __ATOMIC_ACQUIRE))
+        {
+            return;
+        }
+    }
+
+    ngx_memzero(view, sizeof(ngx_http_background_cluster_view_t));
+}
+
+
+/* the last two: that it was taken by one of them may not be known yet */
+
+void
+ngx_http_background_redis_entry_took(ngx_http_background_redis_entry_t *entry,
+    const u_char *id)
+{
+    if (entry && !ngx_http_background_redis_entry_owns(entry, id)) {
+        ngx_memcpy(entry->taken[entry->ntaken++ % 2], id,
+                   NGX_HTTP_BACKGROUND_REDIS_ID);
+    }
+}
+
+
+ngx_uint_t
+ngx_http_background_redis_entry_owns(ngx_http_background_redis_entry_t *entry,
+    const u_char *id)
+{
+    return entry
+           && (ngx_memcmp(entry->taken[0], id, NGX_HTTP_BACKGROUND_REDIS_ID)
+               == 0
+               || ngx_memcmp(entry->taken[1], id, NGX_HTTP_BACKGROUND_REDIS_ID)
+                  == 0);
+}
+
+
+/* returns the highest that this nginx has seen */
+
+uint64_t
+ngx_http_background_redis_entry_fence(ngx_http_background_redis_entry_t *entry,
+    uint64_t fence)
+{
+    if (entry == NULL) {
+        return fence;
+    }
+
+    entry->fence = ngx_max(entry->fence, fence);
+
+    return entry->fence;
+}
+
+
+/* a quarantine is for each nginx once: a reload of it ends it there */
+
+ngx_uint_t
+ngx_http_background_redis_entry_honoured(
+    ngx_http_background_redis_entry_t *entry, uint64_t quarantine)
+{
+    if (entry == NULL || quarantine == 0) {
+        return 0;
+    }
+
+    if (entry->honoured == quarantine) {
+        return 1;
+    }
+
+    entry->honoured = quarantine;
+
+    return 0;
+}
+
+
+/* that of zeroes is not 0 */
+
+static uint32_t
+ngx_http_background_redis_crc(const void *data, size_t size)
+{
+    return ngx_crc32_long((u_char *) data, size) | 1;
+}
+
+
+static uint64_t
+ngx_http_background_redis_wall(void)
+{
+    struct timespec  ts;
+
+    (void) clock_gettime(CLOCK_REALTIME, &ts);
+
+    return (uint64_t) ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+}

@@ -1,0 +1,165 @@
+# "exec": what was started is gone when its command ends, at a time-out, a
+# reload, a stop, after kill -9 of the worker and of the helper.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use BackgroundExec;
+use BackgroundLife;
+use BackgroundStatus;
+use Test::More;
+
+my $dir = dir();
+my $n = 0;
+
+# "deaf" ignores SIGTERM, as its child does; the child of "away" has left the
+# process group
+
+family(holds => 'sub { exit }', '', '');
+family(deaf => '"IGNORE"', '', '');
+family(away => '"IGNORE"', 'POSIX::setsid();', '');
+family(ends => '"IGNORE"', '', 'exit 0;');
+
+mkdir "$dir/pids" or die "mkdir: $!\n";
+chmod 0777, "$dir/pids" or die "chmod: $!\n";
+
+start(<<"EOF", '', 'worker_processes 1;');
+    background_threads 4;
+    background_task ends { interval 1h; exec $dir/ends $dir/pids; }
+EOF
+
+poll('it is over', sub { task()->{cycles}{completed} });
+all_gone('the end of the command');
+
+run('deaf', 'timeout 200ms;', 'kill=100ms');
+poll('it is over', sub { task()->{cycles}{failed} });
+is(task()->{last}{error}, "exec \"$dir/deaf\": timed out", 'a time-out');
+all_gone('SIGKILL after SIGTERM');
+
+# longer than the cycle waits for its job
+
+run('deaf', 'timeout 200ms;', 'kill=3s');
+poll('it is over', sub { task()->{cycles}{failed} });
+is(task()->{last}{error}, "exec \"$dir/deaf\": timed out", 'abandoned');
+all_gone('the job comes home');
+
+for my $name (qw/ holds deaf /) {
+    run($name, '', 'kill=300ms');
+
+    my @other = (a_worker(), helpers());
+
+    reconfigure("exec $dir/$name", "exec /bin/true $dir/$name");
+    all_gone("$name: a reload", @other);
+}
+
+for my $name (qw/ holds deaf away /) {
+    run($name, '', '');
+
+    my @other = (a_worker(), helpers());
+
+    signal('KILL', $other[0]);
+    all_gone("$name: kill -9 of the worker", @other);
+}
+
+# of the helper: its command fails, in words, and there is another one
+
+run('holds', 'retry 10ms;', '');
+
+my ($helper) = helpers();
+my @before = numbers();
+
+signal('KILL', $helper);
+poll('it fails', sub { task()->{cycles}{failed} });
+is(task()->{last}{error}, "exec \"$dir/holds\": the helper process has "
+   . 'ended', 'its command fails');
+poll('another one', sub { helpers() && commands() });
+isnt((helpers())[0], $helper, 'it is started anew');
+poll('the rest', sub { !alive($helper, @before) });
+is(logged(qr/\[alert\].* helper process $helper for commands has ended/), 1,
+   'an alert');
+
+# at a stop nginx does not wait for kill=
+
+run('deaf', '', 'kill=1h');
+
+my @other = (a_worker(), helpers());
+
+signal('TERM');
+all_gone('a stop', @other);
+is(logged(qr/worker process $other[0] exited on signal 9/), 0,
+   'the worker has ended by itself') unless $ENV{BACKGROUND_ASAN};
+
+done_testing();
+
+###############################################################################
+
+# a command that writes its number, and that of its child, into a file
+
+sub family {
+    my ($name, $term, $child, $then) = @_;
+
+    put($name, <<"EOF");
+#!/usr/bin/perl
+use POSIX ();
+\$SIG{TERM} = $term;
+pipe my \$in, my \$out;
+defined(my \$pid = fork) or die;
+if (\$pid == 0) { $child close \$in; close \$out; sleep 1000 while 1 }
+close \$out;
+<\$in>;
+open my \$file, '>', "\$ARGV[0]/.\$\$" or die;
+print \$file "\$\$ \$pid\\n";
+close \$file;
+rename "\$ARGV[0]/.\$\$", "\$ARGV[0]/\$\$" or die;
+$then
+sleep 1000 while 1;
+EOF
+
+    chmod 0755, "$dir/$name" or die "chmod: $!\n";
+}
+
+# a reload with no task but a new one, whose command runs when it returns
+
+sub run {
+    my ($name, $more, $params) = @_;
+
+    $n++;
+
+    my $conf = BackgroundLife::slurp('nginx.conf');
+    my $retry = $more =~ /retry/ ? '' : 'retry 1h;';
+
+    $conf =~ s/background_task .*/background_task t$n { interval 1h; $retry $more exec $dir\/$name $dir\/pids $params; }/
+        or die "no task\n";
+    put('nginx.conf', $conf);
+
+    my @old = (a_worker(), helpers());
+
+    signal('HUP');
+    poll('the old worker is gone', sub { !alive(@old) });
+    poll("$name runs", sub { scalar numbers() });
+}
+
+# of commands and their children
+
+sub numbers { map { split ' ', read_file($_) } glob "$dir/pids/*" }
+
+# what the last command has started, and others
+
+sub all_gone {
+    my ($what, @others) = @_;
+
+    my @all = numbers();
+
+    cmp_ok(scalar(@all), '>=', 2, "$what: there were some");
+    ok(poll("$what: all are gone", sub { !alive(@all, @others) }),
+       "$what: all are gone");
+
+    unlink glob "$dir/pids/*";
+}
+
+# the one that there is
+
+sub task { status_anyhow()->{tasks}[0] }

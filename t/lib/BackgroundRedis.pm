@@ -1,0 +1,488 @@
+package BackgroundRedis;
+
+# Servers of Redis, and nginx of several "hosts" that use them, all of the
+# test's own.
+
+use strict;
+use warnings;
+
+use BackgroundCall;
+use Exporter qw/ import /;
+use File::Temp qw/ tempdir /;
+use IO::Socket::IP;
+use IO::Socket::UNIX;
+use JSON::PP ();
+use POSIX qw/ WNOHANG /;
+use Test::More;
+use Time::HiRes qw/ sleep time /;
+
+our @EXPORT = qw/ redis_program redis_dir redis redis_kill redis_signal
+                  redis_wait redis_ask free_port
+                  host host_reload host_kill host_stop host_status host_get
+                  host_log host_workers host_signal leader
+                  runs overlaps poll write_file read_file lease_library /;
+
+###############################################################################
+
+my $nginx = $ENV{TEST_NGINX_BINARY} || 'nginx';
+my $modules = join '', map { "load_module $_;\n" }
+    split ' ', $ENV{TEST_NGINX_LOAD_MODULES} || '';
+
+my $user = $> == 0 ? 'user nobody ' . getgrgid((getpwnam 'nobody')[3]) . ';'
+                   : '';
+
+my $dir = tempdir('redis_XXXXXX', TMPDIR => 1, CLEANUP => 1);
+chmod 0755, $dir or die "chmod: $!\n";
+
+# where workers write
+
+mkdir "$dir/out";
+chmod 0777, "$dir/out" or die "chmod: $!\n";
+
+my $test = $$;
+my (%redis, %host, @kept);
+
+our $deadline = 300;
+
+$SIG{INT} = $SIG{TERM} = $SIG{HUP} = sub { exit 1 };
+
+# the program, of Redis or Valkey, or false
+
+sub redis_program {
+    for my $name ($ENV{BACKGROUND_REDIS} || (), 'redis-server',
+                  'valkey-server') {
+        for my $path (split(/:/, $ENV{PATH}), '/usr/bin') {
+            return "$path/$name" if -x "$path/$name";
+        }
+    }
+
+    return '';
+}
+
+sub redis_dir { $dir }
+
+sub write_file {
+    my ($name, $text) = @_;
+
+    open my $file, '>', "$dir/$name" or die "open $dir/$name: $!\n";
+    print $file $text;
+    close $file or die "close $dir/$name: $!\n";
+}
+
+sub read_file {
+    my ($path) = @_;
+
+    open my $file, '<', $path =~ m{^/} ? $path : "$dir/$path" or return '';
+    local $/;
+
+    return scalar(<$file>) // '';
+}
+
+sub poll {
+    my ($name, $function) = @_;
+
+    my $end = time + $deadline;
+
+    for ( ;; ) {
+        my $rv = $function->();
+        return $rv if $rv;
+
+        last if time > $end;
+        sleep 0.02;
+    }
+
+    for my $host (sort keys %host) {
+        diag("$host:\n" . join '', grep { defined }
+                          (split /^/, host_log($host))[-40 .. -1]);
+    }
+
+    die "timed out: $name\n";
+}
+
+# a port that nobody has; what keeps it is closed when it is to be used
+
+sub free_port {
+    my $socket = IO::Socket::IP->new(LocalHost => '127.0.0.1', LocalPort => 0,
+                                     Listen => 1, ReuseAddr => 1)
+        or die "socket: $@\n";
+
+    push @kept, $socket if !@_;
+
+    return $socket->sockport;
+}
+
+###############################################################################
+
+# redis(NAME, OPTION...): starts one at the unix socket "NAME.sock", with the
+# options of a configuration file, a line each; the same NAME again goes on
+# with its data
+
+sub redis {
+    my ($name, @options) = @_;
+
+    my $program = redis_program();
+    my $folder = "$dir/$name.data";
+
+    mkdir $folder;
+
+    my $sentinel = grep { /^sentinel / } @options;
+
+    if (@options || !$redis{$name}) {
+        my $conf = join "\n", ((grep { /^port / } @options) ? () : 'port 0'),
+            "dir $folder", 'bind 127.0.0.1', 'save ""', 'daemonize no',
+            "unixsocket $dir/$name.sock", 'unixsocketperm 777',
+            "logfile $dir/$name.log", @options, '';
+
+        # "save" is no directive of a Sentinel's
+
+        $conf =~ s/^save ""\n//m if $sentinel;
+        write_file("$name.conf", $conf);
+    }
+
+    unlink "$dir/$name.sock";
+
+    defined(my $pid = fork) or die "fork: $!\n";
+
+    if ($pid == 0) {
+        setpgrp;
+        open STDOUT, '>>', "$dir/$name.out" or POSIX::_exit(1);
+        open STDERR, '>&', \*STDOUT or POSIX::_exit(1);
+        local $ENV{LD_PRELOAD} = $redis{"$name preload"}
+            if $redis{"$name preload"};
+        exec $program, "$dir/$name.conf", $sentinel ? '--sentinel' : ()
+            or POSIX::_exit(1);
+    }
+
+    $redis{$name} = $pid;
+
+    redis_wait($name);
+
+    return "unix:$dir/$name.sock";
+}
+
+sub redis_wait {
+    my ($name) = @_;
+
+    poll("$name answers", sub {
+        if (waitpid($redis{$name}, WNOHANG) > 0) {
+            die read_file("$name.out") . read_file("$name.log");
+        }
+
+        my $answer = eval { redis_ask($name, 'PING') } // $@;
+
+        $answer =~ /^(?:PONG|error NOAUTH)/;
+    });
+}
+
+sub redis_kill {
+    my ($name, $signal) = @_;
+
+    kill $signal || 'KILL', $redis{$name};
+    waitpid $redis{$name}, 0;
+}
+
+sub redis_signal {
+    my ($name, $signal) = @_;
+
+    kill $signal, $redis{$name};
+}
+
+# one command on a connection of its own: the reply, an error as "error TEXT";
+# commands before it, as AUTH, are references to arrays
+
+sub redis_ask {
+    my ($name, @command) = @_;
+
+    my @before;
+    push @before, shift @command while ref $command[0];
+
+    my $socket = IO::Socket::UNIX->new(Type => SOCK_STREAM,
+                                       Peer => "$dir/$name.sock")
+        or die "connect: $!\n";
+    my $reply;
+
+    for my $c (@before, \@command) {
+        print $socket '*' . @$c . "\r\n",
+            map { '$' . length($_) . "\r\n$_\r\n" } @$c;
+        $socket->flush;
+        $reply = reply($socket);
+    }
+
+    return $reply;
+}
+
+sub reply {
+    my ($socket) = @_;
+
+    local $SIG{ALRM} = sub { die "no reply\n" };
+    alarm $deadline;
+
+    my $line = <$socket> // die "no reply\n";
+    $line =~ s/\r\n\z//;
+
+    my ($type, $rest) = $line =~ /^(.)(.*)/;
+    my $value;
+
+    if ($type eq '-') {
+        $value = "error $rest";
+
+    } elsif ($type eq '$' && $rest >= 0) {
+        read $socket, $value, $rest;
+        read $socket, my $end, 2;
+
+    } elsif ($type eq '*' && $rest >= 0) {
+        $value = [map { reply($socket) } 1 .. $rest];
+
+    } elsif ($type =~ /[+:]/) {
+        $value = $rest;
+    }
+
+    alarm 0;
+
+    return $value;
+}
+
+###############################################################################
+
+# host(NAME, HTTP, MAIN, LOCATIONS): starts an nginx
+
+sub host {
+    my ($name, @conf) = @_;
+
+    mkdir "$dir/$name";
+
+    host_conf($name, @conf) if @conf;
+
+    unlink "$dir/$name/socket";
+
+    defined(my $pid = fork) or die "fork: $!\n";
+
+    if ($pid == 0) {
+        setpgrp;
+        open STDOUT, '>>', "$dir/$name/out" or POSIX::_exit(1);
+        open STDERR, '>&', \*STDOUT or POSIX::_exit(1);
+        exec $nginx, '-p', "$dir/$name/", '-c', 'nginx.conf', '-e', 'error.log'
+            or POSIX::_exit(1);
+    }
+
+    $host{$name} = $pid;
+
+    poll("$name answers", sub {
+        if (waitpid($pid, WNOHANG) > 0) {
+            delete $host{$name};
+            die read_file("$name/out") . read_file("$name/error.log");
+        }
+
+        eval { host_get($name, '/status') };
+    });
+}
+
+sub host_conf {
+    my ($name, $http, $main, $locations) = map { $_ // '' } @_[0 .. 3];
+
+    my $temp = join ' ', map { "${_}_temp_path temp;" }
+        qw/ client_body proxy fastcgi uwsgi scgi /;
+
+    $main = "worker_processes 2;\n$main" unless $main =~ /worker_processes/;
+
+    write_file("$name/nginx.conf", <<"EOF_CONF");
+$modules$user
+$main
+daemon off;
+pid nginx.pid;
+error_log error.log info;
+events {
+}
+http {
+    access_log off;
+    $temp
+    $http
+    server {
+        listen unix:$dir/$name/socket;
+        location = /status {
+            background_status;
+        }
+        location = /page {
+            background_status html;
+        }
+        location = /metrics {
+            background_status prometheus;
+        }
+        $locations
+    }
+}
+EOF_CONF
+}
+
+sub host_reload {
+    my ($name, @conf) = @_;
+
+    host_conf($name, @conf) if @conf;
+
+    my $before = host_status($name)->{generation};
+
+    kill 'HUP', $host{$name};
+
+    poll("$name has reloaded", sub {
+        (eval { host_status($name)->{generation} } // 0) > $before;
+    });
+}
+
+# all processes at once
+
+sub host_kill {
+    my ($name) = @_;
+
+    kill 'KILL', -$host{$name};
+    waitpid delete $host{$name}, 0;
+
+    # workers are not this process' children
+
+    poll("$name is dead", sub { !processes($name) });
+}
+
+sub host_signal {
+    my ($name, $signal) = @_;
+
+    kill $signal, $host{$name};
+}
+
+sub host_stop {
+    my ($name, $signal) = @_;
+
+    my $pid = delete $host{$name};
+
+    kill $signal || 'QUIT', $pid;
+
+    poll("$name exits", sub { waitpid($pid, WNOHANG) != 0 });
+}
+
+# by their sockets' folder
+
+sub processes {
+    my ($name) = @_;
+
+    return grep { my $cwd = readlink "/proc/$_/cwd"; 0 } ();
+}
+
+sub host_get {
+    my ($name, $uri) = @_;
+
+    my $socket = IO::Socket::UNIX->new(Type => SOCK_STREAM,
+                                       Peer => "$dir/$name/socket")
+        or die "connect: $!\n";
+    my $answer = '';
+
+    local $SIG{PIPE} = 'IGNORE';
+    print $socket "GET $uri HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
+    $socket->flush;
+
+    local $SIG{ALRM} = sub { die "no end of the answer\n" };
+    alarm $deadline;
+    1 while sysread $socket, $answer, 65536, length $answer;
+    alarm 0;
+
+    return $answer =~ s/^.*?\r\n\r\n//sr || die "no answer\n";
+}
+
+sub host_status {
+    my ($name, $task) = @_;
+
+    my $status = JSON::PP->new->decode(host_get($name, '/status'));
+
+    return $status unless defined $task;
+    return (grep { $_->{name} eq $task } @{$status->{tasks}})[0];
+}
+
+sub host_log { read_file("$_[0]/error.log") }
+
+sub host_workers {
+    my ($name) = @_;
+
+    return grep { (read_file("/proc/$_/stat") =~ /\) \S (\d+)/ && $1)
+                  == $host{$name}
+                  && read_file("/proc/$_/cmdline") =~ /worker process/ }
+           map { m{(\d+)/stat$} } glob '/proc/[0-9]*/stat';
+}
+
+# the host of these that has the task, by its status, or ''
+
+sub leader {
+    my ($task, @hosts) = @_;
+
+    my @leaders = grep {
+        my $t = eval { host_status($_, $task) };
+        $t && $t->{cluster} && $t->{cluster}{leader};
+    } @hosts;
+
+    return @leaders == 1 ? $leaders[0] : '';
+}
+
+###############################################################################
+
+# what the function of t/calls/lease.c has written: [HOST, PID, FENCE, START,
+# END], in seconds; END is undef if it never came
+
+sub runs {
+    my ($file) = @_;
+
+    my (@runs, %open);
+
+    for (split /\n/, read_file($file)) {
+        my ($host, $pid, $fence, $what, $usec) = split ' ';
+
+        if ($what eq 'start') {
+            push @runs, [$host, $pid, $fence, $usec / 1e6, undef];
+            $open{"$host $pid"} = $runs[-1];
+
+        } elsif (my $run = delete $open{"$host $pid"}) {
+            $run->[4] = $usec / 1e6;
+        }
+    }
+
+    return @runs;
+}
+
+# pairs of runs at the same time; one without an end was killed with its nginx
+# at a time that "dead", a reference to a hash by PID, has
+
+sub overlaps {
+    my ($file, $dead) = @_;
+
+    my @runs = runs($file);
+    my @overlaps;
+
+    for my $i (0 .. $#runs) {
+        for my $j ($i + 1 .. $#runs) {
+            my ($a, $b) = @runs[$i, $j];
+            my $end = $a->[4] // $dead->{$a->[1]} // 9e99;
+
+            push @overlaps, "@$a[0 .. 3] $end and @$b[0 .. 3]"
+                if $b->[3] < $end;
+        }
+    }
+
+    return @overlaps;
+}
+
+sub lease_library {
+    return build_library("$dir/lease.so", root() . '/t/calls/lease.c')
+           ? "$dir/lease.so" : '';
+}
+
+END {
+    if ($$ == $test) {
+        my $status = $?;
+
+        for my $pid (values %host,
+                     map { $redis{$_} } grep { !/ / } keys %redis) {
+            kill 'CONT', -$pid;
+            kill 'KILL', -$pid;
+            waitpid $pid, 0;
+        }
+
+        $? = $status;
+    }
+}
+
+1;
