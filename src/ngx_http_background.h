@@ -83,6 +83,7 @@ typedef struct {
     ngx_log_t                     *log;   /* may be used on a pool thread,
                                              too */
     ngx_str_t                     *task;  /* name of the task */
+    void                          *cycle; /* private */
     ngx_uint_t                     repeats;
                                           /* the task has failed so often that
                                              the same failure would not be
@@ -539,8 +540,7 @@ ngx_fd_t ngx_http_background_input_file(ngx_http_background_run_t *run);
 
 /*
  * The end of a cycle that the run's cycle comes after, by "after" of its task;
- * where the run is, and in begin and finish only of a kind whose work can be
- * handed out in pieces.  NGX_DECLINED: another trigger has started it.  Strings
+ * where the run is.  NGX_DECLINED: another trigger has started it.  Strings
  * live as long as the cycle.
  */
 

@@ -247,6 +247,7 @@ ngx_http_background_cycle_run(ngx_http_background_cycle_t *cycle,
         run = &ctx->job.run;
 
         run->task = cycle->task;
+        run->cycle = cycle;
         run->repeats = repeats;
         run->retry = cycle->retry;
 
@@ -886,14 +887,9 @@ ngx_http_background_cycle_error(ngx_http_background_cycle_t *cycle)
 uint64_t
 ngx_http_background_fence(ngx_http_background_run_t *run)
 {
-    /* a context begins with its job, and that with the run */
-    ngx_http_background_job_t *job = (ngx_http_background_job_t *) run;
+    ngx_http_background_cycle_t *cycle = run->cycle;
 
-    ngx_http_background_run_ctx_t  *ctx;
-
-    ctx = (ngx_http_background_run_ctx_t *) (job->lead ? job->lead : job);
-
-    return ctx->cycle->fence;
+    return cycle->fence;
 }
 
 
@@ -980,11 +976,11 @@ ngx_int_t
 ngx_http_background_predecessor(ngx_http_background_run_t *run,
     ngx_http_background_predecessor_t *before)
 {
-    ngx_http_background_run_ctx_t *ctx = (ngx_http_background_run_ctx_t *) run;
+    ngx_http_background_cycle_t *cycle = run->cycle;
 
     ngx_http_background_told_t  *told;
 
-    told = ctx->cycle->follows;
+    told = cycle->follows;
 
     if (told == NULL) {
         return NGX_DECLINED;
