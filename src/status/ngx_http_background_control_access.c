@@ -55,8 +55,9 @@ static ngx_uint_t
 ngx_http_background_access_module(ngx_conf_t *cf, void **loc_conf,
     const char *name)
 {
-    void          **conf;
-    ngx_module_t   *module;
+    void                      **conf;
+    ngx_module_t               *module;
+    ngx_http_complex_value_t   *realm;
 
     module = ngx_http_background_access_find(cf, name);
     if (module == NULL) {
@@ -65,7 +66,20 @@ ngx_http_background_access_module(ngx_conf_t *cf, void **loc_conf,
 
     conf = loc_conf[module->ctx_index];
 
-    return conf && *conf && *conf != NGX_CONF_UNSET_PTR;
+    if (conf == NULL || *conf == NULL || *conf == NGX_CONF_UNSET_PTR) {
+        return 0;
+    }
+
+    if (ngx_strcmp(name, "ngx_http_auth_basic_module") == 0) {
+        realm = *conf;
+
+        return realm->lengths
+               || realm->value.len != sizeof("off") - 1
+               || ngx_strncmp(realm->value.data, "off", sizeof("off") - 1)
+                  != 0;
+    }
+
+    return 1;
 }
 
 
