@@ -1439,7 +1439,10 @@ ngx_http_background_runner_crashed(ngx_http_background_runner_t *r,
 }
 
 
-/* servers that nobody asks any more get requests as if nobody ever had */
+/*
+ * The task is quarantined, so its servers are not checked any more: they get
+ * requests regardless of their last verdicts.
+ */
 
 static void
 ngx_http_background_lift_verdicts(ngx_http_background_task_t *task)

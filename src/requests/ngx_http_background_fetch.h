@@ -74,8 +74,8 @@ typedef void (*ngx_http_background_fetch_failed_pt)(
     ngx_http_background_fetches_t *rs, ngx_str_t *uri);
 
 /*
- * Returns the status to go by, of a request that has ended; 0: it has failed,
- * which was counted
+ * Returns the status by which a request that has ended is judged, or 0 if it
+ * has failed, which is counted.
  */
 typedef ngx_uint_t (*ngx_http_background_fetch_judge_pt)(
     ngx_http_background_fetches_t *rs, ngx_http_request_t *r,
@@ -84,9 +84,9 @@ typedef ngx_uint_t (*ngx_http_background_fetch_judge_pt)(
 
 /*
  * The requests of one run.  fetches_init() sets all fields; then the caller
- * may set "list", "judge" and "failed".  "failed" is called for each request that has
- * failed or, if the run is cancelled, is not over.  The URI is empty if it is
- * not known.
+ * may set "list", "judge", and "failed".  "failed" is called for each request
+ * that has failed or, if the run is cancelled, is not over.  The URI is empty
+ * if it is not known.
  */
 
 struct ngx_http_background_fetches_s {

@@ -4,7 +4,7 @@
  */
 
 
-/* "probe": its directive, and what nginx calls. */
+/* "probe": the directive, and handlers that nginx calls */
 
 
 #include "ngx_http_background_probe.h"
@@ -17,12 +17,12 @@
 
 
 typedef struct {
-    /* of an upstream that is asked */
+    /* the operation that checks the upstream, or NULL */
     ngx_http_background_probe_op_t      *op;
 } ngx_http_background_probe_srv_conf_t;
 
 
-/* of a request of "probe", in its pool */
+/* the server that a request of "probe" checks, in the pool of the request */
 
 typedef struct {
     ngx_sockaddr_t                       sockaddr;
@@ -320,7 +320,10 @@ ngx_http_background_probe(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-/* two probes of one would undo what the other one does */
+/*
+ * an upstream may have one "probe" only, as two would overwrite each other's
+ * bits
+ */
 
 static ngx_int_t
 ngx_http_background_probe_upstream(ngx_conf_t *cf,
@@ -448,7 +451,7 @@ ngx_http_background_probe_conflicts(ngx_conf_t *cf,
 }
 
 
-/* operations have been checked */
+/* called after "check" of all operations */
 
 static ngx_int_t
 ngx_http_background_probe_init(ngx_conf_t *cf)
@@ -481,7 +484,7 @@ ngx_http_background_probe_init(ngx_conf_t *cf)
 }
 
 
-/* all upstreams and their balancers are known */
+/* "check" of the kind: all upstreams and their balancers are known */
 
 static ngx_int_t
 ngx_http_background_probe_bind(ngx_conf_t *cf, void *conf)
@@ -573,8 +576,8 @@ failed:
 
 
 /*
- * Its peers may be of another type.  All that are nginx's begin with what
- * round robin has, as "zone" needs it, too.
+ * Whether the peers may be of another type.  Peers of all balancers of nginx
+ * begin with the members of round robin, as "zone" requires it, too.
  */
 
 static ngx_uint_t
@@ -672,7 +675,10 @@ ngx_http_background_probe_peer_init(ngx_http_request_t *r,
         return op->init(r, uscf);
     }
 
-    /* the request may outlive the check, while a thread has a buffer of it */
+    /*
+     * the request may outlive the check while a thread writes to one of its
+     * buffers
+     */
 
     peer = ngx_palloc(r->pool, sizeof(ngx_http_background_probe_peer_t));
     if (peer == NULL) {
@@ -808,7 +814,7 @@ ngx_http_background_probe_peer_variable(ngx_http_request_t *r,
 }
 
 
-/* $background_peers_up_NAME; "stream_NAME" is stream's */
+/* $background_peers_up_NAME; NAME of stream is "stream_NAME" */
 
 static ngx_int_t
 ngx_http_background_probe_up_variable(ngx_http_request_t *r,
