@@ -212,6 +212,8 @@ void ngx_cdecl ngx_http_background_fetch_fail(
  * For a request of a task or its subrequests; other requests return NULL.
  *
  * task      the name of the task
+ * predecessor  the cycle after which its cycle has started; empty without
+ *              "after"
  * fence     the fence of its cycle, or 0
  * conf      the configuration of the operation
  * response  the first bytes of the response body, for "test="; NULL without
@@ -219,6 +221,8 @@ void ngx_cdecl ngx_http_background_fetch_fail(
  * started_by  the requests of the run; NULL if they were cancelled, too
  */
 ngx_str_t *ngx_http_background_fetch_task(ngx_http_request_t *r);
+ngx_http_background_predecessor_t *ngx_http_background_fetch_predecessor(
+    ngx_http_request_t *r);
 uint64_t ngx_http_background_fetch_fence(ngx_http_request_t *r);
 ngx_http_background_fetch_conf_t *ngx_http_background_fetch_conf(
     ngx_http_request_t *r);
