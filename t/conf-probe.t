@@ -110,6 +110,11 @@ rejects('all', "http { $app server { listen unix:socket; background_task t {\n"
     . "probe app; workers all;\n} # here\n } }"
     => '"probe" in background task "t" needs "workers one"');
 
+rejects('all', "http { $app background_redis r { server 127.0.0.1; }\n"
+    . "server { listen unix:socket; background_task t {\n"
+    . "probe app; workers cluster;\n} # here\n } }"
+    => '"probe" in background task "t" needs "workers one"');
+
 rejects('all', "http { $app background_task t {\nprobe app; # here\n} }"
     => '"probe" directive is allowed in a background task of a "server" only: '
        . 'put the task into the server whose locations are requested');
