@@ -21,7 +21,7 @@ my $library = lease_library() or plan skip_all => 'no compiler';
 my %dead;           # by PID, when it was killed
 my $key = 'nginx:{t}:lease';
 
-host($_, conf($_)) for qw/ a b /;
+host($_, conf($_), '', locations($_)) for qw/ a b /;
 
 my ($first, $other) = lead();
 
@@ -109,6 +109,16 @@ ran($other, 3);
 cmp_ok(time - $killed, '>', 0.8, 'not before the lease has ended');
 higher('an nginx died');
 host($first);
+
+# requests have the fence of their task, others have none
+
+poll('requests', sub {
+    grep { $_->{completed} + $_->{failed} > 3 }
+    map { host_status($_, 'asks')->{cycles} } 'a', 'b';
+});
+is(host_status($_, 'asks')->{last}{error}, undef, "$_: the fence in requests")
+    for 'a', 'b';
+is(host_get('a', '/fence'), '[]', 'none in others');
 
 # what the server has is gone: who runs it goes on
 
@@ -216,6 +226,9 @@ sub conf {
 
     return <<"EOF";
 background_redis main { server $server; }
+map "\$background_fence \$http_fence" \$same {
+    "~^(?<n>\\d{13}) \\k<n>\$" 1;
+}
 background_task t {
     workers cluster lease=1s;
     interval 20ms;
@@ -223,6 +236,19 @@ background_task t {
 }
 background_task one { interval 1h; simulate_io 1 delay=1ms-1ms; }
 EOF
+}
+
+sub locations {
+    return <<'EOF_LOCATIONS';
+background_task asks {
+    workers cluster lease=1s;
+    interval 50ms;
+    request /fence header=Fence:$background_fence test=$same;
+}
+location = /fence {
+    return 200 [$background_fence];
+}
+EOF_LOCATIONS
 }
 
 # who has it, and who has not
