@@ -65,6 +65,8 @@ typedef struct {
                                      out" */
     size_t        message_len;
     u_char        message[NGX_HTTP_BACKGROUND_MESSAGE_LEN];
+    time_t        expires;        /* when what the message names expires, for
+                                     a metric; 0: nothing does */
 } ngx_http_background_result_t;
 
 
@@ -83,6 +85,7 @@ typedef struct {
     ngx_log_t                     *log;   /* may be used on a pool thread,
                                              too */
     ngx_str_t                     *task;  /* name of the task */
+    void                          *cycle; /* private */
     ngx_uint_t                     repeats;
                                           /* the task has failed so often that
                                              the same failure would not be
@@ -535,6 +538,22 @@ ngx_int_t ngx_http_background_input(ngx_http_background_run_t *run,
 
 /* its file, which is the cycle's, or NGX_INVALID_FILE where it is in memory */
 ngx_fd_t ngx_http_background_input_file(ngx_http_background_run_t *run);
+
+
+/*
+ * The end of a cycle that the run's cycle comes after, by "after" of its task;
+ * where the run is.  NGX_DECLINED: another trigger has started it.  Strings
+ * live as long as the cycle.
+ */
+
+typedef struct {
+    ngx_str_t                       task;       /* name; empty: not known */
+    ngx_str_t                       error;      /* of a failure */
+    ngx_uint_t                      failed;     /* unsigned  failed:1; */
+} ngx_http_background_predecessor_t;
+
+ngx_int_t ngx_http_background_predecessor(ngx_http_background_run_t *run,
+    ngx_http_background_predecessor_t *before);
 
 
 /*

@@ -890,7 +890,7 @@ ngx_http_background_redis_args(ngx_http_background_redis_lease_t *lease,
         return 1;
     }
 
-    p = ngx_pnalloc(pool, 2 * NGX_HTTP_BACKGROUND_REDIS_VALUE);
+    p = ngx_pnalloc(pool, 3 * NGX_HTTP_BACKGROUND_REDIS_VALUE);
     if (p == NULL) {
         return 0;
     }

@@ -20,6 +20,7 @@
 
 
 #include <ngx_http_background.h>
+#include "ngx_http_background_save.h"
 
 #include <ngx_event.h>
 
@@ -50,6 +51,9 @@ typedef struct {
                                                        last expected status */
     ngx_http_complex_value_t             *body;
     ngx_http_complex_value_t             *test;     /* NULL: none */
+    ngx_uint_t                            response; /* the beginning of its
+                                                       body is kept, without
+                                                       "test=", too */
     ngx_uint_t                            https;    /* unsigned  https:1; */
     ngx_addr_t                           *address;  /* NULL: "unix:" */
 } ngx_http_background_fetch_conf_t;
@@ -84,7 +88,8 @@ typedef ngx_uint_t (*ngx_http_background_fetch_judge_pt)(
 
 /*
  * The requests of one run.  fetches_init() sets all fields; then the caller
- * may set "list", "judge", and "failed".  "failed" is called for each request
+ * may set "list", "judge", "save", and "failed".  "save" gets the body of the
+ * response, in a run with one request.  "failed" is called for each request
  * that has failed or, if the run is cancelled, is not over.  The URI is empty
  * if it is not known.
  */
@@ -94,6 +99,7 @@ struct ngx_http_background_fetches_s {
     ngx_http_background_fetch_conf_t     *conf;
     ngx_uint_t                            list;     /* error texts name the
                                                        URI */
+    ngx_http_background_save_t           *save;     /* or NULL */
     ngx_uint_t                            nactive;
     ngx_queue_t                           active;
     ngx_event_t                           event;
@@ -206,6 +212,8 @@ void ngx_cdecl ngx_http_background_fetch_fail(
  * For a request of a task or its subrequests; other requests return NULL.
  *
  * task      the name of the task
+ * predecessor  the cycle after which its cycle has started; empty without
+ *              "after"
  * fence     the fence of its cycle, or 0
  * conf      the configuration of the operation
  * response  the first bytes of the response body, for "test="; NULL without
@@ -213,6 +221,8 @@ void ngx_cdecl ngx_http_background_fetch_fail(
  * started_by  the requests of the run; NULL if they were cancelled, too
  */
 ngx_str_t *ngx_http_background_fetch_task(ngx_http_request_t *r);
+ngx_http_background_predecessor_t *ngx_http_background_fetch_predecessor(
+    ngx_http_request_t *r);
 uint64_t ngx_http_background_fetch_fence(ngx_http_request_t *r);
 ngx_http_background_fetch_conf_t *ngx_http_background_fetch_conf(
     ngx_http_request_t *r);

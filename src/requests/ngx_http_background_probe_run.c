@@ -717,6 +717,13 @@ ngx_http_background_probe_status(ngx_http_background_fetches_t *rs,
         return 0;
     }
 
+    if (check->probe->op->grpc
+        && ngx_http_background_fetch_expected(rs->conf, state->status)
+        && !ngx_http_background_probe_grpc_passes(check->probe->op, rs, r))
+    {
+        return 0;
+    }
+
     return state->status;
 }
 

@@ -94,6 +94,8 @@ static ngx_int_t ngx_http_background_probes_init(ngx_shm_zone_t *shm_zone,
     void *data);
 static ngx_http_background_table_t *ngx_http_background_probes_table(
     ngx_shm_zone_t *shm_zone);
+static size_t ngx_http_background_probes_memory(
+    ngx_http_background_probes_t *probes);
 static size_t ngx_http_background_probes_size(
     ngx_http_background_probes_t *probes);
 static uint64_t *ngx_http_background_probes_heads(
@@ -139,14 +141,46 @@ static ngx_str_t  ngx_http_background_probes_name =
 
 ngx_int_t
 ngx_http_background_probes_add(ngx_conf_t *cf,
-    ngx_http_background_probes_t *probes, ngx_uint_t peers, void *tag)
+    ngx_http_background_probes_t *probes, void *tag)
 {
-    size_t  size;
+    probes->shm_zone = ngx_shared_memory_add(cf,
+                                  &ngx_http_background_probes_name,
+                                  ngx_http_background_probes_memory(probes),
+                                  tag);
 
-    /*
-     * the size is rounded up, so that a reload with a few more servers keeps
-     * the memory
-     */
+    if (probes->shm_zone == NULL) {
+        return NGX_ERROR;
+    }
+
+    probes->shm_zone->init = ngx_http_background_probes_init;
+    probes->shm_zone->data = probes;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_background_probes_resize(ngx_http_background_probes_t *probes)
+{
+    probes->shm_zone->shm.size = ngx_http_background_probes_memory(probes);
+}
+
+
+/* a reload with some servers more has the same size, and the same memory */
+
+static size_t
+ngx_http_background_probes_memory(ngx_http_background_probes_t *probes)
+{
+    size_t                            size;
+    ngx_uint_t                        i, peers;
+    ngx_http_background_probe_op_t  **ops;
+
+    ops = probes->ops.elts;
+    peers = 0;
+
+    for (i = 0; i < probes->ops.nelts; i++) {
+        peers += ops[i]->peers;
+    }
 
     probes->nrecords = NGX_HTTP_BACKGROUND_PROBE_RECORDS;
     probes->ngroups = NGX_HTTP_BACKGROUND_PROBE_GROUPS;
@@ -162,19 +196,8 @@ ngx_http_background_probes_add(ngx_conf_t *cf,
     /* with the overhead of the slab pool */
 
     size = ngx_http_background_probes_size(probes);
-    size = ngx_align(size + size / 64, ngx_pagesize) + 8 * ngx_pagesize;
 
-    probes->shm_zone = ngx_shared_memory_add(cf,
-                               &ngx_http_background_probes_name, size, tag);
-
-    if (probes->shm_zone == NULL) {
-        return NGX_ERROR;
-    }
-
-    probes->shm_zone->init = ngx_http_background_probes_init;
-    probes->shm_zone->data = probes;
-
-    return NGX_OK;
+    return ngx_align(size + size / 64, ngx_pagesize) + 8 * ngx_pagesize;
 }
 
 

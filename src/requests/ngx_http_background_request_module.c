@@ -15,11 +15,16 @@
 
 #define NGX_HTTP_BACKGROUND_REQUEST_COUNT_MAX  1000000
 
+/* of a response that is saved, in bytes */
+#define NGX_HTTP_BACKGROUND_REQUEST_MAX_SIZE   (10 * 1024 * 1024)
+
 
 typedef struct {
     ngx_http_background_fetch_conf_t     *conf;
     ngx_http_complex_value_t              uri;
     ngx_uint_t                            count;
+    ngx_str_t                             save;     /* path, or empty */
+    off_t                                 max_size;
 
     /* checked when the configuration is complete */
     ngx_str_t                             name;   /* name of the location */
@@ -30,11 +35,19 @@ typedef struct {
 
 typedef struct {
     /* must be first */
-    ngx_http_background_fetches_t         requests;
+    ngx_http_background_save_t           *save;     /* NULL: not saved */
 
+    ngx_http_background_fetches_t         requests;
     ngx_http_background_request_op_t     *op;
     ngx_uint_t                            started;
 } ngx_http_background_request_ctx_t;
+
+
+typedef enum {
+    ngx_http_background_cause_task = 0,
+    ngx_http_background_cause_result,
+    ngx_http_background_cause_error
+} ngx_http_background_cause_e;
 
 
 static ngx_int_t ngx_http_background_request_add_variables(ngx_conf_t *cf);
@@ -42,6 +55,8 @@ static ngx_int_t ngx_http_background_request_fence(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_background_request_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_background_request_cause_variable(
+    ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
 static void *ngx_http_background_request_create_main_conf(ngx_conf_t *cf);
 static ngx_int_t ngx_http_background_request_postconf(ngx_conf_t *cf);
 static ngx_uint_t ngx_http_background_request_find_location(
@@ -57,7 +72,17 @@ static void ngx_http_background_request_run_start(
     ngx_http_background_run_t *run);
 static void ngx_http_background_request_run_cancel(
     ngx_http_background_run_t *run);
+static void ngx_http_background_request_loaded(
+    ngx_http_background_run_t *run);
 static void ngx_http_background_request_slice(ngx_event_t *ev);
+static void ngx_http_background_request_over(
+    ngx_http_background_request_ctx_t *ctx);
+static void ngx_http_background_request_stored(
+    ngx_http_background_run_t *run);
+static ngx_int_t ngx_http_background_request_save(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p);
+static ngx_int_t ngx_http_background_request_check_save(ngx_conf_t *cf,
+    ngx_http_background_request_op_t *op);
 
 static void ngx_http_background_request_exit_process(ngx_cycle_t *cycle);
 
@@ -78,6 +103,12 @@ static const ngx_http_background_bounds_t  ngx_http_background_request_counts =
 };
 
 
+static const ngx_http_background_bounds_t  ngx_http_background_request_sizes =
+{
+    "size", 1, NGX_MAX_OFF_T_VALUE, "1 or more"
+};
+
+
 static const ngx_http_background_param_t  ngx_http_background_request_params[] =
 {
     NGX_HTTP_BACKGROUND_FETCH_PARAMS(ngx_http_background_request_op_t),
@@ -85,6 +116,13 @@ static const ngx_http_background_param_t  ngx_http_background_request_params[] =
     { ngx_string("count="), 0, ngx_http_background_conf_number,
       offsetof(ngx_http_background_request_op_t, count),
       &ngx_http_background_request_counts },
+
+    { ngx_string("save="), 0, ngx_http_background_request_save,
+      offsetof(ngx_http_background_request_op_t, save), NULL },
+
+    { ngx_string("max_size="), 0, ngx_http_background_conf_offset,
+      offsetof(ngx_http_background_request_op_t, max_size),
+      &ngx_http_background_request_sizes },
 
     ngx_http_background_null_param
 };
@@ -100,6 +138,30 @@ static ngx_command_t  ngx_http_background_request_commands[] = {
       NULL },
 
       ngx_null_command
+};
+
+
+static ngx_http_variable_t  ngx_http_background_request_variables[] = {
+
+    { ngx_string("background_task"), NULL,
+      ngx_http_background_request_variable, 0, 0, 0 },
+
+    { ngx_string("background_fence"), NULL,
+      ngx_http_background_request_fence, 0, 0, 0 },
+
+    { ngx_string("background_cause"), NULL,
+      ngx_http_background_request_cause_variable,
+      ngx_http_background_cause_task, 0, 0 },
+
+    { ngx_string("background_cause_result"), NULL,
+      ngx_http_background_request_cause_variable,
+      ngx_http_background_cause_result, 0, 0 },
+
+    { ngx_string("background_cause_error"), NULL,
+      ngx_http_background_request_cause_variable,
+      ngx_http_background_cause_error, 0, 0 },
+
+      ngx_http_null_variable
 };
 
 
@@ -137,24 +199,17 @@ ngx_module_t  ngx_http_background_request_module = {
 static ngx_int_t
 ngx_http_background_request_add_variables(ngx_conf_t *cf)
 {
-    ngx_http_variable_t  *var;
+    ngx_http_variable_t  *var, *v;
 
-    static ngx_str_t  name = ngx_string("background_task");
-    static ngx_str_t  fence = ngx_string("background_fence");
+    for (v = ngx_http_background_request_variables; v->name.len; v++) {
+        var = ngx_http_add_variable(cf, &v->name, v->flags);
+        if (var == NULL) {
+            return NGX_ERROR;
+        }
 
-    var = ngx_http_add_variable(cf, &name, 0);
-    if (var == NULL) {
-        return NGX_ERROR;
+        var->get_handler = v->get_handler;
+        var->data = v->data;
     }
-
-    var->get_handler = ngx_http_background_request_variable;
-
-    var = ngx_http_add_variable(cf, &fence, 0);
-    if (var == NULL) {
-        return NGX_ERROR;
-    }
-
-    var->get_handler = ngx_http_background_request_fence;
 
     return NGX_OK;
 }
@@ -201,6 +256,50 @@ ngx_http_background_request_variable(ngx_http_request_t *r,
         v->len = 0;
     }
 
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+
+    return NGX_OK;
+}
+
+
+/* of the cycle that the request's one comes after; empty, if there is none */
+
+static ngx_int_t
+ngx_http_background_request_cause_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_str_t                           value;
+    ngx_http_background_predecessor_t  *before;
+
+    ngx_str_set(&value, "");
+
+    before = ngx_http_background_fetch_predecessor(r);
+
+    if (before && before->task.len) {
+        switch (data) {
+
+        case ngx_http_background_cause_task:
+            value = before->task;
+            break;
+
+        case ngx_http_background_cause_error:
+            value = before->error;
+            break;
+
+        default: /* ngx_http_background_cause_result */
+            if (before->failed) {
+                ngx_str_set(&value, "failure");
+
+            } else {
+                ngx_str_set(&value, "success");
+            }
+        }
+    }
+
+    v->data = value.data ? value.data : (u_char *) "";
+    v->len = value.len;
     v->valid = 1;
     v->no_cacheable = 0;
     v->not_found = 0;
@@ -355,12 +454,90 @@ ngx_http_background_request(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
+    if (ngx_http_background_request_check_save(cf, op) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
     if (ngx_http_background_request_named(cf, rmcf, op) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
     return ngx_http_background_add_operation(cf,
                                        &ngx_http_background_request_kind, op);
+}
+
+
+/* warns if the directory is missing */
+
+static ngx_int_t
+ngx_http_background_request_save(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p)
+{
+    ngx_str_t *path = p;
+
+    ngx_str_t  folder;
+
+    if (arg->value.len == 0 || arg->value.data[arg->value.len - 1] == '/') {
+        return ngx_http_background_conf_invalid(cf, arg, "file",
+                                                "a file's name");
+    }
+
+    *path = arg->value;
+
+    if (ngx_conf_full_name(cf->cycle, path, 0) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    folder = *path;
+
+    while (folder.data[folder.len - 1] != '/') {
+        folder.len--;
+    }
+
+    folder.data = ngx_pnalloc(cf->pool, folder.len + 1);
+    if (folder.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) ngx_cpystrn(folder.data, path->data, folder.len + 1);
+
+    ngx_http_background_conf_path(cf, &folder);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_request_check_save(ngx_conf_t *cf,
+    ngx_http_background_request_op_t *op)
+{
+    ngx_str_t   *value;
+    const char  *error;
+
+    if (op->save.len == 0) {
+        if (op->max_size == 0) {
+            return NGX_OK;
+        }
+
+        error = "\"max_size=\" in \"%V\" directive needs \"save=\"";
+
+    } else if (op->count > 1 || op->conf->statuses.nelts) {
+        error = "\"save=\" in \"%V\" directive is for one request, and for "
+                "status 200";
+
+    } else {
+        if (op->max_size == 0) {
+            op->max_size = NGX_HTTP_BACKGROUND_REQUEST_MAX_SIZE;
+        }
+
+        return NGX_OK;
+    }
+
+    value = cf->args->elts;
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, error, &value[0]);
+
+    return NGX_ERROR;
 }
 
 
@@ -417,14 +594,51 @@ ngx_http_background_request_run_start(ngx_http_background_run_t *run)
     ngx_http_background_fetches_init(&ctx->requests, run, op->conf,
                                      ngx_http_background_request_slice);
 
-    ngx_http_background_request_slice(&ctx->requests.event);
+    ctx->requests.event.data = ctx;
+
+    if (op->save.len == 0) {
+        ngx_http_background_request_slice(&ctx->requests.event);
+        return;
+    }
+
+    ctx->save = ngx_http_background_save_create(run, &op->save, op->max_size);
+
+    if (ctx->save == NULL) {
+        ngx_http_background_fail(&run->result, 0, "no memory");
+        ngx_http_background_done(run);
+        return;
+    }
+
+    ctx->requests.save = ctx->save;
+
+    if (ngx_http_background_save_load(ctx->save,
+                                      ngx_http_background_request_loaded)
+        != NGX_OK)
+    {
+        ngx_http_background_done(run);
+    }
 }
 
 
 static void
 ngx_http_background_request_run_cancel(ngx_http_background_run_t *run)
 {
-    ngx_http_background_fetches_cancel(run->ctx);
+    ngx_http_background_request_ctx_t  *ctx;
+
+    ctx = run->ctx;
+
+    ngx_http_background_fetches_cancel(&ctx->requests);
+}
+
+
+static void
+ngx_http_background_request_loaded(ngx_http_background_run_t *run)
+{
+    ngx_http_background_request_ctx_t  *ctx;
+
+    ctx = run->ctx;
+
+    ngx_http_background_request_slice(&ctx->requests.event);
 }
 
 
@@ -467,8 +681,58 @@ ngx_http_background_request_slice(ngx_event_t *ev)
             ngx_delete_posted_event(ev);
         }
 
-        ngx_http_background_done(run);
+        ngx_http_background_request_over(ctx);
     }
+}
+
+
+static void
+ngx_http_background_request_over(ngx_http_background_request_ctx_t *ctx)
+{
+    ngx_http_background_run_t  *run;
+
+    run = ctx->requests.run;
+
+    if (ctx->save && ctx->save->status == NGX_HTTP_OK) {
+
+        /* it is good when it has been written */
+
+        run->result.completed = 0;
+        run->result.active = 1;
+
+        if (ngx_http_background_save_store(ctx->save,
+                                           ngx_http_background_request_stored)
+            == NGX_OK)
+        {
+            return;
+        }
+
+        run->result.active = 0;
+
+    } else if (ctx->save && ctx->save->status) {
+        ngx_http_background_message(&run->result, "not modified");
+    }
+
+    ngx_http_background_done(run);
+}
+
+
+static void
+ngx_http_background_request_stored(ngx_http_background_run_t *run)
+{
+    ngx_http_background_request_ctx_t  *ctx;
+
+    ctx = run->ctx;
+
+    run->result.active = 0;
+
+    if (run->result.failed == 0) {
+        ngx_http_background_message(&run->result, "saved %O bytes",
+                                    ctx->save->size);
+        run->result.completed = 1;
+    }
+
+    ngx_http_background_done(run);
 }
 
 
