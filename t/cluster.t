@@ -21,6 +21,9 @@ my $library = lease_library() or plan skip_all => 'no compiler';
 my %dead;           # by PID, when it was killed
 my $key = 'nginx:{t}:lease';
 
+write_file('fence.sh', "#!/bin/sh\necho \$BACKGROUND_FENCE >> $dir/out/exec\n");
+chmod 0755, "$dir/fence.sh";
+
 host($_, conf($_), '', locations($_)) for qw/ a b /;
 
 my ($first, $other) = lead();
@@ -119,6 +122,12 @@ poll('requests', sub {
 is(host_status($_, 'asks')->{last}{error}, undef, "$_: the fence in requests")
     for 'a', 'b';
 is(host_get('a', '/fence'), '[]', 'none in others');
+
+# and programs
+
+poll('programs', sub { (read_file('out/exec') =~ tr/\n//) > 3 });
+is_deeply([grep { !/^\d{13}$/ } split /\n/, read_file('out/exec')], [],
+          'the fence in the environment');
 
 # what the server has is gone: who runs it goes on
 
@@ -233,6 +242,11 @@ background_task t {
     workers cluster lease=1s;
     interval 20ms;
     call $library lease $dir/out/runs $name 20;
+}
+background_task program {
+    workers cluster lease=1s;
+    interval 50ms;
+    exec $dir/fence.sh;
 }
 background_task one { interval 1h; simulate_io 1 delay=1ms-1ms; }
 EOF
