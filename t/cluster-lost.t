@@ -8,6 +8,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use BackgroundCall;
+use BackgroundKind ();
 use BackgroundRedis;
 use Test::More;
 use Time::HiRes qw/ sleep time clock_gettime CLOCK_MONOTONIC /;
@@ -31,6 +32,7 @@ clock_steps();
 without_the_server();
 a_stubborn_job();
 a_worker_that_stops();
+an_event_loop_that_blocks();
 what_goes_along();
 quarantine();
 
@@ -181,9 +183,33 @@ sub a_worker_that_stops {
     is(host_status($first, 't')->{cycles}{cancelled}, 1, 'it was cancelled');
     is(scalar(() = runs('out/stop')), 2, 'and does not run it again');
 
-    # the event loop alone: a job sees by itself that the lease has ended
-
     bye();
+}
+
+# the event loop alone: a job sees by itself that the lease has ended
+
+sub an_event_loop_that_blocks {
+    redis_ask('redis', 'DEL', 'nginx:{t}:lease');
+
+    host('a', <<"EOF", BackgroundKind::load_kind('stall')
+background_redis main { server $server; }
+background_task t {
+    workers cluster lease=1s;
+    interval 1h;
+    call $library lease $dir/out/block a 3600000;
+}
+EOF
+         . "\nworker_processes 1;", 'location = /stall { stall 10s; }');
+
+    poll('the job runs', sub { runs('out/block') == 1 });
+    host_get('a', '/stall') for 1 .. 100;
+
+    my $now = clock_gettime(CLOCK_MONOTONIC);
+    my ($run) = runs('out/block');
+
+    ok($run->[4] && $run->[4] < $now, 'the job has ended while the loop stood');
+    host_stop('a');
+    write_file('a/error.log', '');
 }
 
 # due time and failures

@@ -63,9 +63,12 @@ is($leaders->(), $n, 'each task still has one');
 # the other one takes all, in a few commands
 
 host_stop('a');
+my $left = time;
+
 poll('b has all', sub {
     $n == grep { $_->{cluster}{leader} } @{host_status('b')->{tasks}};
 });
+note(sprintf 'all are taken over after %.2f s', time - $left);
 pass('all are taken over');
 
 host_stop('b');

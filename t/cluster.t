@@ -21,7 +21,10 @@ my $library = lease_library() or plan skip_all => 'no compiler';
 my %dead;           # by PID, when it was killed
 my $key = 'nginx:{t}:lease';
 
-host($_, conf($_)) for qw/ a b /;
+write_file('fence.sh', "#!/bin/sh\necho \$BACKGROUND_FENCE >> $dir/out/exec\n");
+chmod 0755, "$dir/fence.sh";
+
+host($_, conf($_), '', locations($_)) for qw/ a b /;
 
 my ($first, $other) = lead();
 
@@ -109,6 +112,22 @@ ran($other, 3);
 cmp_ok(time - $killed, '>', 0.8, 'not before the lease has ended');
 higher('an nginx died');
 host($first);
+
+# requests have the fence of their task, others have none
+
+poll('requests', sub {
+    grep { $_->{completed} + $_->{failed} > 3 }
+    map { host_status($_, 'asks')->{cycles} } 'a', 'b';
+});
+is(host_status($_, 'asks')->{last}{error}, undef, "$_: the fence in requests")
+    for 'a', 'b';
+is(host_get('a', '/fence'), '[]', 'none in others');
+
+# and programs
+
+poll('programs', sub { (read_file('out/exec') =~ tr/\n//) > 3 });
+is_deeply([grep { !/^\d{13}$/ } split /\n/, read_file('out/exec')], [],
+          'the fence in the environment');
 
 # what the server has is gone: who runs it goes on
 
@@ -216,13 +235,34 @@ sub conf {
 
     return <<"EOF";
 background_redis main { server $server; }
+map "\$background_fence \$http_fence" \$same {
+    "~^(?<n>\\d{13}) \\k<n>\$" 1;
+}
 background_task t {
     workers cluster lease=1s;
     interval 20ms;
     call $library lease $dir/out/runs $name 20;
 }
+background_task program {
+    workers cluster lease=1s;
+    interval 50ms;
+    exec $dir/fence.sh;
+}
 background_task one { interval 1h; simulate_io 1 delay=1ms-1ms; }
 EOF
+}
+
+sub locations {
+    return <<'EOF_LOCATIONS';
+background_task asks {
+    workers cluster lease=1s;
+    interval 50ms;
+    request /fence header=Fence:$background_fence test=$same;
+}
+location = /fence {
+    return 200 [$background_fence];
+}
+EOF_LOCATIONS
 }
 
 # who has it, and who has not

@@ -7,6 +7,7 @@
 #include "ngx_http_background_redis.h"
 
 #include <hiredis/hiredis.h>
+#include <poll.h>
 
 
 /* the pause before the next attempt, in milliseconds */
@@ -15,6 +16,9 @@
 
 /* the same text of a failure is logged again after so many milliseconds */
 #define NGX_HTTP_BACKGROUND_REDIS_REPEAT     60000
+
+/* at exit, how often it waits for 10 milliseconds until all is sent */
+#define NGX_HTTP_BACKGROUND_REDIS_DRAIN      50
 
 /* read at once, then other connections have a turn */
 #define NGX_HTTP_BACKGROUND_REDIS_SLICE      16
@@ -96,6 +100,8 @@ struct ngx_http_background_redis_link_s {
 };
 
 
+static void ngx_http_background_redis_drain(
+    ngx_http_background_redis_link_t *link);
 static void ngx_http_background_redis_next(
     ngx_http_background_redis_link_t *link);
 static void ngx_http_background_redis_go(ngx_http_background_redis_link_t *link,
@@ -218,6 +224,7 @@ ngx_http_background_redis_close(ngx_http_background_redis_link_t *link)
     link->changed = NULL;
     link->reading = 0;
 
+    ngx_http_background_redis_drain(link);
     ngx_http_background_redis_drop(link);
 
     if (link->timer.timer_set) {
@@ -229,6 +236,42 @@ ngx_http_background_redis_close(ngx_http_background_redis_link_t *link)
     }
 
     ngx_free(link);
+}
+
+
+/*
+ * The worker exits, and the event loop is over: tasks that were given back are
+ * others' at once if what says so is sent.
+ */
+
+static void
+ngx_http_background_redis_drain(ngx_http_background_redis_link_t *link)
+{
+    ngx_uint_t      i;
+    struct pollfd   pfd;
+
+    for (i = 0; i < NGX_HTTP_BACKGROUND_REDIS_DRAIN; i++) {
+
+        if (link->state != ngx_http_background_redis_usable
+            || link->out_pos == link->out_len)
+        {
+            return;
+        }
+
+        pfd.fd = link->peer.connection->fd;
+        pfd.events = POLLOUT;
+        pfd.revents = 0;
+
+        if (poll(&pfd, 1, 10) == 1) {
+
+            if (pfd.revents & (POLLERR|POLLHUP)) {
+                return;
+            }
+
+            link->peer.connection->write->ready = 1;
+            ngx_http_background_redis_flush(link);
+        }
+    }
 }
 
 

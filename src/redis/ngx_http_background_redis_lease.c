@@ -134,6 +134,7 @@ struct ngx_http_background_redis_group_s {
 
     unsigned                                 asking:1;
     unsigned                                 text:1;  /* of the script, next */
+    unsigned                                 loaded:1;
 };
 
 
@@ -180,7 +181,8 @@ static void ngx_http_background_redis_taken(
     ngx_http_background_redis_lease_t *lease,
     ngx_http_background_redis_value_t *value);
 static void ngx_http_background_redis_lose_lease(
-    ngx_http_background_redis_lease_t *lease, const char *why);
+    ngx_http_background_redis_lease_t *lease,
+    ngx_http_background_redis_value_t *value, const char *why);
 static void ngx_http_background_redis_show(
     ngx_http_background_redis_lease_t *lease,
     ngx_http_background_redis_value_t *value);
@@ -262,7 +264,8 @@ static ngx_str_t  ngx_http_background_redis_script = ngx_string(
     "      then\n"
     "        local t = redis.call('TIME')\n"
     "        local now = t[1] * 1000 + math.floor(t[2] / 1000)\n"
-    "        n = string.format('%.0f ', math.max(now, tonumber(c))) .. ARGV[a]\n"
+    "        now = string.format('%.0f ', math.max(now, tonumber(c)))\n"
+    "        n = now .. ARGV[a]\n"
     "      end\n"
     "      a = a + 1\n"
     "    end\n"
@@ -483,8 +486,16 @@ ngx_http_background_redis_leave(ngx_http_background_claim_t *m,
     /* what is under way may take it yet */
 
     if (give) {
-        ngx_str_set(&argv[0], "EVAL");
-        argv[1] = ngx_http_background_redis_script;
+        if (group->loaded) {
+            ngx_str_set(&argv[0], "EVALSHA");
+            argv[1].data = ngx_http_background_redis_sha1;
+            argv[1].len = sizeof(ngx_http_background_redis_sha1);
+
+        } else {
+            ngx_str_set(&argv[0], "EVAL");
+            argv[1] = ngx_http_background_redis_script;
+        }
+
         ngx_str_set(&argv[2], "1");
         argv[3] = lease->conf->key;
         ngx_str_set(&argv[4], NGX_HTTP_BACKGROUND_REDIS_TTL);
@@ -567,6 +578,12 @@ ngx_http_background_redis_view(void *conf,
 
     ngx_http_background_redis_entry_read(
                         ngx_http_background_redis_entry(&lcf->task), view);
+
+    /* who has written that may hang */
+
+    if (view->until_at && view->until_at < ngx_http_background_redis_real()) {
+        view->state = ngx_http_background_cluster_unknown;
+    }
 }
 
 
@@ -636,6 +653,8 @@ ngx_http_background_redis_changed(void *data, ngx_uint_t ready)
 {
     ngx_http_background_redis_group_t *group = data;
 
+    group->loaded = 0;
+
     if (ready && !group->asking) {
         ngx_http_background_redis_send_batch(group);
     }
@@ -683,7 +702,7 @@ ngx_http_background_redis_expire(ngx_http_background_redis_group_t *group)
                 continue;
             }
 
-            ngx_http_background_redis_lose_lease(lease,
+            ngx_http_background_redis_lose_lease(lease, NULL,
                                          "the lease could not be renewed");
             continue;
         }
@@ -1009,6 +1028,15 @@ ngx_http_background_redis_answered(void *data,
     group->nbatch = 0;
 
     if (reply == NULL) {
+
+        /* what was to be saved may not be */
+
+        for (i = 0; i < n; i++) {
+            if (group->batch[i]) {
+                group->batch[i]->dirty = 1;
+            }
+        }
+
         return;
     }
 
@@ -1018,6 +1046,7 @@ ngx_http_background_redis_answered(void *data,
             && ngx_strncmp(reply->text.data, "NOSCRIPT", 8) == 0)
         {
             group->text = 1;
+            group->loaded = 0;
             ngx_http_background_redis_send_batch(group);
             return;
         }
@@ -1030,6 +1059,8 @@ ngx_http_background_redis_answered(void *data,
         ngx_http_background_redis_strange(group->link);
         return;
     }
+
+    group->loaded = 1;
 
     /* what is lost or granted may change others */
 
@@ -1092,20 +1123,19 @@ ngx_http_background_redis_answer(ngx_http_background_redis_lease_t *lease,
         return;
     }
 
-    if (lease->holds || lease->alone) {
-
-        /* alone, it goes on where nobody else has it */
-
-        if (lease->holds || (rc == NGX_OK && value.held)) {
-            lease->holds = 0;
-            lease->alone = 0;
-
-            ngx_http_background_redis_lose_lease(lease,
-                                             "another server has it now");
-        }
-    }
-
     lease->claim->other = (rc == NGX_OK && value.held);
+
+    /* alone, it goes on where nobody else has it */
+
+    if (lease->holds || (lease->alone && lease->claim->other)) {
+        lease->holds = 0;
+        lease->alone = 0;
+
+        ngx_http_background_redis_lose_lease(lease,
+                                             (rc == NGX_OK) ? &value : NULL,
+                                             "another server has it now");
+        return;
+    }
 
     ngx_http_background_redis_show(lease, (rc == NGX_OK) ? &value : NULL);
 }
@@ -1186,13 +1216,15 @@ ngx_http_background_redis_taken(ngx_http_background_redis_lease_t *lease,
 }
 
 
+/* the lease may be gone when it returns */
+
 static void
 ngx_http_background_redis_lose_lease(ngx_http_background_redis_lease_t *lease,
-    const char *why)
+    ngx_http_background_redis_value_t *value, const char *why)
 {
     lease->claim->fence = 0;
 
-    ngx_http_background_redis_show(lease, NULL);
+    ngx_http_background_redis_show(lease, value);
 
     lease->claim->lost(lease->claim, why);
 }
