@@ -85,6 +85,7 @@ typedef struct {
     ngx_log_t                     *log;   /* may be used on a pool thread,
                                              too */
     ngx_str_t                     *task;  /* name of the task */
+    void                          *cycle; /* private */
     ngx_uint_t                     repeats;
                                           /* the task has failed so often that
                                              the same failure would not be
@@ -540,6 +541,22 @@ ngx_fd_t ngx_http_background_input_file(ngx_http_background_run_t *run);
 
 
 /*
+ * The end of a cycle that the run's cycle comes after, by "after" of its task;
+ * where the run is.  NGX_DECLINED: another trigger has started it.  Strings
+ * live as long as the cycle.
+ */
+
+typedef struct {
+    ngx_str_t                       task;       /* name; empty: not known */
+    ngx_str_t                       error;      /* of a failure */
+    ngx_uint_t                      failed;     /* unsigned  failed:1; */
+} ngx_http_background_predecessor_t;
+
+ngx_int_t ngx_http_background_predecessor(ngx_http_background_run_t *run,
+    ngx_http_background_predecessor_t *before);
+
+
+/*
  * The output of the cycle for its trigger.  The functions are called on the
  * pool thread of the run or, by an I/O kind, on the event loop.  A kind with
  * "begin" may call them in begin and finish only.
@@ -853,6 +870,10 @@ struct ngx_http_background_claim_s {
     ngx_log_t                      *log;
     void                           *ctx;        /* the provider's */
     uint64_t                        fence;      /* set by it; 0: none */
+    uint64_t                        until;      /* set by it, atomically: when
+                                                   jobs stop by themselves, in
+                                                   ms of CLOCK_BOOTTIME; 0:
+                                                   they do not */
     ngx_http_background_carried_t   carried;    /* to take along from here */
     ngx_uint_t                      other;      /* set by it: another nginx has
                                                    the task now, or will */

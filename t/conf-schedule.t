@@ -137,4 +137,72 @@ rejects('http',
         'health start=unhealthy; interval off;'
 );
 
+# schedules; what is wrong with the text itself is tested by t/schedule.c
+
+accepts('task',
+    'schedule "0 3 * * *";', 'schedule @daily;', 'interval off; schedule @daily;',
+    'schedule "0 3 * * mon-fri"; schedule "0 5 * * sat,sun";',
+    'schedule "0 3 * * *" timezone=UTC jitter=1s missed=run;',
+    'schedule "0 3 * * *" missed=skip jitter=1d timezone=UTC;',
+    'schedule "0 3 29 2 *"; health start=unhealthy;');
+
+rejects('task', map { ("$_;" =>
+        'invalid number of arguments in "schedule" directive') }
+    'schedule', 'schedule 0 3 * * *');
+
+rejects('task',
+    'schedule "0 24 * * *";' => 'invalid value "0 24 * * *" in "schedule" '
+        . 'directive, hour must be from 0 to 23',
+    'schedule "0 0 30 2 *";' => 'invalid value "0 0 30 2 *" in "schedule" '
+        . 'directive, no month of it has such a day',
+    'schedule "";' => 'invalid value "" in "schedule" directive, it must have '
+        . 'five fields: minute, hour, day, month, and weekday',
+    'schedule 0 missed=run;' => 'invalid value "0" in "schedule" directive, it '
+        . 'must have five fields: minute, hour, day, month, and weekday',
+    'schedule @daily missed=always;' => 'invalid value "missed=always" in '
+        . '"schedule" directive, it must be "skip" or "run"',
+    'schedule @daily timezone=Europe/Atlantis;' => 'invalid time zone '
+        . '"Europe/Atlantis" in "schedule" directive, there is no such time '
+        . 'zone',
+    'schedule @daily timezone=;' => 'invalid time zone "timezone=" in '
+        . '"schedule" directive, it must be a name as "Europe/Berlin"',
+    'schedule @daily jitter=1ms;' => 'invalid time "jitter=1ms" in "schedule" '
+        . 'directive, it must be from 1s to 1d');
+
+rejects('http', map { ("background_task a { $_ simulate_io 1;\n} # here" =>
+        'both "interval" and "schedule" in background task "a"') }
+    'interval 1s; schedule @daily;', 'schedule @daily; interval 1s;');
+
+# after, lock
+
+accepts('http',
+    'background_task a { simulate_io 1; } background_task b { after a; '
+    . 'after a on=failure; after c on=recovery; lock x; simulate_io 1; } '
+    . 'background_task c { schedule @daily; after a on=any; lock x; '
+    . 'simulate_io 1; }',
+    'background_task a { interval off; simulate_io 1; } '
+    . 'background_task b { interval off; after a on=success; simulate_io 1; }');
+
+rejects('task',
+    'after none; # here' => 'unknown background task "none" in "after" '
+        . 'directive',
+    'after t; # here' => 'background task "t" comes after itself by "after" '
+        . 'directive',
+    'after a on=always;' => 'invalid value "on=always" in "after" directive, '
+        . 'it must be "success", "failure", "recovery", or "any"',
+    'after;' => 'invalid number of arguments in "after" directive',
+    'lock;' => 'invalid number of arguments in "lock" directive',
+    'lock "";' => 'invalid name "" in "lock" directive, it must be 1-64 '
+        . 'characters',
+    "lock a;\nlock b; # here" => '"lock" directive is duplicate');
+
+rejects('http',
+    "background_task a { after c; simulate_io 1; }\n"
+    . "background_task b { simulate_io 1; after a; # here\n }\n"
+    . "background_task c { simulate_io 1; after b; }"
+    => 'background task "a" comes after itself by "after" directive',
+    "background_task a { simulate_io 1; }\n"
+    . "background_task b { interval 1s; after a; simulate_io 1;\n} # here"
+    => 'both "interval" and "after" in background task "b"');
+
 done_testing();

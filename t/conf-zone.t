@@ -88,8 +88,8 @@ for my $case ([1, 'one', 1], [1, 'all', 8], [7, 'one', 1], [40, 'all', 3],
 
 # by default
 
-my ($code) = zone([200, 'one', 1], '');
-is($code, 0, 'default: 200 tasks');
+my ($code) = zone([190, 'one', 1], '');
+is($code, 0, 'default: 190 tasks');
 
 ($code, my $said) = zone([300, 'one', 1], '');
 is($code, 1, 'default: 300 tasks, exit code');

@@ -47,7 +47,7 @@ poll('quarantined', sub { task('bad')->{state} eq 'quarantined' });
 is_deeply(task('bad')->{cycles},
           { completed => 0, failed => 3, cancelled => 0,
             consecutive_failures => 3, started => 3, declined => 0,
-            skipped => 0 }, 'three cycles failed');
+            skipped => 0, missed => 0, coalesced => 0 }, 'three cycles failed');
 is(task('bad')->{last}{error},
    'worker process died during the cycle: SIGSEGV', 'error');
 ok(!task('bad')->{healthy}, 'not healthy, whatever "health" says');

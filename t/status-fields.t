@@ -35,14 +35,16 @@ my %good = (
     healthy => 'boolean', running => 'count',
     running_seconds => 'null', queued => 'count', queued_seconds => 'null',
     waiting => 'count', abandoned => 'count', overdue => 'boolean',
-    interval_seconds => 'seconds', arrives => 'boolean',
+    paused => 'boolean',
+    interval_seconds => 'seconds', timezone => 'null', arrives => 'boolean',
     retry_seconds => 'seconds',
     timeout_seconds => 'seconds',
     'lease.pid' => 'count', 'lease.worker' => 'count',
     'cycles.completed' => 'count', 'cycles.failed' => 'count',
     'cycles.cancelled' => 'count', 'cycles.consecutive_failures' => 'count',
     'cycles.started' => 'count', 'cycles.declined' => 'count',
-    'cycles.skipped' => 'count',
+    'cycles.skipped' => 'count', 'cycles.missed' => 'count',
+    'cycles.coalesced' => 'count',
     'operations.completed' => 'count', 'operations.failed' => 'count',
     'operations.bytes' => 'count',
     io_seconds => 'seconds', cpu_seconds => 'seconds',
@@ -223,7 +225,8 @@ is($tasks{good}{timeout_seconds}, 60, 'time-out, default');
 
 is_deeply($tasks{good}{cycles}, { completed => 1, failed => 0, cancelled => 0,
                                   consecutive_failures => 0, started => 1,
-                                  declined => 0, skipped => 0 },
+                                  declined => 0, skipped => 0, missed => 0,
+                                  coalesced => 0 },
           'good: cycles');
 is($tasks{good}{operations}{completed}, 3, 'good: operations');
 cmp_ok($tasks{good}{operations}{bytes}, '<=', 3000, 'good: bytes');
@@ -242,7 +245,8 @@ cmp_ok($tasks{$_}{running_seconds}, '<=', $status->{uptime_seconds},
 
 is_deeply($tasks{bad}{cycles}, { completed => 0, failed => 1, cancelled => 0,
                                  consecutive_failures => 1, started => 1,
-                                 declined => 0, skipped => 0 },
+                                 declined => 0, skipped => 0, missed => 0,
+                                  coalesced => 0 },
           'bad: cycles');
 is_deeply($tasks{bad}{operations}, { completed => 0, failed => 2, bytes => 0 },
     'bad: operations');

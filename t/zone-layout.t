@@ -17,7 +17,7 @@ my $dir = tempdir('layout.XXXXXX', TMPDIR => 1, CLEANUP => 1);
 
 my $layout = layout();
 
-like($layout, qr/^\d+$/, 'a layout');
+like($layout, qr/^-?\d+$/, 'a layout');
 
 for (['zone.h', 'uint64_t    cycles_completed;', 'uint64_t    x;',
       'statistics'],
@@ -28,7 +28,9 @@ for (['zone.h', 'uint64_t    cycles_completed;', 'uint64_t    x;',
      ['zone.c', 'uint64_t                        epoch;', 'uint64_t x;',
       'a registration'],
      ['zone.c', 'ngx_slab_pool_t                *shpool;', 'uint64_t x;',
-      'the zone itself'])
+      'the zone itself'],
+     ['duty.h', 'uint64_t    checked;      /* a word */', 'uint64_t x;',
+      'what a cell is to do'])
 {
     my ($file, $before, $more, $name) = @$_;
 
@@ -42,7 +44,7 @@ done_testing();
 sub layout {
     my ($changed, $before, $more) = @_;
 
-    for my $file ('zone.h', 'zone.c') {
+    for my $file ('duty.h', 'zone.h', 'zone.c') {
         my $text = read_file("$root/src/core/ngx_http_background_$file");
 
         if ($changed && $file eq $changed) {
@@ -59,7 +61,7 @@ sub layout {
                        "$dir/ngx_http_background_zone.c");
     die $said if $said ne '';
 
-    my ($n) = read_file("$dir/zone.s") =~ /^layout_of_it:\s+\.(?:quad|xword)\s+(\d+)/m;
+    my ($n) = read_file("$dir/zone.s") =~ /^layout_of_it:\s+\.(?:quad|xword)\s+(-?\d+)/m;
 
     return $n;
 }

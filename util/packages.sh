@@ -17,7 +17,7 @@ test_packages=(perl procps libtest-nginx-perl prometheus
                python3-jsonschema python3-prometheus-client
                chromium-headless-shell brotli zstd openssl php-fpm
                libnginx-mod-http-lua libnginx-mod-http-js
-               libnginx-mod-http-brotli-static
+               libnginx-mod-http-brotli-static libnginx-mod-stream
                mariadb-server-core mariadb-client-core openssh-server redis-server
                rsync systemd python3-seccomp
                g++ rustc libtesseract-dev libleptonica-dev tesseract-ocr)

@@ -247,6 +247,7 @@ ngx_http_background_cycle_run(ngx_http_background_cycle_t *cycle,
         run = &ctx->job.run;
 
         run->task = cycle->task;
+        run->cycle = cycle;
         run->repeats = repeats;
         run->retry = cycle->retry;
 
@@ -274,6 +275,7 @@ ngx_http_background_cycle_start_run(ngx_http_background_cycle_t *cycle,
 {
     ctx->active = 1;
     ctx->job.worker = ngx_http_background_zone_self();
+    ctx->job.until = cycle->until;
     ctx->job.arrived = cycle->arrived;
 
     ngx_http_background_cell_pending(cycle->cell, 1, ctx->job.worker);
@@ -895,14 +897,9 @@ ngx_http_background_cycle_error(ngx_http_background_cycle_t *cycle)
 uint64_t
 ngx_http_background_fence(ngx_http_background_run_t *run)
 {
-    /* a context begins with its job, and that with the run */
-    ngx_http_background_job_t *job = (ngx_http_background_job_t *) run;
+    ngx_http_background_cycle_t *cycle = run->cycle;
 
-    ngx_http_background_run_ctx_t  *ctx;
-
-    ctx = (ngx_http_background_run_ctx_t *) (job->lead ? job->lead : job);
-
-    return ctx->cycle->fence;
+    return cycle->fence;
 }
 
 
@@ -982,6 +979,30 @@ ngx_http_background_cycle_close(ngx_fd_t fd, ngx_log_t *log)
         ngx_log_error(NGX_LOG_ALERT, log, ngx_errno,
                       ngx_close_file_n " of a cycle's input failed");
     }
+}
+
+
+ngx_int_t
+ngx_http_background_predecessor(ngx_http_background_run_t *run,
+    ngx_http_background_predecessor_t *before)
+{
+    ngx_http_background_cycle_t *cycle = run->cycle;
+
+    ngx_http_background_told_t  *told;
+
+    told = cycle->follows;
+
+    if (told == NULL) {
+        return NGX_DECLINED;
+    }
+
+    before->task.data = told->name;
+    before->task.len = told->name_len;
+    before->error.data = told->error;
+    before->error.len = told->error_len;
+    before->failed = told->failed;
+
+    return NGX_OK;
 }
 
 

@@ -87,6 +87,8 @@ struct ngx_http_background_cycle_s {
     ngx_msec_t                        time;       /* value of "timeout", 0:
                                                      none */
 
+    ngx_http_background_told_t       *follows;    /* it comes after that, or
+                                                     NULL */
     ngx_http_background_input_t       input;
     ngx_http_background_run_ctx_t    *runs;
     ngx_uint_t                        nruns;
@@ -101,6 +103,7 @@ struct ngx_http_background_cycle_s {
     uint64_t                          started_at; /* wall clock, ms */
     uint64_t                          started_usec;
     uint64_t                          fence;      /* 0: none */
+    const uint64_t                   *until;      /* as in jobs */
 
     /* set when the cycle is over */
     ngx_http_background_end_t         end;
@@ -124,6 +127,7 @@ struct ngx_http_background_cycle_s {
     unsigned                          left:1;     /* by leave() */
     unsigned                          abandoned:1;
     unsigned                          lost:1;     /* the worker was revoked */
+    unsigned                          locked:1;   /* it has the task's lock */
     unsigned                          told:1;     /* the handler was called */
     unsigned                          unwanted:1; /* free() was called */
 };

@@ -588,6 +588,8 @@ ngx_http_background_task_create(ngx_conf_t *cf,
 static char *
 ngx_http_background_task_init(ngx_conf_t *cf, ngx_http_background_task_t *task)
 {
+    ngx_uint_t  other;
+
     if (task->operations.nelts == 0) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "no operations in background task \"%V\"",
@@ -596,9 +598,21 @@ ngx_http_background_task_init(ngx_conf_t *cf, ngx_http_background_task_t *task)
     }
 
     ngx_conf_init_uint_value(task->zone.all, 0);
-    ngx_conf_init_msec_value(task->interval, 30000);
 
-    if (task->judges && task->zone.all) {
+    other = (task->rules || task->after);
+
+    if (other && task->interval != NGX_CONF_UNSET_MSEC && task->interval) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "both \"interval\" and \"%s\" in "
+                           "background task \"%V\"",
+                           task->rules ? "schedule" : "after",
+                           &task->zone.name);
+        return NGX_CONF_ERROR;
+    }
+
+    ngx_conf_init_msec_value(task->interval, other ? 0 : 30000);
+
+    if (task->judges && (task->zone.all || task->cluster)) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"probe\" in background task \"%V\" needs "
                            "\"workers one\"", &task->zone.name);
@@ -610,7 +624,7 @@ ngx_http_background_task_init(ngx_conf_t *cf, ngx_http_background_task_t *task)
      * "interval".
      */
 
-    if (task->zone.unhealthy && task->interval == 0) {
+    if (task->zone.unhealthy && task->interval == 0 && !other) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"start=unhealthy\" needs an \"interval\" that is "
                            "not \"off\" in background task \"%V\"",
@@ -618,16 +632,21 @@ ngx_http_background_task_init(ngx_conf_t *cf, ngx_http_background_task_t *task)
         return NGX_CONF_ERROR;
     }
 
-    if (task->request && task->interval) {
+    if (task->request && (task->interval || other)) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "variables of a request in background task \"%V\" "
-                           "need \"interval off\"", &task->zone.name);
+                           "need \"interval off\"%s", &task->zone.name,
+                           task->rules ? " without \"schedule\""
+                           : task->after ? " without \"after\"" : "");
         return NGX_CONF_ERROR;
     }
 
     if (task->retry == NGX_CONF_UNSET_MSEC) {
-        task->retry = 5000;
-        task->retry_max = 5000;
+
+        /* by a schedule the next time is the next try */
+
+        task->retry = other ? 0 : 5000;
+        task->retry_max = task->retry;
     }
 
     ngx_conf_init_msec_value(task->timeout, task->cpu ? 0 : 60000);

@@ -193,6 +193,7 @@ ngx_http_background_helper_create(ngx_http_background_job_t *lead)
     run->ctx = lead->run.ctx;
     run->log = lead->run.log;
     run->task = lead->run.task;
+    run->cycle = lead->run.cycle;
     run->repeats = lead->run.repeats;
     run->limit_rate = lead->run.limit_rate;
     run->keep_slot = lead->run.keep_slot;

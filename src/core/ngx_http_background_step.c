@@ -278,7 +278,8 @@ ngx_http_background_steps_start(ngx_http_background_run_t *run)
     c->write->log = log;
 
     if (ngx_handle_read_event(c->read, 0) != NGX_OK) {
-        ngx_http_background_fail(&run->result, 0, "ngx_handle_read_event() failed");
+        ngx_http_background_fail(&run->result, 0,
+                                 "ngx_handle_read_event() failed");
         ngx_close_connection(c);
         return NGX_ERROR;
     }

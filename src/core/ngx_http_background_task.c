@@ -38,6 +38,15 @@
 #define NGX_HTTP_BACKGROUND_HOLD      10
 #define NGX_HTTP_BACKGROUND_HOLD_MAX  10000
 
+/* the wall clock may be changed: how often it is looked at, in milliseconds */
+#define NGX_HTTP_BACKGROUND_LOOK      60000
+
+/* by how much clocks of servers differ, in seconds */
+#define NGX_HTTP_BACKGROUND_CLOCKS    5
+
+/* a due time that is less off was not changed */
+#define NGX_HTTP_BACKGROUND_OFF       1000
+
 
 /*
  * A task in this worker.  Cycles that are started by "interval" need the lease
@@ -62,6 +71,17 @@ struct ngx_http_background_runner_s {
     ngx_event_t                       timer;
     ngx_http_background_lines_t       lines;
     ngx_http_background_claim_t       claim;      /* of "workers cluster" */
+
+    /* why a cycle is due that could not start yet, or NULL */
+    ngx_str_t                        *pending;
+    uint32_t                          seed;       /* of the jitter */
+    uint64_t                          waiter;     /* for the lock */
+
+    ngx_http_background_told_t       *after;      /* what is pending comes after
+                                                     that; NULL: no "after" */
+    uint64_t                          fires;      /* the same */
+    uint64_t                          cancels;    /* orders that were done */
+    uint64_t                          cancelled;  /* when, ngx_current_msec */
 
     /*
      * With "retry" of failed items only: the time of the next cycle with all
@@ -89,6 +109,8 @@ struct ngx_http_background_runner_s {
                                                   /* the quarantine is not known
                                                      to other nginx yet */
     unsigned                          told:1;
+    unsigned                          paused:1;
+    unsigned                          orders:1;   /* to be looked at again */
 };
 
 
@@ -101,6 +123,8 @@ typedef struct {
 
     ngx_uint_t                        nrunners;
     ngx_uint_t                        polls;
+    uint64_t                          orders;     /* those of the zone that were
+                                                     looked at */
     ngx_uint_t                        ticks;      /* punctual, in a row */
     ngx_msec_t                        ticked;
     ngx_event_t                       keeper;
@@ -140,6 +164,8 @@ static void ngx_http_background_runner_granted(
     const ngx_http_background_carried_t *carried);
 static void ngx_http_background_runner_ousted(ngx_http_background_claim_t *m,
     const char *why);
+static void ngx_http_background_runner_checked(
+    ngx_http_background_runner_t *r, uint64_t due);
 static void ngx_http_background_runner_adopt(ngx_http_background_runner_t *r);
 static void ngx_http_background_runner_save(ngx_http_background_runner_t *r);
 static void ngx_http_background_runner_carry(ngx_http_background_runner_t *r,
@@ -162,10 +188,39 @@ static void ngx_http_background_lift_verdicts(
 static ngx_uint_t ngx_http_background_quarantined(
     ngx_http_background_runner_t *r);
 
+static void ngx_http_background_runner_orders(
+    ngx_http_background_runner_t *r);
+static void ngx_http_background_runner_pause(ngx_http_background_runner_t *r,
+    ngx_uint_t paused);
+static void ngx_http_background_runner_follow(ngx_http_background_runner_t *r,
+    uint64_t fires);
+static void ngx_http_background_runner_acked(ngx_http_background_runner_t *r,
+    ngx_str_t *cause);
+static void ngx_http_background_runner_fire(ngx_http_background_runner_t *r,
+    ngx_http_background_outcome_t *outcome);
+static ngx_uint_t ngx_http_background_runner_unhealthy(
+    ngx_http_background_runner_t *r);
+static void ngx_http_background_runner_cancel(ngx_http_background_runner_t *r,
+    ngx_uint_t all);
+static void ngx_http_background_runner_unlock(ngx_http_background_runner_t *r,
+    ngx_http_background_cycle_t *cycle);
+
 static void ngx_http_background_interval_arm(ngx_http_background_runner_t *r);
 static void ngx_http_background_interval_handler(ngx_event_t *ev);
-static void ngx_http_background_interval_failed(
+static void ngx_http_background_schedule_look(
     ngx_http_background_runner_t *r);
+static uint64_t ngx_http_background_schedule_retry(
+    ngx_http_background_runner_t *r);
+static void ngx_http_background_runner_want(ngx_http_background_runner_t *r,
+    ngx_str_t *cause);
+static ngx_int_t ngx_http_background_runner_lock(
+    ngx_http_background_runner_t *r);
+static void ngx_http_background_runner_told(ngx_http_background_runner_t *r,
+    ngx_http_background_cycle_t *cycle);
+static void ngx_http_background_runner_due(ngx_http_background_runner_t *r,
+    ngx_str_t *cause);
+static void ngx_http_background_runner_failed(ngx_http_background_runner_t *r,
+    ngx_str_t *cause);
 
 static ngx_int_t ngx_http_background_runner_admit(
     ngx_http_background_runner_t *r, ngx_http_background_start_t *start);
@@ -195,6 +250,11 @@ static uint64_t ngx_http_background_due(ngx_http_background_runner_t *r,
 static ngx_http_background_tasks_t  ngx_http_background_tasks;
 
 static ngx_str_t  ngx_http_background_interval = ngx_string("interval");
+static ngx_str_t  ngx_http_background_scheduled = ngx_string("schedule");
+static ngx_str_t  ngx_http_background_missed = ngx_string("missed");
+static ngx_str_t  ngx_http_background_retried = ngx_string("retry");
+static ngx_str_t  ngx_http_background_followed = ngx_string("after");
+static ngx_str_t  ngx_http_background_ordered = ngx_string("control");
 
 
 ngx_int_t
@@ -225,6 +285,14 @@ ngx_http_background_tasks_start(ngx_cycle_t *cycle,
         ngx_http_background_runner_init(&ts->runners[i],
                                    (ngx_http_background_task_t *) tasks[i],
                                    cycle->log);
+
+        if (tasks[i]->follows) {
+            ts->runners[i].after = ngx_palloc(cycle->pool,
+                                         sizeof(ngx_http_background_told_t));
+            if (ts->runners[i].after == NULL) {
+                return NGX_ERROR;
+            }
+        }
 
         /* spreads tasks with "workers one" over the workers */
         ts->runners[i].preferred = tasks[i]->all
@@ -506,6 +574,7 @@ ngx_http_background_tasks_lost(ngx_http_background_tasks_t *ts)
         __atomic_store_n(&r->arrived, NULL, __ATOMIC_RELAXED);
         r->elsewhere = 0;
         r->unlocked = 0;
+        r->pending = NULL;
         ngx_http_background_runner_depart(r, 0);
 
         ngx_http_background_runner_stop(r, 1);
@@ -553,6 +622,7 @@ ngx_http_background_tasks_punctual(void)
 static void
 ngx_http_background_poll(void)
 {
+    uint64_t                       told;
     ngx_uint_t                     i;
     ngx_http_background_runner_t  *r;
     ngx_http_background_tasks_t   *ts;
@@ -571,6 +641,8 @@ ngx_http_background_poll(void)
     }
 
     ngx_http_background_zone_reap(ts->ticks > 0, ts->log);
+
+    told = ngx_http_background_zone_told(ts->zcf->zone);
 
     /*
      * A preferred worker tries to take the lease in each poll, other workers
@@ -599,12 +671,21 @@ ngx_http_background_poll(void)
             ngx_http_background_cell_absent(r->cell);
         }
 
+        if (r->orders || told != ts->orders) {
+            ngx_http_background_runner_orders(r);
+        }
+
+        if (r->pending) {
+            ngx_http_background_runner_want(r, r->pending);
+        }
+
         if (r->task->zone.arrives) {
             ngx_http_background_runner_orphans(r);
             ngx_http_background_runner_second(r, NULL);
         }
     }
 
+    ts->orders = told;
     ts->polls++;
 }
 
@@ -653,6 +734,8 @@ static void
 ngx_http_background_runner_init(ngx_http_background_runner_t *r,
     ngx_http_background_task_t *task, ngx_log_t *log)
 {
+    ngx_http_background_orders_info_t  orders;
+
     r->task = task;
     r->cell = ngx_http_background_cell(task->zone.record,
                                        task->zone.all ? ngx_worker : 0);
@@ -665,6 +748,18 @@ ngx_http_background_runner_init(ngx_http_background_runner_t *r,
     r->timer.data = r;
     r->timer.log = log;
     r->timer.cancelable = 1;
+
+    r->seed = ngx_murmur_hash2(task->zone.name.data, task->zone.name.len)
+              ^ ngx_murmur_hash2(ngx_cycle->hostname.data,
+                                 ngx_cycle->hostname.len)
+              ^ (task->zone.all ? ngx_worker << 16 : 0);
+
+    r->waiter = (uint64_t) r->seed << 32 | (uint32_t) ngx_pid;
+
+    ngx_http_background_orders_read(
+                     ngx_http_background_record_orders(task->zone.record),
+                     &orders);
+    r->cancels = orders.cancels;
 
     task->runner = r;
 }
@@ -748,8 +843,17 @@ ngx_http_background_runner_enter(ngx_http_background_runner_t *r)
 static void
 ngx_http_background_runner_started(ngx_http_background_runner_t *r)
 {
+    ngx_http_background_orders_info_t  orders;
+
     ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
                   "background task \"%V\": started", &r->task->zone.name);
+
+    ngx_http_background_orders_read(
+                  ngx_http_background_record_orders(r->task->zone.record),
+                  &orders);
+
+    r->paused = orders.paused;
+    r->orders = 1;
 
     ngx_http_background_interval_arm(r);
 }
@@ -841,8 +945,32 @@ ngx_http_background_runner_granted(ngx_http_background_claim_t *m,
 
     m->carried.quarantine = 0;
 
+    if (carried && carried->due_at) {
+        ngx_http_background_runner_checked(r, carried->due_at / 1000);
+    }
+
     ngx_http_background_runner_save(r);
     ngx_http_background_runner_started(r);
+}
+
+
+/* another server has dealt with what was due before; its clock may differ */
+
+static void
+ngx_http_background_runner_checked(ngx_http_background_runner_t *r,
+    uint64_t due)
+{
+    ngx_http_background_duty_t       *duty;
+    ngx_http_background_duty_info_t   info;
+
+    duty = ngx_http_background_cell_duty(r->cell);
+
+    ngx_http_background_duty_read(duty, &info);
+
+    if (due > info.checked + NGX_HTTP_BACKGROUND_CLOCKS) {
+        ngx_http_background_duty_check(duty, due - NGX_HTTP_BACKGROUND_CLOCKS,
+                                       info.due);
+    }
 }
 
 
@@ -974,6 +1102,8 @@ ngx_http_background_runner_release(ngx_http_background_runner_t *r)
     ngx_http_background_lease_release(r->cell);
     __atomic_store_n(&r->leased, 0, __ATOMIC_RELAXED);
 
+    r->pending = NULL;
+
     if (!absent) {
         ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
                       "background task \"%V\": stopped", &r->task->zone.name);
@@ -990,12 +1120,24 @@ static void
 ngx_http_background_runner_stop(ngx_http_background_runner_t *r,
     ngx_uint_t all)
 {
-    ngx_queue_t                  *q;
-    ngx_http_background_cycle_t  *cycle;
-
     if (r->timer.timer_set) {
         ngx_del_timer(&r->timer);
     }
+
+    ngx_http_background_runner_cancel(r, all);
+
+    if (r->leased && ngx_http_background_runner_cycle(r, r->cell, 1) == NULL) {
+        ngx_http_background_runner_release(r);
+    }
+}
+
+
+static void
+ngx_http_background_runner_cancel(ngx_http_background_runner_t *r,
+    ngx_uint_t all)
+{
+    ngx_queue_t                  *q;
+    ngx_http_background_cycle_t  *cycle;
 
 again:
 
@@ -1018,9 +1160,146 @@ again:
             goto again;
         }
     }
+}
 
-    if (r->leased && ngx_http_background_runner_cycle(r, r->cell, 1) == NULL) {
-        ngx_http_background_runner_release(r);
+
+/* what others have told the task since this worker has looked */
+
+static void
+ngx_http_background_runner_orders(ngx_http_background_runner_t *r)
+{
+    ngx_http_background_orders_t       *orders;
+    ngx_http_background_duty_info_t     duty;
+    ngx_http_background_orders_info_t   info;
+
+    r->orders = 0;
+
+    orders = ngx_http_background_record_orders(r->task->zone.record);
+    ngx_http_background_orders_read(orders, &info);
+
+    if (info.cancels != r->cancels) {
+        r->cancels = info.cancels;
+        r->cancelled = ngx_current_msec;
+
+        ngx_http_background_runner_cancel(r, 1);
+    }
+
+    if (!r->leased || r->elsewhere || r->candidate) {
+        return;
+    }
+
+    if (info.paused != r->paused) {
+        ngx_http_background_runner_pause(r, info.paused);
+    }
+
+    /* a quarantine may have been lifted */
+
+    if (!r->timer.timer_set && ngx_queue_empty(&r->cycles)) {
+        ngx_http_background_interval_arm(r);
+    }
+
+    ngx_http_background_duty_read(ngx_http_background_cell_duty(r->cell),
+                                  &duty);
+
+    if (duty.ordered != info.runs && r->pending == NULL) {
+        ngx_http_background_runner_want(r, &ngx_http_background_ordered);
+    }
+
+    if (duty.fired != info.fires) {
+        ngx_http_background_runner_follow(r, info.fires);
+    }
+}
+
+
+/* what falls into a pause is not missed */
+
+static void
+ngx_http_background_runner_pause(ngx_http_background_runner_t *r,
+    ngx_uint_t paused)
+{
+    ngx_http_background_duty_t       *duty;
+    ngx_http_background_duty_info_t   info;
+
+    r->paused = paused;
+
+    if (paused) {
+        if (r->timer.timer_set) {
+            ngx_del_timer(&r->timer);
+        }
+
+        if (r->pending != &ngx_http_background_ordered) {
+            r->pending = NULL;
+        }
+
+        return;
+    }
+
+    duty = ngx_http_background_cell_duty(r->cell);
+
+    ngx_http_background_duty_read(duty, &info);
+    ngx_http_background_duty_check(duty,
+                                   ngx_max(info.checked,
+                                           (uint64_t) ngx_time()),
+                                   info.due);
+}
+
+
+/* one cycle is for all that have ended until now */
+
+static void
+ngx_http_background_runner_follow(ngx_http_background_runner_t *r,
+    uint64_t fires)
+{
+    ngx_http_background_orders_t  *orders;
+
+    if (r->paused || r->after == NULL) {
+        ngx_http_background_duty_fire(ngx_http_background_cell_duty(r->cell),
+                                      fires, 0);
+        return;
+    }
+
+    if ((r->pending && r->pending != &ngx_http_background_followed)
+        || !ngx_queue_empty(&r->cycles))
+    {
+        r->orders = 1;
+        return;
+    }
+
+    orders = ngx_http_background_record_orders(r->task->zone.record);
+
+    if (ngx_http_background_orders_told(orders, r->after) != NGX_OK) {
+        ngx_memzero(r->after, sizeof(ngx_http_background_told_t));
+    }
+
+    r->fires = fires;
+
+    ngx_http_background_runner_want(r, &ngx_http_background_followed);
+}
+
+
+/* the cycle that was pending starts: who takes the lease does not repeat it */
+
+static void
+ngx_http_background_runner_acked(ngx_http_background_runner_t *r,
+    ngx_str_t *cause)
+{
+    ngx_http_background_duty_t         *duty;
+    ngx_http_background_duty_info_t     info;
+    ngx_http_background_orders_info_t   orders;
+
+    duty = ngx_http_background_cell_duty(r->cell);
+    ngx_http_background_duty_read(duty, &info);
+
+    if (cause == &ngx_http_background_ordered) {
+        ngx_http_background_orders_read(
+                     ngx_http_background_record_orders(r->task->zone.record),
+                     &orders);
+        ngx_http_background_duty_order(duty, orders.runs);
+    }
+
+    if (cause == &ngx_http_background_followed) {
+        ngx_http_background_duty_fire(duty, r->fires,
+                                      r->fires - info.fired - 1);
     }
 }
 
@@ -1160,7 +1439,10 @@ ngx_http_background_runner_crashed(ngx_http_background_runner_t *r,
 }
 
 
-/* servers that nobody asks any more get requests as if nobody ever had */
+/*
+ * The task is quarantined, so its servers are not checked any more: they get
+ * requests regardless of their last verdicts.
+ */
 
 static void
 ngx_http_background_lift_verdicts(ngx_http_background_task_t *task)
@@ -1204,12 +1486,23 @@ ngx_http_background_interval_arm(ngx_http_background_runner_t *r)
         return;
     }
 
-    if (task->interval == 0) {
+    if (task->interval == 0 && task->rules == NULL
+        && (task->after == NULL || task->retry == 0))
+    {
         ngx_http_background_cell_schedule(r->cell, 0);
         return;
     }
 
-    if (ngx_http_background_quarantined(r)) {
+    if (r->paused || ngx_http_background_quarantined(r)) {
+        return;
+    }
+
+    if (task->interval == 0) {
+        if (r->timer.timer_set) {
+            ngx_del_timer(&r->timer);
+        }
+
+        ngx_add_timer(&r->timer, 0);
         return;
     }
 
@@ -1237,9 +1530,6 @@ static void
 ngx_http_background_interval_handler(ngx_event_t *ev)
 {
     ngx_http_background_runner_t *r = ev->data;
-
-    ngx_http_background_start_t   start;
-    ngx_http_background_cycle_t  *cycle;
 
     /*
      * The task may have been quarantined since the timer was set: the worker
@@ -1269,6 +1559,11 @@ ngx_http_background_interval_handler(ngx_event_t *ev)
         return;
     }
 
+    if (r->task->interval == 0) {
+        ngx_http_background_schedule_look(r);
+        return;
+    }
+
     if (ngx_http_background_record_trial(r->task->zone.record) != NGX_OK) {
         ngx_add_timer(ev, NGX_HTTP_BACKGROUND_KEEPER);
         return;
@@ -1277,6 +1572,7 @@ ngx_http_background_interval_handler(ngx_event_t *ev)
     /* no cycle of "interval" starts while a cycle of another trigger runs */
 
     if (!ngx_queue_empty(&r->cycles)) {
+        ngx_http_background_record_tried(r->task->zone.record);
         ngx_http_background_cell_skipped(r->cell);
         ngx_http_background_cell_schedule(r->cell,
                                          ngx_current_msec + r->task->interval);
@@ -1284,26 +1580,229 @@ ngx_http_background_interval_handler(ngx_event_t *ev)
         return;
     }
 
+    /* it is not late while it waits */
+
+    if (ngx_http_background_runner_lock(r) != NGX_OK) {
+        ngx_http_background_record_tried(r->task->zone.record);
+        ngx_http_background_cell_schedule(r->cell,
+                                          ngx_current_msec
+                                          + NGX_HTTP_BACKGROUND_KEEPER);
+        ngx_add_timer(ev, NGX_HTTP_BACKGROUND_KEEPER);
+        return;
+    }
+
+    ngx_http_background_runner_due(r, &ngx_http_background_interval);
+}
+
+
+/* starts what is due by the wall clock, and sets the timer for the next look */
+
+static void
+ngx_http_background_schedule_look(ngx_http_background_runner_t *r)
+{
+    uint64_t                          now, due, retry;
+    ngx_str_t                        *cause;
+    ngx_msec_t                        wait;
+    ngx_http_background_duty_t       *duty;
+    ngx_http_background_look_t        look;
+    ngx_http_background_duty_info_t   info;
+
+    now = ngx_http_background_wall_clock();
+    duty = ngx_http_background_cell_duty(r->cell);
+
+    ngx_memzero(&look, sizeof(ngx_http_background_look_t));
+
+    if (r->task->rules) {
+        ngx_http_background_duty_read(duty, &info);
+        ngx_http_background_plan_look(r->task->rules, r->seed, info.checked,
+                                      now / 1000, &look);
+        ngx_http_background_duty_check(duty, look.checked, look.due);
+    }
+
+    if (look.missed) {
+        ngx_http_background_duty_missed(duty, look.missed);
+
+        ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
+                      "background task \"%V\": %ui times of its schedule "
+                      "missed%s", &r->task->zone.name, look.missed,
+                      look.late ? ", it starts now" : "");
+    }
+
+    cause = !look.run ? NULL
+            : look.late ? &ngx_http_background_missed
+                        : &ngx_http_background_scheduled;
+
+    /* the wall clock may go on at once */
+
+    due = look.due ? ngx_current_msec + ngx_max(look.due * 1000, now) - now
+                   : 0;
+    retry = ngx_http_background_schedule_retry(r);
+
+    if (retry) {
+        if (cause == NULL && retry <= ngx_current_msec) {
+            cause = &ngx_http_background_retried;
+
+        } else if (due == 0 || retry < due) {
+            due = retry;
+        }
+    }
+
+    wait = due ? ngx_min(due - ngx_min(due, ngx_current_msec),
+                         NGX_HTTP_BACKGROUND_LOOK)
+               : NGX_HTTP_BACKGROUND_LOOK;
+
+    if (r->timer.timer_set) {
+        ngx_del_timer(&r->timer);
+    }
+
+    ngx_add_timer(&r->timer, wait);
+
+    if (ngx_abs((int64_t) (due
+                           - ngx_http_background_cell_stats(r->cell)->due))
+        >= NGX_HTTP_BACKGROUND_OFF)
+    {
+        ngx_http_background_cell_schedule(r->cell, due);
+    }
+
+    if (cause && cause != &ngx_http_background_retried
+        && !ngx_queue_empty(&r->cycles))
+    {
+        ngx_http_background_cell_skipped(r->cell);
+        return;
+    }
+
+    if (cause) {
+        ngx_http_background_runner_want(r, cause);
+    }
+}
+
+
+/* when "retry" is due, if it is; 0 while a cycle is under way */
+
+static uint64_t
+ngx_http_background_schedule_retry(ngx_http_background_runner_t *r)
+{
+    const ngx_http_background_stats_t  *stats;
+
+    stats = ngx_http_background_cell_stats(r->cell);
+
+    if (r->task->retry == 0 || stats->failures == 0 || stats->ended == 0
+        || r->pending || !ngx_queue_empty(&r->cycles))
+    {
+        return 0;
+    }
+
+    return ngx_max(stats->ended, r->cancelled)
+           + ngx_http_background_retry(r->task, stats->failures);
+}
+
+
+/* starts a cycle that is due, or does when it can */
+
+static void
+ngx_http_background_runner_want(ngx_http_background_runner_t *r,
+    ngx_str_t *cause)
+{
+    r->pending = cause;
+
+    if (!r->leased || r->elsewhere || r->candidate
+        || ngx_quit || ngx_terminate
+        || ngx_http_background_quarantined(r)
+        || ngx_http_background_zone_revoked()
+        || !ngx_queue_empty(&r->cycles)
+        || ngx_http_background_record_trial(r->task->zone.record) != NGX_OK)
+    {
+        return;
+    }
+
+    if (ngx_http_background_runner_lock(r) != NGX_OK) {
+        ngx_http_background_record_tried(r->task->zone.record);
+        return;
+    }
+
+    r->pending = NULL;
+
+    ngx_http_background_runner_acked(r, cause);
+    ngx_http_background_runner_due(r, cause);
+}
+
+
+static ngx_int_t
+ngx_http_background_runner_lock(ngx_http_background_runner_t *r)
+{
+    ngx_http_background_lock_t  *lock;
+
+    lock = r->task->zone.locked;
+
+    return lock ? ngx_http_background_lock_take(lock, r->waiter) : NGX_OK;
+}
+
+
+/* when no job of the cycle is on a thread any more */
+
+static void
+ngx_http_background_runner_unlock(ngx_http_background_runner_t *r,
+    ngx_http_background_cycle_t *cycle)
+{
+    if (cycle->locked && cycle->pending == 0) {
+        cycle->locked = 0;
+        ngx_http_background_lock_release(r->task->zone.locked);
+    }
+}
+
+
+static void
+ngx_http_background_runner_due(ngx_http_background_runner_t *r,
+    ngx_str_t *cause)
+{
+    ngx_http_background_start_t   start;
+    ngx_http_background_cycle_t  *cycle;
+
     ngx_memzero(&start, sizeof(ngx_http_background_start_t));
 
     if (ngx_http_background_cycle_create(&r->task->operations, &start, r->log,
                                          &cycle)
         != NGX_OK)
     {
-        ngx_http_background_interval_failed(r);
+        if (r->task->zone.locked) {
+            ngx_http_background_lock_release(r->task->zone.locked);
+        }
+
+        ngx_http_background_runner_failed(r, cause);
         return;
+    }
+
+    cycle->locked = (r->task->zone.locked != NULL);
+
+    if (cause == &ngx_http_background_followed) {
+        ngx_http_background_runner_told(r, cycle);
     }
 
     cycle->retry = ngx_http_background_cell_stats(r->cell)->failures
                    && r->whole > ngx_current_msec;
 
-    ngx_http_background_runner_run(r, cycle, r->cell,
-                                   &ngx_http_background_interval);
+    ngx_http_background_runner_run(r, cycle, r->cell, cause);
+}
+
+
+/* a copy, as the next one may come while the cycle is under way */
+
+static void
+ngx_http_background_runner_told(ngx_http_background_runner_t *r,
+    ngx_http_background_cycle_t *cycle)
+{
+    cycle->follows = ngx_palloc(cycle->pool,
+                                 sizeof(ngx_http_background_told_t));
+
+    if (cycle->follows) {
+        *cycle->follows = *r->after;
+    }
 }
 
 
 static void
-ngx_http_background_interval_failed(ngx_http_background_runner_t *r)
+ngx_http_background_runner_failed(ngx_http_background_runner_t *r,
+    ngx_str_t *cause)
 {
     ngx_http_background_outcome_t  outcome;
 
@@ -1317,8 +1816,7 @@ ngx_http_background_interval_failed(ngx_http_background_runner_t *r)
     outcome.last.started_at = outcome.last.finished_at;
     outcome.cycles = 1;
 
-    ngx_http_background_runner_begin(r->cell,
-                                     &ngx_http_background_interval);
+    ngx_http_background_runner_begin(r->cell, cause);
     ngx_http_background_runner_record(r, r->cell, &outcome);
     ngx_http_background_runner_log(r, r->cell, &outcome);
 
@@ -1345,10 +1843,15 @@ ngx_http_background_start(ngx_http_background_task_t *task,
     rc = ngx_http_background_cycle_create(&task->operations, start, r->log,
                                           cp);
     if (rc != NGX_OK) {
+        if (task->zone.locked) {
+            ngx_http_background_lock_release(task->zone.locked);
+        }
+
         ngx_http_background_record_tried(task->zone.record);
         return rc;
     }
 
+    (*cp)->locked = (task->zone.locked != NULL);
     (*cp)->arrived = 1;
     r->narrived++;
 
@@ -1362,8 +1865,9 @@ static ngx_int_t
 ngx_http_background_runner_admit(ngx_http_background_runner_t *r,
     ngx_http_background_start_t *start)
 {
-    ngx_http_background_cell_t   *cell;
-    ngx_http_background_tasks_t  *ts;
+    ngx_http_background_cell_t         *cell;
+    ngx_http_background_tasks_t        *ts;
+    ngx_http_background_orders_info_t   orders;
 
     ts = &ngx_http_background_tasks;
 
@@ -1390,7 +1894,11 @@ ngx_http_background_runner_admit(ngx_http_background_runner_t *r,
         ngx_http_background_runner_inherit(r, cell);
     }
 
-    if (ngx_http_background_quarantined(r)) {
+    ngx_http_background_orders_read(
+                  ngx_http_background_record_orders(r->task->zone.record),
+                  &orders);
+
+    if (orders.paused || ngx_http_background_quarantined(r)) {
         ngx_http_background_cell_declined(r->arrived);
         return NGX_DECLINED;
     }
@@ -1403,6 +1911,12 @@ ngx_http_background_runner_admit(ngx_http_background_runner_t *r,
     if (ngx_http_background_record_trial(r->task->zone.record) != NGX_OK) {
         ngx_http_background_cell_declined(r->arrived);
         return NGX_DECLINED;
+    }
+
+    if (ngx_http_background_runner_lock(r) != NGX_OK) {
+        ngx_http_background_record_tried(r->task->zone.record);
+        ngx_http_background_cell_declined(r->arrived);
+        return NGX_BUSY;
     }
 
     return NGX_OK;
@@ -1445,7 +1959,11 @@ ngx_http_background_runner_run(ngx_http_background_runner_t *r,
 
     cycle->owner = r;
     cycle->cell = cell;
-    cycle->fence = (cell == r->cell) ? r->claim.fence : 0;
+
+    if (r->joined && cell == r->cell) {
+        cycle->fence = r->claim.fence;
+        cycle->until = &r->claim.until;
+    }
     cycle->task = &r->task->zone.name;
     cycle->ended = ngx_http_background_runner_ended;
 
@@ -1489,6 +2007,8 @@ ngx_http_background_runner_ended(ngx_http_background_cycle_t *cycle)
 
     r = cycle->owner;
 
+    ngx_http_background_runner_unlock(r, cycle);
+
     if (cycle->lost || ngx_http_background_zone_revoked()) {
         ngx_http_background_runner_lost(r, cycle);
         return;
@@ -1511,9 +2031,10 @@ ngx_http_background_runner_ended(ngx_http_background_cycle_t *cycle)
     }
 
     if (leased && !outcome.returned && !cycle->retry) {
-        r->whole = cycle->resumes ? ngx_current_msec + r->task->interval
-                                    + ngx_http_background_jitter(r->task)
-                                  : 0;
+        r->whole = cycle->resumes && r->task->interval
+                   ? ngx_current_msec + r->task->interval
+                     + ngx_http_background_jitter(r->task)
+                   : 0;
     }
 
     oldest = ngx_http_background_runner_cycle(r, cycle->cell, 0);
@@ -1605,19 +2126,116 @@ ngx_http_background_runner_record(ngx_http_background_runner_t *r,
         outcome->history = 1;
 
         if (outcome->outcome == ngx_http_background_success) {
-            outcome->due = ngx_http_background_due(r, 0);
+            outcome->due = task->interval ? ngx_http_background_due(r, 0) : 0;
 
-        } else if (outcome->outcome == ngx_http_background_failure) {
+        } else if (outcome->outcome == ngx_http_background_failure
+                   && task->retry)
+        {
             failures = stats->failures + outcome->cycles - outcome->returned;
             outcome->due = ngx_http_background_due(r, failures);
+
+        } else if (outcome->outcome == ngx_http_background_cancel
+                   && task->interval && !outcome->crash
+                   && !ngx_http_background_tasks.stopping)
+        {
+            /* as it was ordered, not to begin again at once */
+
+            outcome->due = ngx_http_background_due(r, 0);
         }
     }
 
     ngx_http_background_cell_record(task->zone.record, cell, outcome);
 
+    if (task->followers
+        && outcome->outcome != ngx_http_background_cancel
+        && (outcome->cycles > outcome->returned || outcome->crash))
+    {
+        ngx_http_background_runner_fire(r, outcome);
+    }
+
     if (cell == r->cell) {
         ngx_http_background_runner_save(r);
     }
+}
+
+
+/* tells the tasks that come after this one */
+
+static void
+ngx_http_background_runner_fire(ngx_http_background_runner_t *r,
+    ngx_http_background_outcome_t *outcome)
+{
+    ngx_uint_t                      i, failed, unhealthy, changed, fires;
+    ngx_http_background_task_t     *task;
+    ngx_http_background_follow_t   *follow;
+    ngx_http_background_orders_t   *orders;
+
+    task = r->task;
+    failed = (outcome->outcome == ngx_http_background_failure);
+    unhealthy = ngx_http_background_runner_unhealthy(r);
+
+    changed = ngx_http_background_orders_alarm(
+                     ngx_http_background_record_orders(task->zone.record),
+                     unhealthy)
+              == NGX_OK;
+
+    follow = task->followers->elts;
+
+    for (i = 0; i < task->followers->nelts; i++) {
+
+        switch (follow[i].on) {
+
+        case ngx_http_background_on_success:
+            fires = !failed;
+            break;
+
+        case ngx_http_background_on_failure:
+            fires = changed && unhealthy;
+            break;
+
+        case ngx_http_background_on_recovery:
+            fires = changed && !unhealthy;
+            break;
+
+        default: /* ngx_http_background_on_any */
+            fires = 1;
+        }
+
+        if (fires) {
+            orders = ngx_http_background_record_orders(
+                                               follow[i].task->zone.record);
+            ngx_http_background_orders_fire(orders, &task->zone.name,
+                                            &outcome->error, failed);
+        }
+    }
+
+    ngx_http_background_zone_tell(ngx_http_background_tasks.zcf->zone);
+}
+
+
+static ngx_uint_t
+ngx_http_background_runner_unhealthy(ngx_http_background_runner_t *r)
+{
+    uint64_t                       failures;
+    ngx_uint_t                     i;
+    ngx_http_background_cell_t    *cell;
+    ngx_http_background_record_t  *record;
+
+    record = r->task->zone.record;
+
+    if (!ngx_http_background_record_verdict(record, &failures)) {
+        return 1;
+    }
+
+    for (i = 0; i < r->task->zone.cells; i++) {
+        cell = ngx_http_background_cell(record, i);
+
+        if (cell && ngx_http_background_cell_unhealthy(cell)) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

@@ -16,10 +16,35 @@
 
 #include <ngx_http_background.h>
 #include <ngx_http_background_cycle.h>
+#include <ngx_http_background_plan.h>
 #include <ngx_http_background_zone.h>
 
 
 typedef struct ngx_http_background_runner_s  ngx_http_background_runner_t;
+
+
+/* "after": when a task follows another one */
+
+typedef enum {
+    ngx_http_background_on_success = 0,
+    ngx_http_background_on_failure,
+    ngx_http_background_on_recovery,
+    ngx_http_background_on_any
+} ngx_http_background_on_e;
+
+
+typedef enum {
+    ngx_http_background_seen_none = 0,
+    ngx_http_background_seen_some,
+    ngx_http_background_seen_all
+} ngx_http_background_seen_e;
+
+
+typedef struct {
+    ngx_http_background_task_t        *task;      /* that follows, or that is
+                                                     followed */
+    ngx_http_background_on_e           on;
+} ngx_http_background_follow_t;
 
 
 struct ngx_http_background_task_s {
@@ -28,7 +53,7 @@ struct ngx_http_background_task_s {
 
     ngx_msec_t                         interval;  /* 0: "off" */
     ngx_msec_t                         jitter;
-    ngx_msec_t                         retry;
+    ngx_msec_t                         retry;     /* 0: none */
     ngx_msec_t                         retry_max; /* "retry" without "max=" */
     ngx_msec_t                         timeout;   /* 0: none */
     ngx_uint_t                         fails;
@@ -37,6 +62,10 @@ struct ngx_http_background_task_s {
                                                      triggers, too: the task
                                                      has "health" */
 
+    ngx_array_t                       *rules;     /* "schedule", or NULL */
+    ngx_array_t                       *after;     /* the directives, or NULL */
+    ngx_array_t                       *followers; /* ..._follow_t, or NULL */
+    ngx_http_background_seen_e         seen;      /* for loops of these */
     ngx_log_t                         *log;       /* NULL: "error_log" */
 
     ngx_array_t                        operations;

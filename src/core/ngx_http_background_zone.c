@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_background_zone.h"
+#include "ngx_http_background_word.h"
 
 #include <pthread.h>
 #include <signal.h>
@@ -17,12 +18,15 @@
  * parts with the sizes of the structures.
  */
 #define NGX_HTTP_BACKGROUND_LAYOUT                                           \
-    ((uint64_t) 7 << 60                                                      \
+    (((uint64_t) 8 << 60                                                     \
      | (uint64_t) sizeof(ngx_http_background_stats_t) << 49                  \
      | (uint64_t) sizeof(ngx_http_background_cell_t) << 39                   \
      | (uint64_t) sizeof(ngx_http_background_record_t) << 27                 \
      | (uint64_t) sizeof(ngx_http_background_member_t) << 18                 \
-     | (uint64_t) sizeof(ngx_http_background_zone_t))
+     | (uint64_t) sizeof(ngx_http_background_zone_t))                        \
+     + sizeof(ngx_http_background_duty_t) * 0x100000001b3                    \
+     + sizeof(ngx_http_background_orders_t) * 0x1000000000039                \
+     + sizeof(ngx_http_background_lock_t) * 0x20000000017)
 
 /*
  * sizes of slab chunks; the first one is the largest that is less than a page
@@ -31,6 +35,8 @@
 #define NGX_HTTP_BACKGROUND_RECORD_CHUNK  2048
 #define NGX_HTTP_BACKGROUND_STATS_CHUNK   1024
 #define NGX_HTTP_BACKGROUND_CELL_CHUNK    512
+#define NGX_HTTP_BACKGROUND_DUTY_CHUNK    64     /* orders are as large */
+#define NGX_HTTP_BACKGROUND_LOCK_CHUNK    128
 
 /*
  * How long, in milliseconds, a dead worker keeps its leases and slots while
@@ -45,18 +51,11 @@
 #define NGX_HTTP_BACKGROUND_SILENT_TICKS  40
 #define NGX_HTTP_BACKGROUND_SILENT        10000
 
+/* who waits for a lock asks more often, in milliseconds */
+#define NGX_HTTP_BACKGROUND_WAITS    1000
+
 /* copies of the statistics in a cell */
 #define NGX_HTTP_BACKGROUND_COPIES  3
-
-#define ngx_http_background_load(p)                                          \
-    __atomic_load_n(p, __ATOMIC_ACQUIRE)
-#define ngx_http_background_store(p, v)                                      \
-    __atomic_store_n(p, v, __ATOMIC_RELEASE)
-#define ngx_http_background_add(p, v)                                        \
-    __atomic_add_fetch(p, v, __ATOMIC_ACQ_REL)
-#define ngx_http_background_cas(p, old, new)                                 \
-    __atomic_compare_exchange_n(p, old, new, 0, __ATOMIC_ACQ_REL,            \
-                                __ATOMIC_ACQUIRE)
 
 
 /*
@@ -90,14 +89,6 @@ typedef struct {
 #define ngx_http_background_pages(n, size)                                   \
     (((n) * (size) + ngx_pagesize - 1) / ngx_pagesize)
 
-
-/*
- * A word of a cell: 16 bits of the tag of the worker that owns the cell, and a
- * value of 48 bits.
- */
-#define ngx_http_background_value(word)                                      \
-    ((word) & NGX_HTTP_BACKGROUND_VALUE)
-#define NGX_HTTP_BACKGROUND_VALUE  0xffffffffffff
 
 /*
  * The word "version" has the numbers of the published copy of the statistics,
@@ -163,6 +154,7 @@ struct ngx_http_background_cell_s {
     uint64_t                        told;         /* the value of "held" for
                                                      which the hang was
                                                      logged */
+    ngx_http_background_duty_t     *duty;
     ngx_http_background_stats_t    *stats[NGX_HTTP_BACKGROUND_COPIES];
     ngx_http_background_ring_t      causes[NGX_HTTP_BACKGROUND_CAUSES];
 };
@@ -186,6 +178,7 @@ struct ngx_http_background_record_s {
     ngx_http_background_record_t   *next;
     ngx_http_background_cell_t     *cells;
     ngx_http_background_cell_t     *arrived;      /* cells without a lease */
+    ngx_http_background_orders_t   *orders;
     uint64_t                        generation;   /* the last one with the
                                                      task */
     uint64_t                        trial;        /* owner of the cycle on
@@ -217,6 +210,8 @@ struct ngx_http_background_zone_s {
     uint64_t                        jobs_usec;
     ngx_slab_pool_t                *shpool;
     ngx_http_background_record_t   *records;      /* used by the master only */
+    ngx_http_background_lock_t     *locks;        /* used by the master only */
+    uint64_t                        told;         /* number of orders */
     uint64_t                        budget[NGX_HTTP_BACKGROUND_MAX_THREADS];
     uint32_t                        nmembers;     /* that were ever used */
     ngx_http_background_member_t    members[NGX_MAX_PROCESSES];
@@ -259,6 +254,19 @@ typedef char  ngx_http_background_cell_fits
 typedef char  ngx_http_background_stats_fit
     [sizeof(ngx_http_background_stats_t) <= NGX_HTTP_BACKGROUND_STATS_CHUNK
      ? 1 : -1];
+typedef char  ngx_http_background_duty_fits
+    [sizeof(ngx_http_background_duty_t) <= NGX_HTTP_BACKGROUND_DUTY_CHUNK
+     ? 1 : -1];
+typedef char  ngx_http_background_orders_fit
+    [sizeof(ngx_http_background_orders_t) <= NGX_HTTP_BACKGROUND_DUTY_CHUNK
+     ? 1 : -1];
+typedef char  ngx_http_background_told_fits
+    [NGX_HTTP_BACKGROUND_ENDS * sizeof(ngx_http_background_told_t)
+     <= NGX_HTTP_BACKGROUND_RECORD_CHUNK
+     ? 1 : -1];
+typedef char  ngx_http_background_lock_fits
+    [sizeof(ngx_http_background_lock_t) <= NGX_HTTP_BACKGROUND_LOCK_CHUNK
+     ? 1 : -1];
 typedef char  ngx_http_background_record_fits
     [sizeof(ngx_http_background_record_t) <= NGX_HTTP_BACKGROUND_RECORD_CHUNK
      ? 1 : -1];
@@ -288,17 +296,23 @@ static ngx_int_t ngx_http_background_record_copy(
     ngx_http_background_zone_conf_t *zcf,
     ngx_http_background_record_t *record);
 static ngx_int_t ngx_http_background_cells_copy(
-    ngx_http_background_zone_conf_t *zcf, ngx_http_background_cell_t **last,
+    ngx_http_background_zone_conf_t *zcf,
+    ngx_http_background_record_t *record, ngx_http_background_cell_t **last,
     ngx_http_background_cell_t *from);
 static void ngx_http_background_cell_copy(ngx_http_background_cell_t *cell,
     ngx_http_background_zone_t *zone, ngx_http_background_cell_t *from);
 static ngx_uint_t ngx_http_background_cells_start(
     ngx_http_background_zone_task_t *task);
 static ngx_int_t ngx_http_background_zone_add_cells(
-    ngx_http_background_zone_t *zone, ngx_http_background_cell_t **last,
-    ngx_uint_t n, ngx_uint_t unhealthy);
+    ngx_http_background_zone_t *zone, ngx_http_background_record_t *record,
+    ngx_http_background_cell_t **last, ngx_uint_t n, ngx_uint_t unhealthy);
 static ngx_http_background_cell_t *ngx_http_background_cell_create(
-    ngx_http_background_zone_t *zone, ngx_uint_t unhealthy);
+    ngx_http_background_zone_t *zone, ngx_http_background_record_t *record,
+    ngx_uint_t unhealthy);
+static ngx_int_t ngx_http_background_zone_add_lock(
+    ngx_http_background_zone_t *zone, ngx_http_background_zone_task_t *task);
+static void ngx_http_background_zone_sweep_locks(
+    ngx_http_background_zone_conf_t *zcf, uint64_t oldest);
 static void ngx_http_background_cells_free(ngx_http_background_zone_t *zone,
     ngx_http_background_cell_t *cell);
 static ngx_uint_t ngx_http_background_zone_children(void);
@@ -341,11 +355,7 @@ static ngx_int_t ngx_http_background_cell_rests(
     ngx_http_background_cell_t *cell, uint64_t owner);
 static ngx_int_t ngx_http_background_cell_seal(
     ngx_http_background_cell_t *cell);
-static ngx_int_t ngx_http_background_word_seal(uint64_t *word,
-    uint64_t mask);
 static uint64_t ngx_http_background_tag(uint64_t owner);
-static uint64_t ngx_http_background_word_get(uint64_t *word);
-static void ngx_http_background_word_set(uint64_t *word, uint64_t value);
 static void ngx_http_background_word_add(uint64_t *word, uint64_t n,
     uint64_t self);
 static uint64_t ngx_http_background_ring_number(
@@ -767,6 +777,13 @@ ngx_http_background_zone_add_task(ngx_http_background_zone_conf_t *zcf,
             return NGX_ERROR;
         }
 
+        record->orders = ngx_http_background_orders_create(zone->shpool);
+
+        if (record->orders == NULL) {
+            ngx_slab_free(zone->shpool, record);
+            return NGX_ERROR;
+        }
+
         ngx_memcpy(record->name, task->name.data, task->name.len);
         record->name_len = task->name.len;
 
@@ -780,15 +797,63 @@ ngx_http_background_zone_add_task(ngx_http_background_zone_conf_t *zcf,
 
     task->record = record;
 
-    if (ngx_http_background_zone_add_cells(zone, &record->cells, task->cells,
+    if (task->follows
+        && ngx_http_background_orders_follow(zone->shpool, record->orders)
+           != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_background_zone_add_lock(zone, task) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_http_background_zone_add_cells(zone, record, &record->cells,
+                                     task->cells,
                                      ngx_http_background_cells_start(task))
         != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    return ngx_http_background_zone_add_cells(zone, &record->arrived,
+    return ngx_http_background_zone_add_cells(zone, record, &record->arrived,
                                               task->arrived, 0);
+}
+
+
+static ngx_int_t
+ngx_http_background_zone_add_lock(ngx_http_background_zone_t *zone,
+    ngx_http_background_zone_task_t *task)
+{
+    ngx_http_background_lock_t  *lock;
+
+    if (task->lock.len == 0) {
+        return NGX_OK;
+    }
+
+    for (lock = zone->locks; lock; lock = lock->next) {
+        if (lock->name_len == task->lock.len
+            && ngx_memcmp(lock->name, task->lock.data, task->lock.len) == 0)
+        {
+            task->locked = lock;
+            return NGX_OK;
+        }
+    }
+
+    lock = ngx_slab_calloc(zone->shpool, sizeof(ngx_http_background_lock_t));
+    if (lock == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(lock->name, task->lock.data, task->lock.len);
+    lock->name_len = task->lock.len;
+
+    lock->next = zone->locks;
+    zone->locks = lock;
+
+    task->locked = lock;
+
+    return NGX_OK;
 }
 
 
@@ -814,26 +879,30 @@ ngx_http_background_record_copy(ngx_http_background_zone_conf_t *zcf,
     record->number = ngx_http_background_load(&from->number);
     ngx_memcpy(record->history, from->history, sizeof(record->history));
 
-    if (ngx_http_background_cells_copy(zcf, &record->cells, from->cells)
+    ngx_http_background_orders_copy(record->orders, from->orders);
+
+    if (ngx_http_background_cells_copy(zcf, record, &record->cells,
+                                       from->cells)
         != NGX_OK)
     {
         return NGX_ERROR;
     }
 
-    return ngx_http_background_cells_copy(zcf, &record->arrived,
+    return ngx_http_background_cells_copy(zcf, record, &record->arrived,
                                           from->arrived);
 }
 
 
 static ngx_int_t
 ngx_http_background_cells_copy(ngx_http_background_zone_conf_t *zcf,
-    ngx_http_background_cell_t **last, ngx_http_background_cell_t *from)
+    ngx_http_background_record_t *record, ngx_http_background_cell_t **last,
+    ngx_http_background_cell_t *from)
 {
     ngx_http_background_cell_t  *cell;
 
     for ( /* void */ ; from; from = from->next) {
 
-        cell = ngx_http_background_cell_create(zcf->zone, 0);
+        cell = ngx_http_background_cell_create(zcf->zone, record, 0);
         if (cell == NULL) {
             return NGX_ERROR;
         }
@@ -869,6 +938,8 @@ ngx_http_background_cell_copy(ngx_http_background_cell_t *cell,
     cell->begun = snapshot.begun;
     cell->declined = snapshot.declined;
     cell->skipped = snapshot.skipped;
+
+    ngx_http_background_duty_copy(cell->duty, from->duty);
 
     stats = cell->stats[0];
     *stats = snapshot.stats;
@@ -924,14 +995,15 @@ ngx_http_background_cells_start(ngx_http_background_zone_task_t *task)
 
 static ngx_int_t
 ngx_http_background_zone_add_cells(ngx_http_background_zone_t *zone,
-    ngx_http_background_cell_t **last, ngx_uint_t n, ngx_uint_t unhealthy)
+    ngx_http_background_record_t *record, ngx_http_background_cell_t **last,
+    ngx_uint_t n, ngx_uint_t unhealthy)
 {
     ngx_http_background_cell_t  *cell;
 
     for ( /* void */ ; n; n--) {
 
         if (*last == NULL) {
-            cell = ngx_http_background_cell_create(zone, unhealthy);
+            cell = ngx_http_background_cell_create(zone, record, unhealthy);
             if (cell == NULL) {
                 return NGX_ERROR;
             }
@@ -948,14 +1020,24 @@ ngx_http_background_zone_add_cells(ngx_http_background_zone_t *zone,
 
 static ngx_http_background_cell_t *
 ngx_http_background_cell_create(ngx_http_background_zone_t *zone,
-    ngx_uint_t unhealthy)
+    ngx_http_background_record_t *record, ngx_uint_t unhealthy)
 {
-    ngx_uint_t                    i;
-    ngx_http_background_cell_t   *cell;
-    ngx_http_background_stats_t  *stats;
+    ngx_uint_t                          i;
+    ngx_http_background_cell_t         *cell;
+    ngx_http_background_stats_t        *stats;
+    ngx_http_background_orders_info_t   orders;
 
     cell = ngx_slab_calloc(zone->shpool, sizeof(ngx_http_background_cell_t));
     if (cell == NULL) {
+        return NULL;
+    }
+
+    ngx_http_background_orders_read(record->orders, &orders);
+
+    cell->duty = ngx_http_background_duty_create(zone->shpool, orders.runs,
+                                                 orders.fires);
+    if (cell->duty == NULL) {
+        ngx_http_background_cells_free(zone, cell);
         return NULL;
     }
 
@@ -992,6 +1074,10 @@ ngx_http_background_cells_free(ngx_http_background_zone_t *zone,
             if (cell->stats[i]) {
                 ngx_slab_free(zone->shpool, cell->stats[i]);
             }
+        }
+
+        if (cell->duty) {
+            ngx_slab_free(zone->shpool, cell->duty);
         }
 
         ngx_slab_free(zone->shpool, cell);
@@ -1061,7 +1147,44 @@ ngx_http_background_zone_sweep(ngx_http_background_zone_conf_t *zcf)
         ngx_http_background_cells_free(zcf->zone, record->cells);
         ngx_http_background_cells_free(zcf->zone, record->arrived);
 
+        ngx_http_background_orders_free(zcf->zone->shpool, record->orders);
         ngx_slab_free(zcf->zone->shpool, record);
+    }
+
+    ngx_http_background_zone_sweep_locks(zcf, oldest);
+}
+
+
+static void
+ngx_http_background_zone_sweep_locks(ngx_http_background_zone_conf_t *zcf,
+    uint64_t oldest)
+{
+    ngx_uint_t                         i;
+    ngx_http_background_lock_t        *lock, **last;
+    ngx_http_background_zone_task_t  **tasks;
+
+    tasks = zcf->tasks.elts;
+    last = &zcf->zone->locks;
+
+    while ((lock = *last) != NULL) {
+
+        for (i = 0; i < zcf->tasks.nelts; i++) {
+            if (lock->name_len == tasks[i]->lock.len
+                && ngx_memcmp(lock->name, tasks[i]->lock.data, lock->name_len)
+                   == 0)
+            {
+                break;
+            }
+        }
+
+        if (i < zcf->tasks.nelts || lock->generation >= oldest) {
+            last = &lock->next;
+            continue;
+        }
+
+        *last = lock->next;
+
+        ngx_slab_free(zcf->zone->shpool, lock);
     }
 }
 
@@ -1139,23 +1262,30 @@ static ngx_int_t
 ngx_http_background_zone_too_small(ngx_http_background_zone_conf_t *zcf)
 {
     size_t                             size;
-    ngx_uint_t                         i, cells, pages;
+    ngx_uint_t                         i, cells, follow, locks, pages;
     ngx_slab_pool_t                   *shpool;
     ngx_http_background_zone_task_t  **tasks;
 
     cells = 0;
+    follow = 0;
+    locks = 0;
     tasks = zcf->tasks.elts;
 
     for (i = 0; i < zcf->tasks.nelts; i++) {
         cells += tasks[i]->cells + tasks[i]->arrived;
+        follow += tasks[i]->follows;
+        locks += (tasks[i]->lock.len != 0);
     }
 
     pages = ngx_http_background_pages(1, sizeof(ngx_http_background_zone_t))
-            + ngx_http_background_pages(zcf->tasks.nelts,
+            + ngx_http_background_pages(zcf->tasks.nelts + follow,
                                         NGX_HTTP_BACKGROUND_RECORD_CHUNK)
             + ngx_http_background_pages(cells, NGX_HTTP_BACKGROUND_CELL_CHUNK)
             + ngx_http_background_pages(2 * cells,
-                                        NGX_HTTP_BACKGROUND_STATS_CHUNK);
+                                        NGX_HTTP_BACKGROUND_STATS_CHUNK)
+            + ngx_http_background_pages(cells + zcf->tasks.nelts,
+                                        NGX_HTTP_BACKGROUND_DUTY_CHUNK)
+            + ngx_http_background_pages(locks, NGX_HTTP_BACKGROUND_LOCK_CHUNK);
 
     shpool = (ngx_slab_pool_t *) zcf->shm_zone->shm.addr;
 
@@ -1204,6 +1334,10 @@ ngx_http_background_zone_commit(ngx_http_background_zone_conf_t *zcf)
 
         tasks[i]->record->generation = zcf->generation;
         ngx_http_background_store(&tasks[i]->record->quarantined, 0);
+
+        if (tasks[i]->locked) {
+            tasks[i]->locked->generation = zcf->generation;
+        }
     }
 }
 
@@ -1778,7 +1912,8 @@ ngx_http_background_cell_seal(ngx_http_background_cell_t *cell)
         || ngx_http_background_word_seal(&cell->pending, 0) != NGX_OK
         || ngx_http_background_word_seal(&cell->crash,
                                          NGX_HTTP_BACKGROUND_VALUE)
-           != NGX_OK)
+           != NGX_OK
+        || ngx_http_background_duty_seal(cell->duty) != NGX_OK)
     {
         return NGX_AGAIN;
     }
@@ -1815,7 +1950,7 @@ ngx_http_background_cell_seal(ngx_http_background_cell_t *cell)
 }
 
 
-static ngx_int_t
+ngx_int_t
 ngx_http_background_word_seal(uint64_t *word, uint64_t mask)
 {
     uint64_t  old, new;
@@ -1848,14 +1983,14 @@ ngx_http_background_tag(uint64_t owner)
 }
 
 
-static uint64_t
+uint64_t
 ngx_http_background_word_get(uint64_t *word)
 {
     return ngx_http_background_value(ngx_http_background_load(word));
 }
 
 
-static void
+void
 ngx_http_background_word_set(uint64_t *word, uint64_t value)
 {
     uint64_t  old, tag;
@@ -2388,10 +2523,16 @@ void
 ngx_http_background_cell_save(ngx_http_background_record_t *record,
     ngx_http_background_cell_t *cell, ngx_http_background_state_t *state)
 {
+    ngx_http_background_duty_info_t  duty;
+
     ngx_memzero(state, sizeof(ngx_http_background_state_t));
 
     state->layout = NGX_HTTP_BACKGROUND_LAYOUT;
     state->crashes = ngx_http_background_load(&record->crashes);
+
+    ngx_http_background_duty_read(cell->duty, &duty);
+    state->checked = duty.checked;
+
     state->stats = *ngx_http_background_cell_stats(cell);
 
     /*
@@ -2408,6 +2549,7 @@ void
 ngx_http_background_cell_adopt(ngx_http_background_record_t *record,
     ngx_http_background_cell_t *cell, const ngx_http_background_state_t *state)
 {
+    ngx_http_background_duty_info_t     duty;
     const ngx_http_background_stats_t  *stats;
 
     if (state->layout != NGX_HTTP_BACKGROUND_LAYOUT
@@ -2415,6 +2557,12 @@ ngx_http_background_cell_adopt(ngx_http_background_record_t *record,
         || state->stats.last.message_len > NGX_HTTP_BACKGROUND_MESSAGE_LEN)
     {
         return;
+    }
+
+    ngx_http_background_duty_read(cell->duty, &duty);
+
+    if (state->checked > duty.checked) {
+        ngx_http_background_duty_check(cell->duty, state->checked, duty.due);
     }
 
     stats = ngx_http_background_cell_stats(cell);
@@ -2476,6 +2624,13 @@ ngx_http_background_cell_stats(ngx_http_background_cell_t *cell)
     version = ngx_http_background_load(&cell->version);
 
     return cell->stats[ngx_http_background_published(version)];
+}
+
+
+ngx_http_background_duty_t *
+ngx_http_background_cell_duty(ngx_http_background_cell_t *cell)
+{
+    return cell->duty;
 }
 
 
@@ -2795,6 +2950,20 @@ ngx_http_background_record_survived(ngx_http_background_record_t *record)
 }
 
 
+ngx_http_background_orders_t *
+ngx_http_background_record_orders(ngx_http_background_record_t *record)
+{
+    return record->orders;
+}
+
+
+void
+ngx_http_background_record_resume(ngx_http_background_record_t *record)
+{
+    ngx_http_background_store(&record->quarantined, 0);
+}
+
+
 ngx_uint_t
 ngx_http_background_record_quarantined(ngx_http_background_record_t *record)
 {
@@ -3048,6 +3217,72 @@ ngx_http_background_zone_changes(void)
 }
 
 
+uint64_t
+ngx_http_background_zone_told(ngx_http_background_zone_t *zone)
+{
+    return ngx_http_background_load(&zone->told);
+}
+
+
+void
+ngx_http_background_zone_tell(ngx_http_background_zone_t *zone)
+{
+    (void) ngx_http_background_add(&zone->told, 1);
+}
+
+
+/* "held" by a process: revocation does not make it free */
+
+ngx_int_t
+ngx_http_background_lock_take(ngx_http_background_lock_t *lock,
+    uint64_t waiter)
+{
+    uint64_t    first, holder, waited;
+    ngx_uint_t  waits;
+
+    if (ngx_http_background_life == 0) {
+        return NGX_BUSY;
+    }
+
+    first = ngx_http_background_load(&lock->waiter);
+    waited = ngx_http_background_load(&lock->waited);
+    holder = ngx_http_background_load(&lock->holder);
+
+    waits = first && ngx_current_msec - ngx_min(waited, ngx_current_msec)
+                     < NGX_HTTP_BACKGROUND_WAITS;
+
+    if (!waits || first == waiter) {
+
+        if (ngx_http_background_holder(ngx_http_background_zone, holder)
+            == NULL
+            && ngx_http_background_cas(&lock->holder, &holder,
+                                       (uint64_t) 1 << 48
+                                       | ngx_http_background_life))
+        {
+            (void) ngx_http_background_cas(&lock->waiter, &first, 0);
+            return NGX_OK;
+        }
+
+        if (ngx_http_background_cas(&lock->waiter, &first, waiter)) {
+            ngx_http_background_store(&lock->waited, ngx_current_msec);
+        }
+    }
+
+    return NGX_BUSY;
+}
+
+
+void
+ngx_http_background_lock_release(ngx_http_background_lock_t *lock)
+{
+    uint64_t  word;
+
+    word = (uint64_t) 1 << 48 | ngx_http_background_life;
+
+    (void) ngx_http_background_cas(&lock->holder, &word, 0);
+}
+
+
 void
 ngx_http_background_zone_info(ngx_http_background_zone_conf_t *zcf,
     ngx_http_background_zone_info_t *info)
@@ -3131,6 +3366,8 @@ ngx_http_background_cell_read(ngx_http_background_zone_t *zone,
     snapshot->created = ngx_http_background_load(&cell->created);
     snapshot->declined = ngx_http_background_load(&cell->declined);
     snapshot->skipped = ngx_http_background_load(&cell->skipped);
+
+    ngx_http_background_duty_read(cell->duty, &snapshot->duty);
 
     snapshot->begun = begun;
     snapshot->abandoned = snapshot->stats.abandoned;

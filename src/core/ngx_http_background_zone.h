@@ -71,6 +71,9 @@
 
 
 #include <ngx_http_background.h>
+#include "ngx_http_background_duty.h"
+#include "ngx_http_background_lock.h"
+#include "ngx_http_background_orders.h"
 
 
 #define NGX_HTTP_BACKGROUND_NAME_LEN     64
@@ -197,6 +200,7 @@ typedef struct {
 typedef struct {
     uint64_t                      layout;
     uint64_t                      crashes;        /* in a row */
+    uint64_t                      checked;        /* of the duty */
     ngx_http_background_stats_t   stats;
 } ngx_http_background_state_t;
 
@@ -218,6 +222,8 @@ typedef struct {
     uint64_t                      begun;          /* cycles */
     uint64_t                      declined;
     uint64_t                      skipped;
+    ngx_http_background_duty_info_t
+                                  duty;
     uint64_t                      started;        /* start of the oldest
                                                      running cycle */
     uint64_t                      created;        /* ngx_current_msec */
@@ -290,6 +296,8 @@ typedef struct {
     ngx_uint_t                     arrives;   /* has cells of the second
                                                  chain */
     ngx_uint_t                     unhealthy; /* starts as unhealthy */
+    ngx_uint_t                     follows;   /* has "after" */
+    ngx_str_t                      lock;      /* empty: none */
 
     /* set by the zone */
     ngx_uint_t                     cells;
@@ -299,6 +307,7 @@ typedef struct {
                                                  was committed; 0: the previous
                                                  one had the task */
     ngx_http_background_record_t  *record;
+    ngx_http_background_lock_t    *locked;    /* NULL: none */
 } ngx_http_background_zone_task_t;
 
 
@@ -433,6 +442,7 @@ ngx_http_background_cell_t *ngx_http_background_cell_orphan(
  * absent             a worker of another zone has the task, so this one is not
  *                    late
  * stats              returns the published statistics
+ * duty               returns what the owner has done of schedules and orders
  * schedule           sets the time of the next cycle
  * progress           adds to the progress of the cycles under way; for any
  *                    thread
@@ -465,6 +475,8 @@ void ngx_http_background_cell_carry(ngx_http_background_cell_t *cell,
 void ngx_http_background_cell_absent(ngx_http_background_cell_t *cell);
 const ngx_http_background_stats_t *ngx_http_background_cell_stats(
     ngx_http_background_cell_t *cell);
+ngx_http_background_duty_t *ngx_http_background_cell_duty(
+    ngx_http_background_cell_t *cell);
 void ngx_http_background_cell_schedule(ngx_http_background_cell_t *cell,
     uint64_t due);
 void ngx_http_background_cell_progress(ngx_http_background_cell_t *cell,
@@ -486,6 +498,8 @@ void ngx_http_background_cell_skipped(ngx_http_background_cell_t *cell);
  *              quarantined by this call, or 0
  * quarantined  whether no cycle may start
  * carry        sets what another server has handed over
+ * orders       returns what others have ordered
+ * resume       ends the quarantine, as a reload does
  * trial        returns NGX_OK if a cycle may start, NGX_AGAIN if a cycle in
  *              another worker is on trial
  * tried        the cycle on trial is over or did not start
@@ -505,6 +519,9 @@ ngx_uint_t ngx_http_background_record_crashed(
     ngx_http_background_record_t *record);
 ngx_uint_t ngx_http_background_record_quarantined(
     ngx_http_background_record_t *record);
+ngx_http_background_orders_t *ngx_http_background_record_orders(
+    ngx_http_background_record_t *record);
+void ngx_http_background_record_resume(ngx_http_background_record_t *record);
 void ngx_http_background_record_carry(ngx_http_background_record_t *record,
     uint64_t crashes, ngx_uint_t quarantined);
 ngx_int_t ngx_http_background_record_trial(
@@ -561,9 +578,13 @@ ngx_uint_t ngx_http_background_cell_judged(ngx_http_background_cell_t *cell,
  *
  * changes  returns a number that changes when this worker has begun or
  *          recorded a cycle
+ * told     returns a number that changes when tell() was called, which who
+ *          gives orders does
  */
 
 ngx_uint_t ngx_http_background_zone_changes(void);
+uint64_t ngx_http_background_zone_told(ngx_http_background_zone_t *zone);
+void ngx_http_background_zone_tell(ngx_http_background_zone_t *zone);
 void ngx_http_background_zone_info(ngx_http_background_zone_conf_t *zcf,
     ngx_http_background_zone_info_t *info);
 void ngx_http_background_cell_read(ngx_http_background_zone_t *zone,

@@ -157,6 +157,8 @@ static void ngx_http_background_redis_changed(void *data, ngx_uint_t ready);
 static void ngx_http_background_redis_tick_handler(ngx_event_t *ev);
 static void ngx_http_background_redis_expire(
     ngx_http_background_redis_group_t *group);
+static void ngx_http_background_redis_go_alone(
+    ngx_http_background_redis_lease_t *lease);
 static void ngx_http_background_redis_send_batch(
     ngx_http_background_redis_group_t *group);
 static ngx_uint_t ngx_http_background_redis_args(
@@ -228,42 +230,49 @@ static const ngx_http_background_param_t
 
 
 /*
- * For each key: "L", the value; "R", "FENCE ID ", the rest, renews what has
- * that ID, or is gone; "G", ID, " " and the rest gives back what has that ID;
- * "T", the value now, the lowest fence, the rest takes; "P", "FENCE ID ", the
- * lowest fence, the rest takes from another worker of the same nginx.  Returns
- * the values then.
+ * Arguments for each key, after the time to live; the values are returned:
+ *
+ * L                       only reads
+ * R "FENCE ID " REST      renews a value that has this ID, or is gone
+ * M "FENCE ID " REST      the same, but not if the value is gone
+ * G ID REST               gives back a value that has this ID
+ * T VALUE FENCE REST      takes, if the value is still this one; the new fence
+ *                         is not lower than FENCE
+ * P "FENCE ID " FENCE REST
+ *                         the same, from another worker of the same nginx
  */
 
 static ngx_str_t  ngx_http_background_redis_script = ngx_string(
-    "local t = redis.call('TIME')\n"
-    "local now = t[1] * 1000 + math.floor(t[2] / 1000)\n"
-    "local r, a = {}, 2\n"
+    "local r, a = redis.call('MGET', unpack(KEYS)), 2\n"
     "for i, k in ipairs(KEYS) do\n"
-    "  local v, n = redis.pcall('GET', k), nil\n"
-    "  local op, b, c, d = ARGV[a], ARGV[a + 1], ARGV[a + 2], ARGV[a + 3]\n"
-    "  local s = type(v) == 'string' and v or ''\n"
-    "  local fence = tonumber(c)\n"
+    "  local op = ARGV[a]\n"
     "  if op == 'L' then\n"
     "    a = a + 1\n"
-    "  elseif op == 'R' then\n"
-    "    a = a + 3\n"
-    "    if s == '' or s:sub(1, #b) == b then n = b .. c end\n"
-    "  elseif op == 'G' then\n"
-    "    a = a + 3\n"
-    "    local f, id = s:match('^(%d+) (%x+) ')\n"
-    "    if id == b then n = f .. ' ' .. b .. c end\n"
     "  else\n"
-    "    a = a + 4\n"
-    "    if s == b or op == 'P' and s:sub(1, #b) == b then\n"
-    "      n = string.format('%.0f ', math.max(now, fence)) .. d\n"
+    "    local s, b, c, n = r[i] or '', ARGV[a + 1], ARGV[a + 2], nil\n"
+    "    a = a + 3\n"
+    "    if op == 'R' or op == 'M' then\n"
+    "      if s == '' and op == 'R' or s:sub(1, #b) == b then n = b .. c end\n"
+    "    elseif op == 'G' then\n"
+    "      local f, id = s:match('^(%d+) (%x+) ')\n"
+    "      if id == b then n = f .. ' ' .. b .. c end\n"
+    "    else\n"
+    "      if op == 'T' and s:sub(1, 512) == b\n"
+    "         or op == 'P' and s:sub(1, #b) == b\n"
+    "      then\n"
+    "        local t = redis.call('TIME')\n"
+    "        local now = t[1] * 1000 + math.floor(t[2] / 1000)\n"
+    "        n = string.format('%.0f ', math.max(now, tonumber(c))) .. ARGV[a]\n"
+    "      end\n"
+    "      a = a + 1\n"
+    "    end\n"
+    "    if n and not r[i] and redis.call('TYPE', k).ok ~= 'none' then\n"
+    "      r[i] = {err = 'WRONGTYPE ' .. k}\n"
+    "    elseif n then\n"
+    "      local set = redis.pcall('SET', k, n, 'PX', ARGV[1])\n"
+    "      r[i] = set.err and set or n\n"
     "    end\n"
     "  end\n"
-    "  if n and type(v) ~= 'table' then\n"
-    "    local set = redis.pcall('SET', k, n, 'PX', ARGV[1])\n"
-    "    v = set.err and set or n\n"
-    "  end\n"
-    "  r[i] = v\n"
     "end\n"
     "return r\n"
 );
@@ -670,9 +679,7 @@ ngx_http_background_redis_expire(ngx_http_background_redis_group_t *group)
             lease->holds = 0;
 
             if (lease->conf->run) {
-                lease->alone = 1;
-                lease->claim->fence = 0;
-                ngx_http_background_redis_show(lease, NULL);
+                ngx_http_background_redis_go_alone(lease);
                 continue;
             }
 
@@ -690,9 +697,7 @@ ngx_http_background_redis_expire(ngx_http_background_redis_group_t *group)
             ngx_http_background_redis_show(lease, NULL);
 
             if (lease->conf->run) {
-                lease->alone = 1;
-                lease->claim->fence = 0;
-                ngx_http_background_redis_show(lease, NULL);
+                ngx_http_background_redis_go_alone(lease);
 
                 ngx_log_error(NGX_LOG_NOTICE, group->log, 0,
                               "background task \"%V\": runs here, as Redis "
@@ -702,6 +707,19 @@ ngx_http_background_redis_expire(ngx_http_background_redis_group_t *group)
             }
         }
     }
+}
+
+
+/* jobs go on, and nothing tells the results of this nginx from others' */
+
+static void
+ngx_http_background_redis_go_alone(ngx_http_background_redis_lease_t *lease)
+{
+    lease->alone = 1;
+    lease->claim->fence = 0;
+    __atomic_store_n(&lease->claim->until, 0, __ATOMIC_RELAXED);
+
+    ngx_http_background_redis_show(lease, NULL);
 }
 
 
@@ -853,7 +871,7 @@ ngx_http_background_redis_args(ngx_http_background_redis_lease_t *lease,
         return 1;
     }
 
-    p = ngx_pnalloc(pool, 2 * NGX_HTTP_BACKGROUND_REDIS_VALUE);
+    p = ngx_pnalloc(pool, 3 * NGX_HTTP_BACKGROUND_REDIS_VALUE);
     if (p == NULL) {
         return 0;
     }
@@ -865,7 +883,14 @@ ngx_http_background_redis_args(ngx_http_background_redis_lease_t *lease,
     if (lease->holds || mine) {
         fence = lease->holds ? lease->claim->fence : value.fence;
 
-        ngx_str_set(&argv[0], "R");
+        /* who was late does not know whether others had it since */
+
+        if (lease->holds) {
+            ngx_str_set(&argv[0], "R");
+
+        } else {
+            ngx_str_set(&argv[0], "M");
+        }
 
         argv[1].data = p;
         p = ngx_sprintf(p, "%uL %*s ", fence, NGX_HTTP_BACKGROUND_REDIS_ID,
@@ -921,7 +946,9 @@ ngx_http_background_redis_args(ngx_http_background_redis_lease_t *lease,
         ngx_memzero(&lease->carried, sizeof(ngx_http_background_carried_t));
     }
 
-    lease->carries = ok;
+    /* of the same nginx: it knows more than the worker that died has told */
+
+    lease->carries = ok && !ours;
     lease->since_at = ngx_http_background_redis_real();
 
     ngx_http_background_redis_entry_took(lease->entry, lease->id);
@@ -1092,7 +1119,7 @@ ngx_http_background_redis_observe(ngx_http_background_redis_lease_t *lease,
 {
     size_t  len;
 
-    /* a longer one is not ours: it counts by what it begins with */
+    /* a longer one is not ours: what it begins with counts, in scripts, too */
 
     len = ngx_min(text->len, NGX_HTTP_BACKGROUND_REDIS_VALUE);
 
@@ -1132,6 +1159,8 @@ ngx_http_background_redis_taken(ngx_http_background_redis_lease_t *lease,
 
     claim->fence = value->fence;
     claim->other = 0;
+    __atomic_store_n(&claim->until, lease->conf->run ? 0 : lease->until,
+                     __ATOMIC_RELAXED);
 
     ngx_http_background_redis_entry_took(lease->entry, lease->id);
     ngx_http_background_redis_show(lease, value);

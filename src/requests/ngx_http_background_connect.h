@@ -4,7 +4,7 @@
  */
 
 
-/* Connections that are opened to see whether they can be, and closed. */
+/* test connections, which are opened and closed */
 
 
 #ifndef _NGX_HTTP_BACKGROUND_CONNECT_H_INCLUDED_
@@ -15,10 +15,11 @@
 
 
 /*
- * error   of a connection that has become writable; 0: it is open
- * linger  takes one that is open and closes it, now or later
- * trim    closes some of these where connections are few; to be called before
- *         one is opened
+ * error   returns the error of a connection that has become writable, 0 if it
+ *         is open
+ * linger  takes an open connection and closes it, at once or later
+ * trim    closes lingering connections if few connections are free; called
+ *         before a connection is opened
  */
 ngx_err_t ngx_http_background_connect_error(ngx_connection_t *c);
 void ngx_http_background_connect_linger(ngx_connection_t *c);

@@ -288,7 +288,8 @@ ngx_http_background_connect_addr(ngx_conf_t *cf,
 
     ngx_conf_log_error(NGX_LOG_WARN, cf, 0,
                        "%s in address \"%V\" of \"%V\" directive, its cycles "
-                       "will fail until it is found", u.err, &value[1], &value[0]);
+                       "will fail until it is found",
+                       u.err, &value[1], &value[0]);
 
     ccf->name = ngx_http_background_connect_name_add(cf, &u, NULL);
 

@@ -44,6 +44,7 @@ typedef struct {
     ngx_http_background_fetch_conf_t     *conf;
     ngx_queue_t                           queue;
     ngx_str_t                            *task;
+    ngx_http_background_predecessor_t     before;
     uint64_t                              fence;
     ngx_connection_t                     *connection;
     ngx_http_request_t                   *request;
@@ -65,6 +66,9 @@ typedef struct {
 
 static ngx_http_background_fetch_t *ngx_http_background_fetch_connect(
     ngx_http_background_fetches_t *rs);
+static void ngx_http_background_fetch_before(
+    ngx_http_background_fetch_t *req, ngx_http_background_run_t *run,
+    ngx_pool_t *pool);
 static void ngx_http_background_fetch_init(
     ngx_http_background_fetch_t *req, ngx_connection_t *c, ngx_pool_t *pool,
     ngx_http_background_fetches_t *rs);
@@ -307,6 +311,33 @@ ngx_http_background_fetch_connect(ngx_http_background_fetches_t *rs)
 }
 
 
+/* a copy: a thread may keep the request for longer than its cycle */
+
+static void
+ngx_http_background_fetch_before(ngx_http_background_fetch_t *req,
+    ngx_http_background_run_t *run, ngx_pool_t *pool)
+{
+    ngx_http_background_predecessor_t  before;
+
+    if (ngx_http_background_predecessor(run, &before) != NGX_OK) {
+        return;
+    }
+
+    req->before.failed = before.failed;
+
+    req->before.task.data = ngx_pstrdup(pool, &before.task);
+    req->before.error.data = ngx_pstrdup(pool, &before.error);
+
+    if (req->before.task.data) {
+        req->before.task.len = before.task.len;
+    }
+
+    if (req->before.error.data) {
+        req->before.error.len = before.error.len;
+    }
+}
+
+
 static void
 ngx_http_background_fetch_init(ngx_http_background_fetch_t *req,
     ngx_connection_t *c, ngx_pool_t *pool, ngx_http_background_fetches_t *rs)
@@ -320,6 +351,8 @@ ngx_http_background_fetch_init(ngx_http_background_fetch_t *req,
     req->fence = ngx_http_background_fence(rs->run);
     req->connection = c;
     req->started = ngx_current_msec;
+
+    ngx_http_background_fetch_before(req, rs->run, pool);
 
     ngx_queue_insert_tail(&rs->active, &req->queue);
     rs->nactive++;
@@ -1336,6 +1369,17 @@ ngx_http_background_fetch_task(ngx_http_request_t *r)
 }
 
 
+ngx_http_background_predecessor_t *
+ngx_http_background_fetch_predecessor(ngx_http_request_t *r)
+{
+    ngx_http_background_fetch_t  *req;
+
+    req = ngx_http_background_fetch_of(r);
+
+    return req ? &req->before : NULL;
+}
+
+
 uint64_t
 ngx_http_background_fetch_fence(ngx_http_request_t *r)
 {
@@ -1365,7 +1409,8 @@ ngx_http_background_fetch_response(ngx_http_request_t *r)
 
     req = ngx_http_background_fetch_of(r);
 
-    return req && req->conf->test ? &req->response : NULL;
+    return req && (req->conf->test || req->conf->response) ? &req->response
+                                                            : NULL;
 }
 
 

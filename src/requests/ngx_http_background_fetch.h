@@ -51,6 +51,9 @@ typedef struct {
                                                        last expected status */
     ngx_http_complex_value_t             *body;
     ngx_http_complex_value_t             *test;     /* NULL: none */
+    ngx_uint_t                            response; /* the beginning of its
+                                                       body is kept, without
+                                                       "test=", too */
     ngx_uint_t                            https;    /* unsigned  https:1; */
     ngx_addr_t                           *address;  /* NULL: "unix:" */
 } ngx_http_background_fetch_conf_t;
@@ -75,8 +78,8 @@ typedef void (*ngx_http_background_fetch_failed_pt)(
     ngx_http_background_fetches_t *rs, ngx_str_t *uri);
 
 /*
- * Returns the status to go by, of a request that has ended; 0: it has failed,
- * which was counted
+ * Returns the status by which a request that has ended is judged, or 0 if it
+ * has failed, which is counted.
  */
 typedef ngx_uint_t (*ngx_http_background_fetch_judge_pt)(
     ngx_http_background_fetches_t *rs, ngx_http_request_t *r,
@@ -85,10 +88,10 @@ typedef ngx_uint_t (*ngx_http_background_fetch_judge_pt)(
 
 /*
  * The requests of one run.  fetches_init() sets all fields; then the caller
- * may set "list", "judge", "save" and "failed".  "save" gets the body of the
- * response, of a run with one request.  "failed" is called for each request that
- * has failed or, if the run is cancelled, is not over.  The URI is empty if it
- * is not known.
+ * may set "list", "judge", "save", and "failed".  "save" gets the body of the
+ * response, in a run with one request.  "failed" is called for each request
+ * that has failed or, if the run is cancelled, is not over.  The URI is empty
+ * if it is not known.
  */
 
 struct ngx_http_background_fetches_s {
@@ -209,6 +212,8 @@ void ngx_cdecl ngx_http_background_fetch_fail(
  * For a request of a task or its subrequests; other requests return NULL.
  *
  * task      the name of the task
+ * predecessor  the cycle after which its cycle has started; empty without
+ *              "after"
  * fence     the fence of its cycle, or 0
  * conf      the configuration of the operation
  * response  the first bytes of the response body, for "test="; NULL without
@@ -216,6 +221,8 @@ void ngx_cdecl ngx_http_background_fetch_fail(
  * started_by  the requests of the run; NULL if they were cancelled, too
  */
 ngx_str_t *ngx_http_background_fetch_task(ngx_http_request_t *r);
+ngx_http_background_predecessor_t *ngx_http_background_fetch_predecessor(
+    ngx_http_request_t *r);
 uint64_t ngx_http_background_fetch_fence(ngx_http_request_t *r);
 ngx_http_background_fetch_conf_t *ngx_http_background_fetch_conf(
     ngx_http_request_t *r);

@@ -5,14 +5,15 @@
 
 
 /*
- * "probe": asks each server of an upstream and takes it out of, and back into,
- * balancing.
+ * "probe" checks each server of an upstream, and takes it out of balancing and
+ * back.
  *
- * What is known of a server, its record, is in shared memory, by upstream,
- * name and address.  The verdict is a bit of its own in "down" of nginx's peer,
- * which all workers of a configuration share.  That is written under the
- * peers' lock, which is only ever tried: a process that died with it has left
- * it locked for ever.  No pointer to a peer is kept after the unlock.
+ * The record of a server is in shared memory and is found by upstream, name,
+ * and address.  The verdict is a bit of its own in "down" of the nginx peer,
+ * which all workers of a configuration share.  The bit is written under the
+ * lock of the peers, which is only tried, never waited for: a process that has
+ * died with the lock has left it locked for ever.  No pointer to a peer is
+ * used after the unlock.
  */
 
 
@@ -23,14 +24,14 @@
 #include "ngx_http_background_fetch.h"
 
 
-/* in "down" of a peer; any bit makes it down for all balancers */
+/* a bit in "down" of a peer; any bit makes the peer down for all balancers */
 #define NGX_HTTP_BACKGROUND_PEER_DOWN      0x40000000
 
 #define NGX_HTTP_BACKGROUND_PEER_SERVER    NGX_HTTP_BACKGROUND_SERVER_LEN
 #define NGX_HTTP_BACKGROUND_PEER_ERROR     NGX_HTTP_BACKGROUND_SERVER_ERROR_LEN
 
 
-/* a server as the upstream has it: a copy */
+/* a copy of a server of the upstream */
 
 typedef struct ngx_http_background_server_s  ngx_http_background_server_t;
 
@@ -39,15 +40,21 @@ typedef struct {
     socklen_t                      socklen;
     ngx_str_t                      name;      /* the address */
     ngx_str_t                      server;
-    ngx_http_background_server_t  *record;    /* NULL: no place for one */
-    uint64_t                       key;       /* of the record */
+    ngx_http_background_server_t  *record;    /* NULL: there is no free
+                                                 record */
+    uint64_t                       key;       /* key of the record */
 
     unsigned                       backup:1;
-    unsigned                       disabled:1;  /* by others: "down", "drain" */
-    unsigned                       failing:1;   /* as clients' requests found */
-    unsigned                       down:1;      /* wanted: our bit */
-    unsigned                       again:1;     /* has the record of another */
-    unsigned                       spared:1;    /* by "keep=" */
+    unsigned                       disabled:1;  /* by others: "down" or
+                                                   "drain" */
+    unsigned                       failing:1;   /* after failures of client
+                                                   requests */
+    unsigned                       down:1;      /* whether the bit must be
+                                                   set */
+    unsigned                       again:1;     /* has the same record as
+                                                   another server */
+    unsigned                       spared:1;    /* stays up because of
+                                                   "keep=" */
 
     u_char                         name_data[NGX_SOCKADDR_STRLEN];
     u_char                         server_data[NGX_HTTP_BACKGROUND_PEER_SERVER];
@@ -55,12 +62,12 @@ typedef struct {
 
 
 /*
- * How an upstream is read and written, of http or stream.  Both only try the
- * peers' lock.
+ * Access to an upstream of http or stream.  Both functions try the lock of the
+ * peers once and return NGX_AGAIN if it is locked.
  *
- * list   copies at most n servers, and counts all; NGX_AGAIN: locked
- * apply  sets or clears the bit of each peer that is a target, by "down", and
- *        of those to come by "fresh"; NGX_AGAIN: locked
+ * list   copies at most n servers and counts all of them
+ * apply  sets or clears the bit of each peer that has a target by its "down",
+ *        and the bit of servers that will be resolved later by "fresh"
  */
 
 typedef struct {
@@ -82,13 +89,18 @@ typedef enum {
 } ngx_http_background_peer_e;
 
 
-/* a "probe" directive */
+/* the configuration of a "probe" directive */
 
 typedef struct {
     ngx_http_background_fetch_conf_t      *conf;
     ngx_http_complex_value_t               uri;
-    ngx_str_t                              name;       /* of the upstream */
-    ngx_str_t                              title;      /* "stream:" and name */
+    ngx_str_t                              name;       /* name of the
+                                                          upstream */
+    ngx_str_t                              title;      /* name, with "stream:"
+                                                          for stream */
+    u_char                                *file;
+    ngx_uint_t                             line;
+
 
     ngx_uint_t                             port;
     ngx_uint_t                             fails;
@@ -101,32 +113,51 @@ typedef struct {
 
     ngx_uint_t                             mandatory;
     ngx_uint_t                             persistent;
-    ngx_uint_t                             percent;    /* "keep" is */
+    ngx_uint_t                             percent;    /* "keep" is in
+                                                          percent */
     ngx_uint_t                             only_down;
-    ngx_uint_t                             http;       /* it has a URI */
+    ngx_uint_t                             http;       /* there is a URI */
     ngx_uint_t                             stream;
+    ngx_uint_t                             grpc;       /* "type=" */
+    ngx_uint_t                             grpc_health;
+                                                       /* the answer says how
+                                                          the service is */
+    ngx_str_t                              grpc_service;
+    uint64_t                               grpc_status;  /* a bit for each */
 
-    ngx_http_background_probes_t          *probes;     /* all of them */
+    ngx_http_background_probes_t          *probes;     /* of the
+                                                          configuration */
     const ngx_http_background_upstream_t  *access;
-    void                                  *upstream;   /* of nginx */
-    ngx_http_upstream_init_peer_pt         init;       /* http: the balancer's
-                                                          own */
+    void                                  *upstream;   /* configuration of the
+                                                          upstream in nginx */
+    ngx_http_upstream_init_peer_pt         init;       /* http: peer.init of
+                                                          the balancer */
+    void                                 (*stream_init)(void);
+                                                       /* the same of stream */
 
-    /* set when the shared memory is there */
+
+    /* set when the shared memory is created */
     ngx_http_background_group_t           *group;
 
-    /* the worker's */
-    uint64_t                               late;       /* changes it knows */
-    ngx_http_background_run_t             *run;        /* under way, or NULL */
-    ngx_uint_t                             spared;     /* servers, by "keep=" */
-    ngx_uint_t                             full;       /* was said */
-    ngx_msec_t                             locked;     /* since when; 0: not */
+    /* used in the worker */
+    uint64_t                               late;       /* "late" when verdicts
+                                                          were applied last */
+    ngx_http_background_run_t             *run;        /* the current run, or
+                                                          NULL */
+    ngx_uint_t                             spared;     /* number of servers
+                                                          that "keep=" keeps
+                                                          up */
+    ngx_uint_t                             full;       /* that "peers=" is too
+                                                          small was logged */
+    ngx_msec_t                             locked;     /* ngx_current_msec of
+                                                          the first failed
+                                                          lock; 0: none */
     ngx_uint_t                             alerted;
     ngx_event_t                            lift;
 } ngx_http_background_probe_op_t;
 
 
-/* all of a configuration */
+/* all "probe" directives of a configuration */
 
 struct ngx_http_background_probes_s {
     ngx_array_t                            ops;        /* of ..._op_t * */
@@ -137,7 +168,7 @@ struct ngx_http_background_probes_s {
 };
 
 
-/* a check that has ended */
+/* the result of a check */
 
 typedef struct {
     ngx_uint_t                             passed;
@@ -148,24 +179,28 @@ typedef struct {
 
 
 /*
- * Records, in shared memory.
+ * Records in shared memory.
  *
- * add       creates the memory, when all directives are known
- * commit    in the master, when the configuration can't fail any more: applies
- *           what is known to the new upstreams, and frees records of others
- * known     finds the records that there are
- * begin     a cycle has listed the servers: each gets its record
- * judge     counts a check; returns whether the verdict has changed
- * wanted    sets "down" of each target, by verdicts and "keep="
- * missed    the server was not asked in this cycle, and will be the first then
- * late      changes that workers of a former configuration have made since the
- *           last commit
- * up        primary servers that get requests
- * lift      whether verdicts are lifted: the task is quarantined
- * read      as "peer" of a judge
+ * add     creates the shared memory, when all directives are known
+ * resize  called when "peers" of operations have changed since
+ * commit  in the master, when the configuration can't fail any more: applies
+ *         verdicts to the new upstreams, and frees records of other servers
+ * known   finds existing records of the targets
+ * begin   called with the list of servers in each cycle: finds or adds their
+ *         records
+ * judge   counts a check; returns whether the verdict has changed
+ * wanted  sets "down" of each target, by its verdict and "keep="
+ * missed  the server was not checked in this cycle, so it is the first one in
+ *         the next cycle
+ * late    number of changes by workers of older configurations since the last
+ *         commit
+ * up      number of primary servers that get requests
+ * lift    sets whether verdicts are lifted, because the task is quarantined
+ * read    as "peer" of a judge
  */
 ngx_int_t ngx_http_background_probes_add(ngx_conf_t *cf,
-    ngx_http_background_probes_t *probes, ngx_uint_t peers, void *tag);
+    ngx_http_background_probes_t *probes, void *tag);
+void ngx_http_background_probes_resize(ngx_http_background_probes_t *probes);
 void ngx_http_background_probes_commit(ngx_http_background_probes_t *probes,
     ngx_cycle_t *cycle);
 void ngx_http_background_probe_known(ngx_http_background_probe_op_t *op,
@@ -192,30 +227,46 @@ ngx_int_t ngx_http_background_probe_read(ngx_http_background_probe_op_t *op,
     ngx_uint_t *n, ngx_http_background_peer_t *peer);
 
 
-/* a cycle */
+/* start and cancel a cycle */
 void ngx_http_background_probe_start(ngx_http_background_run_t *run);
 void ngx_http_background_probe_cancel(ngx_http_background_run_t *run);
 
 
-/* applies what other workers have found; tries once */
+/* applies verdicts of other workers; tries the lock once */
 void ngx_http_background_probe_catch_up(ngx_http_background_probe_op_t *op,
     ngx_log_t *log);
 
-/* clears all bits of the upstream, as soon as it is not locked */
+/* clears the bits of all peers of the upstream as soon as it is not locked */
 void ngx_http_background_probe_clear(void *conf);
 
 
 /*
- * The address that a request asks, which is good as long as the check is under
- * way; with an operation only if it is that one's, and then the server counts
- * as asked.  NGX_DECLINED: it is no request of "probe"
+ * Returns the address that a request checks, which is valid as long as the
+ * check is under way.  With an operation, only a request of that operation is
+ * accepted, and the server counts as asked.  Returns NGX_DECLINED for other
+ * requests.
  */
 ngx_int_t ngx_http_background_probe_asks(ngx_http_request_t *r,
     ngx_http_background_probe_op_t *op, ngx_addr_t *addr);
 
 
-/* the peers of an http upstream */
+/*
+ * "type=grpc", the gRPC health checking protocol: the request, and whether the
+ * answer is good; if not, the reason is counted as a failure
+ */
+ngx_int_t ngx_http_background_probe_grpc_conf(ngx_conf_t *cf,
+    ngx_http_background_probe_op_t *op);
+ngx_uint_t ngx_http_background_probe_grpc_passes(
+    ngx_http_background_probe_op_t *op, ngx_http_background_fetches_t *rs,
+    ngx_http_request_t *r);
+
+
+/* the access to peers of an http upstream */
 extern const ngx_http_background_upstream_t  ngx_http_background_http_upstream;
+
+/* and of a stream one, in the stream module only */
+extern const ngx_http_background_upstream_t
+    ngx_http_background_stream_upstream;
 
 extern ngx_module_t  ngx_http_background_probe_module;
 

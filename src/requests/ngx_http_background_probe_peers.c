@@ -5,8 +5,8 @@
 
 
 /*
- * The peers of an upstream of nginx's.  Compiled twice: for http, and with
- * NGX_HTTP_BACKGROUND_STREAM by the stream module, whose types have the same
+ * The peers of an upstream of nginx.  The file is compiled twice: for http,
+ * and with NGX_HTTP_BACKGROUND_STREAM for stream, whose types have the same
  * members.
  */
 
@@ -37,7 +37,7 @@ typedef ngx_http_upstream_rr_peer_t     ngx_http_background_rr_peer_t;
 #endif
 
 
-/* as in nginx, where it is not told to others */
+/* as in ngx_rwlock.c, which does not export it */
 #define NGX_HTTP_BACKGROUND_WLOCK  ((ngx_atomic_uint_t) -1)
 
 
@@ -94,7 +94,7 @@ ngx_http_background_peers_write_lock(ngx_http_background_rr_peers_t *peers)
 }
 
 
-/* all sets of peers have the lock of their own; the first one is for all */
+/* each set of peers has its own lock, so each one is locked while it is read */
 
 static ngx_int_t
 ngx_http_background_peers_list(void *upstream,
@@ -198,7 +198,7 @@ ngx_http_background_peers_apply(void *upstream,
 
 #if (nginx_version >= 1027003)
 
-        /* what servers that are resolved later begin with */
+        /* initial state of servers that are resolved later */
 
         for (peer = peers->resolve; peer; peer = peer->next) {
             peer->down = fresh
@@ -216,7 +216,7 @@ ngx_http_background_peers_apply(void *upstream,
 }
 
 
-/* "tries" counts the peers that are not down */
+/* "tries" is the number of peers that are not down */
 
 static void
 ngx_http_background_peers_set(ngx_http_background_rr_peers_t *peers,
@@ -242,7 +242,7 @@ ngx_http_background_peers_set(ngx_http_background_rr_peers_t *peers,
 }
 
 
-/* mostly in the same order */
+/* usually targets have the order of the peers */
 
 static ngx_http_background_target_t *
 ngx_http_background_peers_target(ngx_http_background_rr_peer_t *peer,
@@ -273,7 +273,7 @@ ngx_http_background_peers_target(ngx_http_background_rr_peer_t *peer,
 
 #else
 
-/* "probe" is an error where upstreams have no zone */
+/* without zones of upstreams "probe" is an error of the configuration */
 
 static ngx_int_t
 ngx_http_background_peers_list(void *upstream,

@@ -5,9 +5,9 @@
 
 
 /*
- * A cycle of "probe": the servers are listed, each is asked, by a request or a
- * connection of its own, and what has changed is applied; at last all is, once
- * more, as others may have changed it.
+ * A cycle of "probe": lists the servers, checks each one by a request or a
+ * connection, and applies changed verdicts.  At the end all verdicts are
+ * applied once more, as the peers may have been changed by others.
  */
 
 
@@ -17,11 +17,14 @@
 #include <ngx_event_connect.h>
 
 
-/* between two tries of a lock, and until that is said, in milliseconds */
+/*
+ * the period in which a lock is tried, and the time after which a lock that is
+ * not free is a failure, in milliseconds
+ */
 #define NGX_HTTP_BACKGROUND_PROBE_AGAIN   10
 #define NGX_HTTP_BACKGROUND_PROBE_LOCKED  1000
 
-/* checks that start in one pass of the event loop */
+/* checks that are started in one pass of the event loop */
 #define NGX_HTTP_BACKGROUND_PROBE_SLICE   16
 
 
@@ -32,24 +35,27 @@ typedef struct {
     /* must be first */
     ngx_http_background_fetches_t         requests;
 
-    ngx_http_background_run_t             run;        /* its own result */
+    ngx_http_background_run_t             run;        /* with the result of
+                                                         this check */
     ngx_http_background_probe_t          *probe;
-    ngx_http_background_target_t         *target;     /* NULL: free */
+    ngx_http_background_target_t         *target;     /* NULL: not in use */
 
-    /* what is asked: the target, or another port of it */
+    /* the checked address, that of the target with another "port=" */
     ngx_sockaddr_t                        sockaddr;
     socklen_t                             socklen;
     ngx_str_t                             name;
     u_char                                name_data[NGX_SOCKADDR_STRLEN];
 
     ngx_event_t                           timer;
-    ngx_connection_t                     *connection; /* without a URI */
+    ngx_connection_t                     *connection; /* if there is no URI */
     ngx_msec_t                            started;
     ngx_uint_t                            status;
 
     unsigned                              asked:1;    /* by the upstream */
-    unsigned                              told:1;     /* $background_peer */
-    unsigned                              unmade:1;   /* counts as neither */
+    unsigned                              told:1;     /* by $background_peer */
+    unsigned                              unmade:1;   /* the check counts
+                                                         neither as passed nor
+                                                         as failed */
 } ngx_http_background_check_t;
 
 
@@ -58,17 +64,21 @@ struct ngx_http_background_probe_s {
     ngx_http_background_probe_op_t       *op;
     ngx_http_background_target_t         *targets;
     ngx_uint_t                            ntargets;
-    ngx_http_background_target_t        **order;      /* to be asked */
+    ngx_http_background_target_t        **order;      /* targets to check */
     ngx_uint_t                            norder;
-    ngx_uint_t                            next;       /* of these */
+    ngx_uint_t                            next;       /* index in "order" */
     ngx_http_background_check_t          *checks;
     ngx_uint_t                            nactive;
     ngx_uint_t                            made;
     ngx_uint_t                            unmade;
-    ngx_http_background_result_t          trouble;    /* of those */
-    ngx_event_t                           event;      /* goes on */
-    ngx_event_t                           changed;    /* applies */
-    ngx_log_t                             log;        /* of connections */
+    ngx_http_background_result_t          trouble;    /* reason of the first
+                                                         check that could not
+                                                         be made */
+    ngx_event_t                           event;      /* starts the next
+                                                         checks */
+    ngx_event_t                           changed;    /* applies changed
+                                                         verdicts */
+    ngx_log_t                             log;        /* for connections */
 };
 
 
@@ -172,7 +182,7 @@ failed:
 }
 
 
-/* what was not asked is asked first in the next cycle */
+/* servers that were not checked are the first ones in the next cycle */
 
 void
 ngx_http_background_probe_cancel(ngx_http_background_run_t *run)
@@ -279,7 +289,7 @@ ngx_http_background_probe_list(ngx_event_t *ev)
         return;
     }
 
-    /* and what workers of a former configuration have found */
+    /* this applies verdicts of workers of older configurations, too */
 
     op->late = ngx_http_background_probe_late(op);
     ngx_post_event(&probe->changed, &ngx_posted_next_events);
@@ -289,7 +299,7 @@ ngx_http_background_probe_list(ngx_event_t *ev)
 }
 
 
-/* NGX_OK: to be tried again */
+/* returns NGX_OK if the lock must be tried again */
 
 static ngx_int_t
 ngx_http_background_probe_locked(ngx_http_background_probe_t *probe)
@@ -401,7 +411,7 @@ ngx_http_background_probe_slice(ngx_event_t *ev)
         if (ngx_http_background_probe_check(probe, probe->order[probe->next++])
             != NGX_OK)
         {
-            /* the others would have no better luck */
+            /* further checks would fail for the same reason */
 
             while (probe->next < probe->norder) {
                 ngx_http_background_probe_unmade(probe,
@@ -421,7 +431,10 @@ ngx_http_background_probe_slice(ngx_event_t *ev)
 }
 
 
-/* NGX_OK: it has begun, or failed; NGX_ERROR: there can be none now */
+/*
+ * Returns NGX_OK if the check has started or has failed, or NGX_ERROR if no
+ * check can be started now.
+ */
 
 static ngx_int_t
 ngx_http_background_probe_check(ngx_http_background_probe_t *probe,
@@ -444,7 +457,7 @@ ngx_http_background_probe_check(ngx_http_background_probe_t *probe,
     check->run = *probe->run;
     ngx_memzero(&check->run.result, sizeof(ngx_http_background_result_t));
 
-    /* nginx's own lines are for the first failure only */
+    /* log lines of nginx are written for the first failure only */
 
     check->run.repeats = (ngx_http_background_probe_state(target)
                           == ngx_http_background_peer_down);
@@ -617,7 +630,7 @@ ngx_http_background_probe_connected(ngx_event_t *ev)
 }
 
 
-/* a request has ended */
+/* the handler of a request that has ended */
 
 static void
 ngx_http_background_probe_answered(ngx_event_t *ev)
@@ -643,8 +656,9 @@ ngx_http_background_probe_answered(ngx_event_t *ev)
 
 
 /*
- * What the server itself has said, not what was made of it: the last of those
- * that the request was sent to must be it, and must have answered.
+ * Returns the status of the server itself, not the one of the response.  The
+ * last server that the request was sent to must be the checked one, and must
+ * have answered.
  */
 
 static ngx_uint_t
@@ -656,7 +670,9 @@ ngx_http_background_probe_status(ngx_http_background_fetches_t *rs,
 
     check = (ngx_http_background_check_t *) rs;
 
-    /* without a server, it is said elsewhere */
+    /*
+     * a request that was not sent to the server is handled in probe_answered()
+     */
 
     if (r->upstream_states == NULL || r->upstream_states->nelts == 0) {
         if (!check->asked) {
@@ -672,7 +688,7 @@ ngx_http_background_probe_status(ngx_http_background_fetches_t *rs,
 
     if (state->peer == NULL) {
 
-        /* no socket, no memory, no connection of the worker's */
+        /* there was no socket, memory, or free connection in the worker */
 
         check->unmade = check->asked;
         ngx_http_background_fetch_fail(rs, NULL, 0,
@@ -698,6 +714,13 @@ ngx_http_background_probe_status(ngx_http_background_fetches_t *rs,
             || ngx_http_background_fetch_expected(rs->conf, state->status)))
     {
         ngx_http_background_fetch_fail(rs, NULL, 0, "no response");
+        return 0;
+    }
+
+    if (check->probe->op->grpc
+        && ngx_http_background_fetch_expected(rs->conf, state->status)
+        && !ngx_http_background_probe_grpc_passes(check->probe->op, rs, r))
+    {
         return 0;
     }
 
@@ -796,7 +819,7 @@ ngx_http_background_probe_unmade(ngx_http_background_probe_t *probe,
 }
 
 
-/* verdicts that have changed */
+/* applies changed verdicts to the peers */
 
 static void
 ngx_http_background_probe_apply(ngx_event_t *ev)
@@ -890,7 +913,7 @@ ngx_http_background_probe_result(ngx_http_background_probe_t *probe)
             up++;
         }
 
-        /* "need=" counts those that have passed, or need not be asked */
+        /* "need=" counts servers that have passed or need no check */
 
         if (state == ngx_http_background_peer_up
             || (op->only_down && state == ngx_http_background_peer_unknown

@@ -5,20 +5,20 @@
 
 
 /*
- * What "probe" knows of servers: a table of records in shared memory, which
- * nothing is ever taken out of or moved in, so that a pointer into it is good
- * as long as the process has it.
+ * The records of servers: a table in shared memory.  Records are not moved, so
+ * a pointer to one is valid as long as the memory is mapped.
  *
- * A record is claimed by compare-and-swap, and has one writer, the worker with
- * the task's lease.  Another one, that hangs or is of a former configuration,
- * may write for a moment longer: what a record has is plain numbers and texts
- * with a limit, whatever is read.  The master frees records of servers that a
- * new configuration has no more.
+ * A record is claimed by compare-and-swap and is written by one worker, the
+ * one that has the lease of the task.  A worker that hangs or has an older
+ * configuration may still write for a moment.  So a record has only numbers
+ * and texts of limited length, and any contents are safe to read.  The master
+ * frees records of servers that a new configuration does not have.
  *
- * A reload.  The master applies verdicts to the new upstreams before there is
- * a new worker.  An old worker that changes one later counts it in "late", and
- * new workers that see another number apply them again.  It first writes the
- * verdict, then reads "generation"; the master does it the other way round.
+ * A reload.  The master applies verdicts to the new upstreams before new
+ * workers start.  An old worker that changes a verdict later increments
+ * "late", and new workers that see another value apply the verdicts again.
+ * The old worker writes the verdict before it reads "generation"; the master
+ * increments "generation" before it reads verdicts.
  */
 
 
@@ -32,31 +32,33 @@
 #define NGX_HTTP_BACKGROUND_PROBE_GROUPS   16
 
 
-/* "used": NGX_..._FREE, the number of the process that fills it in, or _USED */
+/* values of "used"; while a record is filled in, the pid of the process */
 #define NGX_HTTP_BACKGROUND_PROBE_FREE     0
 #define NGX_HTTP_BACKGROUND_PROBE_USED     ((ngx_atomic_uint_t) -1)
 
 
 struct ngx_http_background_server_s {
     ngx_atomic_t     used;
-    uint64_t         key[2];        /* of upstream, server and address */
-    uint64_t         group;         /* its number */
-    uint64_t         listed;        /* the group's "listings" when it was */
+    uint64_t         key[2];        /* hash of upstream, server, and address */
+    uint64_t         group;         /* number of the group */
+    uint64_t         listed;        /* "listings" of the group when the server
+                                       was listed last */
 
-    ngx_atomic_t     changes;       /* of what follows; odd while it is made */
+    ngx_atomic_t     changes;       /* incremented before and after each change
+                                       of the following fields */
 
     uint64_t         state;         /* ngx_http_background_peer_e */
-    uint64_t         order;         /* in the upstream */
+    uint64_t         order;         /* position in the upstream */
     uint64_t         backup;
     uint64_t         disabled;
     uint64_t         missed;
     uint64_t         fails;         /* in a row */
     uint64_t         passes;
-    uint64_t         failed;        /* in all */
+    uint64_t         failed;        /* in total */
     uint64_t         passed;
-    uint64_t         flips;         /* changes of the state */
+    uint64_t         flips;         /* number of changes of "state" */
     uint64_t         since;         /* ngx_current_msec */
-    uint64_t         since_at;      /* wall clock; 0: was never judged */
+    uint64_t         since_at;      /* wall clock; 0: not checked yet */
     uint64_t         finished_at;   /* of the last check; 0: none */
     uint64_t         wall_time;
     uint64_t         status;
@@ -73,7 +75,7 @@ struct ngx_http_background_group_s {
     ngx_atomic_t     used;
     uint64_t         key[2];
     ngx_atomic_t     late;
-    ngx_atomic_t     lifted;        /* the task is quarantined */
+    ngx_atomic_t     lifted;        /* because the task is quarantined */
     ngx_atomic_t     listings;
 };
 
@@ -92,6 +94,8 @@ static ngx_int_t ngx_http_background_probes_init(ngx_shm_zone_t *shm_zone,
     void *data);
 static ngx_http_background_table_t *ngx_http_background_probes_table(
     ngx_shm_zone_t *shm_zone);
+static size_t ngx_http_background_probes_memory(
+    ngx_http_background_probes_t *probes);
 static size_t ngx_http_background_probes_size(
     ngx_http_background_probes_t *probes);
 static uint64_t *ngx_http_background_probes_heads(
@@ -137,11 +141,46 @@ static ngx_str_t  ngx_http_background_probes_name =
 
 ngx_int_t
 ngx_http_background_probes_add(ngx_conf_t *cf,
-    ngx_http_background_probes_t *probes, ngx_uint_t peers, void *tag)
+    ngx_http_background_probes_t *probes, void *tag)
 {
-    size_t  size;
+    probes->shm_zone = ngx_shared_memory_add(cf,
+                                  &ngx_http_background_probes_name,
+                                  ngx_http_background_probes_memory(probes),
+                                  tag);
 
-    /* a reload with some servers more has the same size, and the same memory */
+    if (probes->shm_zone == NULL) {
+        return NGX_ERROR;
+    }
+
+    probes->shm_zone->init = ngx_http_background_probes_init;
+    probes->shm_zone->data = probes;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_background_probes_resize(ngx_http_background_probes_t *probes)
+{
+    probes->shm_zone->shm.size = ngx_http_background_probes_memory(probes);
+}
+
+
+/* a reload with some servers more has the same size, and the same memory */
+
+static size_t
+ngx_http_background_probes_memory(ngx_http_background_probes_t *probes)
+{
+    size_t                            size;
+    ngx_uint_t                        i, peers;
+    ngx_http_background_probe_op_t  **ops;
+
+    ops = probes->ops.elts;
+    peers = 0;
+
+    for (i = 0; i < probes->ops.nelts; i++) {
+        peers += ops[i]->peers;
+    }
 
     probes->nrecords = NGX_HTTP_BACKGROUND_PROBE_RECORDS;
     probes->ngroups = NGX_HTTP_BACKGROUND_PROBE_GROUPS;
@@ -154,22 +193,11 @@ ngx_http_background_probes_add(ngx_conf_t *cf,
         probes->ngroups *= 2;
     }
 
-    /* and what the slab pool needs for itself */
+    /* with the overhead of the slab pool */
 
     size = ngx_http_background_probes_size(probes);
-    size = ngx_align(size + size / 64, ngx_pagesize) + 8 * ngx_pagesize;
 
-    probes->shm_zone = ngx_shared_memory_add(cf,
-                               &ngx_http_background_probes_name, size, tag);
-
-    if (probes->shm_zone == NULL) {
-        return NGX_ERROR;
-    }
-
-    probes->shm_zone->init = ngx_http_background_probes_init;
-    probes->shm_zone->data = probes;
-
-    return NGX_OK;
+    return ngx_align(size + size / 64, ngx_pagesize) + 8 * ngx_pagesize;
 }
 
 
@@ -234,7 +262,7 @@ ngx_http_background_probes_table(ngx_shm_zone_t *shm_zone)
 }
 
 
-/* behind the groups: the first words of all keys, and the records */
+/* the groups are followed by the first words of all keys and by the records */
 
 static size_t
 ngx_http_background_probes_size(ngx_http_background_probes_t *probes)
@@ -280,7 +308,7 @@ ngx_http_background_probes_commit(ngx_http_background_probes_t *probes,
 
         if (ngx_http_background_probes_join(probes, ops[i]) != NGX_OK) {
 
-            /* can't be: there are twice as many as are needed */
+            /* not reached: there are twice as many groups as needed */
 
             ngx_log_error(NGX_LOG_ALERT, cycle->log, 0,
                           "no place for upstream \"%V\" in shared memory of "
@@ -295,7 +323,10 @@ ngx_http_background_probes_commit(ngx_http_background_probes_t *probes,
 }
 
 
-/* the memory of the former configuration, if it has another size */
+/*
+ * copies records from the memory of the previous configuration if its size
+ * differs
+ */
 
 static void
 ngx_http_background_probes_take_over(ngx_http_background_probes_t *probes,
@@ -365,7 +396,7 @@ ngx_http_background_probes_copy(ngx_http_background_table_t *to,
         to->groups[g] = from->groups[g];
     }
 
-    /* of groups that have no place nothing is used */
+    /* records of groups that do not fit are dropped */
 
     for (i = 0; i < from->nrecords && k < to->nrecords; i++) {
 
@@ -429,7 +460,7 @@ ngx_http_background_probes_join(ngx_http_background_probes_t *probes,
 }
 
 
-/* before there is a worker: nobody has the lock */
+/* called before workers start, so the lock of the new peers is free */
 
 static void
 ngx_http_background_probes_apply(ngx_http_background_probe_op_t *op,
@@ -475,7 +506,7 @@ ngx_http_background_probes_apply(ngx_http_background_probe_op_t *op,
         }
     }
 
-    /* records of other servers are freed */
+    /* records that are not listed will be freed */
 
     op->group->listings++;
 
@@ -581,7 +612,7 @@ ngx_http_background_probe_key(uint64_t key[2], ngx_str_t *upstream,
 }
 
 
-/* records are mostly in the order of the servers */
+/* usually records have the order of the servers */
 
 static void
 ngx_http_background_probe_find(ngx_http_background_probe_op_t *op,
@@ -635,8 +666,8 @@ ngx_http_background_probe_find(ngx_http_background_probe_op_t *op,
 
 
 /*
- * One that is free, from that number on, or else that of a server that the
- * upstream has no more
+ * Returns a free record, beginning with number *from, or else the record of a
+ * server that the upstream does not have any more.
  */
 
 static ngx_http_background_server_t *
@@ -760,7 +791,9 @@ ngx_http_background_probe_begin(ngx_http_background_probe_op_t *op,
     listing = op->group->listings + 1;
     none = 0;
 
-    /* those that are known are seen before a new one can have their place */
+    /*
+     * known servers are marked as listed before claim() may take an old record
+     */
 
     ngx_http_background_probe_find(op, targets, n, 0);
 
@@ -790,7 +823,7 @@ ngx_http_background_probe_begin(ngx_http_background_probe_op_t *op,
         ngx_http_background_probe_edited(record);
     }
 
-    /* a server may be there twice: the last one of its kind is asked */
+    /* if a server is listed twice, only the last one is checked */
 
     for (i = 0; i < n; i++) {
         record = targets[i].record;
@@ -807,7 +840,7 @@ ngx_http_background_probe_begin(ngx_http_background_probe_op_t *op,
 }
 
 
-/* whether the verdict has changed */
+/* returns whether the verdict has changed */
 
 ngx_uint_t
 ngx_http_background_probe_judge(ngx_http_background_probe_op_t *op,
@@ -820,7 +853,7 @@ ngx_http_background_probe_judge(ngx_http_background_probe_op_t *op,
 
     record = target->record;
 
-    /* a new configuration may have given it to another server */
+    /* after a reload the record may belong to another server */
 
     if (record->used != NGX_HTTP_BACKGROUND_PROBE_USED
         || record->key[0] != target->key)
@@ -906,7 +939,7 @@ ngx_http_background_probe_changed(ngx_http_background_probe_op_t *op,
 
     ngx_http_background_probe_edited(record);
 
-    /* in this order: see above */
+    /* the order matters: see "A reload" above */
 
     ngx_memory_barrier();
 
@@ -979,7 +1012,7 @@ ngx_http_background_probe_wanted(ngx_http_background_probe_op_t *op,
 }
 
 
-/* those that became down last get requests */
+/* servers that became down last stay up */
 
 static ngx_uint_t
 ngx_http_background_probe_keep(ngx_http_background_probe_op_t *op,
@@ -1113,7 +1146,7 @@ ngx_http_background_probe_up(ngx_http_background_probe_op_t *op)
 }
 
 
-/* the next record of the upstream, from number *n on */
+/* returns the next record of the upstream, from number *n */
 
 ngx_int_t
 ngx_http_background_probe_read(ngx_http_background_probe_op_t *op,
@@ -1142,7 +1175,10 @@ ngx_http_background_probe_read(ngx_http_background_probe_op_t *op,
             continue;
         }
 
-        /* a writer that died has left it in the middle of a change */
+        /*
+         * a writer that has died may have left "changes" odd, so tries are
+         * limited
+         */
 
         for (tries = 0; tries < 100; tries++) {
             changes = record->changes;

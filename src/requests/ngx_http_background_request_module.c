@@ -43,11 +43,20 @@ typedef struct {
 } ngx_http_background_request_ctx_t;
 
 
+typedef enum {
+    ngx_http_background_cause_task = 0,
+    ngx_http_background_cause_result,
+    ngx_http_background_cause_error
+} ngx_http_background_cause_e;
+
+
 static ngx_int_t ngx_http_background_request_add_variables(ngx_conf_t *cf);
 static ngx_int_t ngx_http_background_request_fence(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static ngx_int_t ngx_http_background_request_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
+static ngx_int_t ngx_http_background_request_cause_variable(
+    ngx_http_request_t *r, ngx_http_variable_value_t *v, uintptr_t data);
 static void *ngx_http_background_request_create_main_conf(ngx_conf_t *cf);
 static ngx_int_t ngx_http_background_request_postconf(ngx_conf_t *cf);
 static ngx_uint_t ngx_http_background_request_find_location(
@@ -132,6 +141,30 @@ static ngx_command_t  ngx_http_background_request_commands[] = {
 };
 
 
+static ngx_http_variable_t  ngx_http_background_request_variables[] = {
+
+    { ngx_string("background_task"), NULL,
+      ngx_http_background_request_variable, 0, 0, 0 },
+
+    { ngx_string("background_fence"), NULL,
+      ngx_http_background_request_fence, 0, 0, 0 },
+
+    { ngx_string("background_cause"), NULL,
+      ngx_http_background_request_cause_variable,
+      ngx_http_background_cause_task, 0, 0 },
+
+    { ngx_string("background_cause_result"), NULL,
+      ngx_http_background_request_cause_variable,
+      ngx_http_background_cause_result, 0, 0 },
+
+    { ngx_string("background_cause_error"), NULL,
+      ngx_http_background_request_cause_variable,
+      ngx_http_background_cause_error, 0, 0 },
+
+      ngx_http_null_variable
+};
+
+
 static ngx_http_module_t  ngx_http_background_request_module_ctx = {
     ngx_http_background_request_add_variables, /* preconfiguration */
     ngx_http_background_request_postconf,  /* postconfiguration */
@@ -166,24 +199,17 @@ ngx_module_t  ngx_http_background_request_module = {
 static ngx_int_t
 ngx_http_background_request_add_variables(ngx_conf_t *cf)
 {
-    ngx_http_variable_t  *var;
+    ngx_http_variable_t  *var, *v;
 
-    static ngx_str_t  name = ngx_string("background_task");
-    static ngx_str_t  fence = ngx_string("background_fence");
+    for (v = ngx_http_background_request_variables; v->name.len; v++) {
+        var = ngx_http_add_variable(cf, &v->name, v->flags);
+        if (var == NULL) {
+            return NGX_ERROR;
+        }
 
-    var = ngx_http_add_variable(cf, &name, 0);
-    if (var == NULL) {
-        return NGX_ERROR;
+        var->get_handler = v->get_handler;
+        var->data = v->data;
     }
-
-    var->get_handler = ngx_http_background_request_variable;
-
-    var = ngx_http_add_variable(cf, &fence, 0);
-    if (var == NULL) {
-        return NGX_ERROR;
-    }
-
-    var->get_handler = ngx_http_background_request_fence;
 
     return NGX_OK;
 }
@@ -230,6 +256,50 @@ ngx_http_background_request_variable(ngx_http_request_t *r,
         v->len = 0;
     }
 
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+
+    return NGX_OK;
+}
+
+
+/* of the cycle that the request's one comes after; empty, if there is none */
+
+static ngx_int_t
+ngx_http_background_request_cause_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data)
+{
+    ngx_str_t                           value;
+    ngx_http_background_predecessor_t  *before;
+
+    ngx_str_set(&value, "");
+
+    before = ngx_http_background_fetch_predecessor(r);
+
+    if (before && before->task.len) {
+        switch (data) {
+
+        case ngx_http_background_cause_task:
+            value = before->task;
+            break;
+
+        case ngx_http_background_cause_error:
+            value = before->error;
+            break;
+
+        default: /* ngx_http_background_cause_result */
+            if (before->failed) {
+                ngx_str_set(&value, "failure");
+
+            } else {
+                ngx_str_set(&value, "success");
+            }
+        }
+    }
+
+    v->data = value.data ? value.data : (u_char *) "";
+    v->len = value.len;
     v->valid = 1;
     v->no_cacheable = 0;
     v->not_found = 0;

@@ -37,7 +37,8 @@ typedef enum {
     ngx_http_background_retrying,
     ngx_http_background_quarantined,
     ngx_http_background_stopped,
-    ngx_http_background_abandoned
+    ngx_http_background_abandoned,
+    ngx_http_background_paused
 } ngx_http_background_state_e;
 
 
@@ -74,10 +75,15 @@ typedef struct {
     uint64_t                          begun;      /* cycles */
     uint64_t                          declined;
     uint64_t                          skipped;
+    uint64_t                          missed;
+    uint64_t                          coalesced;
+    ngx_uint_t                        paused;
     uint64_t                          started;    /* start of the first running
                                                      cycle */
     uint64_t                          due;        /* time of the next cycle; 0:
                                                      none */
+    uint64_t                          due_at;     /* the same by a schedule,
+                                                     wall clock, ms */
     uint64_t                          progress_done;
     uint64_t                          progress_total;
     ngx_uint_t                        leased;     /* number of cells that have
@@ -229,6 +235,10 @@ ngx_http_background_late_e ngx_http_background_late(
     ngx_http_background_cell_t *cell, uint64_t *time);
 ngx_str_t ngx_http_background_view_error(ngx_http_background_view_t *view,
     u_char buf[NGX_HTTP_BACKGROUND_ERROR_LEN]);
+
+/* in postconfiguration: whether the location has any access control */
+ngx_uint_t ngx_http_background_access(ngx_conf_t *cf,
+    ngx_http_conf_ctx_t *ctx);
 
 ngx_uint_t ngx_http_background_accept(ngx_http_request_t *r,
     const ngx_str_t *type);

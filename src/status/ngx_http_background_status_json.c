@@ -42,6 +42,8 @@ static u_char *ngx_http_background_json_state(u_char *p,
     ngx_http_background_view_t *view);
 static u_char *ngx_http_background_json_rhythm(u_char *p,
     ngx_http_background_task_t *task);
+static u_char *ngx_http_background_json_zone(u_char *p,
+    ngx_http_background_task_t *task);
 static u_char *ngx_http_background_json_lease(u_char *p,
     ngx_http_background_status_t *status, ngx_http_background_view_t *view);
 static u_char *ngx_http_background_json_cluster(u_char *p,
@@ -60,6 +62,8 @@ static void ngx_http_background_json_peer(ngx_http_background_writer_t *w,
     ngx_http_background_peer_t *peer, ngx_uint_t first);
 static void ngx_http_background_json_conf(ngx_http_background_writer_t *w,
     ngx_http_background_status_t *status, ngx_http_background_task_t *task);
+static void ngx_http_background_json_rules(ngx_http_background_writer_t *w,
+    ngx_http_background_task_t *task);
 static void ngx_http_background_json_history(ngx_http_background_writer_t *w,
     ngx_http_background_status_t *status, ngx_http_background_view_t *view);
 static u_char *ngx_http_background_json_text(u_char *p,
@@ -381,6 +385,9 @@ ngx_http_background_json_state(u_char *p, ngx_http_background_view_t *view)
     p = ngx_http_background_put_count(p, ",\"waiting\":", view->waiting);
     p = ngx_http_background_put_count(p, ",\"abandoned\":", view->abandoned);
 
+    p = view->paused ? ngx_http_background_put(p, ",\"paused\":true")
+                     : ngx_http_background_put(p, ",\"paused\":false");
+
     return view->overdue ? ngx_http_background_put(p, ",\"overdue\":true")
                          : ngx_http_background_put(p, ",\"overdue\":false");
 }
@@ -399,7 +406,14 @@ ngx_http_background_json_rhythm(u_char *p, ngx_http_background_task_t *task)
     p = task->zone.arrives ? ngx_http_background_put(p, ",\"arrives\":true")
                            : ngx_http_background_put(p, ",\"arrives\":false");
 
-    p = ngx_http_background_put_seconds(p, ",\"retry_seconds\":", task->retry);
+    p = ngx_http_background_json_zone(p, task);
+
+    if (task->retry) {
+        p = ngx_http_background_put_seconds(p, ",\"retry_seconds\":",
+                                            task->retry);
+    } else {
+        p = ngx_http_background_put(p, ",\"retry_seconds\":null");
+    }
 
     if (task->timeout) {
         return ngx_http_background_put_seconds(p, ",\"timeout_seconds\":",
@@ -407,6 +421,31 @@ ngx_http_background_json_rhythm(u_char *p, ngx_http_background_task_t *task)
     }
 
     return ngx_http_background_put(p, ",\"timeout_seconds\":null");
+}
+
+
+/* a name has no character that would have to be escaped */
+
+static u_char *
+ngx_http_background_json_zone(u_char *p, ngx_http_background_task_t *task)
+{
+    ngx_http_background_rule_t  *rule;
+
+    if (task->rules == NULL) {
+        return ngx_http_background_put(p, ",\"timezone\":null");
+    }
+
+    rule = task->rules->elts;
+
+    if (rule->zone->name[0] == '\0') {
+        return ngx_http_background_put(p, ",\"timezone\":\"local\"");
+    }
+
+    p = ngx_http_background_put(p, ",\"timezone\":\"");
+    p = ngx_cpymem(p, rule->zone->name, ngx_strlen(rule->zone->name));
+    *p++ = '"';
+
+    return p;
 }
 
 
@@ -497,6 +536,8 @@ ngx_http_background_json_totals(u_char *p, ngx_http_background_view_t *view)
     p = ngx_http_background_put_count(p, ",\"started\":", view->begun);
     p = ngx_http_background_put_count(p, ",\"declined\":", view->declined);
     p = ngx_http_background_put_count(p, ",\"skipped\":", view->skipped);
+    p = ngx_http_background_put_count(p, ",\"missed\":", view->missed);
+    p = ngx_http_background_put_count(p, ",\"coalesced\":", view->coalesced);
 
     p = ngx_http_background_put_count(p, "},\"operations\":{\"completed\":",
                                       stats->operations_completed);
@@ -595,7 +636,10 @@ ngx_http_background_json_next(u_char *p, ngx_http_background_status_t *status,
 
     now = ngx_current_msec;
 
-    if (view->due) {
+    if (view->due_at) {
+        p = ngx_http_background_put_at(p, ",\"next\":", view->due_at);
+
+    } else if (view->due) {
         p = ngx_http_background_put_at(p, ",\"next\":",
                                        status->now
                                        + ngx_max(view->due, now) - now);
@@ -739,6 +783,10 @@ ngx_http_background_json_conf(ngx_http_background_writer_t *w,
     ngx_http_background_write(w, ",\"health\":{\"fails\":%ui,"
                               "\"passes\":%ui}", task->fails, task->passes);
 
+    if (task->rules) {
+        ngx_http_background_json_rules(w, task);
+    }
+
     if (status->brief) {
         return;
     }
@@ -764,6 +812,43 @@ ngx_http_background_json_conf(ngx_http_background_writer_t *w,
         }
 
         p = ngx_http_background_json_string(p, title->data, title->len);
+
+        ngx_http_background_wrote(w, p);
+    }
+
+    ngx_http_background_write(w, "]");
+}
+
+
+static void
+ngx_http_background_json_rules(ngx_http_background_writer_t *w,
+    ngx_http_background_task_t *task)
+{
+    u_char                      *p;
+    ngx_buf_t                   *b;
+    ngx_uint_t                   i;
+    ngx_http_background_rule_t  *rule;
+
+    rule = task->rules->elts;
+
+    ngx_http_background_write(w, ",\"schedules\":[");
+
+    for (i = 0; i < task->rules->nelts; i++) {
+        b = ngx_http_background_reserve(w, NGX_HTTP_BACKGROUND_JSON_ENTRY
+                                      + NGX_HTTP_BACKGROUND_JSON_BYTE
+                                        * NGX_HTTP_BACKGROUND_ERROR_LEN);
+        if (b == NULL) {
+            return;
+        }
+
+        p = b->last;
+
+        if (i) {
+            *p++ = ',';
+        }
+
+        p = ngx_http_background_json_string(p, rule[i].text.data,
+                                            rule[i].text.len);
 
         ngx_http_background_wrote(w, p);
     }

@@ -13,6 +13,9 @@
 /* the shortest time after which a task is late, in milliseconds */
 #define NGX_HTTP_BACKGROUND_LATE  3000
 
+/* by a schedule: what is late by less starts yet */
+#define NGX_HTTP_BACKGROUND_LATE_START  60000
+
 
 static ngx_http_background_late_e ngx_http_background_late_with(
     ngx_http_background_zone_conf_t *zcf, ngx_http_background_task_t *task,
@@ -27,11 +30,20 @@ ngx_http_background_late(ngx_http_background_zone_conf_t *zcf,
     ngx_http_background_task_t *task, ngx_http_background_cell_t *cell,
     uint64_t *time)
 {
-    uint64_t                      since;
-    ngx_http_background_late_e    late;
-    ngx_http_background_timing_t  timing;
+    uint64_t                           since;
+    ngx_http_background_late_e         late;
+    ngx_http_background_timing_t       timing;
+    ngx_http_background_orders_info_t  orders;
 
-    if (task->interval == 0) {
+    if (task->interval == 0 && task->rules == NULL) {
+        return ngx_http_background_not_late;
+    }
+
+    ngx_http_background_orders_read(
+                        ngx_http_background_record_orders(task->zone.record),
+                        &orders);
+
+    if (orders.paused) {
         return ngx_http_background_not_late;
     }
 
@@ -77,6 +89,10 @@ ngx_http_background_late_with(ngx_http_background_zone_conf_t *zcf,
             ? ngx_http_background_retry(task, timing->failures)
             : task->interval;
     pause = ngx_max(pause, NGX_HTTP_BACKGROUND_LATE);
+
+    if (task->rules) {
+        pause = NGX_HTTP_BACKGROUND_LATE_START + NGX_HTTP_BACKGROUND_LATE;
+    }
 
     if (timing->abandoned) {
         return ngx_http_background_not_late;

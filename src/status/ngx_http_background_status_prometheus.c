@@ -888,7 +888,10 @@ ngx_http_background_metrics_peer_label(u_char *p, const char *metric,
 }
 
 
-/* at most twice as long; what is not ASCII might be no UTF-8 */
+/*
+ * Writes a label value, at most twice as long as the text.  Non-ASCII bytes are
+ * replaced, as they may not be UTF-8.
+ */
 
 static u_char *
 ngx_http_background_metrics_escape(u_char *p, u_char *data, size_t len)

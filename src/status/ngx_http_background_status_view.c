@@ -22,6 +22,8 @@ static ngx_uint_t ngx_http_background_view_add_causes(
 static void ngx_http_background_view_add_lease(
     ngx_http_background_view_t *view,
     ngx_http_background_snapshot_t *snapshot);
+static void ngx_http_background_view_add_plan(
+    ngx_http_background_view_t *view, ngx_http_background_duty_info_t *duty);
 static void ngx_http_background_view_add_late(ngx_http_background_view_t *view,
     ngx_http_background_zone_conf_t *zcf, ngx_http_background_cell_t *cell);
 
@@ -33,7 +35,8 @@ ngx_str_t  ngx_http_background_states[] = {
     ngx_string("retrying"),
     ngx_string("quarantined"),
     ngx_string("stopped"),
-    ngx_string("abandoned")
+    ngx_string("abandoned"),
+    ngx_string("paused")
 };
 
 
@@ -53,11 +56,18 @@ ngx_http_background_view_read(ngx_http_background_view_t *view,
     ngx_uint_t                       n;
     ngx_http_background_cell_t      *cell;
     ngx_http_background_snapshot_t   snapshot;
+    ngx_http_background_orders_info_t
+                                     orders;
 
     ngx_memzero(view, sizeof(ngx_http_background_view_t));
 
     view->task = task;
     view->healthy = 1;
+
+    ngx_http_background_orders_read(
+                        ngx_http_background_record_orders(task->zone.record),
+                        &orders);
+    view->paused = orders.paused;
 
     /* after "worker_processes" was lowered there are more cells than workers */
 
@@ -86,6 +96,11 @@ ngx_http_background_view_read(ngx_http_background_view_t *view,
         ngx_http_background_view_add_running(view, &snapshot);
     }
 
+    if (view->paused) {
+        view->due = 0;
+        view->due_at = 0;
+    }
+
     if (task->cluster) {
         task->cluster->view(task->cluster_conf, &view->cluster);
     }
@@ -98,6 +113,7 @@ ngx_http_background_view_read(ngx_http_background_view_t *view,
         view->healthy = 0;
         view->overdue = ngx_http_background_not_late;
         view->due = 0;
+        view->due_at = 0;
 
     } else if (view->abandoned) {
         view->state = ngx_http_background_abandoned;
@@ -108,10 +124,13 @@ ngx_http_background_view_read(ngx_http_background_view_t *view,
                       ? ngx_http_background_queued
                       : ngx_http_background_running;
 
+    } else if (view->paused) {
+        view->state = ngx_http_background_paused;
+
     } else if (view->leased == 0) {
         view->state = ngx_http_background_stopped;
 
-    } else if (view->stats.failures) {
+    } else if (view->stats.failures && task->retry) {
         view->state = ngx_http_background_retrying;
 
     } else {
@@ -139,6 +158,8 @@ ngx_http_background_view_add(ngx_http_background_view_t *view,
     view->begun += snapshot->begun;
     view->declined += snapshot->declined;
     view->skipped += snapshot->skipped;
+    view->missed += snapshot->duty.missed;
+    view->coalesced += snapshot->duty.coalesced;
 
     sum->cycles_completed += stats->cycles_completed;
     sum->cycles_failed += stats->cycles_failed;
@@ -227,10 +248,34 @@ ngx_http_background_view_add_lease(ngx_http_background_view_t *view,
     view->worker = snapshot->worker;
 
     if (snapshot->running == 0 && snapshot->abandoned == 0
-        && task->interval && stats->due
+        && (task->interval || task->rules) && stats->due
         && (view->due == 0 || stats->due < view->due))
     {
         view->due = stats->due;
+    }
+
+    ngx_http_background_view_add_plan(view, &snapshot->duty);
+}
+
+
+/* a retry may be due before what the schedule says */
+
+static void
+ngx_http_background_view_add_plan(ngx_http_background_view_t *view,
+    ngx_http_background_duty_info_t *duty)
+{
+    uint64_t  due;
+
+    due = duty->due * 1000;
+
+    if (view->task->rules == NULL || due == 0
+        || (view->stats.failures && view->task->retry))
+    {
+        return;
+    }
+
+    if (view->due_at == 0 || due < view->due_at) {
+        view->due_at = due;
     }
 }
 

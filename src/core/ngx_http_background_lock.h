@@ -1,0 +1,49 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+/*
+ * Locks with names, in the zone: of the tasks with the same "lock" one has a
+ * cycle under way.  The lock of a worker that has died is free.
+ */
+
+
+#ifndef _NGX_HTTP_BACKGROUND_LOCK_H_INCLUDED_
+#define _NGX_HTTP_BACKGROUND_LOCK_H_INCLUDED_
+
+
+#include <ngx_config.h>
+#include <ngx_core.h>
+
+
+#define NGX_HTTP_BACKGROUND_LOCK_LEN  64
+
+
+/* in the zone, private */
+
+typedef struct ngx_http_background_lock_s  ngx_http_background_lock_t;
+
+struct ngx_http_background_lock_s {
+    ngx_http_background_lock_t      *next;
+    uint64_t                         generation; /* the last that has it */
+    uint64_t                         holder;
+    uint64_t                         waiter;     /* who is the next */
+    uint64_t                         waited;     /* it asked, current_msec */
+    uint32_t                         name_len;
+    u_char                           name[NGX_HTTP_BACKGROUND_LOCK_LEN];
+};
+
+
+/*
+ * take     NGX_OK, or NGX_BUSY; who asks again, at least each second, comes
+ *          before those that asked later.  "waiter" tells who asks from others
+ * release  when the cycle is over
+ */
+ngx_int_t ngx_http_background_lock_take(ngx_http_background_lock_t *lock,
+    uint64_t waiter);
+void ngx_http_background_lock_release(ngx_http_background_lock_t *lock);
+
+
+#endif /* _NGX_HTTP_BACKGROUND_LOCK_H_INCLUDED_ */

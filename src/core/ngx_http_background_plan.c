@@ -1,0 +1,169 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+#include "ngx_http_background_plan.h"
+
+
+/* what is later than that does not start any more, in seconds */
+#define NGX_HTTP_BACKGROUND_IN_TIME  60
+
+/*
+ * A clock that is put back by less: what has been done is not done again when
+ * its time comes again.
+ */
+#define NGX_HTTP_BACKGROUND_BACK     (3 * 60 * 60)
+
+/* so many are counted after a clock was put forward */
+#define NGX_HTTP_BACKGROUND_COUNTED  100
+
+
+static uint64_t ngx_http_background_plan_base(ngx_array_t *rules,
+    uint64_t checked, uint64_t now);
+static uint64_t ngx_http_background_plan_next(ngx_array_t *rules,
+    uint32_t seed, uint64_t after, ngx_http_background_rule_t **rule);
+static uint64_t ngx_http_background_rule_next(ngx_http_background_rule_t *rule,
+    uint32_t seed, uint64_t after);
+
+
+void
+ngx_http_background_plan_look(ngx_array_t *rules, uint32_t seed,
+    uint64_t checked, uint64_t now, ngx_http_background_look_t *look)
+{
+    uint64_t                     due;
+    ngx_uint_t                   late;
+    ngx_http_background_rule_t  *rule;
+
+    ngx_memzero(look, sizeof(ngx_http_background_look_t));
+
+    late = 0;
+    checked = ngx_http_background_plan_base(rules, checked, now);
+    due = ngx_http_background_plan_next(rules, seed, checked, &rule);
+
+    while (due && due <= now) {
+
+        if (now - due <= NGX_HTTP_BACKGROUND_IN_TIME) {
+            look->run = 1;
+
+        } else {
+            look->missed++;
+            late |= rule->run;
+
+            if (look->missed == NGX_HTTP_BACKGROUND_COUNTED) {
+                due = now - NGX_HTTP_BACKGROUND_IN_TIME - 1;
+            }
+        }
+
+        due = ngx_http_background_plan_next(rules, seed, due, &rule);
+    }
+
+    if (late && !look->run) {
+        look->run = 1;
+        look->late = 1;
+    }
+
+    look->checked = ngx_max(checked, now);
+    look->due = due;
+}
+
+
+static uint64_t
+ngx_http_background_plan_base(ngx_array_t *rules, uint64_t checked,
+    uint64_t now)
+{
+    ngx_uint_t                   i;
+    ngx_http_background_rule_t  *rule;
+
+    if (checked == 0 || checked > now + NGX_HTTP_BACKGROUND_BACK) {
+        return now;
+    }
+
+    if (checked <= now + NGX_HTTP_BACKGROUND_IN_TIME) {
+        return checked;
+    }
+
+    /* what goes by elapsed time does not wait for the clock */
+
+    rule = rules->elts;
+
+    for (i = 0; i < rules->nelts; i++) {
+        if (!rule[i].schedule.every_hour) {
+            return checked;
+        }
+    }
+
+    return now;
+}
+
+
+static uint64_t
+ngx_http_background_plan_next(ngx_array_t *rules, uint32_t seed,
+    uint64_t after, ngx_http_background_rule_t **rule)
+{
+    uint64_t                     due, next;
+    ngx_uint_t                   i;
+    ngx_http_background_rule_t  *rules_elts;
+
+    due = 0;
+    rules_elts = rules->elts;
+
+    for (i = 0; i < rules->nelts; i++) {
+        next = ngx_http_background_rule_next(&rules_elts[i], seed + i, after);
+
+        if (next && (due == 0 || next < due)) {
+            due = next;
+            *rule = &rules_elts[i];
+        }
+    }
+
+    return due;
+}
+
+
+/*
+ * With its jitter, which is always the same for the same time: whoever has the
+ * lease agrees on it.  A later time may come before an earlier one by it.
+ */
+
+static uint64_t
+ngx_http_background_rule_next(ngx_http_background_rule_t *rule, uint32_t seed,
+    uint64_t after)
+{
+    uint64_t  due, best, jitter, t;
+
+    struct {
+        uint64_t    at;
+        uint64_t    seed;
+    } key;
+
+    jitter = rule->jitter / 1000;
+
+    if (jitter == 0) {
+        return ngx_http_background_schedule_next(&rule->schedule, rule->zone,
+                                                 after);
+    }
+
+    best = 0;
+    due = after - ngx_min(after, jitter + 1);
+
+    for ( ;; ) {
+        due = ngx_http_background_schedule_next(&rule->schedule, rule->zone,
+                                                due);
+
+        if (due == 0 || (best && due >= best)) {
+            return best;
+        }
+
+        key.at = due;
+        key.seed = seed;
+
+        t = due + ngx_murmur_hash2((u_char *) &key, sizeof(key))
+                  % (jitter + 1);
+
+        if (t > after && (best == 0 || t < best)) {
+            best = t;
+        }
+    }
+}

@@ -1,0 +1,163 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+/*
+ * Whether a location has any access control.  The modules are found by their
+ * names, as they may be missing or dynamic.  The first member of their
+ * configuration is set where one of their directives is in use.
+ */
+
+
+#include "ngx_http_background_status.h"
+
+
+static ngx_uint_t ngx_http_background_access_module(ngx_conf_t *cf,
+    void **loc_conf, const char *name);
+static ngx_uint_t ngx_http_background_access_ssl(ngx_conf_t *cf,
+    void **srv_conf);
+static ngx_uint_t ngx_http_background_access_unix(ngx_conf_t *cf,
+    void **srv_conf);
+static ngx_module_t *ngx_http_background_access_find(ngx_conf_t *cf,
+    const char *name);
+
+
+static const char *const  ngx_http_background_access_modules[] = {
+    "ngx_http_access_module",
+    "ngx_http_auth_basic_module",
+    "ngx_http_auth_request_module",
+    "ngx_http_auth_jwt_module",
+    NULL
+};
+
+
+ngx_uint_t
+ngx_http_background_access(ngx_conf_t *cf, ngx_http_conf_ctx_t *ctx)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; ngx_http_background_access_modules[i]; i++) {
+        if (ngx_http_background_access_module(cf, ctx->loc_conf,
+                                     ngx_http_background_access_modules[i]))
+        {
+            return 1;
+        }
+    }
+
+    return ngx_http_background_access_ssl(cf, ctx->srv_conf)
+           || ngx_http_background_access_unix(cf, ctx->srv_conf);
+}
+
+
+static ngx_uint_t
+ngx_http_background_access_module(ngx_conf_t *cf, void **loc_conf,
+    const char *name)
+{
+    void                      **conf;
+    ngx_module_t               *module;
+    ngx_http_complex_value_t   *realm;
+
+    module = ngx_http_background_access_find(cf, name);
+    if (module == NULL) {
+        return 0;
+    }
+
+    conf = loc_conf[module->ctx_index];
+
+    if (conf == NULL || *conf == NULL || *conf == NGX_CONF_UNSET_PTR) {
+        return 0;
+    }
+
+    if (ngx_strcmp(name, "ngx_http_auth_basic_module") == 0) {
+        realm = *conf;
+
+        return realm->lengths
+               || realm->value.len != sizeof("off") - 1
+               || ngx_strncmp(realm->value.data, "off", sizeof("off") - 1)
+                  != 0;
+    }
+
+    return 1;
+}
+
+
+static ngx_uint_t
+ngx_http_background_access_ssl(ngx_conf_t *cf, void **srv_conf)
+{
+#if (NGX_HTTP_SSL)
+
+    ngx_module_t             *module;
+    ngx_http_ssl_srv_conf_t  *sscf;
+
+    module = ngx_http_background_access_find(cf, "ngx_http_ssl_module");
+
+    if (module) {
+        sscf = srv_conf[module->ctx_index];
+
+        return sscf && sscf->verify == 1;
+    }
+
+#endif
+
+    return 0;
+}
+
+
+/* all listening sockets of the server are in the file system */
+
+static ngx_uint_t
+ngx_http_background_access_unix(ngx_conf_t *cf, void **srv_conf)
+{
+    ngx_uint_t                   i, j, k;
+    ngx_http_conf_addr_t        *addr;
+    ngx_http_conf_port_t        *port;
+    ngx_http_core_srv_conf_t    *cscf, **servers;
+    ngx_http_core_main_conf_t   *cmcf;
+
+    cscf = srv_conf[ngx_http_core_module.ctx_index];
+    cmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_core_module);
+
+    if (cmcf->ports == NULL) {
+        return 0;
+    }
+
+    port = cmcf->ports->elts;
+
+    for (i = 0; i < cmcf->ports->nelts; i++) {
+
+        if (port[i].family == AF_UNIX) {
+            continue;
+        }
+
+        addr = port[i].addrs.elts;
+
+        for (j = 0; j < port[i].addrs.nelts; j++) {
+            servers = addr[j].servers.elts;
+
+            for (k = 0; k < addr[j].servers.nelts; k++) {
+                if (servers[k] == cscf) {
+                    return 0;
+                }
+            }
+        }
+    }
+
+    return 1;
+}
+
+
+static ngx_module_t *
+ngx_http_background_access_find(ngx_conf_t *cf, const char *name)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; cf->cycle->modules[i]; i++) {
+        if (ngx_strcmp(cf->cycle->modules[i]->name, name) == 0) {
+            return cf->cycle->modules[i];
+        }
+    }
+
+    return NULL;
+}

@@ -1,0 +1,54 @@
+# background_control: what "nginx -t" says.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use BackgroundConf;
+use Test::More;
+
+my $task = 'background_task t { simulate_io 1; }';
+
+sub server {
+    my ($listen, $more) = @_;
+
+    return "$task server { listen $listen; location / { $more "
+           . "background_control run;\n} # here\n}";
+}
+
+# the server listens on a unix socket
+
+accepts('location', map { "background_control $_;" }
+    'run', 'pause', 'cancel', 'run pause cancel', 'cancel task=t run',
+    'task=t pause');
+
+rejects('location',
+    'background_control;'
+        => 'invalid number of arguments in "background_control" directive',
+    'background_control task=t;' => '"background_control" directive allows '
+        . 'nothing without "run", "pause", or "cancel"',
+    'background_control run task=none;' => 'unknown background task "none" in '
+        . '"background_control" directive',
+    "background_control run;\nbackground_control run; # here"
+        => '"background_control" directive is duplicate');
+
+# access control
+
+for my $more ('deny all;', 'allow 127.0.0.1; deny all;',
+              'auth_basic x; auth_basic_user_file x;', 'auth_request /x;')
+{
+    accepts('http', server('127.0.0.1:1', $more));
+}
+
+accepts('http', "$task server { listen 127.0.0.1:1; deny all; location / { "
+        . 'background_control run; } }');
+
+my $warning = '"background_control" without "deny", "auth_basic", '
+    . '"auth_request", or "ssl_verify_client": anybody may use it';
+
+warns('http', server('127.0.0.1:1', '') => $warning,
+      server('127.0.0.1:1', 'auth_basic off;') => $warning);
+
+done_testing();

@@ -1,0 +1,216 @@
+# "schedule": what is due by the wall clock starts then, once, through both
+# changes of daylight saving time and when the clock is changed.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use BackgroundClock;
+use BackgroundLife;
+use BackgroundStatus;
+use Test::More;
+
+plan(skip_all => clock_missing()) if clock_missing();
+
+my $operation = 'simulate_io 1 delay=1ms-1ms;';
+
+sub task {
+    my %task = by_name(status("/status?history=1&task=$_[0]"));
+    return $task{$_[0]};
+}
+
+# one worker looks at the clock at least once a minute; a new one at once
+
+sub look {
+    my %old = map { $_ => 1 } workers();
+
+    signal('HUP');
+    poll('other workers', sub {
+        return !grep { !$_->{lease} || $old{$_->{lease}{pid}} || !$_->{next} }
+               @{status()->{tasks}};
+    });
+}
+
+sub completed {
+    my ($name, $n) = @_;
+
+    return poll("$name: $n cycles", sub {
+        my $task = task($name);
+
+        return $task->{cycles}{completed} >= $n && $task->{running} == 0
+               && $task->{next} && $task;
+    });
+}
+
+###############################################################################
+
+# the hour from 2 to 3 is left out in Berlin
+
+clock_start('2026-03-29 00:59:57', <<"EOF");
+    background_task skipped {
+        schedule "30 2 * * *" timezone=Europe/Berlin;
+        $operation
+    }
+    background_task several {
+        schedule "0,20,40 2 * * *" timezone=Europe/Berlin;
+        schedule "0 3 * * *" timezone=Europe/Berlin;
+        $operation
+    }
+    background_task utc { schedule "30 2 * * *" timezone=UTC; $operation }
+EOF
+
+is(task('skipped')->{timezone}, 'Europe/Berlin', 'the time zone is told');
+is(join(' ', @{task('several')->{schedules}}), '0,20,40 2 * * * 0 3 * * *',
+   'the schedules are told');
+
+my $task = completed('skipped', 1);
+
+like($task->{last}{started}, qr/^2026-03-29T01:00:0/,
+     'what falls into the hour that is left out starts after it');
+like($task->{next}, qr/^2026-03-30T00:30:00/, 'and the next day at its time');
+is($task->{causes}[-1]{cause}, 'schedule', 'the cause');
+
+$task = completed('several', 1);
+is($task->{cycles}{completed}, 1, 'several times in it: one cycle');
+like($task->{next}, qr/^2026-03-30T00:00:00/, 'several: the next');
+
+like(task('utc')->{next}, qr/^2026-03-29T02:30:00/, 'another time zone');
+
+# it comes twice in autumn
+
+clock_set('2026-10-24 23:00:00');
+look();
+like(task('skipped')->{next}, qr/^2026-10-25T00:30:00/,
+     'autumn: the first pass');
+
+my $missed = task('skipped')->{cycles}{missed};
+is($missed, 100, 'what was missed is counted, up to a hundred');
+is(task('skipped')->{cycles}{completed}, 1, 'and did not start');
+
+clock_set('2026-10-25 00:29:57');
+look();
+$task = completed('skipped', 2);
+like($task->{last}{started}, qr/^2026-10-25T00:30:0/,
+     'it starts in the first pass');
+like($task->{next}, qr/^2026-10-26T01:30:00/, 'and not in the second one');
+
+clock_set('2026-10-25 01:30:05');
+look();
+like(task('skipped')->{next}, qr/^2026-10-26T01:30:00/,
+     'the second pass: due the next day');
+is(task('skipped')->{cycles}{completed}, 2, 'no cycle');
+
+# the clock is put back by two hours: nothing starts again
+
+clock_set('2026-10-24 23:45:00');
+look();
+clock_set('2026-10-25 00:30:10');
+look();
+is(task('skipped')->{cycles}{completed}, 2,
+   'after a clock was put back nothing starts again');
+like(task('skipped')->{next}, qr/^2026-10-26T01:30:00/, 'nor is due');
+is(task('skipped')->{cycles}{missed}, $missed, 'nor missed');
+
+stop();
+
+###############################################################################
+
+# late by a minute, and by more
+
+clock_start('2026-06-01 11:59:00', <<"EOF", '', 'worker_processes 2;');
+    background_task skip { schedule "0 12 * * *" timezone=UTC; $operation }
+    background_task once {
+        schedule "*/5 12 * * *" timezone=UTC missed=run;
+        $operation
+    }
+    background_task sometimes {
+        schedule "0 13 * * *" timezone=UTC jitter=10m;
+        $operation
+    }
+    background_task local { schedule "\@daily"; $operation }
+    background_task fails {
+        schedule "5 12 * * *" timezone=UTC;
+        connect 127.0.0.1:1;
+    }
+    background_task again {
+        schedule "5 12 * * *" timezone=UTC;
+        retry 100ms;
+        connect 127.0.0.1:1;
+    }
+EOF
+
+poll('next', sub { task('sometimes')->{next} && task('skip')->{next} });
+
+like(task('skip')->{next}, qr/^2026-06-01T12:00:00/, 'next');
+is(task('local')->{timezone}, 'local', 'the local time');
+
+my $jitter = clock_utc(task('sometimes')->{next});
+cmp_ok($jitter, '>=', clock_utc('2026-06-01 13:00:00'), 'jitter');
+cmp_ok($jitter, '<=', clock_utc('2026-06-01 13:10:00'), 'jitter: at most');
+
+look();
+is(clock_utc(task('sometimes')->{next}), $jitter,
+   'jitter: the same in another worker');
+
+clock_set('2026-06-01 12:00:30');
+look();
+$task = completed('skip', 1);
+is($task->{cycles}{missed}, 0, 'half a minute late: it starts');
+
+is(completed('once', 1)->{cycles}{missed}, 0, 'another, too');
+
+clock_set('2026-06-01 12:31:30');
+look();
+$task = completed('once', 2);
+is($task->{cycles}{completed}, 2, 'missed=run: one cycle for all');
+is($task->{cycles}{missed}, 6, 'they are counted');
+is($task->{causes}[-1]{cause}, 'missed', 'the cause');
+like($task->{next}, qr/^2026-06-01T12:35:00/, 'the next is due then');
+
+clock_set('2026-06-02 13:59:00');
+look();
+is(task('skip')->{cycles}{completed}, 1, 'missed=skip: no cycle');
+is(task('skip')->{cycles}{missed}, 1, 'it is counted');
+like(log_text(), qr/"skip": 1 times of its schedule missed\n?/, 'and logged');
+
+is(task('fails')->{cycles}{failed}, 0, 'not started so far');
+
+clock_set('2026-06-03 12:05:20');
+look();
+poll('tries', sub { task('again')->{cycles}{failed} >= 4 });
+$task = poll('fails', sub {
+    my $task = task('fails');
+    return $task->{cycles}{failed} && $task->{running} == 0 && $task;
+});
+
+is($task->{cycles}{failed}, 1, 'a failure is not tried again without "retry"');
+is($task->{state}, 'waiting', 'it waits for its time');
+is($task->{retry_seconds}, undef, 'without "retry"');
+like($task->{next}, qr/^2026-06-04T12:05:00/, 'which is the next day');
+is(task('again')->{causes}[-1]{cause}, 'retry', 'the cause of a retry');
+
+stop();
+
+###############################################################################
+
+# what is due while a cycle runs is skipped
+
+clock_start('2026-06-01 11:59:58', <<"EOF");
+    background_task long {
+        @{['schedule "0 12 * * *" timezone=UTC jitter=10s;' x 6]}
+        schedule "1 12 * * *" timezone=UTC;
+        simulate_io 1 delay=1h-1h;
+        timeout 1h;
+    }
+EOF
+
+poll('it runs', sub { task('long')->{running} });
+poll('skipped', sub { task('long')->{cycles}{skipped} });
+is(task('long')->{running}, 1, 'what is due while a cycle runs is skipped');
+ok(task('long')->{next}, 'the next one is told while it runs');
+
+stop();
+
+done_testing();
