@@ -54,6 +54,9 @@ put('chain.pem', join '', map { read_file("$dir/$_.pem") } qw/ good soon /);
 put('text.pem', "no certificate\n");
 put('broken.pem', "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
 put('empty.pem', '');
+put('encrypted.pem', "-----BEGIN CERTIFICATE-----\nProc-Type: 4,ENCRYPTED\n"
+    . "DEK-Info: AES-128-CBC,00112233445566778899AABBCCDDEEFF\n\nAAAA\n"
+    . "-----END CERTIFICATE-----\n");
 mkdir "$dir/folder.pem" or die "mkdir: $!\n";
 
 my $two = tls_server(qw/ soon good.test good /);
@@ -91,6 +94,7 @@ my %tasks = (
     later => "certificate $dir/later.pem;",
     chain => "certificate $dir/chain.pem;",
     text => "certificate $dir/text.pem;",
+    encrypted => "certificate $dir/encrypted.pem;",
     broken => "certificate $dir/broken.pem;",
     empty => "certificate $dir/empty.pem;",
     folder => "certificate $dir/folder.pem;",
@@ -145,6 +149,7 @@ like(error_of('server_soon'), qr/: certificate of "soon\.test" expires at $date/
 like(error_of('text'), qr/PEM_read_bio_X509\(\) "\Q$dir\E\/text.pem" failed \(no start line\)/, 'no certificate');
 like(error_of('empty'), qr/failed \(no start line\)/, 'an empty file');
 like(error_of('broken'), qr/PEM_read_bio_X509\(\) .* failed/, 'a broken one');
+like(error_of('encrypted'), qr/failed \(bad password read\)/, 'an encrypted one');
 like(error_of('folder'), qr/is not a file of certificates/, 'a folder');
 like(error_of('none'), qr/open\(\) "\Q$dir\E\/none\.pem" failed \(2: No such file/, 'no file');
 like(error_of('refused'), qr/connect\(\) to 127\.0\.0\.1:$refuses failed \(111: Connection refused\)/, 'refused');

@@ -104,8 +104,9 @@ server('request /',
     (map { (" save=a max_size=$_" => "invalid size \"max_size=$_\" in \"%s\" "
             . 'directive, it must be 1 or more') } '', 0, 'x'),
     ' max_size=1m' => '"max_size=" in "%s" directive needs "save="',
-    (map { (" save=a $_" => '"save=" in "%s" directive is for one request, and '
-            . 'for status 200') } 'count=2', 'status=200'),
+    (map { (" save=a $_" => '"save=" in "%s" directive is for the body of '
+            . 'one request, with status 200') }
+        'count=2', 'status=200', 'method=HEAD'),
     (map { (" save=a $_ $_" => "duplicate parameter \"$_\" in \"%s\" "
             . 'directive') } 'max_size=1'),
     ' rate=1r/s' => 'unknown parameter "rate=1r/s" in "%s" directive');

@@ -78,6 +78,8 @@ static void ngx_http_background_certificate_file(
     ngx_http_background_certificate_t *ctx);
 static void ngx_http_background_certificate_read(
     ngx_http_background_certificate_t *ctx, BIO *bio);
+static int ngx_http_background_certificate_password(char *buf, int size,
+    int rwflag, void *data);
 static void ngx_http_background_certificate_connect(
     ngx_http_background_certificate_t *ctx);
 static ngx_int_t ngx_http_background_certificate_open(
@@ -391,7 +393,9 @@ ngx_http_background_certificate_read(ngx_http_background_certificate_t *ctx,
             return;
         }
 
-        cert = PEM_read_bio_X509(bio, NULL, NULL, NULL);
+        cert = PEM_read_bio_X509(bio, NULL,
+                                 ngx_http_background_certificate_password,
+                                 NULL);
 
         if (cert == NULL) {
             break;
@@ -414,6 +418,16 @@ ngx_http_background_certificate_read(ngx_http_background_certificate_t *ctx,
                              "PEM_read_bio_X509() \"%V\" failed (%s)",
                              &ctx->target->path,
                              ngx_http_background_certificate_error());
+}
+
+
+/* OpenSSL's own would ask for one on the terminal */
+
+static int
+ngx_http_background_certificate_password(char *buf, int size, int rwflag,
+    void *data)
+{
+    return -1;
 }
 
 
@@ -440,7 +454,6 @@ ngx_http_background_certificate_connect(ngx_http_background_certificate_t *ctx)
     } else {
         ngx_memzero(&hints, sizeof(struct addrinfo));
         hints.ai_socktype = SOCK_STREAM;
-        hints.ai_flags = AI_ADDRCONFIG;
 
         rc = getaddrinfo(target->host, target->port, &hints, &res);
 

@@ -521,9 +521,11 @@ ngx_http_background_request_check_save(ngx_conf_t *cf,
 
         error = "\"max_size=\" in \"%V\" directive needs \"save=\"";
 
-    } else if (op->count > 1 || op->conf->statuses.nelts) {
-        error = "\"save=\" in \"%V\" directive is for one request, and for "
-                "status 200";
+    } else if (op->count > 1 || op->conf->statuses.nelts
+               || op->conf->method == NGX_HTTP_HEAD)
+    {
+        error = "\"save=\" in \"%V\" directive is for the body of one request, "
+                "with status 200";
 
     } else {
         if (op->max_size == 0) {
