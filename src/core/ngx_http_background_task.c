@@ -9,6 +9,7 @@
 #include "ngx_http_background_instance.h"
 #include "ngx_http_background_job.h"
 #include "ngx_http_background_log.h"
+#include "ngx_http_background_state.h"
 
 #include <ngx_event.h>
 
@@ -80,6 +81,8 @@ struct ngx_http_background_runner_s {
     ngx_http_background_told_t       *after;      /* what is pending comes after
                                                      that; NULL: no "after" */
     uint64_t                          fires;      /* the same */
+    uint64_t                          saved;      /* when that is written it may
+                                                     start; 0: at once */
     uint64_t                          cancels;    /* orders that were done */
     uint64_t                          cancelled;  /* when, ngx_current_msec */
 
@@ -517,6 +520,7 @@ ngx_http_background_tasks_exit(void)
         ngx_http_background_runner_flush(&ts->runners[i]);
     }
 
+    ngx_http_background_state_exit(ts->zcf, ts->log);
     ngx_http_background_instance_close(ts->log);
     ngx_http_background_zone_leave();
 
@@ -684,6 +688,8 @@ ngx_http_background_poll(void)
             ngx_http_background_runner_second(r, NULL);
         }
     }
+
+    ngx_http_background_state_poll(ts->zcf, ts->log);
 
     ts->orders = told;
     ts->polls++;
@@ -1674,6 +1680,15 @@ ngx_http_background_schedule_look(ngx_http_background_runner_t *r)
         return;
     }
 
+    /* that it was done is known before it is, or it might be done again */
+
+    if (cause == &ngx_http_background_missed
+        && ngx_http_background_tasks.zcf->state.len)
+    {
+        r->saved = ngx_http_background_state_ask(
+                                         ngx_http_background_tasks.zcf->zone);
+    }
+
     if (cause) {
         ngx_http_background_runner_want(r, cause);
     }
@@ -1713,6 +1728,8 @@ ngx_http_background_runner_want(ngx_http_background_runner_t *r,
         || ngx_http_background_quarantined(r)
         || ngx_http_background_zone_revoked()
         || !ngx_queue_empty(&r->cycles)
+        || !ngx_http_background_state_answered(
+                                  ngx_http_background_tasks.zcf->zone, r->saved)
         || ngx_http_background_record_trial(r->task->zone.record) != NGX_OK)
     {
         return;

@@ -44,6 +44,8 @@ static ngx_int_t ngx_http_background_after_init(
 static ngx_int_t ngx_http_background_after_loop(ngx_conf_t *cf,
     ngx_http_background_task_t *task);
 static void *ngx_http_background_trigger_create_main_conf(ngx_conf_t *cf);
+static char *ngx_http_background_state(ngx_conf_t *cf, ngx_command_t *cmd,
+    void *conf);
 static char *ngx_http_background_schedule_directive(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
 static ngx_http_background_timezone_t *ngx_http_background_schedule_zone(
@@ -93,6 +95,13 @@ static const ngx_http_background_param_t  ngx_http_background_after_params[] =
 
 
 static ngx_command_t  ngx_http_background_trigger_commands[] = {
+
+    { ngx_string("background_state"),
+      NGX_HTTP_MAIN_CONF|NGX_CONF_TAKE1,
+      ngx_http_background_state,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
 
     { ngx_string("schedule"),
       NGX_HTTP_BACKGROUND_TASK_CONF|NGX_CONF_TAKE1234,
@@ -171,6 +180,34 @@ ngx_http_background_trigger_create_main_conf(ngx_conf_t *cf)
     }
 
     return tmcf;
+}
+
+
+static char *
+ngx_http_background_state(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    ngx_str_t                        *value;
+    ngx_http_background_main_conf_t  *bmcf;
+
+    bmcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_background_module);
+
+    if (bmcf->zone.state.data) {
+        return "is duplicate";
+    }
+
+    value = cf->args->elts;
+
+    if (value[1].len == 0) {
+        return "has an empty path";
+    }
+
+    if (ngx_conf_full_name(cf->cycle, &value[1], 0) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    bmcf->zone.state = value[1];
+
+    return NGX_CONF_OK;
 }
 
 

@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_background_zone.h"
+#include "ngx_http_background_state.h"
 #include "ngx_http_background_word.h"
 
 #include <pthread.h>
@@ -212,6 +213,8 @@ struct ngx_http_background_zone_s {
     ngx_http_background_record_t   *records;      /* used by the master only */
     ngx_http_background_lock_t     *locks;        /* used by the master only */
     uint64_t                        told;         /* number of orders */
+    uint64_t                        asked;        /* for "background_state" */
+    uint64_t                        answered;
     uint64_t                        budget[NGX_HTTP_BACKGROUND_MAX_THREADS];
     uint32_t                        nmembers;     /* that were ever used */
     ngx_http_background_member_t    members[NGX_MAX_PROCESSES];
@@ -464,7 +467,7 @@ ngx_http_background_zone_init(ngx_shm_zone_t *shm_zone, void *data)
     ngx_http_background_zone_conf_t *zcf = shm_zone->data;
 
     ngx_int_t                          rc;
-    ngx_uint_t                         i, n;
+    ngx_uint_t                         i, n, fresh;
     ngx_core_conf_t                   *ccf;
     ngx_http_background_record_t     **next;
     ngx_http_background_zone_task_t  **tasks;
@@ -485,11 +488,14 @@ ngx_http_background_zone_init(ngx_shm_zone_t *shm_zone, void *data)
         tasks[i]->arrived = tasks[i]->arrives ? n : 0;
     }
 
+    fresh = 0;
+
     if (data || shm_zone->shm.exists) {
         rc = ngx_http_background_zone_reuse(zcf);
 
     } else {
         rc = ngx_http_background_zone_create(zcf);
+        fresh = (zcf->before == NULL);
     }
 
     if (rc != NGX_OK) {
@@ -518,6 +524,10 @@ ngx_http_background_zone_init(ngx_shm_zone_t *shm_zone, void *data)
                           zcf->file, zcf->line);
             break;
         }
+    }
+
+    if (fresh && zcf->state.len) {
+        ngx_http_background_state_read(zcf);
     }
 
     zcf->instance = zcf->zone->instance;
@@ -3214,6 +3224,116 @@ ngx_uint_t
 ngx_http_background_zone_changes(void)
 {
     return ngx_http_background_changes;
+}
+
+
+/* of "workers all", the oldest */
+
+void
+ngx_http_background_record_keep(ngx_http_background_record_t *record,
+    ngx_http_background_kept_t *kept)
+{
+    ngx_http_background_cell_t          *cell;
+    ngx_http_background_duty_info_t      duty;
+    const ngx_http_background_stats_t   *stats;
+
+    ngx_memzero(kept, sizeof(ngx_http_background_kept_t));
+
+    kept->paused = ngx_http_background_load(&record->orders->paused);
+
+    for (cell = record->cells; cell; cell = ngx_http_background_load(&cell->next))
+    {
+        ngx_http_background_duty_read(cell->duty, &duty);
+
+        if (kept->checked == 0
+            || (duty.checked && duty.checked < kept->checked))
+        {
+            kept->checked = duty.checked;
+        }
+
+        stats = ngx_http_background_cell_stats(cell);
+
+        if (stats->last.finished_at > kept->finished_at) {
+            kept->started_at = stats->last.started_at;
+            kept->finished_at = stats->last.finished_at;
+            kept->success = stats->last.success;
+        }
+    }
+}
+
+
+/* no worker has the zone yet: words have no owner's tag */
+
+void
+ngx_http_background_record_restore(ngx_http_background_record_t *record,
+    ngx_http_background_kept_t *kept)
+{
+    uint64_t                      time;
+    ngx_http_background_cell_t   *cell;
+    ngx_http_background_stats_t  *stats;
+
+    record->orders->paused = kept->paused;
+
+    for (cell = record->cells; cell; cell = cell->next) {
+        cell->duty->checked = kept->checked;
+
+        if (kept->finished_at == 0) {
+            continue;
+        }
+
+        time = ngx_max(kept->started_at, kept->finished_at);
+
+        stats = cell->stats[ngx_http_background_published(cell->version)];
+        stats->last.started_at = kept->started_at;
+        stats->last.finished_at = kept->finished_at;
+        stats->last.wall_time = time - kept->started_at;
+        stats->last.success = kept->success;
+
+        if (kept->success) {
+            stats->success_at = kept->finished_at;
+
+        } else {
+            stats->failure_at = kept->finished_at;
+        }
+    }
+}
+
+
+uint64_t
+ngx_http_background_state_ask(ngx_http_background_zone_t *zone)
+{
+    return ngx_http_background_add(&zone->asked, 1);
+}
+
+
+ngx_uint_t
+ngx_http_background_state_answered(ngx_http_background_zone_t *zone,
+    uint64_t number)
+{
+    return ngx_http_background_load(&zone->answered) >= number;
+}
+
+
+ngx_uint_t
+ngx_http_background_state_wanted(ngx_http_background_zone_t *zone)
+{
+    return !ngx_http_background_state_answered(zone,
+                                      ngx_http_background_load(&zone->asked));
+}
+
+
+uint64_t
+ngx_http_background_state_asked(ngx_http_background_zone_t *zone)
+{
+    return ngx_http_background_load(&zone->asked);
+}
+
+
+void
+ngx_http_background_state_answer(ngx_http_background_zone_t *zone,
+    uint64_t number)
+{
+    ngx_http_background_store(&zone->answered, number);
 }
 
 

@@ -197,6 +197,17 @@ typedef struct {
 
 /* the state of a task for a worker of another zone */
 
+/* what "background_state" has of a task */
+
+typedef struct {
+    uint64_t                      checked;        /* of the duty */
+    ngx_uint_t                    paused;
+    uint64_t                      started_at;     /* of the last cycle */
+    uint64_t                      finished_at;    /* 0: none yet */
+    ngx_uint_t                    success;
+} ngx_http_background_kept_t;
+
+
 typedef struct {
     uint64_t                      layout;
     uint64_t                      crashes;        /* in a row */
@@ -321,6 +332,8 @@ typedef struct {
     u_char                       *file;       /* for error texts */
     ngx_uint_t                    line;
     ngx_array_t                   tasks;      /* of ..._zone_task_t * */
+    ngx_str_t                     state;      /* "background_state"; empty:
+                                                 none */
 
     /* set by the zone */
     ngx_cycle_t                  *cycle;
@@ -583,6 +596,27 @@ ngx_uint_t ngx_http_background_cell_judged(ngx_http_background_cell_t *cell,
  */
 
 ngx_uint_t ngx_http_background_zone_changes(void);
+/*
+ * keep, restore  what "background_state" has of the task; restore() is for the
+ *                master and a new zone
+ * ask            wants the file to be written, and returns the number for
+ * answered       whether that has been done
+ *
+ * For who writes it: wanted, whether it is to be written; asked, for which
+ * number; answer, it has been.
+ */
+void ngx_http_background_record_keep(ngx_http_background_record_t *record,
+    ngx_http_background_kept_t *kept);
+void ngx_http_background_record_restore(ngx_http_background_record_t *record,
+    ngx_http_background_kept_t *kept);
+uint64_t ngx_http_background_state_ask(ngx_http_background_zone_t *zone);
+ngx_uint_t ngx_http_background_state_answered(ngx_http_background_zone_t *zone,
+    uint64_t number);
+ngx_uint_t ngx_http_background_state_wanted(ngx_http_background_zone_t *zone);
+uint64_t ngx_http_background_state_asked(ngx_http_background_zone_t *zone);
+void ngx_http_background_state_answer(ngx_http_background_zone_t *zone,
+    uint64_t number);
+
 uint64_t ngx_http_background_zone_told(ngx_http_background_zone_t *zone);
 void ngx_http_background_zone_tell(ngx_http_background_zone_t *zone);
 void ngx_http_background_zone_info(ngx_http_background_zone_conf_t *zcf,

@@ -1,0 +1,442 @@
+
+/*
+ * Copyright (C) The ngx_http_background_module authors
+ */
+
+
+#include "ngx_http_background_state.h"
+
+#include <pthread.h>
+
+
+#define NGX_HTTP_BACKGROUND_STATE_HEAD   "background_state 1\n"
+
+/* a name and five numbers */
+#define NGX_HTTP_BACKGROUND_STATE_LINE                                       \
+    (NGX_HTTP_BACKGROUND_NAME_LEN + 5 * (NGX_INT64_LEN + 1) + 1)
+
+#define NGX_HTTP_BACKGROUND_STATE_MAX    (16 * 1024 * 1024)
+
+/* in milliseconds */
+#define NGX_HTTP_BACKGROUND_STATE_PAUSE  60000
+
+
+/* for the thread, which may outlive the configuration: of malloc() */
+
+typedef struct {
+    u_char     *file;             /* zero-terminated */
+    u_char     *temp;
+    u_char     *data;
+    size_t      size;
+    uint64_t    number;           /* of the request that it is for */
+    ngx_err_t   err;
+    ngx_uint_t  done;             /* atomic */
+} ngx_http_background_save_t;
+
+
+static ngx_int_t ngx_http_background_state_line(
+    ngx_http_background_zone_conf_t *zcf, u_char *p, u_char *last);
+static ngx_http_background_save_t *ngx_http_background_save_create(
+    ngx_http_background_zone_conf_t *zcf, ngx_log_t *log);
+static void *ngx_http_background_save_thread(void *data);
+static ngx_err_t ngx_http_background_save_write(
+    ngx_http_background_save_t *save);
+static void ngx_http_background_save_end(ngx_http_background_zone_conf_t *zcf,
+    ngx_log_t *log);
+
+
+static ngx_http_background_save_t  *ngx_http_background_save;
+static ngx_msec_t                   ngx_http_background_saved;
+static ngx_uint_t                   ngx_http_background_save_failed;
+
+
+/* what is missing or bad is no reason not to start */
+
+void
+ngx_http_background_state_read(ngx_http_background_zone_conf_t *zcf)
+{
+    u_char      *buf;
+    ssize_t      n;
+    ngx_fd_t     fd;
+    ngx_log_t   *log;
+    ngx_uint_t   bad;
+
+    log = zcf->shm_zone->shm.log;
+
+    fd = open((char *) zcf->state.data, O_RDONLY|O_NONBLOCK|O_CLOEXEC);
+
+    if (fd == NGX_INVALID_FILE) {
+        if (ngx_errno != NGX_ENOENT) {
+            ngx_log_error(NGX_LOG_WARN, log, ngx_errno,
+                          "background_state: open() \"%V\" failed",
+                          &zcf->state);
+        }
+
+        return;
+    }
+
+    buf = ngx_alloc(NGX_HTTP_BACKGROUND_STATE_MAX, log);
+
+    if (buf) {
+        n = ngx_read_fd(fd, buf, NGX_HTTP_BACKGROUND_STATE_MAX);
+
+        if (n == -1) {
+            ngx_log_error(NGX_LOG_WARN, log, ngx_errno,
+                          "background_state: read() \"%V\" failed",
+                          &zcf->state);
+
+        } else {
+            bad = ngx_http_background_state_parse(zcf, buf, buf + n);
+
+            if (bad) {
+                ngx_log_error(NGX_LOG_WARN, log, 0,
+                              "background_state: %ui bad lines in \"%V\"",
+                              bad, &zcf->state);
+            }
+        }
+
+        ngx_free(buf);
+    }
+
+    if (ngx_close_file(fd) == NGX_FILE_ERROR) {
+        ngx_log_error(NGX_LOG_ALERT, log, ngx_errno,
+                      ngx_close_file_n " \"%V\" failed", &zcf->state);
+    }
+}
+
+
+ngx_uint_t
+ngx_http_background_state_parse(ngx_http_background_zone_conf_t *zcf,
+    u_char *p, u_char *last)
+{
+    size_t       len;
+    u_char      *end;
+    ngx_uint_t   bad;
+
+    len = sizeof(NGX_HTTP_BACKGROUND_STATE_HEAD) - 1;
+
+    if ((size_t) (last - p) < len
+        || ngx_memcmp(p, NGX_HTTP_BACKGROUND_STATE_HEAD, len) != 0)
+    {
+        return 1;
+    }
+
+    bad = 0;
+
+    for (p += len; p < last; p = end + 1) {
+        end = ngx_strlchr(p, last, '\n');
+
+        if (end == NULL) {
+            return bad + 1;
+        }
+
+        if (ngx_http_background_state_line(zcf, p, end) != NGX_OK) {
+            bad++;
+        }
+    }
+
+    return bad;
+}
+
+
+/* a task that is not known any more is no mistake */
+
+static ngx_int_t
+ngx_http_background_state_line(ngx_http_background_zone_conf_t *zcf,
+    u_char *p, u_char *last)
+{
+    off_t                              n[5];
+    u_char                            *end;
+    ngx_str_t                          name;
+    ngx_uint_t                         i;
+    ngx_http_background_kept_t         kept;
+    ngx_http_background_zone_task_t  **tasks;
+
+    end = ngx_strlchr(p, last, ' ');
+
+    if (end == NULL || end == p) {
+        return NGX_ERROR;
+    }
+
+    name.data = p;
+    name.len = end - p;
+
+    for (i = 0; i < 5; i++) {
+        p = end + 1;
+        end = (i < 4) ? ngx_strlchr(p, last, ' ') : last;
+
+        if (p > last || end == NULL) {
+            return NGX_ERROR;
+        }
+
+        n[i] = ngx_atoof(p, end - p);
+
+        /* the words of the zone have 48 bits */
+
+        if (n[i] == NGX_ERROR || n[i] >> 47) {
+            return NGX_ERROR;
+        }
+    }
+
+    kept.checked = n[0];
+    kept.paused = (n[1] != 0);
+    kept.started_at = n[2];
+    kept.finished_at = n[3];
+    kept.success = (n[4] != 0);
+
+    tasks = zcf->tasks.elts;
+
+    for (i = 0; i < zcf->tasks.nelts; i++) {
+        if (tasks[i]->name.len == name.len
+            && ngx_memcmp(tasks[i]->name.data, name.data, name.len) == 0)
+        {
+            ngx_http_background_record_restore(tasks[i]->record, &kept);
+            break;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_background_state_poll(ngx_http_background_zone_conf_t *zcf,
+    ngx_log_t *log)
+{
+    int                          err;
+    pthread_t                    thread;
+    pthread_attr_t               attr;
+    ngx_http_background_save_t  *save;
+
+    if (zcf->state.len == 0) {
+        return;
+    }
+
+    ngx_http_background_save_end(zcf, log);
+
+    if (ngx_worker != 0 || ngx_http_background_save
+        || !ngx_http_background_zone_current()
+        || (ngx_current_msec - ngx_http_background_saved
+            < NGX_HTTP_BACKGROUND_STATE_PAUSE
+            && !ngx_http_background_state_wanted(zcf->zone)))
+    {
+        return;
+    }
+
+    /* where it fails it is tried again with the next reason */
+
+    ngx_http_background_saved = ngx_current_msec;
+
+    save = ngx_http_background_save_create(zcf, log);
+    if (save == NULL) {
+        return;
+    }
+
+    err = pthread_attr_init(&attr);
+
+    if (err == 0) {
+        (void) pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+        ngx_http_background_save = save;
+        err = pthread_create(&thread, &attr, ngx_http_background_save_thread,
+                             save);
+        (void) pthread_attr_destroy(&attr);
+    }
+
+    if (err) {
+        ngx_log_error(NGX_LOG_ERR, log, err,
+                      "background_state: pthread_create() failed");
+        ngx_http_background_save = NULL;
+        ngx_free(save);
+    }
+}
+
+
+void
+ngx_http_background_state_exit(ngx_http_background_zone_conf_t *zcf,
+    ngx_log_t *log)
+{
+    ngx_uint_t                   i;
+    ngx_http_background_save_t  *save;
+
+    /* a thread that hangs in the file system ends with the process */
+
+    for (i = 0; ngx_http_background_save && i < 50; i++) {
+        ngx_http_background_save_end(zcf, log);
+
+        if (ngx_http_background_save) {
+            ngx_msleep(10);
+        }
+    }
+
+    if (zcf->state.len == 0 || ngx_worker != 0 || ngx_http_background_save
+        || !ngx_http_background_zone_current())
+    {
+        return;
+    }
+
+    save = ngx_http_background_save_create(zcf, log);
+
+    if (save) {
+        save->err = ngx_http_background_save_write(save);
+        save->done = 1;
+        ngx_http_background_save = save;
+        ngx_http_background_save_end(zcf, log);
+    }
+}
+
+
+static ngx_http_background_save_t *
+ngx_http_background_save_create(ngx_http_background_zone_conf_t *zcf,
+    ngx_log_t *log)
+{
+    size_t                             len;
+    u_char                            *p;
+    uint64_t                           number;
+    ngx_uint_t                         i;
+    ngx_http_background_kept_t         kept;
+    ngx_http_background_save_t        *save;
+    ngx_http_background_zone_task_t  **tasks;
+
+    /* what is asked for after that is for the next time */
+    number = ngx_http_background_state_asked(zcf->zone);
+
+    len = zcf->state.len + 1;
+
+    save = ngx_alloc(sizeof(ngx_http_background_save_t) + 2 * len
+                     + sizeof("..tmp") + NGX_INT64_LEN + sizeof(NGX_HTTP_BACKGROUND_STATE_HEAD)
+                     + zcf->tasks.nelts * NGX_HTTP_BACKGROUND_STATE_LINE,
+                     log);
+    if (save == NULL) {
+        return NULL;
+    }
+
+    save->number = number;
+    save->err = 0;
+    save->done = 0;
+
+    save->file = (u_char *) &save[1];
+    p = ngx_cpymem(save->file, zcf->state.data, len - 1);
+    *p++ = '\0';
+
+    save->temp = p;
+    p = ngx_cpymem(p, zcf->state.data, len - 1);
+    p = ngx_sprintf(p, ".%P.tmp%Z", ngx_pid);
+
+    save->data = p;
+    p = ngx_cpymem(p, NGX_HTTP_BACKGROUND_STATE_HEAD,
+                   sizeof(NGX_HTTP_BACKGROUND_STATE_HEAD) - 1);
+
+    tasks = zcf->tasks.elts;
+
+    for (i = 0; i < zcf->tasks.nelts; i++) {
+        ngx_http_background_record_keep(tasks[i]->record, &kept);
+
+        p = ngx_sprintf(p, "%V %uL %ui %uL %uL %ui\n", &tasks[i]->name,
+                        kept.checked, kept.paused, kept.started_at,
+                        kept.finished_at, kept.success);
+    }
+
+    save->size = p - save->data;
+
+    return save;
+}
+
+
+static void *
+ngx_http_background_save_thread(void *data)
+{
+    ngx_http_background_save_t *save = data;
+
+    sigset_t  set;
+
+    sigfillset(&set);
+    sigdelset(&set, SIGSEGV);
+    sigdelset(&set, SIGBUS);
+    sigdelset(&set, SIGFPE);
+    sigdelset(&set, SIGILL);
+    (void) pthread_sigmask(SIG_BLOCK, &set, NULL);
+
+    save->err = ngx_http_background_save_write(save);
+    __atomic_store_n(&save->done, 1, __ATOMIC_RELEASE);
+
+    return NULL;
+}
+
+
+/* a file that is there is a whole one, also after a power failure */
+
+static ngx_err_t
+ngx_http_background_save_write(ngx_http_background_save_t *save)
+{
+    int        fd;
+    size_t     size;
+    ssize_t    n;
+    ngx_err_t  err;
+
+    (void) unlink((char *) save->temp);
+
+    fd = open((char *) save->temp,
+              O_WRONLY|O_CREAT|O_EXCL|O_NOFOLLOW|O_CLOEXEC, 0600);
+    if (fd == -1) {
+        return ngx_errno;
+    }
+
+    err = 0;
+
+    for (size = 0; size < save->size; size += n) {
+        n = write(fd, save->data + size, save->size - size);
+
+        if (n == -1) {
+            err = ngx_errno;
+            break;
+        }
+    }
+
+    if (err == 0 && fsync(fd) == -1) {
+        err = ngx_errno;
+    }
+
+    if (close(fd) == -1 && err == 0) {
+        err = ngx_errno;
+    }
+
+    if (err == 0
+        && rename((char *) save->temp, (char *) save->file) == -1)
+    {
+        err = ngx_errno;
+    }
+
+    if (err) {
+        (void) unlink((char *) save->temp);
+    }
+
+    return err;
+}
+
+
+/* also where it failed: what waits for it is not worth more than its run */
+
+static void
+ngx_http_background_save_end(ngx_http_background_zone_conf_t *zcf,
+    ngx_log_t *log)
+{
+    ngx_http_background_save_t  *save;
+
+    save = ngx_http_background_save;
+
+    if (save == NULL || !__atomic_load_n(&save->done, __ATOMIC_ACQUIRE)) {
+        return;
+    }
+
+    if (save->err && !ngx_http_background_save_failed) {
+        ngx_log_error(NGX_LOG_ERR, log, save->err,
+                      "background_state: \"%V\" can't be written",
+                      &zcf->state);
+    }
+
+    ngx_http_background_save_failed = (save->err != 0);
+    ngx_http_background_state_answer(zcf->zone, save->number);
+
+    ngx_free(save);
+    ngx_http_background_save = NULL;
+}

@@ -1,0 +1,138 @@
+# background_state: last runs and pauses over the end of nginx.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use BackgroundClock;
+use BackgroundLife;
+use BackgroundStatus;
+use Test::More;
+
+plan(skip_all => clock_missing()) if clock_missing();
+
+sub task {
+    my %task = by_name(status("/status?history=1&task=$_[0]"));
+    return $task{$_[0]};
+}
+
+sub order {
+    my ($uri) = @_;
+
+    return (http("POST /control/$uri HTTP/1.1\r\nHost: t\r\nX-Background: 1\r\n"
+                 . "Connection: close\r\n\r\n"))
+           =~ /^HTTP\/1\.1 (\d+)/ ? $1 : 0;
+}
+
+my $dir = dir();
+
+mkdir "$dir/state" or die "mkdir: $!\n";
+chmod 0777, "$dir/state" or die "chmod: $!\n";
+
+my $http = <<"EOF";
+    background_state $dir/state/tasks;
+
+    background_task daily {
+        schedule "0 12 * * *" timezone=UTC missed=run;
+        simulate_io 1 delay=1ms-1ms;
+    }
+    background_task skips {
+        schedule "0 12 * * *" timezone=UTC;
+        simulate_io 1 delay=1ms-1ms;
+    }
+    background_task paused {
+        schedule "* * * * *" timezone=UTC missed=run;
+        simulate_io 1 delay=1ms-1ms;
+    }
+EOF
+
+my $location = 'location /control/ { background_control run pause; }';
+
+sub begin { clock_start($_[0], $http, $location, 'worker_processes 2;') }
+
+# without a file nothing was missed
+
+begin('2026-06-01 11:59:57');
+poll('it ran', sub { task('daily')->{cycles}{completed} == 1 });
+is(order('paused/pause'), 202, 'a pause');
+poll('paused', sub { task('paused')->{paused} });
+stop();
+
+like(read_file("$dir/state/tasks"),
+     qr/\Abackground_state 1\ndaily \d+ 0 \d+ \d+ 1\nskips .*\npaused .*\n\z/,
+     'the file is there');
+is(join(' ', map { s{.*/}{}r } glob "$dir/state/*"), 'tasks',
+   'and nothing else');
+
+# ended before, and started after it was due
+
+begin('2026-06-03 15:00:00');
+my $task = poll('it runs once', sub {
+    my $task = task('daily');
+    return $task->{cycles}{completed} && $task->{running} == 0 && $task;
+});
+is($task->{cycles}{completed}, 1, 'one cycle for what was missed');
+is($task->{cycles}{missed}, 2, 'it is counted');
+is($task->{causes}[-1]{cause}, 'missed', 'the cause');
+is(task('skips')->{cycles}{completed}, 0, 'missed=skip: none');
+like(task('skips')->{last}{finished}, qr/^2026-06-01T12:00:0/,
+     'its last cycle is known');
+ok(task('skips')->{last_success}, 'it was good');
+ok(task('paused')->{paused}, 'the pause goes on');
+is(task('paused')->{cycles}{completed}, 0, 'nothing was started');
+
+# it is written before the cycle starts: what dies then is not repeated
+
+like(read_file("$dir/state/tasks"), qr/^daily 17804[0-9]+ /m, 'written');
+my ($checked) = read_file("$dir/state/tasks") =~ /^daily (\d+)/m;
+cmp_ok($checked, '>=', clock_utc('2026-06-03 15:00:00'), 'until now');
+
+my @all = (master(), workers());
+{
+    local $SIG{CHLD} = 'DEFAULT';
+    kill 'KILL', @all;
+    poll('all are dead', sub {
+        return !grep { (process_stat($_)->[0] // '-') =~ /[RSD]/ } @all;
+    });
+}
+
+begin('2026-06-03 16:00:00');
+poll('it waits', sub { task('daily')->{next} });
+is(task('daily')->{cycles}{started}, 0, 'it does not run again');
+stop();
+
+# a file that is not one
+
+for my $bad ("", "x", "background_state 1\n" . 'daily ' x 1000 . "\n",
+             "background_state 1\ndaily 99999999999999999999 0 0 0 0\n",
+             "background_state 1\ndaily -1 0 0 0 0\ndaily 1 0 0 0 0",
+             "background_state 1\ndaily 140737488355328 0 0 0 0\n",
+             "background_state 1\n\0\0\0\n")
+{
+    put('state/tasks', $bad);
+    begin('2026-06-03 17:00:00');
+    poll('it starts', sub { task('daily')->{next} });
+    is(task('daily')->{cycles}{started}, 0, 'a bad file: nothing is missed');
+    is(logged(qr/\[warn\].*background_state: \d bad lines in "/), 1,
+       'a warning');
+    stop();
+}
+
+# a folder that can't be written
+
+unlink "$dir/state/tasks";
+chmod 0755, "$dir/state";
+
+SKIP: {
+    skip 'needs root', 1 if $> != 0;
+
+    begin('2026-06-03 18:00:00');
+    poll('an error', sub {
+        logged(qr/background_state: ".*" can't be written \(13: /)
+    });
+    pass('it is logged');
+}
+
+done_testing();
