@@ -22,7 +22,12 @@ my $compress = 'compress folder suffix=.a';
 my @parameters = (
     ['http', 'background_threads auto', qw/
         max_queue=1 max_queue=2 per_worker=1 per_worker=2
-        priority=1 priority=2 quota=1% quota=2 /],
+        priority=1 priority=2 quota=1% quota=2 reserve=1 reserve=2 /],
+    ['task', 'schedule @daily', qw/
+        timezone=UTC timezone=GMT missed=run missed=skip /],
+    ['task', 'after t', qw/ on=any on=failure /],
+    ['empty', 'certificate a', qw/
+        days=1 days=2 server_name=a server_name=b /],
     ['empty', 'connect 127.0.0.1:80', qw/
         count=1 count=2 timeout=1s timeout=2s /],
     ['empty', 'digest folder', qw/
@@ -57,6 +62,15 @@ my @parameters = (
     ['server', 'background_task t { request /', qw/ count=1 count=2 /],
     ['server', 'background_task t { requests a', qw{
         concurrency=1 concurrency=2 rate=1r/s rate=2r/s }],
+    ['server', 'background_task t { request /', qw/
+        save=a save=b max_size=1 max_size=2 /],
+    ['server', 'background_task t { probe u /', qw/
+        port=1 port=2 keep=1 keep=2 need=1 need=2 only=all only=down
+        peers=1 peers=2 type=grpc type=grpc
+        grpc_service=a grpc_service=b grpc_status=1 grpc_status=2 /],
+    ['empty', 'exec /bin/true', qw/
+        input=none input=input kill=1s kill=2s memory=1m memory=2m
+        output=log output=output /],
 );
 
 for (@parameters) {

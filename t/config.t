@@ -56,7 +56,7 @@ write_file("$dir/auto/module", 'echo "$ngx_module_name:" '
 my $vars = join ' ', map { "$_='$good{$_}'" } sort keys %good;
 my @modules = split /\n/, qx/cd '$dir' && env -i PATH="\$PATH" $vars ngx_addon_dir='$root' sh '$root\/config'/;
 
-is(@modules, 4, 'modules');
+is(@modules, 6, 'modules');
 
 for (@modules) {
     my ($names, $deps, $sources) = split / *: */;
