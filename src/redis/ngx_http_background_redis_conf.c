@@ -470,6 +470,10 @@ ngx_http_background_redis_init_conf(ngx_conf_t *cf,
     if (clcf->resolver && clcf->resolver->connections.nelts) {
         rcf->resolver = clcf->resolver;
         rcf->resolver_timeout = clcf->resolver_timeout;
+
+        /* as merged into servers, but not here */
+
+        ngx_conf_init_msec_value(rcf->resolver_timeout, 30000);
     }
 
     if (ngx_http_background_redis_servers(cf, rcf) != NGX_OK
