@@ -44,7 +44,7 @@ accepts('task', 'workers one;', 'workers all;', 'workers "all";');
 
 rejects('task', map { ("workers $_;"
         => sprintf 'invalid value "%s" in "workers" directive, '
-            . 'it must be "one" or "all"', $_ eq '""' ? '' : $_) }
+            . 'it must be "one", "all" or "cluster"', $_ eq '""' ? '' : $_) }
     '""', qw/ two 1 0 -1 One on onee/);
 
 # times
