@@ -65,6 +65,8 @@ typedef struct {
                                      out" */
     size_t        message_len;
     u_char        message[NGX_HTTP_BACKGROUND_MESSAGE_LEN];
+    time_t        expires;        /* when what the message names expires, for
+                                     a metric; 0: nothing does */
 } ngx_http_background_result_t;
 
 
@@ -868,6 +870,10 @@ struct ngx_http_background_claim_s {
     ngx_log_t                      *log;
     void                           *ctx;        /* the provider's */
     uint64_t                        fence;      /* set by it; 0: none */
+    uint64_t                        until;      /* set by it, atomically: when
+                                                   jobs stop by themselves, in
+                                                   ms of CLOCK_BOOTTIME; 0:
+                                                   they do not */
     ngx_http_background_carried_t   carried;    /* to take along from here */
     ngx_uint_t                      other;      /* set by it: another nginx has
                                                    the task now, or will */

@@ -1,4 +1,6 @@
-# "workers cluster": one worker of one nginx of two has the task.
+# "workers cluster": one worker of one nginx of two has the task, and another
+# one when that is gone: which may be a worker, the whole nginx, or only its
+# connection.  A library writes who ran from when to when.
 
 use strict;
 use warnings;
@@ -8,7 +10,7 @@ use lib "$FindBin::Bin/lib";
 
 use BackgroundRedis;
 use Test::More;
-use Time::HiRes qw/ sleep time /;
+use Time::HiRes qw/ sleep time clock_gettime CLOCK_MONOTONIC /;
 
 plan skip_all => 'no redis-server' unless redis_program();
 
@@ -16,28 +18,301 @@ my $dir = redis_dir();
 my $server = redis('redis');
 my $library = lease_library() or plan skip_all => 'no compiler';
 
-host($_, conf($_)) for qw/ a b /;
+my %dead;           # by PID, when it was killed
+my $key = 'nginx:{t}:lease';
 
-my $first = poll('one of them has it', sub { leader('t', 'a', 'b') });
-my $other = $first eq 'a' ? 'b' : 'a';
+write_file('fence.sh', "#!/bin/sh\necho \$BACKGROUND_FENCE >> $dir/out/exec\n");
+chmod 0755, "$dir/fence.sh";
 
-poll('it runs', sub { runs("out/runs") >= 5 });
+host($_, conf($_), '', locations($_)) for qw/ a b /;
+
+my ($first, $other) = lead();
+
+ran($first, 5);
 
 my %task = map { $_ => host_status($_, 't') } 'a', 'b';
+
 is($task{$first}{workers}, 'cluster', 'workers');
-ok($task{$first}{cluster}{leader}, 'leader');
+ok($task{$first}{cluster}{leader}, 'the one that has it');
+is($task{$first}{cluster}{state}, 'leader', 'its state');
+ok(!$task{$other}{cluster}{leader}, 'the other one');
+is($task{$other}{cluster}{state}, 'other', 'its state');
+cmp_ok($task{$_}{cluster}{fence}, '>', 1e12, "$_: fence") for 'a', 'b';
+
+for my $host ('a', 'b') {
+    like($task{$host}{cluster}{$_}, qr/^2\d\d\d-/, "$host: $_")
+        for 'since', 'until';
+}
+
+ok($task{$first}{cluster}{host}, 'host');
+is($task{$other}{cluster}{host}, $task{$first}{cluster}{host}, 'as the other says');
+is($task{$other}{cycles}{started}, 0, 'the other one runs nothing');
+is($task{$other}{next}, undef, 'and nothing is due in it');
+ok(!$task{$other}{overdue}, 'which is not late');
+
+my ($redis) = @{host_status($first)->{redis}};
+
+is($redis->{name}, 'main', 'redis: name');
+is($redis->{connected}, $redis->{workers}, 'redis: connected');
+is($redis->{error}, undef, 'redis: no error');
+
+my $metrics = host_get($first, '/metrics');
+
+like($metrics, qr/^nginx_background_cluster_leader\{task="t"\} 1$/m, 'leader');
+unlike($metrics, qr/cluster_leader\{task="one"\}/, 'not for other tasks');
+like($metrics, qr/^nginx_background_redis_up\{redis="main"\} 1$/m, 'up');
+like($metrics, qr/^nginx_background_redis_errors_total\{redis="main",reason="connect"\} 0$/m,
+     'errors');
+like(host_get($other, '/metrics'),
+     qr/^nginx_background_cluster_leader\{task="t"\} 0$/m, 'not the leader');
+
+# no more than a command for all tasks of a worker at a time; how often they
+# look is a matter of time
+
+like(redis_ask('redis', 'INFO', 'commandstats'), qr/cmdstat_evalsha:/,
+     'scripts by their sums');
+
+my $fence = fence();
+
+# a worker dies: another one of the same nginx goes on, without a pause that is
+# as long as the lease, and with a higher fence
+
+my ($pid) = map { $_->[1] } grep { $_->[0] eq $first } (runs('out/runs'))[-1];
+
+kill_worker($pid);
+poll('another worker of it', sub {
+    my $run = (runs('out/runs'))[-1];
+    $run->[0] eq $first && $run->[1] != $pid && $run->[2] > $fence;
+});
+is(lead(), $first, 'the same nginx has it');
+higher('a worker died');
+
+# a planned exit: the other one at once
+
+host_stop($first);
+ran($other, 3);
+higher('an exit');
+host($first);
+
+# a reload gives it back, too
+
+my $reloaded = $other;
+
+host_reload($reloaded);
+poll('after a reload', sub { lead() && fence() > $fence });
+higher('a reload');
+
+# kill -9 of the whole nginx
+
+($first, $other) = lead();
+my $killed = time;
+
+kill_host($first);
+ran($other, 3);
+cmp_ok(time - $killed, '>', 0.8, 'not before the lease has ended');
+higher('an nginx died');
+host($first);
+
+# requests have the fence of their task, others have none
+
+poll('requests', sub {
+    grep { $_->{completed} + $_->{failed} > 3 }
+    map { host_status($_, 'asks')->{cycles} } 'a', 'b';
+});
+is(host_status($_, 'asks')->{last}{error}, undef, "$_: the fence in requests")
+    for 'a', 'b';
+is(host_get('a', '/fence'), '[]', 'none in others');
+
+# and programs
+
+poll('programs', sub { (read_file('out/exec') =~ tr/\n//) > 3 });
+is_deeply([grep { !/^\d{13}$/ } split /\n/, read_file('out/exec')], [],
+          'the fence in the environment');
+
+# what the server has is gone: who runs it goes on
+
+($first, $other) = lead();
+my $n = fence();
+
+redis_ask('redis', 'FLUSHALL');
+poll('the key is there again', sub { redis_ask('redis', 'GET', $key) });
+ran($first, 3);
+is(fence(), $n, 'FLUSHALL: the same fence');
+
+# and when nobody has it then, all wait
+
+host_stop($_) for $first, $other;
+redis_ask('redis', 'FLUSHALL');
+host($_) for $first, $other;
+($first, $other) = lead();
+ran($first, 2);
+higher('FLUSHALL without a leader');
+
+# the server dies, and comes back without its data
+
+redis_kill('redis');
+poll('they see that', sub {
+    2 == grep { host_status($_)->{redis}[0]{connected} == 0 } 'a', 'b';
+});
+like(host_get('a', '/metrics'), qr/^nginx_background_redis_up\{redis="main"\} 0$/m,
+     'not up');
+like(host_status('a')->{redis}[0]{error}, qr/connect\(\) failed|closed/,
+     'why it is not');
+poll('nobody runs it', sub { !lead() });
+redis('redis');
+($first, $other) = lead();
+ran($first, 3);
+higher('a restart without data');
+
+# it stands still
+
+redis_signal('redis', 'STOP');
+poll('nobody has it', sub {
+    !grep { host_status($_, 't')->{cluster}{leader} } 'a', 'b';
+});
+
+my $runs = () = runs('out/runs');
+
+poll('it is late', sub { host_status('a', 't')->{overdue} });
+is(scalar(() = runs('out/runs')), $runs, 'nobody runs it');
+redis_signal('redis', 'CONT');
+lead();
+poll('it runs again', sub { runs('out/runs') > $runs + 2 });
+poll('it is not late any more', sub { !host_status('b', 't')->{overdue} });
+cmp_ok(fence(), '>=', $fence, 'it stood still: no lower fence');
+$fence = fence();
+
+# a script that it has forgotten
+
+redis_ask('redis', 'SCRIPT', 'FLUSH');
+($first, $other) = lead();
+ran($first, 3);
+
+# a value that is none of ours, and a key that is no string
+
+for (['SET', $key, 'x' x 1000], ['SET', $key, ''],
+     ['SET', $key, '1 2 3'], ['SET', $key, "18446744073709551615 " . 'a' x 32
+                              . ' 1 h 1000 0 0 0 0 0 host']) {
+    redis_ask('redis', @$_);
+    poll("after @{$_}[0, 1] ...", sub {
+        (redis_ask('redis', 'GET', $key) // '') =~ /^1\d{12} \w{32} \d+ h/;
+    });
+    lead();
+}
+
+redis_ask('redis', 'DEL', $key);
+redis_ask('redis', 'LPUSH', $key, 'a');
+poll('it is told', sub {
+    (host_status('a')->{redis}[0]{error} // '')
+        =~ /a key of that name is something else's: "WRONGTYPE /;
+});
+redis_ask('redis', 'DEL', $key);
+lead();
+higher('other values');
+
+# never two at once in all this
+
+is(join("\n", overlaps('out/runs', \%dead)), '', 'no two at once');
+
+my @fences = map { $_->[2] } runs('out/runs');
+is_deeply(\@fences, [sort { $a <=> $b } @fences], 'the fence only rises');
+
+for my $host ('a', 'b') {
+    host_stop($host);
+
+    my $log = host_log($host);
+
+    $log =~ s/.*exited on signal 9\n//g;
+    unlike($log, qr/\[(?:alert|crit|emerg)\]/, "$host: nothing to complain of");
+}
 
 done_testing();
+
+###############################################################################
 
 sub conf {
     my ($name) = @_;
 
     return <<"EOF";
 background_redis main { server $server; }
+map "\$background_fence \$http_fence" \$same {
+    "~^(?<n>\\d{13}) \\k<n>\$" 1;
+}
 background_task t {
     workers cluster lease=1s;
-    interval 100ms;
+    interval 20ms;
     call $library lease $dir/out/runs $name 20;
 }
+background_task program {
+    workers cluster lease=1s;
+    interval 50ms;
+    exec $dir/fence.sh;
+}
+background_task one { interval 1h; simulate_io 1 delay=1ms-1ms; }
 EOF
+}
+
+sub locations {
+    return <<'EOF_LOCATIONS';
+background_task asks {
+    workers cluster lease=1s;
+    interval 50ms;
+    request /fence header=Fence:$background_fence test=$same;
+}
+location = /fence {
+    return 200 [$background_fence];
+}
+EOF_LOCATIONS
+}
+
+# who has it, and who has not
+
+sub lead {
+    my $leader = '';
+
+    poll('one of them has it', sub { $leader = leader('t', 'a', 'b') })
+        unless defined wantarray && !wantarray;
+
+    $leader ||= leader('t', 'a', 'b');
+
+    return wantarray ? ($leader, $leader eq 'a' ? 'b' : 'a') : $leader;
+}
+
+# it runs so many times from now on
+
+sub ran {
+    my ($host, $n) = @_;
+
+    my $before = grep { $_->[0] eq $host } runs('out/runs');
+
+    poll("$host runs it", sub {
+        $before + $n <= grep { $_->[0] eq $host } runs('out/runs');
+    });
+}
+
+sub fence { (runs('out/runs'))[-1][2] }
+
+sub higher {
+    my ($name) = @_;
+
+    my $now = fence();
+
+    cmp_ok($now, '>', $fence, "$name: a higher fence");
+    $fence = $now;
+}
+
+sub kill_worker {
+    my ($pid) = @_;
+
+    kill 'KILL', $pid;
+    $dead{$pid} = clock_gettime(CLOCK_MONOTONIC) + 0.05;
+}
+
+sub kill_host {
+    my ($host) = @_;
+
+    my @pids = host_workers($host);
+
+    host_kill($host);
+    $dead{$_} = clock_gettime(CLOCK_MONOTONIC) for @pids;
 }

@@ -73,7 +73,8 @@ rejects('empty',
         ['kill=', 'time', 'from 1ms to 1h'],
         ['memory=1', 'size', '1m or more'],
         ['memory=x', 'size', '1m or more'],
-        ['env=BACKGROUND_TASK:x', 'variable', 'one that is not set already']),
+        ['env=BACKGROUND_TASK:x', 'variable', 'one that is not set already'],
+        ['env=BACKGROUND_FENCE:x', 'variable', 'one that is not set already']),
 
     (map { ("exec /bin/true $_;" => "invalid variable \"$_\" in \"exec\" "
             . "directive, $variable") }

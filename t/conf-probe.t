@@ -7,6 +7,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use BackgroundConf;
+use BackgroundKind;
 use Test::More;
 
 my $app = 'upstream app { zone app 64k; server 127.0.0.1:1; }';
@@ -90,12 +91,75 @@ refused("probe app $_;", 'parameters of a request need a URI in "probe" '
         . 'directive')
     for qw/ method=GET header=A:b header=Host:b body=x status=200 test=x /;
 
+accepts('all', map { conf("probe app type=grpc $_;") }
+    '', 'grpc_service=a.B', 'grpc_status=0,12 grpc_service=a', 'header=A:b');
+
+refused('probe app type=http;', 'invalid value "type=http" in "probe" directive, '
+        . 'it must be "grpc"');
+refused("probe app type=grpc grpc_status=$_;", "invalid value \"grpc_status=$_\" "
+        . 'in "probe" directive, it must be codes from 0 to 16, as in '
+        . '"grpc_status=0,12"') for '', '17', '0,', 'x';
+refused('probe app type=grpc grpc_service=' . 'x' x 128 . ';',
+        '"grpc_service=" is longer than 127 bytes in "probe" directive');
+refused("probe app / type=grpc $_;", '"type=grpc" has a method and a body of its '
+        . 'own in "probe" directive') for 'method=GET', 'body=x';
+refused("probe app / $_;", 'parameters of gRPC need "type=grpc" in "probe" '
+        . 'directive') for 'grpc_service=x', 'grpc_status=0';
+
 rejects('all', "http { $app server { listen unix:socket; background_task t {\n"
     . "probe app; workers all;\n} # here\n } }"
+    => '"probe" in background task "t" needs "workers one"');
+
+rejects('all', "http { $app background_redis r { server 127.0.0.1; }\n"
+    . "server { listen unix:socket; background_task t {\n"
+    . "probe app; workers cluster;\n} # here\n } }"
     => '"probe" in background task "t" needs "workers one"');
 
 rejects('all', "http { $app background_task t {\nprobe app; # here\n} }"
     => '"probe" directive is allowed in a background task of a "server" only: '
        . 'put the task into the server whose locations are requested');
+
+# a balancer of another module
+
+my $kind = load_kind('peers');
+my ($code, $said) = nginx_t("$kind\nevents {\n}\n" . conf('probe app;',
+    'upstream app { zone app 64k; server 127.0.0.1:1; foreign_balancer; }'));
+
+like($said, qr/^nginx: \[emerg\] upstream "app" has a balancer that is not nginx's own, for "probe" directive in /,
+    'a balancer that is not nginx\'s');
+
+# stream, which may be behind http
+
+SKIP: {
+    skip 'no stream module', 6
+        unless $ENV{TEST_NGINX_LOAD_MODULES} =~ /background_stream/;
+
+    my $stream = 'stream { upstream app { zone db 64k; server 127.0.0.1:1; } }';
+
+    accepts('all', conf('probe stream:app;') . " $stream",
+            "$stream " . conf('probe stream:app; probe app;'));
+
+    stream_fails('no upstream "stream:app" for "probe" directive', '');
+    stream_fails('no upstream "stream:app" for "probe" directive', 'stream { }');
+    stream_fails('upstream "stream:app" needs a "zone" for "probe" directive',
+                 'stream { upstream app { server 127.0.0.1:1; } }');
+
+    local @BackgroundConf::without = ('ngx_http_background_stream_module');
+
+    rejects('all', conf('probe stream:app; # here') => '"probe stream:app" needs '
+            . 'ngx_http_background_stream_module.so');
+}
+
+# the line is that of "probe"
+
+sub stream_fails {
+    my ($message, $more) = @_;
+
+    my ($code, $said) = nginx_t("events {\n}\n" . conf('probe stream:app;')
+                                . " $more");
+
+    like("$said\[$code]", qr/^nginx: \[emerg\] \Q$message\E in \S+nginx\.conf:\d+\n.* failed\n\[1\]\z/m,
+        $message);
+}
 
 done_testing();

@@ -27,6 +27,7 @@ accepts('server', map { "location \@named { }\nbackground_task t { $_ }" }
     'request / address=::ffff:1.2.3.4;', "request /\xe6\xb0\xb4;",
     'request @named scheme=https address=10.0.0.1 test=$status;',
     'request / count=1;', 'request / count=1000000;',
+    'request / save=saved;', 'request / save=saved max_size=1 test=$uri count=1;',
     'request / method=A header=a:b header=b:c header=c:d header=d:e body=f '
         . 'status=200 count=2;',
     'request /; request /; requests a; requests b;',
@@ -98,6 +99,16 @@ server('request /',
             . 'it must be a number from 1 to 1000000') }
         '', qw/ 0 -1 a 1.5 1000001 99999999999999999999 /),
     ' count=1 count=2' => 'duplicate parameter "count=2" in "%s" directive',
+    (map { (" save=$_" => "invalid file \"save=$_\" in \"%s\" directive, it "
+            . "must be a file's name") } '', '/', 'a/'),
+    (map { (" save=a max_size=$_" => "invalid size \"max_size=$_\" in \"%s\" "
+            . 'directive, it must be 1 or more') } '', 0, 'x'),
+    ' max_size=1m' => '"max_size=" in "%s" directive needs "save="',
+    (map { (" save=a $_" => '"save=" in "%s" directive is for the body of '
+            . 'one request, with status 200') }
+        'count=2', 'status=200', 'method=HEAD'),
+    (map { (" save=a $_ $_" => "duplicate parameter \"$_\" in \"%s\" "
+            . 'directive') } 'max_size=1'),
     ' rate=1r/s' => 'unknown parameter "rate=1r/s" in "%s" directive');
 
 server('requests a',

@@ -274,7 +274,7 @@ sub installation {
 
 sub configurations {
     my %context = (
-        (map { $_ => 'main' } qw/ error_log events http load_module user /),
+        (map { $_ => 'main' } qw/ error_log events http load_module stream user /),
         (map { $_ => 'http' } qw/ map proxy_cache_path resolver server
                                   upstream /),
         (map { $_ => 'server' } qw/ location /),

@@ -55,7 +55,10 @@ build_nginx() {
     if [ -n "$complete" ]; then
         NGX_CONF_FLAGS=(
             "${NGX_CONF_FLAGS[@]/#--modules-path=*/--modules-path=$objs}"
-            --with-http_gzip_static_module --with-http_sub_module)
+            --with-http_gzip_static_module --with-http_sub_module --with-stream)
+    else
+        # Debian's is a module
+        NGX_CONF_FLAGS+=(--with-stream=dynamic)
     fi
 
     set -- "${NGX_CONF_FLAGS[@]}" --with-cc="$cc" --with-cc-opt="$*" \
@@ -181,7 +184,25 @@ modules() {
     fi
 
     echo "$1/ngx_http_background_module.so"
-    find "$1" -maxdepth 1 -name 'ngx_http_background_*_module.so' | sort
+    find "$1" -maxdepth 1 -name 'ngx_http_background_*_module.so' \
+        ! -name ngx_http_background_stream_module.so | sort
+
+    # it needs nginx's own, which may be a module, too, or not installed
+    [ -f "$1/ngx_http_background_stream_module.so" ] || return 0
+
+    stream=$("$nginx" -V 2>&1 |
+        sed -n 's,.*--modules-path=\([^ ]*\).*--with-stream=dynamic.*,\1/ngx_stream_module.so,p')
+
+    if [ -f "$1/ngx_stream_module.so" ]; then
+        stream=$1/ngx_stream_module.so
+    elif [ -f "$1/nginx" ]; then
+        stream=
+    elif [ -n "$stream" ] && [ ! -f "$stream" ]; then
+        return 0
+    fi
+
+    echo "$stream" "$1/ngx_http_background_stream_module.so" | tr ' ' '\n' |
+        sed '/^$/d'
 }
 
 # apt_aside DIR apt-get|apt-cache ARGUMENT...

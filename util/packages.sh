@@ -17,13 +17,13 @@ test_packages=(perl procps libtest-nginx-perl prometheus
                python3-jsonschema python3-prometheus-client
                chromium-headless-shell brotli zstd openssl php-fpm
                libnginx-mod-http-lua libnginx-mod-http-js
-               libnginx-mod-http-brotli-static
+               libnginx-mod-http-brotli-static libnginx-mod-stream
                mariadb-server-core mariadb-client-core openssh-server redis-server
                rsync systemd python3-seccomp
                g++ rustc libtesseract-dev libleptonica-dev tesseract-ocr)
 fuzz_packages=(clang libclang-rt-dev binutils)
 bench_packages=(perl python3 python3-uvloop python3-fastapi uvicorn wrk wget
-                libnginx-mod-http-lua libnginx-mod-http-js)
+                libnginx-mod-http-lua libnginx-mod-http-js haproxy)
 
 policy=/usr/sbin/policy-rc.d
 policy_mark='# temporary, of ngx_http_background_module'

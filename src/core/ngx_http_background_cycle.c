@@ -275,6 +275,7 @@ ngx_http_background_cycle_start_run(ngx_http_background_cycle_t *cycle,
 {
     ctx->active = 1;
     ctx->job.worker = ngx_http_background_zone_self();
+    ctx->job.until = cycle->until;
     ctx->job.arrived = cycle->arrived;
 
     ngx_http_background_cell_pending(cycle->cell, 1, ctx->job.worker);
@@ -732,6 +733,7 @@ static void
 ngx_http_background_cycle_gather_run(ngx_http_background_cycle_t *cycle,
     ngx_http_background_run_ctx_t *ctx)
 {
+    uint64_t                       expires_at;
     ngx_http_background_job_t     *job;
     ngx_http_background_end_t     *end;
     ngx_http_background_last_t    *last;
@@ -757,7 +759,15 @@ ngx_http_background_cycle_gather_run(ngx_http_background_cycle_t *cycle,
         cycle->retry |= job->run.retry;
     }
 
-    if (result->message_len) {
+    expires_at = (uint64_t) result->expires * 1000;
+
+    /* what expires first is what is to be known */
+
+    if (result->message_len
+        && (last->expires_at == 0
+            || (expires_at && expires_at < last->expires_at)))
+    {
+        last->expires_at = expires_at;
         last->message_len = result->message_len;
         ngx_memcpy(last->message, result->message, result->message_len);
     }

@@ -103,6 +103,7 @@ struct ngx_http_background_cycle_s {
     uint64_t                          started_at; /* wall clock, ms */
     uint64_t                          started_usec;
     uint64_t                          fence;      /* 0: none */
+    const uint64_t                   *until;      /* as in jobs */
 
     /* set when the cycle is over */
     ngx_http_background_end_t         end;

@@ -27,6 +27,8 @@
 #define NGX_HTTP_BACKGROUND_PACE_FLOOR   10
 
 
+static ngx_uint_t ngx_http_background_job_expired(
+    ngx_http_background_job_t *job);
 static uint64_t ngx_http_background_pace(ngx_http_background_job_t *job,
     uint64_t now, uint64_t *rate_due);
 static void ngx_http_background_pace_begin(ngx_http_background_job_t *job);
@@ -110,7 +112,26 @@ ngx_uint_t
 ngx_http_background_job_stops(ngx_http_background_job_t *job)
 {
     return __atomic_load_n(&job->lead->cancel, __ATOMIC_RELAXED)
-           || !ngx_http_background_zone_owns(job->lead->worker);
+           || !ngx_http_background_zone_owns(job->lead->worker)
+           || ngx_http_background_job_expired(job->lead);
+}
+
+
+/* whether another server may run the task; the event loop may stand still */
+
+static ngx_uint_t
+ngx_http_background_job_expired(ngx_http_background_job_t *job)
+{
+    uint64_t  until;
+
+    if (job->until == NULL) {
+        return 0;
+    }
+
+    until = __atomic_load_n(job->until, __ATOMIC_RELAXED);
+
+    return until
+           && ngx_http_background_usec(CLOCK_BOOTTIME) / 1000 >= until;
 }
 
 

@@ -612,7 +612,7 @@ ngx_http_background_task_init(ngx_conf_t *cf, ngx_http_background_task_t *task)
 
     ngx_conf_init_msec_value(task->interval, other ? 0 : 30000);
 
-    if (task->judges && task->zone.all) {
+    if (task->judges && (task->zone.all || task->cluster)) {
         ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
                            "\"probe\" in background task \"%V\" needs "
                            "\"workers one\"", &task->zone.name);

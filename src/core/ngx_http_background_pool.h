@@ -131,6 +131,10 @@ struct ngx_http_background_job_s {
                                                       trigger, not by time */
     uint64_t                          worker;      /* zone_self() when the run
                                                       started */
+    const uint64_t                   *until;       /* when the task may be
+                                                      another server's, in msec
+                                                      of CLOCK_BOOTTIME, 0:
+                                                      never; or NULL */
     const ngx_http_background_input_t *input;
     ngx_http_background_output_t      output;
     ngx_uint_t                       *counter;     /* number of waiting jobs,

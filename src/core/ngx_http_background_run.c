@@ -117,6 +117,7 @@ ngx_http_background_result_check(ngx_http_background_result_t *result)
 
     result->message_len = ngx_min(result->message_len,
                                   NGX_HTTP_BACKGROUND_MESSAGE_LEN);
+    result->expires = ngx_max(result->expires, 0);
     result->error_len = ngx_min(result->error_len,
                                 NGX_HTTP_BACKGROUND_ERROR_LEN);
 

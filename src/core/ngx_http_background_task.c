@@ -881,6 +881,7 @@ ngx_http_background_runner_join(ngx_http_background_runner_t *r)
     r->claim.task = &r->task->zone.name;
     r->claim.log = r->log;
     r->claim.fence = 0;
+    r->claim.until = 0;
     r->claim.other = 0;
     r->claim.granted = ngx_http_background_runner_granted;
     r->claim.lost = ngx_http_background_runner_ousted;
@@ -1550,7 +1551,9 @@ ngx_http_background_interval_handler(ngx_event_t *ev)
 
     /* the worker may have been stopped, until others could have the task */
 
-    if (r->task->cluster && !r->task->cluster->holds(&r->claim)) {
+    if (r->task->cluster
+        && (!r->joined || !r->task->cluster->holds(&r->claim)))
+    {
         ngx_add_timer(ev, NGX_HTTP_BACKGROUND_KEEPER);
         return;
     }
@@ -1976,7 +1979,12 @@ ngx_http_background_runner_run(ngx_http_background_runner_t *r,
 
     cycle->owner = r;
     cycle->cell = cell;
-    cycle->fence = (cell == r->cell) ? r->claim.fence : 0;
+
+    if (r->joined && cell == r->cell) {
+        cycle->fence = r->claim.fence;
+        cycle->until = &r->claim.until;
+    }
+
     cycle->task = &r->task->zone.name;
     cycle->ended = ngx_http_background_runner_ended;
 

@@ -105,6 +105,7 @@ typedef struct {
     ngx_uint_t  success;
     size_t      message_len;
     u_char      message[NGX_HTTP_BACKGROUND_MESSAGE_LEN];
+    uint64_t    expires_at;         /* what the message names; 0: nothing */
 } ngx_http_background_last_t;
 
 

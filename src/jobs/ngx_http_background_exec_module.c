@@ -281,7 +281,8 @@ ngx_http_background_exec_env(ngx_conf_t *cf, ngx_http_background_arg_t *arg,
     name.len = c - arg->value.data + 1;
 
     if (ngx_http_background_exec_has(&ecf->environment, &name)
-        || ngx_strncmp(name.data, "BACKGROUND_TASK=", name.len) == 0)
+        || ngx_strncmp(name.data, "BACKGROUND_TASK=", name.len) == 0
+        || ngx_strncmp(name.data, "BACKGROUND_FENCE=", name.len) == 0)
     {
         return ngx_http_background_conf_invalid(cf, arg, "variable",
                                                 "one that is not set already");

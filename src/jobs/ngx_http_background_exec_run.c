@@ -264,6 +264,7 @@ ngx_http_background_exec_values(ngx_http_background_exec_t *x)
 {
     char                              **env, **p;
     u_char                             *name;
+    uint64_t                            fence;
     ngx_uint_t                          n;
     ngx_http_background_exec_values_t  *values;
 
@@ -273,7 +274,7 @@ ngx_http_background_exec_values(ngx_http_background_exec_t *x)
 
     env = values ? values->env : x->conf->env;
 
-    p = ngx_pcalloc(x->run->pool, (n + 2) * sizeof(char *));
+    p = ngx_pcalloc(x->run->pool, (n + 3) * sizeof(char *));
     name = ngx_pnalloc(x->run->pool,
                        sizeof("BACKGROUND_TASK=") + x->run->task->len);
 
@@ -285,6 +286,20 @@ ngx_http_background_exec_values(ngx_http_background_exec_t *x)
 
     ngx_memcpy(p, env, n * sizeof(char *));
     p[n] = (char *) name;
+
+    fence = ngx_http_background_fence(x->run);
+
+    if (fence) {
+        name = ngx_pnalloc(x->run->pool,
+                           sizeof("BACKGROUND_FENCE=") + NGX_INT64_LEN);
+        if (name == NULL) {
+            return NGX_ERROR;
+        }
+
+        (void) ngx_sprintf(name, "BACKGROUND_FENCE=%uL%Z", fence);
+
+        p[n + 1] = (char *) name;
+    }
 
     x->command.argv = values ? values->argv : x->conf->argv;
     x->command.env = p;

@@ -11,10 +11,10 @@
 
 
 /* the longest password, in bytes */
-#define NGX_HTTP_BACKGROUND_REDIS_PASSWORD  512
+#define NGX_HTTP_BACKGROUND_REDIS_PASSWORD       512
 
-#define NGX_HTTP_BACKGROUND_REDIS_PORT      6379
-#define NGX_HTTP_BACKGROUND_REDIS_SENTINEL  26379
+#define NGX_HTTP_BACKGROUND_REDIS_PORT           6379
+#define NGX_HTTP_BACKGROUND_REDIS_SENTINEL_PORT  26379
 
 
 static ngx_uint_t ngx_http_background_redis_name(ngx_str_t *name);
@@ -504,8 +504,9 @@ ngx_http_background_redis_servers(ngx_conf_t *cf,
         ngx_memzero(&u, sizeof(ngx_url_t));
 
         u.url = server[i].text;
-        u.default_port = rcf->sentinel.len ? NGX_HTTP_BACKGROUND_REDIS_SENTINEL
-                                           : NGX_HTTP_BACKGROUND_REDIS_PORT;
+        u.default_port = rcf->sentinel.len
+                         ? NGX_HTTP_BACKGROUND_REDIS_SENTINEL_PORT
+                         : NGX_HTTP_BACKGROUND_REDIS_PORT;
         u.no_resolve = (rcf->resolver != NULL);
 
         if (ngx_parse_url(cf->pool, &u) == NGX_OK) {

@@ -7,6 +7,7 @@
 #include "ngx_http_background_redis.h"
 
 #include <hiredis/hiredis.h>
+#include <poll.h>
 
 
 /* the pause before the next attempt, in milliseconds */
@@ -15,6 +16,9 @@
 
 /* the same text of a failure is logged again after so many milliseconds */
 #define NGX_HTTP_BACKGROUND_REDIS_REPEAT     60000
+
+/* at exit, how often it waits for 10 milliseconds until all is sent */
+#define NGX_HTTP_BACKGROUND_REDIS_DRAIN      50
 
 /* read at once, then other connections have a turn */
 #define NGX_HTTP_BACKGROUND_REDIS_SLICE      16
@@ -55,6 +59,7 @@ struct ngx_http_background_redis_link_s {
     ngx_int_t                              ident;
 
     ngx_log_t                             *log;
+    ngx_log_t                              quiet;     /* of connect() */
     ngx_pool_t                            *pool;      /* of the connection */
     ngx_peer_connection_t                  peer;
     ngx_event_t                            timer;
@@ -68,7 +73,8 @@ struct ngx_http_background_redis_link_s {
     size_t                                 out_size;
 
     ngx_http_background_redis_state_e      state;
-    ngx_uint_t                             attempt;   /* in a row */
+    ngx_uint_t                             attempt;   /* to get a usable one */
+    ngx_uint_t                             failures;  /* in a row */
     ngx_msec_t                             warned;
     ngx_uint_t                             hash;      /* of the last text */
 
@@ -94,6 +100,8 @@ struct ngx_http_background_redis_link_s {
 };
 
 
+static void ngx_http_background_redis_drain(
+    ngx_http_background_redis_link_t *link);
 static void ngx_http_background_redis_next(
     ngx_http_background_redis_link_t *link);
 static void ngx_http_background_redis_go(ngx_http_background_redis_link_t *link,
@@ -144,6 +152,9 @@ static void ngx_http_background_redis_write_handler(ngx_event_t *wev);
 static void ngx_http_background_redis_read_handler(ngx_event_t *rev);
 static void ngx_http_background_redis_dispatch(
     ngx_http_background_redis_link_t *link);
+static void ngx_http_background_redis_good(
+    ngx_http_background_redis_link_t *link,
+    ngx_http_background_redis_reply_t *reply);
 static void ngx_http_background_redis_arm(
     ngx_http_background_redis_link_t *link);
 static void ngx_http_background_redis_timer_handler(ngx_event_t *ev);
@@ -179,6 +190,11 @@ ngx_http_background_redis_open(ngx_http_background_redis_conf_t *rcf,
     link->ident = -1;
     link->log = log;
 
+    /* what nginx says of each attempt is said once by log() */
+
+    link->quiet = *log;
+    link->quiet.log_level = ngx_min(log->log_level, NGX_LOG_ALERT);
+
     ngx_queue_init(&link->commands);
 
     link->timer.handler = ngx_http_background_redis_timer_handler;
@@ -208,6 +224,7 @@ ngx_http_background_redis_close(ngx_http_background_redis_link_t *link)
     link->changed = NULL;
     link->reading = 0;
 
+    ngx_http_background_redis_drain(link);
     ngx_http_background_redis_drop(link);
 
     if (link->timer.timer_set) {
@@ -219,6 +236,42 @@ ngx_http_background_redis_close(ngx_http_background_redis_link_t *link)
     }
 
     ngx_free(link);
+}
+
+
+/*
+ * The worker exits, and the event loop is over: tasks that were given back are
+ * others' at once if what says so is sent.
+ */
+
+static void
+ngx_http_background_redis_drain(ngx_http_background_redis_link_t *link)
+{
+    ngx_uint_t      i;
+    struct pollfd   pfd;
+
+    for (i = 0; i < NGX_HTTP_BACKGROUND_REDIS_DRAIN; i++) {
+
+        if (link->state != ngx_http_background_redis_usable
+            || link->out_pos == link->out_len)
+        {
+            return;
+        }
+
+        pfd.fd = link->peer.connection->fd;
+        pfd.events = POLLOUT;
+        pfd.revents = 0;
+
+        if (poll(&pfd, 1, 10) == 1) {
+
+            if (pfd.revents & (POLLERR|POLLHUP)) {
+                return;
+            }
+
+            link->peer.connection->write->ready = 1;
+            ngx_http_background_redis_flush(link);
+        }
+    }
 }
 
 
@@ -274,7 +327,7 @@ ngx_http_background_redis_resolve(ngx_http_background_redis_link_t *link)
     ngx_resolver_ctx_t  *ctx;
 
     if (link->conf->resolver == NULL) {
-        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_E_RESOLVE,
+        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_RESOLVE,
                              0, "the name has no address, as there was none "
                              "when nginx was configured, and no \"resolver\"");
         return;
@@ -283,7 +336,7 @@ ngx_http_background_redis_resolve(ngx_http_background_redis_link_t *link)
     ctx = ngx_resolve_start(link->conf->resolver, NULL);
 
     if (ctx == NULL || ctx == NGX_NO_RESOLVER) {
-        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_E_RESOLVE,
+        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_RESOLVE,
                                        0, "the name can not be resolved");
         return;
     }
@@ -302,7 +355,7 @@ ngx_http_background_redis_resolve(ngx_http_background_redis_link_t *link)
 
     if (ngx_resolve_name(ctx) != NGX_OK) {
         link->ctx = NULL;
-        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_E_RESOLVE,
+        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_RESOLVE,
                                        0, "the name can not be resolved");
     }
 }
@@ -331,7 +384,7 @@ ngx_http_background_redis_resolved(ngx_resolver_ctx_t *ctx)
     ngx_resolve_name_done(ctx);
 
     if (state) {
-        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_E_RESOLVE,
+        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_RESOLVE,
                                        0, "the name can not be resolved (%s)",
                                        ngx_resolver_strerror(state));
         return;
@@ -351,7 +404,7 @@ ngx_http_background_redis_connect_to(ngx_http_background_redis_link_t *link)
     link->state = ngx_http_background_redis_connecting;
 
     if (ngx_http_background_few_connections(buf)) {
-        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_E_CONNECT,
+        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_CONNECT,
                                        0, "%s", buf);
         return;
     }
@@ -373,7 +426,7 @@ ngx_http_background_redis_connect_to(ngx_http_background_redis_link_t *link)
     link->peer.socklen = link->socklen;
     link->peer.name = &link->name;
     link->peer.get = ngx_event_get_peer;
-    link->peer.log = link->log;
+    link->peer.log = &link->quiet;
     link->peer.log_error = NGX_ERROR_ERR;
 
     rc = ngx_event_connect_peer(&link->peer);
@@ -381,7 +434,7 @@ ngx_http_background_redis_connect_to(ngx_http_background_redis_link_t *link)
     c = link->peer.connection;
 
     if (rc == NGX_ERROR || rc == NGX_BUSY || rc == NGX_DECLINED || c == NULL) {
-        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_E_CONNECT,
+        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_CONNECT,
                                        ngx_socket_errno, "connect() failed");
         return;
     }
@@ -407,7 +460,7 @@ ngx_http_background_redis_connect_to(ngx_http_background_redis_link_t *link)
 
 failed:
 
-    ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_E_CONNECT, 0,
+    ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_CONNECT, 0,
                                    "no memory for a connection");
 }
 
@@ -425,7 +478,7 @@ ngx_http_background_redis_connect_handler(ngx_event_t *ev)
     err = ngx_http_background_redis_test(c);
 
     if (err) {
-        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_E_CONNECT,
+        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_CONNECT,
                                        err, "connect() failed");
         return;
     }
@@ -497,7 +550,7 @@ ngx_http_background_redis_handshake(ngx_http_background_redis_link_t *link)
     if (ngx_ssl_create_connection(link->conf->ssl, c, NGX_SSL_CLIENT)
         != NGX_OK)
     {
-        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_E_TLS, 0,
+        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_TLS, 0,
                                        "no memory for TLS");
         return;
     }
@@ -509,7 +562,7 @@ ngx_http_background_redis_handshake(ngx_http_background_redis_link_t *link)
         && SSL_set_tlsext_host_name(c->ssl->connection, (char *) name->data)
            == 0)
     {
-        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_E_TLS, 0,
+        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_TLS, 0,
                                        "the server name was not accepted");
         return;
     }
@@ -533,7 +586,7 @@ ngx_http_background_redis_handshaked(ngx_connection_t *c)
     link = c->data;
 
     if (!c->ssl->handshaked) {
-        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_E_TLS, 0,
+        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_TLS, 0,
                                        "the TLS handshake failed");
         return;
     }
@@ -564,7 +617,7 @@ ngx_http_background_redis_verify(ngx_http_background_redis_link_t *link,
     rc = SSL_get_verify_result(c->ssl->connection);
 
     if (rc != X509_V_OK) {
-        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_E_TLS, 0,
+        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_TLS, 0,
                                "the certificate is not accepted (%l: %s)", rc,
                                X509_verify_cert_error_string(rc));
         return NGX_ERROR;
@@ -582,7 +635,7 @@ ngx_http_background_redis_verify(ngx_http_background_redis_link_t *link,
     }
 
     if (!matches) {
-        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_E_TLS, 0,
+        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_TLS, 0,
                                        "the certificate is not for \"%V\"",
                                        name);
         return NGX_ERROR;
@@ -615,7 +668,7 @@ ngx_http_background_redis_greet(ngx_http_background_redis_link_t *link)
         && (link->asks ? rcf->sentinel_password_file.len
                        : rcf->password_file.len))
     {
-        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_E_AUTH, 0,
+        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_AUTH, 0,
                                        "there is no password, its file was not "
                                        "read when nginx was configured");
         return;
@@ -696,7 +749,7 @@ ngx_http_background_redis_informed(void *data,
     }
 
     if (!ngx_http_background_redis_info(reply, "\nredis_version:", &value)) {
-        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_E_PROTOCOL,
+        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_PROTOCOL,
                                        0, "the reply to INFO has no version");
         return;
     }
@@ -706,7 +759,7 @@ ngx_http_background_redis_informed(void *data,
     }
 
     if (ngx_atoi(value.data, n) < NGX_HTTP_BACKGROUND_REDIS_VERSION) {
-        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_E_OTHER,
+        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_OTHER,
                                        0, "it has version %V, 7.0 or later is "
                                        "needed", &value);
         return;
@@ -715,7 +768,7 @@ ngx_http_background_redis_informed(void *data,
     if (ngx_http_background_redis_info(reply, "\ncluster_enabled:", &value)
         && value.len && value.data[0] == '1')
     {
-        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_E_CLUSTER,
+        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_CLUSTER,
                                        0, "it is a node of a Redis Cluster, "
                                        "which is not supported");
         return;
@@ -724,7 +777,7 @@ ngx_http_background_redis_informed(void *data,
     if (ngx_http_background_redis_info(reply, "\nloading:", &value)
         && value.len && value.data[0] == '1')
     {
-        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_E_LOADING,
+        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_LOADING,
                                        0, "it still loads its data");
         return;
     }
@@ -732,7 +785,7 @@ ngx_http_background_redis_informed(void *data,
     if (ngx_http_background_redis_info(reply, "\nrole:", &value)
         && (value.len != 6 || ngx_strncmp(value.data, "master", 6) != 0))
     {
-        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_E_READONLY,
+        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_READONLY,
                                        0, "it is a replica");
         return;
     }
@@ -752,15 +805,8 @@ ngx_http_background_redis_informed(void *data,
                       &link->conf->name, &link->name, &value);
     }
 
-    if (link->down) {
-        ngx_log_error(NGX_LOG_NOTICE, link->log, 0,
-                      "background: redis \"%V\" at %V: connected",
-                      &link->conf->name, &link->name);
-    }
-
     link->state = ngx_http_background_redis_usable;
     link->attempt = 0;
-    link->down = 0;
 
     ngx_http_background_redis_connected(link->conf, 1);
 
@@ -841,7 +887,7 @@ ngx_http_background_redis_told(void *data,
         || reply->elements[0]->type != ngx_http_background_redis_string
         || reply->elements[1]->type != ngx_http_background_redis_string)
     {
-        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_E_SENTINEL,
+        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_SENTINEL,
                                        0, "it knows no master \"%V\"",
                                        &link->conf->sentinel);
         return;
@@ -852,7 +898,7 @@ ngx_http_background_redis_told(void *data,
     port = ngx_atoi(text->data, text->len);
 
     if (host->len == 0 || host->len > 255 || port < 1 || port > 65535) {
-        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_E_SENTINEL,
+        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_SENTINEL,
                                        0, "what it says of the master is no "
                                        "address");
         return;
@@ -961,7 +1007,7 @@ ngx_http_background_redis_send(ngx_http_background_redis_link_t *link,
 
         if (link->state == ngx_http_background_redis_greeting) {
             ngx_http_background_redis_lose(link,
-                                           NGX_HTTP_BACKGROUND_REDIS_E_CONNECT,
+                                           NGX_HTTP_BACKGROUND_REDIS_CONNECT,
                                            0, "no memory for a command");
         }
 
@@ -1133,7 +1179,7 @@ ngx_http_background_redis_read_handler(ngx_event_t *rev)
         if (n == NGX_AGAIN) {
             if (ngx_handle_read_event(rev, 0) != NGX_OK) {
                 ngx_http_background_redis_lose(link,
-                                            NGX_HTTP_BACKGROUND_REDIS_E_CLOSED,
+                                            NGX_HTTP_BACKGROUND_REDIS_CLOSED,
                                             0, "the connection can't be read");
             }
 
@@ -1142,7 +1188,7 @@ ngx_http_background_redis_read_handler(ngx_event_t *rev)
 
         if (n == NGX_ERROR || n == 0) {
             ngx_http_background_redis_lose(link,
-                                           NGX_HTTP_BACKGROUND_REDIS_E_CLOSED,
+                                           NGX_HTTP_BACKGROUND_REDIS_CLOSED,
                                            n ? ngx_socket_errno : 0,
                                            "the connection was closed");
             return;
@@ -1152,7 +1198,7 @@ ngx_http_background_redis_read_handler(ngx_event_t *rev)
             != NGX_OK)
         {
             ngx_http_background_redis_lose(link,
-                     NGX_HTTP_BACKGROUND_REDIS_E_PROTOCOL, 0, "%s",
+                     NGX_HTTP_BACKGROUND_REDIS_PROTOCOL, 0, "%s",
                      ngx_http_background_redis_reader_error(link->reader));
             return;
         }
@@ -1175,6 +1221,7 @@ static void
 ngx_http_background_redis_dispatch(ngx_http_background_redis_link_t *link)
 {
     ngx_int_t                             rc;
+    ngx_uint_t                            usable;
     ngx_queue_t                          *q;
     ngx_http_background_redis_reply_t    *reply;
     ngx_http_background_redis_command_t  *command;
@@ -1189,14 +1236,14 @@ ngx_http_background_redis_dispatch(ngx_http_background_redis_link_t *link)
 
         if (rc == NGX_ERROR) {
             ngx_http_background_redis_lose(link,
-                      NGX_HTTP_BACKGROUND_REDIS_E_PROTOCOL, 0, "%s",
+                      NGX_HTTP_BACKGROUND_REDIS_PROTOCOL, 0, "%s",
                       ngx_http_background_redis_reader_error(link->reader));
             return;
         }
 
         if (ngx_queue_empty(&link->commands)) {
             ngx_http_background_redis_lose(link,
-                      NGX_HTTP_BACKGROUND_REDIS_E_PROTOCOL, 0,
+                      NGX_HTTP_BACKGROUND_REDIS_PROTOCOL, 0,
                       "it sent a reply to nothing");
             return;
         }
@@ -1208,8 +1255,36 @@ ngx_http_background_redis_dispatch(ngx_http_background_redis_link_t *link)
 
         ngx_http_background_redis_arm(link);
 
+        usable = (link->state == ngx_http_background_redis_usable);
+
         command->handler(command->data, reply);
         ngx_free(command);
+
+        if (usable && !link->lost) {
+            ngx_http_background_redis_good(link, reply);
+        }
+    }
+}
+
+
+/* it is not one that greets well and then fails again and again */
+
+static void
+ngx_http_background_redis_good(ngx_http_background_redis_link_t *link,
+    ngx_http_background_redis_reply_t *reply)
+{
+    if (reply->type == ngx_http_background_redis_error_reply) {
+        return;
+    }
+
+    link->failures = 0;
+
+    if (link->down) {
+        link->down = 0;
+
+        ngx_log_error(NGX_LOG_NOTICE, link->log, 0,
+                      "background: redis \"%V\" at %V: connected",
+                      &link->conf->name, &link->name);
     }
 }
 
@@ -1267,13 +1342,13 @@ ngx_http_background_redis_timer_handler(ngx_event_t *ev)
         break;
 
     case ngx_http_background_redis_connecting:
-        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_E_TIMEOUT,
+        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_TIMEOUT,
                                        0, "connecting takes longer than "
                                        "\"connect_timeout\"");
         break;
 
     default:
-        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_E_TIMEOUT,
+        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_TIMEOUT,
                                        0, "a reply takes too long");
     }
 }
@@ -1292,11 +1367,11 @@ ngx_http_background_redis_failed(ngx_http_background_redis_link_t *link,
 
     /* another server, or the next connection, may do */
 
-    case NGX_HTTP_BACKGROUND_REDIS_E_AUTH:
-    case NGX_HTTP_BACKGROUND_REDIS_E_CLUSTER:
-    case NGX_HTTP_BACKGROUND_REDIS_E_LOADING:
-    case NGX_HTTP_BACKGROUND_REDIS_E_MASTER:
-    case NGX_HTTP_BACKGROUND_REDIS_E_READONLY:
+    case NGX_HTTP_BACKGROUND_REDIS_AUTH:
+    case NGX_HTTP_BACKGROUND_REDIS_CLUSTER:
+    case NGX_HTTP_BACKGROUND_REDIS_LOADING:
+    case NGX_HTTP_BACKGROUND_REDIS_MASTER:
+    case NGX_HTTP_BACKGROUND_REDIS_READONLY:
         ngx_http_background_redis_lose_reply(link, reply);
         return;
 
@@ -1317,7 +1392,7 @@ ngx_http_background_redis_failed(ngx_http_background_redis_link_t *link,
 void
 ngx_http_background_redis_strange(ngx_http_background_redis_link_t *link)
 {
-    ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_E_PROTOCOL,
+    ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_PROTOCOL,
                                    0, "a reply is none to its command");
 }
 
@@ -1393,11 +1468,12 @@ ngx_http_background_redis_lose_now(ngx_http_background_redis_link_t *link)
     ngx_http_background_redis_log(link);
     ngx_http_background_redis_drop(link);
 
-    pause = NGX_HTTP_BACKGROUND_REDIS_PAUSE << ngx_min(link->attempt, 6);
+    pause = NGX_HTTP_BACKGROUND_REDIS_PAUSE << ngx_min(link->failures, 6);
     pause = ngx_min(pause, NGX_HTTP_BACKGROUND_REDIS_PAUSE_MAX);
     pause = pause / 2 + ngx_random() % (pause / 2 + 1);
 
     link->attempt = was ? 0 : link->attempt + 1;
+    link->failures++;
     link->state = ngx_http_background_redis_pausing;
 
     ngx_add_timer(&link->timer, pause);

@@ -43,64 +43,64 @@ const ngx_str_t
 static const ngx_http_background_redis_words_t
     ngx_http_background_redis_words[] =
 {
-    { ngx_string("ASK"), NGX_HTTP_BACKGROUND_REDIS_E_CLUSTER,
+    { ngx_string("ASK"), NGX_HTTP_BACKGROUND_REDIS_CLUSTER,
       "it is a node of a Redis Cluster, which is not supported" },
 
-    { ngx_string("BUSY"), NGX_HTTP_BACKGROUND_REDIS_E_BUSY,
+    { ngx_string("BUSY"), NGX_HTTP_BACKGROUND_REDIS_BUSY,
       "a script of somebody else's keeps it busy" },
 
-    { ngx_string("CLUSTERDOWN"), NGX_HTTP_BACKGROUND_REDIS_E_CLUSTER,
+    { ngx_string("CLUSTERDOWN"), NGX_HTTP_BACKGROUND_REDIS_CLUSTER,
       "it is a node of a Redis Cluster, which is not supported" },
 
-    { ngx_string("CROSSSLOT"), NGX_HTTP_BACKGROUND_REDIS_E_CLUSTER,
+    { ngx_string("CROSSSLOT"), NGX_HTTP_BACKGROUND_REDIS_CLUSTER,
       "it is a node of a Redis Cluster, which is not supported" },
 
-    { ngx_string("DENIED"), NGX_HTTP_BACKGROUND_REDIS_E_PERMISSION,
+    { ngx_string("DENIED"), NGX_HTTP_BACKGROUND_REDIS_PERMISSION,
       "its protected mode refuses connections" },
 
-    { ngx_string("LOADING"), NGX_HTTP_BACKGROUND_REDIS_E_LOADING,
+    { ngx_string("LOADING"), NGX_HTTP_BACKGROUND_REDIS_LOADING,
       "it still loads its data" },
 
-    { ngx_string("MASTERDOWN"), NGX_HTTP_BACKGROUND_REDIS_E_MASTER,
+    { ngx_string("MASTERDOWN"), NGX_HTTP_BACKGROUND_REDIS_MASTER,
       "it is a replica that has lost its master" },
 
-    { ngx_string("MISCONF"), NGX_HTTP_BACKGROUND_REDIS_E_STORAGE,
+    { ngx_string("MISCONF"), NGX_HTTP_BACKGROUND_REDIS_STORAGE,
       "it can not save its data, and so takes none" },
 
-    { ngx_string("MOVED"), NGX_HTTP_BACKGROUND_REDIS_E_CLUSTER,
+    { ngx_string("MOVED"), NGX_HTTP_BACKGROUND_REDIS_CLUSTER,
       "it is a node of a Redis Cluster, which is not supported" },
 
-    { ngx_string("NOAUTH"), NGX_HTTP_BACKGROUND_REDIS_E_AUTH,
+    { ngx_string("NOAUTH"), NGX_HTTP_BACKGROUND_REDIS_AUTH,
       "it asks for a password, \"password_file\" has to name it" },
 
-    { ngx_string("NOPERM"), NGX_HTTP_BACKGROUND_REDIS_E_PERMISSION,
+    { ngx_string("NOPERM"), NGX_HTTP_BACKGROUND_REDIS_PERMISSION,
       "the user has no right to a command or key" },
 
-    { ngx_string("NOREPLICAS"), NGX_HTTP_BACKGROUND_REDIS_E_STORAGE,
+    { ngx_string("NOREPLICAS"), NGX_HTTP_BACKGROUND_REDIS_STORAGE,
       "it has too few replicas, and so takes no data" },
 
-    { ngx_string("NOSCRIPT"), NGX_HTTP_BACKGROUND_REDIS_E_OTHER,
+    { ngx_string("NOSCRIPT"), NGX_HTTP_BACKGROUND_REDIS_OTHER,
       "it has forgotten a script" },
 
-    { ngx_string("OOM"), NGX_HTTP_BACKGROUND_REDIS_E_MEMORY,
+    { ngx_string("OOM"), NGX_HTTP_BACKGROUND_REDIS_MEMORY,
       "it has no memory left by its \"maxmemory\"" },
 
-    { ngx_string("READONLY"), NGX_HTTP_BACKGROUND_REDIS_E_READONLY,
+    { ngx_string("READONLY"), NGX_HTTP_BACKGROUND_REDIS_READONLY,
       "it is a replica" },
 
-    { ngx_string("TRYAGAIN"), NGX_HTTP_BACKGROUND_REDIS_E_CLUSTER,
+    { ngx_string("TRYAGAIN"), NGX_HTTP_BACKGROUND_REDIS_CLUSTER,
       "it is a node of a Redis Cluster, which is not supported" },
 
-    { ngx_string("UNBLOCKED"), NGX_HTTP_BACKGROUND_REDIS_E_READONLY,
+    { ngx_string("UNBLOCKED"), NGX_HTTP_BACKGROUND_REDIS_READONLY,
       "it has become a replica" },
 
-    { ngx_string("WRONGPASS"), NGX_HTTP_BACKGROUND_REDIS_E_AUTH,
+    { ngx_string("WRONGPASS"), NGX_HTTP_BACKGROUND_REDIS_AUTH,
       "user or password is wrong, or the user is disabled" },
 
-    { ngx_string("WRONGTYPE"), NGX_HTTP_BACKGROUND_REDIS_E_TYPE,
+    { ngx_string("WRONGTYPE"), NGX_HTTP_BACKGROUND_REDIS_TYPE,
       "a key of that name is something else's" },
 
-    { ngx_null_string, NGX_HTTP_BACKGROUND_REDIS_E_OTHER, NULL }
+    { ngx_null_string, NGX_HTTP_BACKGROUND_REDIS_OTHER, NULL }
 };
 
 
@@ -121,5 +121,5 @@ ngx_http_background_redis_error(ngx_str_t *reply, const char **words)
 
     *words = "it answered with an error";
 
-    return NGX_HTTP_BACKGROUND_REDIS_E_OTHER;
+    return NGX_HTTP_BACKGROUND_REDIS_OTHER;
 }

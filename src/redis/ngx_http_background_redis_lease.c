@@ -134,6 +134,7 @@ struct ngx_http_background_redis_group_s {
 
     unsigned                                 asking:1;
     unsigned                                 text:1;  /* of the script, next */
+    unsigned                                 loaded:1;
 };
 
 
@@ -157,6 +158,8 @@ static void ngx_http_background_redis_changed(void *data, ngx_uint_t ready);
 static void ngx_http_background_redis_tick_handler(ngx_event_t *ev);
 static void ngx_http_background_redis_expire(
     ngx_http_background_redis_group_t *group);
+static void ngx_http_background_redis_go_alone(
+    ngx_http_background_redis_lease_t *lease);
 static void ngx_http_background_redis_send_batch(
     ngx_http_background_redis_group_t *group);
 static ngx_uint_t ngx_http_background_redis_args(
@@ -178,7 +181,8 @@ static void ngx_http_background_redis_taken(
     ngx_http_background_redis_lease_t *lease,
     ngx_http_background_redis_value_t *value);
 static void ngx_http_background_redis_lose_lease(
-    ngx_http_background_redis_lease_t *lease, const char *why);
+    ngx_http_background_redis_lease_t *lease,
+    ngx_http_background_redis_value_t *value, const char *why);
 static void ngx_http_background_redis_show(
     ngx_http_background_redis_lease_t *lease,
     ngx_http_background_redis_value_t *value);
@@ -228,42 +232,50 @@ static const ngx_http_background_param_t
 
 
 /*
- * For each key: "L", the value; "R", "FENCE ID ", the rest, renews what has
- * that ID, or is gone; "G", ID, " " and the rest gives back what has that ID;
- * "T", the value now, the lowest fence, the rest takes; "P", "FENCE ID ", the
- * lowest fence, the rest takes from another worker of the same nginx.  Returns
- * the values then.
+ * Arguments for each key, after the time to live; the values are returned:
+ *
+ * L                       only reads
+ * R "FENCE ID " REST      renews a value that has this ID, or is gone
+ * M "FENCE ID " REST      the same, but not if the value is gone
+ * G ID REST               gives back a value that has this ID
+ * T VALUE FENCE REST      takes, if the value is still this one; the new fence
+ *                         is not lower than FENCE
+ * P "FENCE ID " FENCE REST
+ *                         the same, from another worker of the same nginx
  */
 
 static ngx_str_t  ngx_http_background_redis_script = ngx_string(
-    "local t = redis.call('TIME')\n"
-    "local now = t[1] * 1000 + math.floor(t[2] / 1000)\n"
-    "local r, a = {}, 2\n"
+    "local r, a = redis.call('MGET', unpack(KEYS)), 2\n"
     "for i, k in ipairs(KEYS) do\n"
-    "  local v, n = redis.pcall('GET', k), nil\n"
-    "  local op, b, c, d = ARGV[a], ARGV[a + 1], ARGV[a + 2], ARGV[a + 3]\n"
-    "  local s = type(v) == 'string' and v or ''\n"
-    "  local fence = tonumber(c)\n"
+    "  local op = ARGV[a]\n"
     "  if op == 'L' then\n"
     "    a = a + 1\n"
-    "  elseif op == 'R' then\n"
-    "    a = a + 3\n"
-    "    if s == '' or s:sub(1, #b) == b then n = b .. c end\n"
-    "  elseif op == 'G' then\n"
-    "    a = a + 3\n"
-    "    local f, id = s:match('^(%d+) (%x+) ')\n"
-    "    if id == b then n = f .. ' ' .. b .. c end\n"
     "  else\n"
-    "    a = a + 4\n"
-    "    if s == b or op == 'P' and s:sub(1, #b) == b then\n"
-    "      n = string.format('%.0f ', math.max(now, fence)) .. d\n"
+    "    local s, b, c, n = r[i] or '', ARGV[a + 1], ARGV[a + 2], nil\n"
+    "    a = a + 3\n"
+    "    if op == 'R' or op == 'M' then\n"
+    "      if s == '' and op == 'R' or s:sub(1, #b) == b then n = b .. c end\n"
+    "    elseif op == 'G' then\n"
+    "      local f, id = s:match('^(%d+) (%x+) ')\n"
+    "      if id == b then n = f .. ' ' .. b .. c end\n"
+    "    else\n"
+    "      if op == 'T' and s:sub(1, 512) == b\n"
+    "         or op == 'P' and s:sub(1, #b) == b\n"
+    "      then\n"
+    "        local t = redis.call('TIME')\n"
+    "        local now = t[1] * 1000 + math.floor(t[2] / 1000)\n"
+    "        now = string.format('%.0f ', math.max(now, tonumber(c)))\n"
+    "        n = now .. ARGV[a]\n"
+    "      end\n"
+    "      a = a + 1\n"
+    "    end\n"
+    "    if n and not r[i] and redis.call('TYPE', k).ok ~= 'none' then\n"
+    "      r[i] = {err = 'WRONGTYPE ' .. k}\n"
+    "    elseif n then\n"
+    "      local set = redis.pcall('SET', k, n, 'PX', ARGV[1])\n"
+    "      r[i] = set.err and set or n\n"
     "    end\n"
     "  end\n"
-    "  if n and type(v) ~= 'table' then\n"
-    "    local set = redis.pcall('SET', k, n, 'PX', ARGV[1])\n"
-    "    v = set.err and set or n\n"
-    "  end\n"
-    "  r[i] = v\n"
     "end\n"
     "return r\n"
 );
@@ -474,8 +486,16 @@ ngx_http_background_redis_leave(ngx_http_background_claim_t *m,
     /* what is under way may take it yet */
 
     if (give) {
-        ngx_str_set(&argv[0], "EVAL");
-        argv[1] = ngx_http_background_redis_script;
+        if (group->loaded) {
+            ngx_str_set(&argv[0], "EVALSHA");
+            argv[1].data = ngx_http_background_redis_sha1;
+            argv[1].len = sizeof(ngx_http_background_redis_sha1);
+
+        } else {
+            ngx_str_set(&argv[0], "EVAL");
+            argv[1] = ngx_http_background_redis_script;
+        }
+
         ngx_str_set(&argv[2], "1");
         argv[3] = lease->conf->key;
         ngx_str_set(&argv[4], NGX_HTTP_BACKGROUND_REDIS_TTL);
@@ -558,6 +578,12 @@ ngx_http_background_redis_view(void *conf,
 
     ngx_http_background_redis_entry_read(
                         ngx_http_background_redis_entry(&lcf->task), view);
+
+    /* who has written that may hang */
+
+    if (view->until_at && view->until_at < ngx_http_background_redis_real()) {
+        view->state = ngx_http_background_cluster_unknown;
+    }
 }
 
 
@@ -627,6 +653,8 @@ ngx_http_background_redis_changed(void *data, ngx_uint_t ready)
 {
     ngx_http_background_redis_group_t *group = data;
 
+    group->loaded = 0;
+
     if (ready && !group->asking) {
         ngx_http_background_redis_send_batch(group);
     }
@@ -670,13 +698,11 @@ ngx_http_background_redis_expire(ngx_http_background_redis_group_t *group)
             lease->holds = 0;
 
             if (lease->conf->run) {
-                lease->alone = 1;
-                lease->claim->fence = 0;
-                ngx_http_background_redis_show(lease, NULL);
+                ngx_http_background_redis_go_alone(lease);
                 continue;
             }
 
-            ngx_http_background_redis_lose_lease(lease,
+            ngx_http_background_redis_lose_lease(lease, NULL,
                                          "the lease could not be renewed");
             continue;
         }
@@ -690,9 +716,7 @@ ngx_http_background_redis_expire(ngx_http_background_redis_group_t *group)
             ngx_http_background_redis_show(lease, NULL);
 
             if (lease->conf->run) {
-                lease->alone = 1;
-                lease->claim->fence = 0;
-                ngx_http_background_redis_show(lease, NULL);
+                ngx_http_background_redis_go_alone(lease);
 
                 ngx_log_error(NGX_LOG_NOTICE, group->log, 0,
                               "background task \"%V\": runs here, as Redis "
@@ -702,6 +726,19 @@ ngx_http_background_redis_expire(ngx_http_background_redis_group_t *group)
             }
         }
     }
+}
+
+
+/* jobs go on, and nothing tells the results of this nginx from others' */
+
+static void
+ngx_http_background_redis_go_alone(ngx_http_background_redis_lease_t *lease)
+{
+    lease->alone = 1;
+    lease->claim->fence = 0;
+    __atomic_store_n(&lease->claim->until, 0, __ATOMIC_RELAXED);
+
+    ngx_http_background_redis_show(lease, NULL);
 }
 
 
@@ -865,7 +902,14 @@ ngx_http_background_redis_args(ngx_http_background_redis_lease_t *lease,
     if (lease->holds || mine) {
         fence = lease->holds ? lease->claim->fence : value.fence;
 
-        ngx_str_set(&argv[0], "R");
+        /* who was late does not know whether others had it since */
+
+        if (lease->holds) {
+            ngx_str_set(&argv[0], "R");
+
+        } else {
+            ngx_str_set(&argv[0], "M");
+        }
 
         argv[1].data = p;
         p = ngx_sprintf(p, "%uL %*s ", fence, NGX_HTTP_BACKGROUND_REDIS_ID,
@@ -921,7 +965,9 @@ ngx_http_background_redis_args(ngx_http_background_redis_lease_t *lease,
         ngx_memzero(&lease->carried, sizeof(ngx_http_background_carried_t));
     }
 
-    lease->carries = ok;
+    /* of the same nginx: it knows more than the worker that died has told */
+
+    lease->carries = ok && !ours;
     lease->since_at = ngx_http_background_redis_real();
 
     ngx_http_background_redis_entry_took(lease->entry, lease->id);
@@ -982,6 +1028,15 @@ ngx_http_background_redis_answered(void *data,
     group->nbatch = 0;
 
     if (reply == NULL) {
+
+        /* what was to be saved may not be */
+
+        for (i = 0; i < n; i++) {
+            if (group->batch[i]) {
+                group->batch[i]->dirty = 1;
+            }
+        }
+
         return;
     }
 
@@ -991,6 +1046,7 @@ ngx_http_background_redis_answered(void *data,
             && ngx_strncmp(reply->text.data, "NOSCRIPT", 8) == 0)
         {
             group->text = 1;
+            group->loaded = 0;
             ngx_http_background_redis_send_batch(group);
             return;
         }
@@ -1003,6 +1059,8 @@ ngx_http_background_redis_answered(void *data,
         ngx_http_background_redis_strange(group->link);
         return;
     }
+
+    group->loaded = 1;
 
     /* what is lost or granted may change others */
 
@@ -1065,20 +1123,19 @@ ngx_http_background_redis_answer(ngx_http_background_redis_lease_t *lease,
         return;
     }
 
-    if (lease->holds || lease->alone) {
-
-        /* alone, it goes on where nobody else has it */
-
-        if (lease->holds || (rc == NGX_OK && value.held)) {
-            lease->holds = 0;
-            lease->alone = 0;
-
-            ngx_http_background_redis_lose_lease(lease,
-                                             "another server has it now");
-        }
-    }
-
     lease->claim->other = (rc == NGX_OK && value.held);
+
+    /* alone, it goes on where nobody else has it */
+
+    if (lease->holds || (lease->alone && lease->claim->other)) {
+        lease->holds = 0;
+        lease->alone = 0;
+
+        ngx_http_background_redis_lose_lease(lease,
+                                             (rc == NGX_OK) ? &value : NULL,
+                                             "another server has it now");
+        return;
+    }
 
     ngx_http_background_redis_show(lease, (rc == NGX_OK) ? &value : NULL);
 }
@@ -1092,7 +1149,7 @@ ngx_http_background_redis_observe(ngx_http_background_redis_lease_t *lease,
 {
     size_t  len;
 
-    /* a longer one is not ours: it counts by what it begins with */
+    /* a longer one is not ours: what it begins with counts, in scripts, too */
 
     len = ngx_min(text->len, NGX_HTTP_BACKGROUND_REDIS_VALUE);
 
@@ -1132,6 +1189,8 @@ ngx_http_background_redis_taken(ngx_http_background_redis_lease_t *lease,
 
     claim->fence = value->fence;
     claim->other = 0;
+    __atomic_store_n(&claim->until, lease->conf->run ? 0 : lease->until,
+                     __ATOMIC_RELAXED);
 
     ngx_http_background_redis_entry_took(lease->entry, lease->id);
     ngx_http_background_redis_show(lease, value);
@@ -1157,13 +1216,15 @@ ngx_http_background_redis_taken(ngx_http_background_redis_lease_t *lease,
 }
 
 
+/* the lease may be gone when it returns */
+
 static void
 ngx_http_background_redis_lose_lease(ngx_http_background_redis_lease_t *lease,
-    const char *why)
+    ngx_http_background_redis_value_t *value, const char *why)
 {
     lease->claim->fence = 0;
 
-    ngx_http_background_redis_show(lease, NULL);
+    ngx_http_background_redis_show(lease, value);
 
     lease->claim->lost(lease->claim, why);
 }

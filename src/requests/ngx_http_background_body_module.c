@@ -5,9 +5,9 @@
 
 
 /*
- * $background_body, for "test=": the first bytes of the response body.  The
- * filter runs after postponing of subrequests and before gzip and chunked
- * encoding.
+ * $background_body, for "test=": the first bytes of the response body; and the
+ * whole body for "save=".  The filter runs after postponing of subrequests and
+ * before gzip and chunked encoding.
  */
 
 
@@ -122,9 +122,17 @@ ngx_http_background_body_init(ngx_conf_t *cf)
 static ngx_int_t
 ngx_http_background_body_header_filter(ngx_http_request_t *r)
 {
-    ngx_str_t  *body;
+    ngx_str_t                      *body;
+    ngx_http_background_fetches_t  *rs;
 
     if (r == r->main) {
+        rs = ngx_http_background_fetch_started_by(r);
+
+        if (rs && rs->save) {
+            ngx_http_background_save_header(rs->save, r);
+            r->main_filter_need_in_memory = 1;
+        }
+
         body = ngx_http_background_fetch_response(r);
 
         if (body) {
@@ -143,7 +151,16 @@ ngx_http_background_body_header_filter(ngx_http_request_t *r)
 static ngx_int_t
 ngx_http_background_body_filter(ngx_http_request_t *r, ngx_chain_t *in)
 {
-    ngx_str_t  *body;
+    ngx_str_t                      *body;
+    ngx_http_background_fetches_t  *rs;
+
+    rs = ngx_http_background_fetch_started_by(r);
+
+    if (rs && rs->save
+        && ngx_http_background_save_body(rs->save, in) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
 
     body = ngx_http_background_fetch_response(r);
 

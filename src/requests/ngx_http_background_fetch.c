@@ -87,6 +87,8 @@ static ngx_int_t ngx_http_background_fetch_eval_header(
 static ngx_int_t ngx_http_background_fetch_add_header(
     ngx_http_background_fetch_t *req, ngx_str_t *key, u_char *lowcase_key,
     ngx_str_t *value);
+static ngx_int_t ngx_http_background_fetch_validators(
+    ngx_http_background_fetch_t *req);
 static ngx_int_t ngx_http_background_fetch_set_body(
     ngx_http_background_fetch_t *req);
 static void ngx_http_background_fetch_abort(
@@ -623,7 +625,47 @@ ngx_http_background_fetch_set_headers(ngx_http_background_fetch_t *req)
         }
     }
 
-    return NGX_OK;
+    return req->requests->save ? ngx_http_background_fetch_validators(req)
+                               : NGX_OK;
+}
+
+
+/* of the response that has been saved before */
+
+static ngx_int_t
+ngx_http_background_fetch_validators(ngx_http_background_fetch_t *req)
+{
+    ngx_int_t                          rc;
+    ngx_str_t                          value;
+    ngx_http_background_validators_t  *known;
+
+    static ngx_str_t  none_match = ngx_string("If-None-Match");
+    static ngx_str_t  since = ngx_string("If-Modified-Since");
+
+    known = &req->requests->save->known;
+
+    if (known->etag.len) {
+        value.len = known->etag.len;
+        value.data = known->etag.data;
+
+        rc = ngx_http_background_fetch_add_header(req, &none_match,
+                                                  (u_char *) "if-none-match",
+                                                  &value);
+        if (rc != NGX_OK) {
+            return rc;
+        }
+    }
+
+    if (known->modified.len == 0) {
+        return NGX_OK;
+    }
+
+    value.len = known->modified.len;
+    value.data = known->modified.data;
+
+    return ngx_http_background_fetch_add_header(req, &since,
+                                               (u_char *) "if-modified-since",
+                                               &value);
 }
 
 
@@ -1073,10 +1115,19 @@ ngx_http_background_fetch_check(ngx_http_background_fetch_t *req)
                                        "invalid header \"%V\"",
                                        req->refused);
 
+    } else if (rs->save && rs->save->large) {
+        ngx_http_background_fetch_fail(rs, &req->uri, 0,
+                                       "response is larger than %O bytes",
+                                       rs->save->max);
+
     } else if (!req->complete && sent == 0) {
         ngx_http_background_fetch_fail(rs, &req->uri, 0, "no response");
 
-    } else if (!ngx_http_background_fetch_expected(rs->conf, req->status)) {
+    } else if (!ngx_http_background_fetch_expected(rs->conf, req->status)
+               || (rs->save
+                   && !ngx_http_background_save_expected(rs->save,
+                                                         req->status)))
+    {
         ngx_http_background_fetch_fail(rs, &req->uri, 0,
                                        "unexpected status %ui", req->status);
 
@@ -1095,6 +1146,10 @@ ngx_http_background_fetch_check(ngx_http_background_fetch_t *req)
                            ? "\"0\"" : "empty");
 
     } else {
+        if (rs->save) {
+            rs->save->status = req->status;
+        }
+
         return 1;
     }
 
@@ -1354,7 +1409,8 @@ ngx_http_background_fetch_response(ngx_http_request_t *r)
 
     req = ngx_http_background_fetch_of(r);
 
-    return req && req->conf->test ? &req->response : NULL;
+    return req && (req->conf->test || req->conf->response) ? &req->response
+                                                            : NULL;
 }
 
 

@@ -20,6 +20,7 @@
 
 
 #include <ngx_http_background.h>
+#include "ngx_http_background_save.h"
 
 #include <ngx_event.h>
 
@@ -50,6 +51,9 @@ typedef struct {
                                                        last expected status */
     ngx_http_complex_value_t             *body;
     ngx_http_complex_value_t             *test;     /* NULL: none */
+    ngx_uint_t                            response; /* the beginning of its
+                                                       body is kept, without
+                                                       "test=", too */
     ngx_uint_t                            https;    /* unsigned  https:1; */
     ngx_addr_t                           *address;  /* NULL: "unix:" */
 } ngx_http_background_fetch_conf_t;
@@ -84,7 +88,8 @@ typedef ngx_uint_t (*ngx_http_background_fetch_judge_pt)(
 
 /*
  * The requests of one run.  fetches_init() sets all fields; then the caller
- * may set "list", "judge", and "failed".  "failed" is called for each request
+ * may set "list", "judge", "save", and "failed".  "save" gets the body of the
+ * response, in a run with one request.  "failed" is called for each request
  * that has failed or, if the run is cancelled, is not over.  The URI is empty
  * if it is not known.
  */
@@ -94,6 +99,7 @@ struct ngx_http_background_fetches_s {
     ngx_http_background_fetch_conf_t     *conf;
     ngx_uint_t                            list;     /* error texts name the
                                                        URI */
+    ngx_http_background_save_t           *save;     /* or NULL */
     ngx_uint_t                            nactive;
     ngx_queue_t                           active;
     ngx_event_t                           event;

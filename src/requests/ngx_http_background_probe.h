@@ -53,8 +53,6 @@ typedef struct {
                                                    set */
     unsigned                       again:1;     /* has the same record as
                                                    another server */
-    unsigned                       spared:1;    /* stays up because of
-                                                   "keep=" */
 
     u_char                         name_data[NGX_SOCKADDR_STRLEN];
     u_char                         server_data[NGX_HTTP_BACKGROUND_PEER_SERVER];
@@ -98,6 +96,9 @@ typedef struct {
                                                           upstream */
     ngx_str_t                              title;      /* name, with "stream:"
                                                           for stream */
+    u_char                                *file;
+    ngx_uint_t                             line;
+
 
     ngx_uint_t                             port;
     ngx_uint_t                             fails;
@@ -115,6 +116,12 @@ typedef struct {
     ngx_uint_t                             only_down;
     ngx_uint_t                             http;       /* there is a URI */
     ngx_uint_t                             stream;
+    ngx_uint_t                             grpc;       /* "type=" */
+    ngx_uint_t                             grpc_health;
+                                                       /* the answer says how
+                                                          the service is */
+    ngx_str_t                              grpc_service;
+    uint64_t                               grpc_status;  /* a bit for each */
 
     ngx_http_background_probes_t          *probes;     /* of the
                                                           configuration */
@@ -123,6 +130,9 @@ typedef struct {
                                                           upstream in nginx */
     ngx_http_upstream_init_peer_pt         init;       /* http: peer.init of
                                                           the balancer */
+    void                                 (*stream_init)(void);
+                                                       /* the same of stream */
+
 
     /* set when the shared memory is created */
     ngx_http_background_group_t           *group;
@@ -170,6 +180,7 @@ typedef struct {
  * Records in shared memory.
  *
  * add     creates the shared memory, when all directives are known
+ * resize  called when "peers" of operations have changed since
  * commit  in the master, when the configuration can't fail any more: applies
  *         verdicts to the new upstreams, and frees records of other servers
  * known   finds existing records of the targets
@@ -186,7 +197,8 @@ typedef struct {
  * read    as "peer" of a judge
  */
 ngx_int_t ngx_http_background_probes_add(ngx_conf_t *cf,
-    ngx_http_background_probes_t *probes, ngx_uint_t peers, void *tag);
+    ngx_http_background_probes_t *probes, void *tag);
+void ngx_http_background_probes_resize(ngx_http_background_probes_t *probes);
 void ngx_http_background_probes_commit(ngx_http_background_probes_t *probes,
     ngx_cycle_t *cycle);
 void ngx_http_background_probe_known(ngx_http_background_probe_op_t *op,
@@ -236,8 +248,23 @@ ngx_int_t ngx_http_background_probe_asks(ngx_http_request_t *r,
     ngx_http_background_probe_op_t *op, ngx_addr_t *addr);
 
 
+/*
+ * "type=grpc", the gRPC health checking protocol: the request, and whether the
+ * answer is good; if not, the reason is counted as a failure
+ */
+ngx_int_t ngx_http_background_probe_grpc_conf(ngx_conf_t *cf,
+    ngx_http_background_probe_op_t *op);
+ngx_uint_t ngx_http_background_probe_grpc_passes(
+    ngx_http_background_probe_op_t *op, ngx_http_background_fetches_t *rs,
+    ngx_http_request_t *r);
+
+
 /* the access to peers of an http upstream */
 extern const ngx_http_background_upstream_t  ngx_http_background_http_upstream;
+
+/* and of a stream one, in the stream module only */
+extern const ngx_http_background_upstream_t
+    ngx_http_background_stream_upstream;
 
 extern ngx_module_t  ngx_http_background_probe_module;
 

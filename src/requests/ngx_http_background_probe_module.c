@@ -46,8 +46,13 @@ static ngx_int_t ngx_http_background_probe_keep_param(ngx_conf_t *cf,
     ngx_http_background_arg_t *arg, void *p);
 static ngx_int_t ngx_http_background_probe_only(ngx_conf_t *cf,
     ngx_http_background_arg_t *arg, void *p);
+static ngx_int_t ngx_http_background_probe_type(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p);
+static ngx_int_t ngx_http_background_probe_grpc_status(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p);
 static ngx_int_t ngx_http_background_probe_conflicts(ngx_conf_t *cf,
     ngx_http_background_probe_op_t *op);
+static ngx_int_t ngx_http_background_probe_bind_stream(ngx_conf_t *cf);
 static ngx_int_t ngx_http_background_probe_bind(ngx_conf_t *cf, void *conf);
 static ngx_uint_t ngx_http_background_probe_foreign(
     ngx_http_upstream_srv_conf_t *uscf);
@@ -132,6 +137,15 @@ static const ngx_http_background_param_t  ngx_http_background_probe_params[] = {
 
     { ngx_string("test="), 0, ngx_http_background_fetch_test,
       offsetof(ngx_http_background_probe_op_t, conf), NULL },
+
+    { ngx_string("type="), 0, ngx_http_background_probe_type,
+      offsetof(ngx_http_background_probe_op_t, grpc), NULL },
+
+    { ngx_string("grpc_service="), 0, ngx_http_background_conf_string,
+      offsetof(ngx_http_background_probe_op_t, grpc_service), NULL },
+
+    { ngx_string("grpc_status="), 0, ngx_http_background_probe_grpc_status,
+      offsetof(ngx_http_background_probe_op_t, grpc_status), NULL },
 
     { ngx_string("port="), 0, ngx_http_background_conf_number,
       offsetof(ngx_http_background_probe_op_t, port),
@@ -275,6 +289,8 @@ ngx_http_background_probe(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     op->probes = probes;
+    op->file = cf->conf_file->file.name.data;
+    op->line = cf->conf_file->line;
     op->fails = 1;
     op->passes = 1;
     op->need = 1;
@@ -421,6 +437,57 @@ ngx_http_background_probe_only(ngx_conf_t *cf, ngx_http_background_arg_t *arg,
 
 
 static ngx_int_t
+ngx_http_background_probe_type(ngx_conf_t *cf, ngx_http_background_arg_t *arg,
+    void *p)
+{
+    ngx_uint_t *grpc = p;
+
+    if (ngx_strcmp(arg->value.data, "grpc") != 0) {
+        return ngx_http_background_conf_invalid(cf, arg, "value", "\"grpc\"");
+    }
+
+    *grpc = 1;
+
+    return NGX_OK;
+}
+
+
+/* codes of gRPC, as "0,12" */
+
+static ngx_int_t
+ngx_http_background_probe_grpc_status(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p)
+{
+    uint64_t *codes = p;
+
+    u_char     *pos, *last, *comma;
+    ngx_int_t   code;
+
+    pos = arg->value.data;
+    last = pos + arg->value.len;
+
+    for ( ;; ) {
+        comma = ngx_strlchr(pos, last, ',');
+        code = ngx_atoi(pos, (comma ? comma : last) - pos);
+
+        if (code < 0 || code > 16) {
+            return ngx_http_background_conf_invalid(cf, arg, "value",
+                                            "codes from 0 to 16, as in "
+                                            "\"grpc_status=0,12\"");
+        }
+
+        *codes |= (uint64_t) 1 << code;
+
+        if (comma == NULL) {
+            return NGX_OK;
+        }
+
+        pos = comma + 1;
+    }
+}
+
+
+static ngx_int_t
 ngx_http_background_probe_conflicts(ngx_conf_t *cf,
     ngx_http_background_probe_op_t *op)
 {
@@ -435,6 +502,25 @@ ngx_http_background_probe_conflicts(ngx_conf_t *cf,
                            "\"persistent\" needs \"mandatory\" in \"%V\" "
                            "directive, without it verdicts are kept anyway",
                            &value[0]);
+        return NGX_ERROR;
+    }
+
+    if (op->grpc) {
+
+        if (rcf->method_name.len || rcf->body) {
+            ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                               "\"type=grpc\" has a method and a body of its "
+                               "own in \"%V\" directive", &value[0]);
+            return NGX_ERROR;
+        }
+
+        return ngx_http_background_probe_grpc_conf(cf, op);
+    }
+
+    if (op->grpc_service.data || op->grpc_status) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "parameters of gRPC need \"type=grpc\" in \"%V\" "
+                           "directive", &value[0]);
         return NGX_ERROR;
     }
 
@@ -456,9 +542,7 @@ ngx_http_background_probe_conflicts(ngx_conf_t *cf,
 static ngx_int_t
 ngx_http_background_probe_init(ngx_conf_t *cf)
 {
-    ngx_uint_t                        i, peers;
-    ngx_http_background_probes_t     *probes;
-    ngx_http_background_probe_op_t  **ops;
+    ngx_http_background_probes_t  *probes;
 
     probes = ngx_http_conf_get_module_main_conf(cf,
                                              ngx_http_background_probe_module);
@@ -467,20 +551,34 @@ ngx_http_background_probe_init(ngx_conf_t *cf)
         return NGX_OK;
     }
 
-    ops = probes->ops.elts;
-    peers = 0;
+    return ngx_http_background_probes_add(cf, probes,
+                                          &ngx_http_background_probe_module);
+}
 
-    for (i = 0; i < probes->ops.nelts; i++) {
 
-        if (ops[i]->peers == 0) {
-            ops[i]->peers = 16;
+/* whether the other module is there, which does the same as is done here */
+
+static ngx_int_t
+ngx_http_background_probe_bind_stream(ngx_conf_t *cf)
+{
+    ngx_str_t   *value;
+    ngx_uint_t   i;
+
+    for (i = 0; cf->cycle->modules[i]; i++) {
+        if (ngx_strcmp(cf->cycle->modules[i]->name,
+                       "ngx_http_background_stream_module")
+            == 0)
+        {
+            return NGX_OK;
         }
-
-        peers += ops[i]->peers;
     }
 
-    return ngx_http_background_probes_add(cf, probes, peers,
-                                          &ngx_http_background_probe_module);
+    value = cf->args->elts;
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                       "\"%V %V\" needs ngx_http_background_stream_module.so",
+                       &value[0], &value[1]);
+    return NGX_ERROR;
 }
 
 
@@ -499,7 +597,7 @@ ngx_http_background_probe_bind(ngx_conf_t *cf, void *conf)
     ngx_http_background_probe_srv_conf_t  *pscf;
 
     if (op->stream) {
-        return NGX_OK;
+        return ngx_http_background_probe_bind_stream(cf);
     }
 
     umcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_upstream_module);

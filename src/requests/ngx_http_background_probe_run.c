@@ -717,6 +717,13 @@ ngx_http_background_probe_status(ngx_http_background_fetches_t *rs,
         return 0;
     }
 
+    if (check->probe->op->grpc
+        && ngx_http_background_fetch_expected(rs->conf, state->status)
+        && !ngx_http_background_probe_grpc_passes(check->probe->op, rs, r))
+    {
+        return 0;
+    }
+
     return state->status;
 }
 
@@ -998,7 +1005,7 @@ ngx_http_background_probe_clear_again(ngx_event_t *ev)
 {
     ngx_http_background_probe_op_t *op = ev->data;
 
-    ngx_uint_t                     i, n;
+    ngx_uint_t                     n;
     ngx_int_t                      rc;
     ngx_pool_t                    *pool;
     ngx_http_background_target_t  *targets;
@@ -1017,9 +1024,7 @@ ngx_http_background_probe_clear_again(ngx_event_t *ev)
         {
             n = ngx_min(n, op->peers);
 
-            for (i = 0; i < n; i++) {
-                targets[i].down = 0;
-            }
+            ngx_http_background_probe_wanted(op, targets, n, ev->log);
 
             rc = op->access->apply(op->upstream, targets, n, 0);
         }

@@ -77,6 +77,7 @@ struct ngx_http_background_group_s {
     ngx_atomic_t     late;
     ngx_atomic_t     lifted;        /* because the task is quarantined */
     ngx_atomic_t     listings;
+    ngx_atomic_t     up;            /* primary servers that get requests */
 };
 
 
@@ -94,6 +95,8 @@ static ngx_int_t ngx_http_background_probes_init(ngx_shm_zone_t *shm_zone,
     void *data);
 static ngx_http_background_table_t *ngx_http_background_probes_table(
     ngx_shm_zone_t *shm_zone);
+static size_t ngx_http_background_probes_memory(
+    ngx_http_background_probes_t *probes);
 static size_t ngx_http_background_probes_size(
     ngx_http_background_probes_t *probes);
 static uint64_t *ngx_http_background_probes_heads(
@@ -139,14 +142,46 @@ static ngx_str_t  ngx_http_background_probes_name =
 
 ngx_int_t
 ngx_http_background_probes_add(ngx_conf_t *cf,
-    ngx_http_background_probes_t *probes, ngx_uint_t peers, void *tag)
+    ngx_http_background_probes_t *probes, void *tag)
 {
-    size_t  size;
+    probes->shm_zone = ngx_shared_memory_add(cf,
+                                  &ngx_http_background_probes_name,
+                                  ngx_http_background_probes_memory(probes),
+                                  tag);
 
-    /*
-     * the size is rounded up, so that a reload with a few more servers keeps
-     * the memory
-     */
+    if (probes->shm_zone == NULL) {
+        return NGX_ERROR;
+    }
+
+    probes->shm_zone->init = ngx_http_background_probes_init;
+    probes->shm_zone->data = probes;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_background_probes_resize(ngx_http_background_probes_t *probes)
+{
+    probes->shm_zone->shm.size = ngx_http_background_probes_memory(probes);
+}
+
+
+/* a reload with some servers more has the same size, and the same memory */
+
+static size_t
+ngx_http_background_probes_memory(ngx_http_background_probes_t *probes)
+{
+    size_t                            size;
+    ngx_uint_t                        i, peers;
+    ngx_http_background_probe_op_t  **ops;
+
+    ops = probes->ops.elts;
+    peers = 0;
+
+    for (i = 0; i < probes->ops.nelts; i++) {
+        peers += ops[i]->peers;
+    }
 
     probes->nrecords = NGX_HTTP_BACKGROUND_PROBE_RECORDS;
     probes->ngroups = NGX_HTTP_BACKGROUND_PROBE_GROUPS;
@@ -162,19 +197,8 @@ ngx_http_background_probes_add(ngx_conf_t *cf,
     /* with the overhead of the slab pool */
 
     size = ngx_http_background_probes_size(probes);
-    size = ngx_align(size + size / 64, ngx_pagesize) + 8 * ngx_pagesize;
 
-    probes->shm_zone = ngx_shared_memory_add(cf,
-                               &ngx_http_background_probes_name, size, tag);
-
-    if (probes->shm_zone == NULL) {
-        return NGX_ERROR;
-    }
-
-    probes->shm_zone->init = ngx_http_background_probes_init;
-    probes->shm_zone->data = probes;
-
-    return NGX_OK;
+    return ngx_align(size + size / 64, ngx_pagesize) + 8 * ngx_pagesize;
 }
 
 
@@ -962,17 +986,27 @@ void
 ngx_http_background_probe_wanted(ngx_http_background_probe_op_t *op,
     ngx_http_background_target_t *targets, ngx_uint_t n, ngx_log_t *log)
 {
-    ngx_uint_t                  i, spared;
+    ngx_uint_t                  i, up, spared;
     ngx_http_background_peer_e  state;
+
+    up = 0;
 
     for (i = 0; i < n; i++) {
         state = ngx_http_background_probe_state(&targets[i]);
 
-        targets[i].spared = 0;
-        targets[i].down = (state == ngx_http_background_peer_down
-                           || (state == ngx_http_background_peer_unknown
-                               && op->mandatory));
+        targets[i].down = !op->group->lifted
+                          && (state == ngx_http_background_peer_down
+                              || (state == ngx_http_background_peer_unknown
+                                  && op->mandatory));
+
+        if (!targets[i].backup && !targets[i].disabled && !targets[i].again
+            && !targets[i].down)
+        {
+            up++;
+        }
     }
+
+    op->group->up = up;
 
     spared = op->keep ? ngx_http_background_probe_keep(op, targets, n) : 0;
 
@@ -1047,7 +1081,6 @@ ngx_http_background_probe_keep(ngx_http_background_probe_op_t *op,
         }
 
         last->down = 0;
-        last->spared = 1;
         spared++;
     }
 
@@ -1107,19 +1140,7 @@ ngx_http_background_probe_lifted(ngx_http_background_probe_op_t *op)
 ngx_uint_t
 ngx_http_background_probe_up(ngx_http_background_probe_op_t *op)
 {
-    ngx_uint_t                  n, up;
-    ngx_http_background_peer_t  peer;
-
-    n = 0;
-    up = 0;
-
-    while (ngx_http_background_probe_read(op, &n, &peer) == NGX_OK) {
-        if (!peer.backup && peer.usable) {
-            up++;
-        }
-    }
-
-    return up;
+    return op->group ? op->group->up : 0;
 }
 
 
@@ -1147,7 +1168,7 @@ ngx_http_background_probe_read(ngx_http_background_probe_op_t *op,
 
         if (record->used != NGX_HTTP_BACKGROUND_PROBE_USED
             || record->group != group
-            || record->listed != op->group->listings)
+            || record->listed < op->group->listings)
         {
             continue;
         }

@@ -15,11 +15,16 @@
 
 #define NGX_HTTP_BACKGROUND_REQUEST_COUNT_MAX  1000000
 
+/* of a response that is saved, in bytes */
+#define NGX_HTTP_BACKGROUND_REQUEST_MAX_SIZE   (10 * 1024 * 1024)
+
 
 typedef struct {
     ngx_http_background_fetch_conf_t     *conf;
     ngx_http_complex_value_t              uri;
     ngx_uint_t                            count;
+    ngx_str_t                             save;     /* path, or empty */
+    off_t                                 max_size;
 
     /* checked when the configuration is complete */
     ngx_str_t                             name;   /* name of the location */
@@ -30,8 +35,9 @@ typedef struct {
 
 typedef struct {
     /* must be first */
-    ngx_http_background_fetches_t         requests;
+    ngx_http_background_save_t           *save;     /* NULL: not saved */
 
+    ngx_http_background_fetches_t         requests;
     ngx_http_background_request_op_t     *op;
     ngx_uint_t                            started;
 } ngx_http_background_request_ctx_t;
@@ -66,7 +72,17 @@ static void ngx_http_background_request_run_start(
     ngx_http_background_run_t *run);
 static void ngx_http_background_request_run_cancel(
     ngx_http_background_run_t *run);
+static void ngx_http_background_request_loaded(
+    ngx_http_background_run_t *run);
 static void ngx_http_background_request_slice(ngx_event_t *ev);
+static void ngx_http_background_request_over(
+    ngx_http_background_request_ctx_t *ctx);
+static void ngx_http_background_request_stored(
+    ngx_http_background_run_t *run);
+static ngx_int_t ngx_http_background_request_save(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p);
+static ngx_int_t ngx_http_background_request_check_save(ngx_conf_t *cf,
+    ngx_http_background_request_op_t *op);
 
 static void ngx_http_background_request_exit_process(ngx_cycle_t *cycle);
 
@@ -87,6 +103,12 @@ static const ngx_http_background_bounds_t  ngx_http_background_request_counts =
 };
 
 
+static const ngx_http_background_bounds_t  ngx_http_background_request_sizes =
+{
+    "size", 1, NGX_MAX_OFF_T_VALUE, "1 or more"
+};
+
+
 static const ngx_http_background_param_t  ngx_http_background_request_params[] =
 {
     NGX_HTTP_BACKGROUND_FETCH_PARAMS(ngx_http_background_request_op_t),
@@ -94,6 +116,13 @@ static const ngx_http_background_param_t  ngx_http_background_request_params[] =
     { ngx_string("count="), 0, ngx_http_background_conf_number,
       offsetof(ngx_http_background_request_op_t, count),
       &ngx_http_background_request_counts },
+
+    { ngx_string("save="), 0, ngx_http_background_request_save,
+      offsetof(ngx_http_background_request_op_t, save), NULL },
+
+    { ngx_string("max_size="), 0, ngx_http_background_conf_offset,
+      offsetof(ngx_http_background_request_op_t, max_size),
+      &ngx_http_background_request_sizes },
 
     ngx_http_background_null_param
 };
@@ -425,12 +454,92 @@ ngx_http_background_request(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
+    if (ngx_http_background_request_check_save(cf, op) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
     if (ngx_http_background_request_named(cf, rmcf, op) != NGX_OK) {
         return NGX_CONF_ERROR;
     }
 
     return ngx_http_background_add_operation(cf,
                                        &ngx_http_background_request_kind, op);
+}
+
+
+/* warns if the directory is missing */
+
+static ngx_int_t
+ngx_http_background_request_save(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p)
+{
+    ngx_str_t *path = p;
+
+    ngx_str_t  folder;
+
+    if (arg->value.len == 0 || arg->value.data[arg->value.len - 1] == '/') {
+        return ngx_http_background_conf_invalid(cf, arg, "file",
+                                                "a file's name");
+    }
+
+    *path = arg->value;
+
+    if (ngx_conf_full_name(cf->cycle, path, 0) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    folder = *path;
+
+    while (folder.data[folder.len - 1] != '/') {
+        folder.len--;
+    }
+
+    folder.data = ngx_pnalloc(cf->pool, folder.len + 1);
+    if (folder.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    (void) ngx_cpystrn(folder.data, path->data, folder.len + 1);
+
+    ngx_http_background_conf_path(cf, &folder);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_request_check_save(ngx_conf_t *cf,
+    ngx_http_background_request_op_t *op)
+{
+    ngx_str_t   *value;
+    const char  *error;
+
+    if (op->save.len == 0) {
+        if (op->max_size == 0) {
+            return NGX_OK;
+        }
+
+        error = "\"max_size=\" in \"%V\" directive needs \"save=\"";
+
+    } else if (op->count > 1 || op->conf->statuses.nelts
+               || op->conf->method == NGX_HTTP_HEAD)
+    {
+        error = "\"save=\" in \"%V\" directive is for the body of one request, "
+                "with status 200";
+
+    } else {
+        if (op->max_size == 0) {
+            op->max_size = NGX_HTTP_BACKGROUND_REQUEST_MAX_SIZE;
+        }
+
+        return NGX_OK;
+    }
+
+    value = cf->args->elts;
+
+    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, error, &value[0]);
+
+    return NGX_ERROR;
 }
 
 
@@ -487,14 +596,51 @@ ngx_http_background_request_run_start(ngx_http_background_run_t *run)
     ngx_http_background_fetches_init(&ctx->requests, run, op->conf,
                                      ngx_http_background_request_slice);
 
-    ngx_http_background_request_slice(&ctx->requests.event);
+    ctx->requests.event.data = ctx;
+
+    if (op->save.len == 0) {
+        ngx_http_background_request_slice(&ctx->requests.event);
+        return;
+    }
+
+    ctx->save = ngx_http_background_save_create(run, &op->save, op->max_size);
+
+    if (ctx->save == NULL) {
+        ngx_http_background_fail(&run->result, 0, "no memory");
+        ngx_http_background_done(run);
+        return;
+    }
+
+    ctx->requests.save = ctx->save;
+
+    if (ngx_http_background_save_load(ctx->save,
+                                      ngx_http_background_request_loaded)
+        != NGX_OK)
+    {
+        ngx_http_background_done(run);
+    }
 }
 
 
 static void
 ngx_http_background_request_run_cancel(ngx_http_background_run_t *run)
 {
-    ngx_http_background_fetches_cancel(run->ctx);
+    ngx_http_background_request_ctx_t  *ctx;
+
+    ctx = run->ctx;
+
+    ngx_http_background_fetches_cancel(&ctx->requests);
+}
+
+
+static void
+ngx_http_background_request_loaded(ngx_http_background_run_t *run)
+{
+    ngx_http_background_request_ctx_t  *ctx;
+
+    ctx = run->ctx;
+
+    ngx_http_background_request_slice(&ctx->requests.event);
 }
 
 
@@ -537,8 +683,58 @@ ngx_http_background_request_slice(ngx_event_t *ev)
             ngx_delete_posted_event(ev);
         }
 
-        ngx_http_background_done(run);
+        ngx_http_background_request_over(ctx);
     }
+}
+
+
+static void
+ngx_http_background_request_over(ngx_http_background_request_ctx_t *ctx)
+{
+    ngx_http_background_run_t  *run;
+
+    run = ctx->requests.run;
+
+    if (ctx->save && ctx->save->status == NGX_HTTP_OK) {
+
+        /* it is good when it has been written */
+
+        run->result.completed = 0;
+        run->result.active = 1;
+
+        if (ngx_http_background_save_store(ctx->save,
+                                           ngx_http_background_request_stored)
+            == NGX_OK)
+        {
+            return;
+        }
+
+        run->result.active = 0;
+
+    } else if (ctx->save && ctx->save->status) {
+        ngx_http_background_message(&run->result, "not modified");
+    }
+
+    ngx_http_background_done(run);
+}
+
+
+static void
+ngx_http_background_request_stored(ngx_http_background_run_t *run)
+{
+    ngx_http_background_request_ctx_t  *ctx;
+
+    ctx = run->ctx;
+
+    run->result.active = 0;
+
+    if (run->result.failed == 0) {
+        ngx_http_background_message(&run->result, "saved %O bytes",
+                                    ctx->save->size);
+        run->result.completed = 1;
+    }
+
+    ngx_http_background_done(run);
 }
 
 

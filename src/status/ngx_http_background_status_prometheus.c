@@ -75,6 +75,9 @@ static void ngx_http_background_metrics_pool(ngx_http_background_writer_t *w,
     ngx_http_background_status_t *status, ngx_uint_t open);
 static void ngx_http_background_metrics_links(ngx_http_background_writer_t *w,
     ngx_http_background_status_t *status, ngx_uint_t open);
+static void ngx_http_background_metrics_expiry_family(
+    ngx_http_background_writer_t *w, ngx_http_background_status_t *status,
+    ngx_uint_t open);
 static void ngx_http_background_metrics_part(ngx_http_background_writer_t *w,
     ngx_http_background_status_t *status, ngx_uint_t part, ngx_uint_t from,
     ngx_uint_t n, ngx_uint_t open);
@@ -178,6 +181,10 @@ typedef struct {
     uint64_t                              buckets[
                                            NGX_HTTP_BACKGROUND_BUCKETS + 1];
     uint64_t                              buckets_time;
+    uint64_t                              expires_at;
+    size_t                                subject_len;
+    u_char                                subject[
+                                             NGX_HTTP_BACKGROUND_MESSAGE_LEN];
 } ngx_http_background_figures_t;
 
 
@@ -205,6 +212,9 @@ static u_char *ngx_http_background_metrics_escape(u_char *p, u_char *data,
     size_t len);
 static u_char *ngx_http_background_metrics_duration(u_char *p, ngx_str_t *le,
     ngx_http_background_figures_t *f);
+static void ngx_http_background_metrics_expiries(
+    ngx_http_background_writer_t *w, ngx_http_background_figures_t *f,
+    ngx_uint_t n);
 static u_char *ngx_http_background_metrics_label(u_char *p,
     const ngx_str_t *before, const ngx_str_t *name, const ngx_str_t *after);
 static u_char *ngx_http_background_metrics_value(u_char *p,
@@ -215,8 +225,9 @@ static u_char *ngx_http_background_metrics_value(u_char *p,
 #define NGX_HTTP_BACKGROUND_DURATIONS                                         \
     (sizeof(ngx_http_background_metric)                                       \
      / sizeof(ngx_http_background_metric_t))
-#define NGX_HTTP_BACKGROUND_PARTS  (NGX_HTTP_BACKGROUND_DURATIONS + 4)
+#define NGX_HTTP_BACKGROUND_PARTS  (NGX_HTTP_BACKGROUND_DURATIONS + 5)
 
+#define NGX_HTTP_BACKGROUND_EXPIRIES       (NGX_HTTP_BACKGROUND_DURATIONS + 4)
 #define NGX_HTTP_BACKGROUND_PEERS_UP       (NGX_HTTP_BACKGROUND_DURATIONS + 1)
 #define NGX_HTTP_BACKGROUND_PEERS_CHECKS   (NGX_HTTP_BACKGROUND_DURATIONS + 2)
 
@@ -416,6 +427,15 @@ ngx_http_background_metrics_part(ngx_http_background_writer_t *w,
 
     f = (ngx_http_background_figures_t *) status->kept + from;
 
+    if (part == NGX_HTTP_BACKGROUND_EXPIRIES) {
+        if (from == 0) {
+            ngx_http_background_metrics_expiry_family(w, status, open);
+        }
+
+        ngx_http_background_metrics_expiries(w, f, n);
+        return;
+    }
+
     if (part > NGX_HTTP_BACKGROUND_DURATIONS) {
         if (from == 0) {
             ngx_http_background_metrics_peers_family(w, status, part, open);
@@ -454,6 +474,7 @@ static void
 ngx_http_background_metrics_keep(ngx_http_background_writer_t *w,
     ngx_http_background_status_t *status, ngx_http_background_view_t *view)
 {
+    u_char                          c;
     ngx_uint_t                      i;
     ngx_http_background_figures_t  *f;
 
@@ -472,6 +493,18 @@ ngx_http_background_metrics_keep(ngx_http_background_writer_t *w,
     }
 
     f->buckets_time = view->stats.buckets_time;
+
+    f->expires_at = view->stats.last.expires_at;
+    f->subject_len = ngx_min(view->stats.last.message_len, sizeof(f->subject));
+
+    /* what is quoted in labels would need more than a byte */
+
+    for (i = 0; i < f->subject_len; i++) {
+        c = view->stats.last.message[i];
+
+        f->subject[i] = (c < 0x20 || c > 0x7e || c == '"' || c == '\\') ? '?'
+                                                                         : c;
+    }
 }
 
 
@@ -715,6 +748,44 @@ ngx_http_background_metrics_peers_family(ngx_http_background_writer_t *w,
     } else {
         ngx_http_background_metrics_family(w, open, "peer_changes", "counter",
                                            "Changes of the verdict.");
+    }
+}
+
+
+static void
+ngx_http_background_metrics_expiry_family(ngx_http_background_writer_t *w,
+    ngx_http_background_status_t *status, ngx_uint_t open)
+{
+    ngx_uint_t                      i;
+    ngx_http_background_figures_t  *f;
+
+    f = status->kept;
+
+    for (i = 0; i < status->ntasks && f[i].expires_at == 0; i++) { /* void */ }
+
+    if (i < status->ntasks) {
+        ngx_http_background_metrics_family(w, open,
+                                       "certificate_expiry_timestamp_seconds",
+                                       "gauge", "When the first certificate "
+                                       "of the task expires.");
+    }
+}
+
+
+static void
+ngx_http_background_metrics_expiries(ngx_http_background_writer_t *w,
+    ngx_http_background_figures_t *f, ngx_uint_t n)
+{
+    ngx_uint_t  i;
+
+    for (i = 0; i < n; i++) {
+        if (f[i].expires_at) {
+            ngx_http_background_write(w,
+                         "nginx_background_certificate_expiry_timestamp_seconds"
+                         "{task=\"%V\",subject=\"%*s\"} %uL\n",
+                         f[i].name, f[i].subject_len, f[i].subject,
+                         f[i].expires_at / 1000);
+        }
     }
 }
 

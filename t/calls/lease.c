@@ -5,10 +5,10 @@
 
 
 /*
- * lease FILE HOST MILLISECONDS [stubborn | crash=FILE]: adds lines to the file:
- * "HOST PID FENCE start|end MICROSECONDS", of the monotonic clock.  A stubborn
- * one does not ask whether it is cancelled; with "crash=", the worker dies if
- * that file is there.
+ * lease FILE HOST MILLISECONDS [stubborn=FILE | crash=FILE]: adds lines to the
+ * file: "HOST PID FENCE start|end MICROSECONDS", of the monotonic clock.  With
+ * "stubborn=", it does not ask whether it is cancelled, and goes on until that
+ * file is there; with "crash=", the worker dies if that file is there.
  */
 
 
@@ -66,7 +66,7 @@ NGX_HTTP_BACKGROUND_CALL(lease)
     const char *how;
 
     how = call->argc > 3 ? call->argv[3] : "";
-    stubborn = (strcmp(how, "stubborn") == 0);
+    stubborn = (strncmp(how, "stubborn=", 9) == 0);
 
     if (line(call, "start")) {
         return 1;
@@ -78,7 +78,9 @@ NGX_HTTP_BACKGROUND_CALL(lease)
 
     end = now() + strtoull(call->argv[2], NULL, 10) * 1000;
 
-    while (now() < end && (stubborn || !call->cancelled(call))) {
+    while (stubborn ? access(how + 9, F_OK) == -1
+                    : now() < end && !call->cancelled(call))
+    {
         (void) usleep(500);
     }
 

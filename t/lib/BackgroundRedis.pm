@@ -9,7 +9,6 @@ use warnings;
 use BackgroundCall;
 use Exporter qw/ import /;
 use File::Temp qw/ tempdir /;
-use IO::Socket::IP;
 use IO::Socket::UNIX;
 use JSON::PP ();
 use POSIX qw/ WNOHANG /;
@@ -17,7 +16,8 @@ use Test::More;
 use Time::HiRes qw/ sleep time /;
 
 our @EXPORT = qw/ redis_program redis_dir redis redis_kill redis_signal
-                  redis_wait redis_ask free_port
+                  redis_wait redis_ask redis_pid
+                  free_port
                   host host_reload host_kill host_stop host_status host_get
                   host_log host_workers host_signal leader
                   runs overlaps poll write_file read_file lease_library /;
@@ -40,9 +40,13 @@ mkdir "$dir/out";
 chmod 0777, "$dir/out" or die "chmod: $!\n";
 
 my $test = $$;
-my (%redis, %host, @kept);
+my (%redis, %host);
 
 our $deadline = 300;
+
+# what the next servers are started with
+
+our $preload = '';
 
 $SIG{INT} = $SIG{TERM} = $SIG{HUP} = sub { exit 1 };
 
@@ -99,17 +103,11 @@ sub poll {
     die "timed out: $name\n";
 }
 
-# a port that nobody has; what keeps it is closed when it is to be used
+# a port of the test's own
 
-sub free_port {
-    my $socket = IO::Socket::IP->new(LocalHost => '127.0.0.1', LocalPort => 0,
-                                     Listen => 1, ReuseAddr => 1)
-        or die "socket: $@\n";
+my $nports = 0;
 
-    push @kept, $socket if !@_;
-
-    return $socket->sockport;
-}
+sub free_port { ($ENV{TEST_NGINX_PORT} || 20000) + $nports++ }
 
 ###############################################################################
 
@@ -147,14 +145,12 @@ sub redis {
         setpgrp;
         open STDOUT, '>>', "$dir/$name.out" or POSIX::_exit(1);
         open STDERR, '>&', \*STDOUT or POSIX::_exit(1);
-        local $ENV{LD_PRELOAD} = $redis{"$name preload"}
-            if $redis{"$name preload"};
+        local $ENV{LD_PRELOAD} = $preload if $preload;
         exec $program, "$dir/$name.conf", $sentinel ? '--sentinel' : ()
             or POSIX::_exit(1);
     }
 
     $redis{$name} = $pid;
-
     redis_wait($name);
 
     return "unix:$dir/$name.sock";
@@ -180,6 +176,8 @@ sub redis_kill {
     kill $signal || 'KILL', $redis{$name};
     waitpid $redis{$name}, 0;
 }
+
+sub redis_pid { $redis{$_[0]} }
 
 sub redis_signal {
     my ($name, $signal) = @_;
@@ -333,12 +331,16 @@ sub host_reload {
 sub host_kill {
     my ($name) = @_;
 
+    my @pids = host_workers($name);
+
     kill 'KILL', -$host{$name};
     waitpid delete $host{$name}, 0;
 
     # workers are not this process' children
 
-    poll("$name is dead", sub { !processes($name) });
+    poll("$name is dead", sub {
+        !grep { read_file("/proc/$_/stat") =~ /\) [^Z]/ } @pids;
+    });
 }
 
 sub host_signal {
@@ -355,14 +357,6 @@ sub host_stop {
     kill $signal || 'QUIT', $pid;
 
     poll("$name exits", sub { waitpid($pid, WNOHANG) != 0 });
-}
-
-# by their sockets' folder
-
-sub processes {
-    my ($name) = @_;
-
-    return grep { my $cwd = readlink "/proc/$_/cwd"; 0 } ();
 }
 
 sub host_get {
@@ -475,7 +469,7 @@ END {
         my $status = $?;
 
         for my $pid (values %host,
-                     map { $redis{$_} } grep { !/ / } keys %redis) {
+                     values %redis) {
             kill 'CONT', -$pid;
             kill 'KILL', -$pid;
             waitpid $pid, 0;

@@ -18,22 +18,24 @@ our @EXPORT = qw/ server says dies lives asked_for connected peers peer
                   state_of applied settles client answers /;
 
 my $test = $$;
-my (%port, %pid, %held);
+my (%host, %port, %pid, %held);
 
 ###############################################################################
 
-# server(NAME, ANSWER): returns its address.  ANSWER is a status, or "hang", or
+# server(NAME, ANSWER, HOST, PORT): returns its address.  ANSWER is a status, or "hang", or
 # "close", then more of the header; it is "NAME ANSWER" in the body.
 
 sub server {
-    my ($name, $answer) = @_;
+    my ($name, $answer, $host, $port) = @_;
 
     # bound but not listening: the port is refused while the server is dead, and
     # nobody else gets it
 
     socket my $socket, PF_INET, SOCK_STREAM, 0 or die "socket: $!\n";
     setsockopt $socket, SOL_SOCKET, SO_REUSEADDR, 1 or die "setsockopt: $!\n";
-    bind $socket, sockaddr_in(0, INADDR_LOOPBACK) or die "bind: $!\n";
+    $host{$name} = $host || '127.0.0.1';
+    bind $socket, sockaddr_in($port || 0, inet_aton($host{$name}))
+        or die "bind: $!\n";
 
     $held{$name} = $socket;
     $port{$name} = (sockaddr_in(getsockname $socket))[0];
@@ -41,7 +43,7 @@ sub server {
     says($name, defined $answer ? $answer : 200);
     lives($name);
 
-    return "127.0.0.1:$port{$name}";
+    return "$host{$name}:$port{$name}";
 }
 
 sub says {
@@ -63,7 +65,7 @@ sub dies {
 sub lives {
     my ($name) = @_;
 
-    my $listener = IO::Socket::INET->new(LocalAddr => '127.0.0.1',
+    my $listener = IO::Socket::INET->new(LocalAddr => $host{$name},
         LocalPort => $port{$name}, Listen => 4096, ReuseAddr => 1)
         or die "listen: $!\n";
 
@@ -179,7 +181,7 @@ sub peer {
 
     my %peers = peers($task);
 
-    return $peers{"127.0.0.1:$port{$name}"};
+    return $peers{"$host{$name}:$port{$name}"};
 }
 
 sub state_of { (peer(@_) || {})->{state} || 'none' }

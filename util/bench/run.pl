@@ -92,6 +92,8 @@ sub load {
         $said =~ m{^\s*(\d+) requests in .*Requests/sec:\s+([\d.]+)}ms
         or die "wrk: $said\n";
 
+    die "wrk: no answer within $seconds s\n" unless $n;
+
     return ($rate, 1e6 * $cpu / $n);
 }
 
@@ -159,9 +161,9 @@ sub python {
 
     my $url = "http://127.0.0.1:$python_port/run";
 
-    # the process is made by the first request
+    # the first request creates the process
 
-    load($url, [$program->{pid}], 1);
+    run('curl', '-sf', '-d', 'hello', $url);
 
     my @figures = load($url, [$program->{pid},
         split ' ', slurp("/proc/$program->{pid}/task/$program->{pid}/children")],

@@ -1,0 +1,331 @@
+# "workers cluster" when the server, a worker or a job does what it should not,
+# and what goes with a task from one nginx to another.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use BackgroundCall;
+use BackgroundKind ();
+use BackgroundRedis;
+use Test::More;
+use Time::HiRes qw/ sleep time clock_gettime CLOCK_MONOTONIC /;
+
+plan skip_all => 'no redis-server' unless redis_program();
+
+my $dir = redis_dir();
+my $library = lease_library() or plan skip_all => 'no compiler';
+
+build_library("$dir/clock.so", root() . '/t/calls/clock.c');
+
+$ENV{CLOCK_FILE} = "$dir/clock";
+write_file('clock', "0\n");
+
+my $server = do {
+    local $BackgroundRedis::preload = "$dir/clock.so";
+    redis('redis');
+};
+
+clock_steps();
+without_the_server();
+a_stubborn_job();
+a_worker_that_stops();
+an_event_loop_that_blocks();
+what_goes_along();
+quarantine();
+
+done_testing();
+
+###############################################################################
+
+# the server's clock is not used
+
+sub clock_steps {
+    my $real = time;
+
+    hosts(2, "interval 20ms; call $library lease $dir/out/clock HOST 20;");
+    my $first = poll('one has it', sub { leader('t', 'a', 'b') });
+
+    for my $step (11, -60, 86400, 0) {
+        write_file('clock', "$step\n");
+
+        my $n = () = runs('out/clock');
+        my $value = redis_ask('redis', 'GET', 'nginx:{t}:lease');
+
+        poll('the lease is renewed', sub {
+            redis_ask('redis', 'GET', 'nginx:{t}:lease') ne $value;
+        });
+
+        my $there = redis_ask('redis', 'TIME')->[0] - time;
+
+        cmp_ok(abs($there - $step), '<', 5, "the clock is wrong by $step s");
+
+        # longer than a lease: who would take it has
+
+        my $end = time + 1.5;
+        poll('a lease later', sub { time > $end && runs('out/clock') > $n + 10 });
+        is(leader('t', 'a', 'b'), $first, "$step s: the same one has it");
+    }
+
+    no_overlaps('clock');
+    bye();
+}
+
+# "lost=run": each on its own, and one again when the server is back
+
+sub without_the_server {
+    hosts(1, "interval 20ms; call $library lease $dir/out/run HOST 5;",
+          'lost=run');
+    poll('one has it', sub { leader('t', 'a', 'b') });
+
+    redis_kill('redis');
+    poll('both are alone', sub {
+        2 == grep { host_status($_, 't')->{cluster}{state} eq 'alone' } 'a', 'b';
+    });
+
+    my %n = map { $_ => host_status($_, 't')->{cycles}{completed} } 'a', 'b';
+
+    for my $host ('a', 'b') {
+        poll("$host runs it", sub {
+            host_status($host, 't')->{cycles}{completed} > $n{$host} + 3;
+        });
+        is((grep { $_->[0] eq $host } runs('out/run'))[-1][2], 0,
+           "$host: no fence");
+        like(host_get($host, '/metrics'),
+             qr/^nginx_background_cluster_leader\{task="t"\} 1$/m,
+             "$host: a leader");
+    }
+
+    # with the data that it had
+
+    redis('redis');
+    poll('one again', sub {
+        my @states = sort map { host_status($_, 't')->{cluster}{state} } 'a', 'b';
+        "@states" eq 'leader other';
+    });
+
+    my $leader = leader('t', 'a', 'b');
+    my $other = $leader eq 'a' ? 'b' : 'a';
+    my $before = host_status($other, 't')->{cycles}{started};
+
+    poll('it runs', sub {
+        (grep { $_->[0] eq $leader && $_->[2] } runs('out/run')) > 3;
+    });
+    is(host_status($other, 't')->{cycles}{started}, $before, 'one only');
+    bye();
+
+    # alone from the start, without a server
+
+    redis_kill('redis');
+    hosts(1, 'interval 20ms; simulate_io 1 delay=1ms-1ms;', 'lost=run');
+    poll('both run it', sub {
+        2 == grep { host_status($_, 't')->{cycles}{completed} > 3 } 'a', 'b';
+    });
+    pass('lost=run without a server from the start');
+    bye();
+    redis('redis');
+}
+
+# it does not ask whether it is cancelled: it is abandoned
+
+sub a_stubborn_job {
+    hosts(1, "interval 20ms; call $library lease $dir/out/stubborn HOST 1 "
+             . "stubborn=$dir/go;");
+    my $first = poll('one has it', sub { leader('t', 'a', 'b') });
+    my $other = $first eq 'a' ? 'b' : 'a';
+
+    poll('the job runs', sub { runs('out/stubborn') == 1 });
+    redis_signal('redis', 'STOP');
+    poll('it is abandoned', sub {
+        host_status($first, 't')->{abandoned} == 1;
+    });
+    ok(!host_status($first, 't')->{healthy}, 'which is not healthy');
+    like(host_status($first, 't')->{last}{error}, qr/cancelled for another server/,
+         'its error');
+    redis_signal('redis', 'CONT');
+    poll('it runs somewhere', sub { leader('t', 'a', 'b') });
+    write_file('go', '');
+    poll('the job is back', sub {
+        host_status($first, 't')->{abandoned} == 0;
+    });
+    pass('a stubborn job is abandoned');
+    bye();
+}
+
+# the whole process stands still for longer than the lease: the other nginx has
+# a higher fence, and a job of the first one stops by itself
+
+sub a_worker_that_stops {
+    hosts(1, "interval 20ms; call $library lease $dir/out/stop HOST 3600000;");
+    my $first = poll('one has it', sub { leader('t', 'a', 'b') });
+    my $other = $first eq 'a' ? 'b' : 'a';
+
+    my ($run) = poll('the job runs', sub { (runs('out/stop'))[0] });
+    my $pid = $run->[1];
+
+    kill 'STOP', $pid;
+    poll('the other one runs it', sub {
+        my @runs = runs('out/stop');
+        @runs == 2 && $runs[1][0] eq $other;
+    });
+
+    my @runs = runs('out/stop');
+
+    cmp_ok($runs[1][2], '>', $runs[0][2], 'a higher fence');
+    is($runs[0][4], undef, 'the job in the stopped worker has not ended');
+    kill 'CONT', $pid;
+    poll('it ends by itself', sub { defined((runs('out/stop'))[0][4]) });
+    poll('it is not the leader any more', sub {
+        host_status($first, 't')->{cluster}{state} eq 'other';
+    });
+    is(host_status($first, 't')->{cycles}{cancelled}, 1, 'it was cancelled');
+    is(scalar(() = runs('out/stop')), 2, 'and does not run it again');
+
+    bye();
+}
+
+# the event loop alone: a job sees by itself that the lease has ended
+
+sub an_event_loop_that_blocks {
+    redis_ask('redis', 'DEL', 'nginx:{t}:lease');
+
+    host('a', <<"EOF", BackgroundKind::load_kind('stall')
+background_redis main { server $server; }
+background_task t {
+    workers cluster lease=1s;
+    interval 1h;
+    call $library lease $dir/out/block a 3600000;
+}
+EOF
+         . "\nworker_processes 1;", 'location = /stall { stall 10s; }');
+
+    poll('the job runs', sub { runs('out/block') == 1 });
+    host_get('a', '/stall') for 1 .. 100;
+
+    my $now = clock_gettime(CLOCK_MONOTONIC);
+    my ($run) = runs('out/block');
+
+    ok($run->[4] && $run->[4] < $now, 'the job has ended while the loop stood');
+    host_stop('a');
+    write_file('a/error.log', '');
+}
+
+# due time and failures
+
+sub what_goes_along {
+    hosts(1, "interval 1h; call $library lease $dir/out/due HOST 1;");
+    my $first = poll('one has it', sub { leader('t', 'a', 'b') });
+    my $other = $first eq 'a' ? 'b' : 'a';
+
+    poll('it has run', sub { host_status($first, 't')->{last} });
+
+    my $next = host_status($first, 't')->{next};
+
+    poll('the server knows', sub {
+        (split ' ', redis_ask('redis', 'GET', 'nginx:{t}:lease'))[6] > 0;
+    });
+    host_kill($first);
+    poll('the other one has it', sub { leader('t', $other) });
+
+    my $t = poll('it is due', sub {
+        my $t = host_status($other, 't');
+        $t->{next} && $t;
+    });
+
+    is(substr($t->{next}, 0, 16), substr($next, 0, 16),
+       'a takeover keeps the rhythm');
+    is($t->{cycles}{started}, 0, 'and does not run it again');
+    host($first);
+    bye();
+
+    hosts(1, "interval 1h; retry 1h; connect unix:$dir/nobody;");
+    $first = poll('one has it', sub { leader('t', 'a', 'b') });
+    $other = $first eq 'a' ? 'b' : 'a';
+    poll('it has failed', sub { host_status($first, 't')->{last_failure} });
+    poll('the server knows', sub {
+        (split ' ', redis_ask('redis', 'GET', 'nginx:{t}:lease'))[7] == 1;
+    });
+    host_stop($first);
+    $t = poll('the other one has it', sub {
+        my $t = host_status($other, 't');
+        $t->{cluster}{leader} && $t;
+    });
+    is($t->{cycles}{consecutive_failures}, 1, 'failures go along');
+    ok(!$t->{healthy}, 'and health');
+    is($t->{cycles}{started}, 0, 'a planned exit keeps the rhythm, too');
+    host($first);
+    bye();
+}
+
+# three workers die in it: no nginx runs it, each until its own reload
+
+sub quarantine {
+    write_file('crash', '');
+    hosts(1, "interval 20ms; retry 20ms; "
+             . "call $library lease $dir/out/crash HOST 1 crash=$dir/crash;");
+
+    my %n;
+
+    poll('both are quarantined', sub {
+        2 == grep {
+            my $t = eval { host_status($_, 't') };
+            $t && $t->{state} eq 'quarantined';
+        } 'a', 'b';
+    });
+
+    my $n = () = runs('out/crash');
+
+    is($n, 3, 'three workers died, of all');
+
+    unlink "$dir/crash";
+    host_reload('b');
+    poll('b runs it', sub { leader('t', 'b') && runs('out/crash') > $n + 3 });
+    is(host_status('a', 't')->{state}, 'quarantined', 'a does not');
+    host_reload('a');
+    poll('a is a candidate', sub {
+        host_status('a', 't')->{cluster}{state} eq 'other';
+    });
+    pass('a would run it after a reload');
+
+    host_stop('b');
+    poll('a runs it', sub {
+        (grep { $_->[0] eq 'a' && defined $_->[4] } runs('out/crash')) > 3;
+    });
+    host('b');
+
+    for my $host ('a', 'b') {
+        host_stop($host);
+    }
+}
+
+###############################################################################
+
+sub hosts {
+    my ($workers, $task, $parameters) = @_;
+
+    redis_ask('redis', 'DEL', 'nginx:{t}:lease') if eval { redis_ask('redis', 'PING') };
+
+    for my $host ('a', 'b') {
+        my $lines = $task =~ s/\bHOST\b/$host/gr;
+        my $cluster = 'workers cluster lease=1s ' . ($parameters // '');
+
+        host($host, "background_redis main { server $server; }\n"
+                    . "background_task t { $cluster; $lines }\n",
+             "worker_processes $workers;");
+    }
+}
+
+sub bye {
+    for my $host ('a', 'b') {
+        host_stop($host);
+        unlike(host_log($host) =~ s/.*exited on signal \d+.*\n//gr,
+               qr/\[(?:alert|crit|emerg)\]/, "$host: nothing to complain of");
+        write_file("$host/error.log", '');
+    }
+}
+
+sub no_overlaps {
+    is(join("\n", overlaps("out/$_[0]", {})), '', "$_[0]: no two at once");
+}

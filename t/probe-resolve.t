@@ -1,0 +1,102 @@
+# probe: servers that nginx resolves again and again: they come, go, and come
+# back, and nginx's count of those that are up stays right.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use BackgroundDns;
+use BackgroundKind;
+use BackgroundLife;
+use BackgroundServer;
+use BackgroundStatus;
+use Test::More;
+
+my $nginx = $ENV{TEST_NGINX_BINARY} || 'nginx';
+my ($major, $minor, $patch) = `'$nginx' -v 2>&1` =~ /(\d+)\.(\d+)\.(\d+)/;
+
+plan skip_all => 'no "resolve" in upstreams of nginx before 1.27.3'
+    if $major * 1e6 + $minor * 1e3 + $patch < 1027003;
+
+my $kind = load_kind('peers');
+my $a = server('a', 500);
+my ($port) = $a =~ /:(\d+)$/;
+
+server('b', 200, '127.0.0.2', $port);
+server('c', 500, '127.0.0.3', $port);
+
+my $dns = dns_start();
+
+dns_names('app.test' => '127.0.0.1 127.0.0.2');
+
+start(<<"EOF_HTTP", <<'EOF_SERVER', "$kind\nworker_processes 2;");
+    resolver 127.0.0.1:$dns ipv6=off valid=1s;
+    upstream app {
+        zone app 256k;
+        server app.test:$port resolve max_fails=0;
+    }
+    upstream must {
+        zone must 256k;
+        server app.test:$port resolve max_fails=0;
+    }
+EOF_HTTP
+        background_task app  { interval 100ms; retry 100ms; probe app /x timeout=30s; }
+        background_task must { interval 100ms; retry 100ms; probe must /y mandatory persistent timeout=30s; }
+        location = /x { internal; proxy_pass http://app; }
+        location = /y { internal; proxy_pass http://must; }
+        location /must { proxy_pass http://must; proxy_next_upstream off; }
+        location = /show { peers must show; }
+EOF_SERVER
+
+sub shown { (get('/show'))[2] }
+
+settles($_, a => 'down', b => 'up') for qw/ app must /;
+is(answers('/must'), 'b', 'one is down');
+
+my $peer = peer('must', 'a');
+is($peer->{server}, "app.test:$port", 'the name');
+
+# the one that is down goes and comes, with another one that is
+
+for my $n (1 .. 3) {
+    dns_names('app.test' => '127.0.0.2 127.0.0.3');
+
+    poll('the other one', sub {
+        client('/must');
+        return state_of('must', 'a') eq 'none'
+               && state_of('must', 'c') eq 'down';
+    });
+
+    is(answers('/must'), 'b', "change $n: one is up");
+    like(shown(), qr/^tries=1$/m, "change $n: tries");
+
+    dns_names('app.test' => '127.0.0.1 127.0.0.2');
+
+    poll('the first one', sub {
+        client('/must');
+        return state_of('must', 'c') eq 'none'
+               && state_of('must', 'a') eq 'down';
+    });
+}
+
+is(scalar(grep { m{^GET /must} } map { asked_for($_) } qw/ a c /), 0,
+    'no client met one that is down or was not judged');
+
+settles('app', a => 'down', b => 'up');
+
+# a reload keeps addresses and verdicts
+
+my %old = map { $_ => 1 } workers();
+
+reconfigure('interval 100ms; retry 100ms; probe must', 'interval 1h; retry 1h; probe must');
+poll('new workers', sub {
+    my @pids = workers();
+    return @pids == 2 && !grep { $old{$_} } @pids;
+});
+
+is(answers('/must', 20), 'b', 'a reload keeps addresses and verdicts');
+
+stop();
+done_testing();

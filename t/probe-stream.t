@@ -1,0 +1,111 @@
+# probe stream:UPSTREAM: connections to servers of stream, and requests to
+# another port of them, as of Patroni's "/primary"; the verdicts at a reload.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use BackgroundLife;
+use BackgroundServer;
+use BackgroundStatus;
+use IO::Socket::UNIX;
+use Test::More;
+
+plan skip_all => 'no stream module'
+    unless $ENV{TEST_NGINX_LOAD_MODULES} =~ /ngx_http_background_stream_module/;
+
+my $dir = dir();
+my %address = map { $_ => server($_) } qw/ db1 db2 agent /;
+my ($agent) = $address{agent} =~ /(\d+)$/;
+
+my $stream = <<"EOF";
+stream {
+    upstream db {
+        zone db 64k;
+        server $address{db1} max_fails=0;
+        server $address{db2} max_fails=0;
+    }
+    upstream primary {
+        zone primary 64k;
+        server $address{db1} max_fails=0;
+    }
+    server { listen unix:$dir/db; proxy_pass db; proxy_next_upstream off; }
+    server { listen unix:$dir/primary; proxy_pass primary; }
+}
+EOF
+
+start('', <<"EOF_SERVER", "worker_processes 2;\n$stream");
+        background_task db { interval 100ms; retry 100ms; probe stream:db fails=2; }
+        background_task primary {
+            interval 100ms;
+            retry    100ms;
+            probe stream:primary /primary port=$agent status=200 mandatory persistent;
+        }
+        location = /primary { internal; proxy_pass http://\$background_peer; }
+        location = /up { return 200 \$background_peers_up_db/\$background_peers_up_primary; }
+EOF_SERVER
+
+# who answers through stream
+
+sub through {
+    my ($name) = @_;
+
+    my $socket = IO::Socket::UNIX->new(Type => SOCK_STREAM, Peer => "$dir/$name")
+        or return 'none';
+
+    local $SIG{PIPE} = 'IGNORE';
+    print $socket "GET /$name HTTP/1.0\r\n\r\n";
+    $socket->flush;
+
+    my $answer = join '', <$socket>;
+
+    return $answer =~ /(\w+) \d+$/ ? $1 : 'none';
+}
+
+sub all_through {
+    my ($name) = @_;
+
+    my %who = map { through($name) => 1 } 1 .. 20;
+
+    return join ' ', sort keys %who;
+}
+
+settles('db', db1 => 'up', db2 => 'up');
+settles('primary', db1 => 'up');
+is(all_through('db'), 'db1 db2', 'both get connections');
+is(all_through('primary'), 'db1', 'the primary');
+is(peer('db', 'db1')->{upstream}, 'stream:db', 'the name');
+
+says('agent', 503);
+settles('primary', db1 => 'down');
+is(all_through('primary'), 'none', 'no primary any more');
+ok((grep { /^GET \/primary .* host=127\.0\.0\.1:$agent$/ } asked_for('agent')),
+    'the agent is asked');
+
+dies('db1');
+settles('db', db1 => 'down', db2 => 'up');
+is(all_through('db'), 'db2', 'one is dead');
+is((get('/up'))[2], '1/0', 'and not counted');
+like(log_text(), qr/upstream "stream:db": server \S+ is down after 2 failures: connect\(\) failed/,
+    'logged');
+
+lives('db1');
+settles('db', db1 => 'up');
+is(all_through('db'), 'db1 db2', 'both again');
+
+# a reload, with no cycle in an hour
+
+my %old = map { $_ => 1 } workers();
+
+reconfigure("interval 100ms;\n            retry    100ms;", 'interval 1h; retry 1h;');
+poll('new workers', sub {
+    my @pids = workers();
+    return @pids == 2 && !grep { $old{$_} } @pids;
+});
+
+is(all_through('primary'), 'none', 'nor after a reload');
+
+stop();
+done_testing();

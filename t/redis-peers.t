@@ -1,0 +1,276 @@
+# "background_redis": a server that answers what no server should, too late, in
+# pieces, or not at all.  nginx tells what was wrong, in words, serves requests
+# all the time, and goes on when the server is one again.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use BackgroundRedis;
+use IO::Select;
+use IO::Socket::UNIX;
+use POSIX ();
+use Test::More;
+use Time::HiRes qw/ sleep time /;
+
+my $dir = redis_dir();
+my $socket = "$dir/peer.sock";
+my $pid;
+
+my $info = "# Server\r\nredis_version:7.0.15\r\n# Replication\r\n"
+           . "role:master\r\n# Cluster\r\ncluster_enabled:0\r\nloading:0\r\n"
+           . "maxmemory:0\r\nmaxmemory_policy:noeviction\r\n";
+
+sub bulk { '$' . length($_[0]) . "\r\n$_[0]\r\n" }
+
+# a name, what the peer answers to the n-th command of a connection, and what
+# nginx says
+
+my @cases = (
+    ['closes at once', sub { undef },
+     qr/the connection was closed/],
+    ['no reply', sub { '' },
+     qr/a reply takes too long/],
+    ['garbage', sub { "HTTP\/1.1 400 Bad Request\r\n\r\n" },
+     qr/that is no reply of Redis/],
+    ['binary', sub { join '', map { chr } 0 .. 255 },
+     qr/that is no reply of Redis/],
+    ['no version', sub { bulk('hello') },
+     qr/the reply to INFO has no version/],
+    ['a number', sub { ":1\r\n" },
+     qr/the reply to INFO has no version/],
+    ['an old version', sub { bulk($info =~ s/7\.0\.15/6.2.6/r) },
+     qr/it has version 6\.2\.6, 7\.0 or later is needed/],
+    ['a cluster', sub { bulk($info =~ s/cluster_enabled:0/cluster_enabled:1/r) },
+     qr/it is a node of a Redis Cluster, which is not supported/],
+    ['a replica', sub { bulk($info =~ s/role:master/role:slave/r) },
+     qr/it is a replica/],
+    ['loading', sub { bulk($info =~ s/loading:0/loading:1/r) },
+     qr/it still loads its data/],
+    ['two replies', sub { bulk($info) . "+OK\r\n" x 2 },
+     qr/it sent a reply to nothing|a reply is none to its command/],
+    ['64 MiB', sub { "\$67108864\r\n" . 'x' x (17 * 1024 * 1024) },
+     qr/the reply is too large/],
+    ['a bulk of 2 GiB', sub { "\$2147483647\r\n" },
+     qr/a reply takes too long/],
+    ['an array of 2 billion', sub { "*2147483647\r\n" },
+     qr/the reply is too large/],
+    ['nested arrays', sub { "*1\r\n" x 1000 },
+     qr/that is no reply of Redis/],
+    ['many arrays', sub { "*1000000\r\n" . "*100000\r\n" x 1000 },
+     qr/the reply is too large|that is no reply of Redis/],
+    ['another protocol', sub { "%1\r\n+a\r\n,1.5\r\n" },
+     qr/that is no reply of Redis|the reply to INFO has no version/],
+    ['a number of values', sub { $_[0] ? "*9\r\n" . ":1\r\n" x 9 : bulk($info) },
+     qr/a reply is none to its command/],
+    ['no array', sub { $_[0] ? "+OK\r\n" : bulk($info) },
+     qr/a reply is none to its command/],
+    ['a wrong value', sub { $_[0] ? "*1\r\n:1\r\n" : bulk($info) },
+     qr/a reply is none to its command/],
+
+    # errors, when it connects and later
+
+    (map {
+        my ($error, $words) = @$_;
+        (["$error, at first", sub { "-$error some text\r\n" }, $words],
+         ["$error, later", sub { $_[0] ? "-$error some text\r\n"
+                                       : bulk($info) }, $words])
+    } ['LOADING', qr/it still loads its data: "LOADING some text"/],
+      ['READONLY', qr/it is a replica: "READONLY some text"/],
+      ['MOVED', qr/it is a node of a Redis Cluster, which is not supported: "MOVED/],
+      ['NOAUTH', qr/it asks for a password, "password_file" has to name it: "NOAUTH/],
+      ['NOPERM', qr/the user has no right to a command or key: "NOPERM/],
+      ['WRONGPASS', qr/user or password is wrong, or the user is disabled: "WRONGPASS/],
+      ['OOM', qr/it has no memory left by its "maxmemory": "OOM/],
+      ['MISCONF', qr/it can not save its data, and so takes none: "MISCONF/],
+      ['NOREPLICAS', qr/it has too few replicas, and so takes no data: "NOREPLICAS/],
+      ['MASTERDOWN', qr/it is a replica that has lost its master: "MASTERDOWN/],
+      ['UNBLOCKED', qr/it has become a replica: "UNBLOCKED/],
+      ['BUSY', qr/a script of somebody else's keeps it busy: "BUSY/],
+      ['WRONGTYPE', qr/a key of that name is something else's: "WRONGTYPE/],
+      ['ERR', qr/it answered with an error: "ERR some text"/]),
+
+    ['NOSCRIPT for ever', sub { $_[0] ? "-NOSCRIPT a\r\n" : bulk($info) }, undef],
+    ['control characters', sub { "-ERR \e[31m\x01\xff\r\n" },
+     qr/it answered with an error: "ERR \.\[31m\.\."/],
+);
+
+peer($cases[0]);
+
+host('a', <<"EOF");
+background_redis main {
+    server          unix:$socket;
+    timeout         2s;
+    connect_timeout 1s;
+}
+background_task t {
+    workers  cluster lease=3s;
+    interval 50ms;
+    simulate_io 1 delay=1ms-1ms;
+}
+EOF
+
+for my $case (@cases) {
+    my ($name, undef, $words) = @$case;
+
+    peer($case);
+
+    if (!$words) {
+        poll("$name: asked often", sub { (read_file('peer.log') =~ tr/\n//) > 5 });
+        pass($name);
+        next;
+    }
+
+    my $error = poll("$name: nginx says so", sub {
+        my $e = host_status('a')->{redis}[0]{error} // '';
+        $e =~ $words && $e;
+    });
+
+    like($error, $words, $name);
+}
+
+is(host_status('a', 't')->{cycles}{started}, 0, 'nothing has run');
+is_deeply([grep { /exited on signal/ } split /^/, host_log('a')], [],
+          'no worker died');
+
+# each reason was counted
+
+my $errors = host_status('a')->{redis}[0]{errors};
+
+cmp_ok($errors->{$_}, '>', 0, "$_ is counted")
+    for qw/ auth busy closed cluster loading master memory other permission
+            protocol readonly storage timeout type /;
+
+SKIP: {
+    skip 'no redis-server', 2 unless redis_program();
+
+    # a real one, each byte of whose answers comes alone
+
+    redis('real');
+    peer(['byte by byte', undef, undef]);
+    poll('it runs', sub { host_status('a', 't')->{cycles}{completed} > 2 });
+    pass('byte by byte: it runs');
+
+    # a reply that is lost: the command is done, the connection is gone
+
+    peer(['lost', undef, undef, 1]);
+
+    my $n = host_status('a', 't')->{cycles}{completed};
+
+    poll('it goes on', sub {
+        host_status('a', 't')->{cycles}{completed} > $n + 5;
+    });
+    pass('lost replies: it goes on');
+}
+
+kill 'KILL', $pid;
+waitpid $pid, 0;
+host_stop('a');
+
+done_testing();
+
+###############################################################################
+
+# starts a peer in the place of the one before; with nothing to answer it is in
+# front of a real server
+
+sub peer {
+    my ($case) = @_;
+
+    if ($pid) {
+        kill 'KILL', $pid;
+        waitpid $pid, 0;
+    }
+
+    unlink $socket;
+    write_file('peer.log', '');
+
+    my $listener = IO::Socket::UNIX->new(Type => SOCK_STREAM, Local => $socket,
+                                         Listen => 64) or die "socket: $!\n";
+    chmod 0777, $socket;
+
+    defined($pid = fork) or die "fork: $!\n";
+    return if $pid;
+
+    $SIG{PIPE} = 'IGNORE';
+    my $parent = getppid;
+    my $select = IO::Select->new($listener);
+    my (%in, %n, %real, %lost);
+
+    while (getppid == $parent) {
+        for my $s ($select->can_read(0.5)) {
+            if ($s == $listener) {
+                my $c = $listener->accept or next;
+                $select->add($c);
+
+                if (!$case->[1]) {
+                    $real{$c} = IO::Socket::UNIX->new(Type => SOCK_STREAM,
+                                                      Peer => "$dir/real.sock");
+                    $real{$real{$c}} = $c;
+                    $select->add($real{$c});
+                    $lost{$real{$c}} = 0;
+                }
+
+                next;
+            }
+
+            if (!sysread $s, my $data, 65536) {
+                for my $t ($s, $real{$s} || ()) {
+                    $select->remove($t);
+                    close $t;
+                }
+
+                next;
+
+            } elsif (my $t = $real{$s}) {
+                if (!exists $lost{$s}) {
+                    syswrite $t, $data;
+
+                } elsif ($case->[3] && ++$lost{$s} > 1 + int rand 8) {
+                    $select->remove($s, $t);
+                    close $_ for $s, $t;
+
+                } else {
+                    for (split //, $data) {
+                        syswrite $t, $_;
+                    }
+                }
+
+                next;
+
+            } else {
+                $in{$s} .= $data;
+            }
+
+            # a command begins with "*"; one is one line of the log
+
+            while ($in{$s} =~ s/^\*(\d+)\r\n//) {
+                for (1 .. $1) {
+                    $in{$s} =~ s/^\$(\d+)\r\n//;
+                    substr $in{$s}, 0, $1 + 2, '';
+                }
+
+                my $answer = $case->[1]->($n{$s}++);
+
+                open my $log, '>>', "$dir/peer.log";
+                print $log "command\n";
+                close $log;
+
+                if (!defined $answer) {
+                    $select->remove($s);
+                    close $s;
+                    last;
+                }
+
+                while (length $answer) {
+                    my $w = syswrite $s, $answer or last;
+                    substr $answer, 0, $w, '';
+                }
+            }
+        }
+    }
+
+    POSIX::_exit(0);
+}

@@ -1,0 +1,144 @@
+# "background_redis" with "sentinel": the Sentinels say which server is the
+# master, and after a failover the task is run through the new one.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use BackgroundRedis;
+use Test::More;
+use Time::HiRes qw/ sleep time /;
+
+plan skip_all => 'no redis-server' unless redis_program();
+
+my $dir = redis_dir();
+my $library = lease_library() or plan skip_all => 'no compiler';
+my %port = map { $_ => free_port() } qw/ m1 m2 s1 s2 s3 /;
+
+write_file('password', "sesame\n");
+
+redis('m1', "port $port{m1}", 'repl-diskless-sync-delay 0');
+redis('m2', "port $port{m2}", "replicaof 127.0.0.1 $port{m1}");
+
+poll('the replica is one', sub {
+    redis_ask('m2', 'INFO', 'replication') =~ /master_link_status:up/;
+});
+
+redis($_, "port $port{$_}", "requirepass sesame",
+      'sentinel sentinel-pass sesame',
+      "sentinel monitor main 127.0.0.1 $port{m1} 2",
+      'sentinel down-after-milliseconds main 1000',
+      'sentinel failover-timeout main 3000')
+    for qw/ s1 s2 s3 /;
+
+poll('the Sentinels know each other', sub {
+    my $n = 0;
+
+    for my $s (qw/ s1 s2 s3 /) {
+        my $r = redis_ask($s, ['AUTH', 'sesame'], 'SENTINEL', 'MASTER', 'main');
+        my %m = @$r;
+        $n++ if $m{'num-other-sentinels'} == 2 && $m{'num-slaves'} == 1;
+    }
+
+    $n == 3;
+});
+
+host($_, conf($_, 'main')) for qw/ a b /;
+
+poll('one of them has it', sub { leader('t', 'a', 'b') });
+poll('it runs', sub { runs('out/runs') > 5 });
+
+my $fence = (runs('out/runs'))[-1][2];
+
+# the master dies
+
+redis_kill('m1');
+poll('another master', sub {
+    redis_ask('m2', 'INFO', 'replication') =~ /role:master/;
+});
+
+my $n = () = runs('out/runs');
+
+poll('it runs again', sub { runs('out/runs') > $n + 5 });
+pass('a failover by kill -9');
+
+# the old one is its replica, then: back again by a stop of the new one
+
+redis('m1');
+poll('the old master is a replica', sub {
+    redis_ask('m1', 'INFO', 'replication') =~ /master_link_status:up/;
+});
+
+redis_signal('m2', 'STOP');
+poll('the first master again', sub {
+    redis_ask('m1', 'INFO', 'replication') =~ /role:master/;
+});
+
+$n = () = runs('out/runs');
+poll('it runs again', sub { runs('out/runs') > $n + 5 });
+pass('a failover by SIGSTOP');
+
+redis_signal('m2', 'CONT');
+poll('the stopped one is a replica', sub {
+    redis_ask('m2', 'INFO', 'replication') =~ /role:slave/;
+});
+
+$n = () = runs('out/runs');
+poll('it runs on', sub { runs('out/runs') > $n + 5 });
+
+my @fences = map { $_->[2] } runs('out/runs');
+
+is_deeply(\@fences, [sort { $a <=> $b } @fences], 'the fence only rises');
+cmp_ok($fences[-1], '>=', $fence, 'the last one');
+
+# a Sentinel less
+
+redis_kill('s1');
+host_reload('a', conf('a', 'main'));
+poll('one of them has it', sub { leader('t', 'a', 'b') });
+pass('without the first Sentinel');
+
+# a master that they do not know
+
+host_reload('b', conf('b', 'other'));
+like(poll('nginx says so', sub {
+    my $e = host_status('b')->{redis}[0]{error} // '';
+    $e =~ /master/ && $e;
+}), qr/it knows no master "other"/, 'an unknown master');
+cmp_ok(host_status('b')->{redis}[0]{errors}{sentinel}, '>', 0, 'is counted');
+
+# with another password
+
+write_file('password', "wrong\n");
+host_reload('b', conf('b', 'main'));
+like(poll('nginx says so', sub {
+    my $e = host_status('b')->{redis}[0]{error} // '';
+    $e =~ /WRONGPASS/ && $e;
+}), qr/user or password is wrong/, 'a wrong password of Sentinels');
+
+host_stop($_) for 'a', 'b';
+
+done_testing();
+
+sub conf {
+    my ($name, $master) = @_;
+
+    return <<"EOF";
+background_redis main {
+    server 127.0.0.1:$port{s1};
+    server 127.0.0.1:$port{s2};
+    server 127.0.0.1:$port{s3};
+    sentinel $master;
+    sentinel_password_file $dir/password;
+    connect_timeout 300ms;
+    timeout 300ms;
+}
+background_task t {
+    workers cluster lease=1s;
+    interval 20ms;
+    call $library lease $dir/out/runs $name 20;
+}
+EOF
+}
