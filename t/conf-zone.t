@@ -20,7 +20,7 @@ my $min = 8 * $page;
 
 accepts('http',
     'background_zone 128k;',
-    'background_zone 196608; background_task t { simulate_io 1; }',
+    'background_zone 163840; background_task t { simulate_io 1; }',
     'background_zone 2M; background_task t { simulate_io 1; }',
     'background_task t { simulate_io 1; } background_zone 2m;',
 );
