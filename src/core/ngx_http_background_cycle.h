@@ -82,6 +82,7 @@ struct ngx_http_background_cycle_s {
     ngx_queue_t                       queue;      /* in a queue of "owner" */
     ngx_pool_t                       *pool;
     ngx_str_t                        *task;       /* name */
+    ngx_str_t                        *cause;      /* not if "arrived" */
     ngx_array_t                      *operations;
     ngx_event_t                       timeout;
     ngx_msec_t                        time;       /* value of "timeout", 0:

@@ -33,6 +33,7 @@ ngx_http_background_duty_copy(ngx_http_background_duty_t *duty,
     duty->due = ngx_http_background_word_get(&from->due);
     duty->fired = ngx_http_background_word_get(&from->fired);
     duty->ordered = ngx_http_background_word_get(&from->ordered);
+    duty->again = ngx_http_background_word_get(&from->again);
     duty->missed = ngx_http_background_load(&from->missed);
     duty->coalesced = ngx_http_background_load(&from->coalesced);
 }
@@ -48,6 +49,9 @@ ngx_http_background_duty_seal(ngx_http_background_duty_t *duty)
                                          NGX_HTTP_BACKGROUND_VALUE)
            != NGX_OK
         || ngx_http_background_word_seal(&duty->ordered,
+                                         NGX_HTTP_BACKGROUND_VALUE)
+           != NGX_OK
+        || ngx_http_background_word_seal(&duty->again,
                                          NGX_HTTP_BACKGROUND_VALUE)
            != NGX_OK)
     {
@@ -65,6 +69,7 @@ ngx_http_background_duty_read(ngx_http_background_duty_t *duty,
 {
     info->checked = ngx_http_background_word_get(&duty->checked);
     info->due = ngx_http_background_word_get(&duty->due);
+    info->again = ngx_http_background_word_get(&duty->again);
     info->missed = ngx_http_background_load(&duty->missed);
     info->ordered = ngx_http_background_word_get(&duty->ordered);
     info->fired = ngx_http_background_word_get(&duty->fired);
@@ -95,6 +100,14 @@ ngx_http_background_duty_fire(ngx_http_background_duty_t *duty, uint64_t fired,
 {
     ngx_http_background_word_set(&duty->fired, fired);
     (void) ngx_http_background_add(&duty->coalesced, coalesced);
+}
+
+
+void
+ngx_http_background_duty_again(ngx_http_background_duty_t *duty,
+    uint64_t again)
+{
+    ngx_http_background_word_set(&duty->again, again);
 }
 
 

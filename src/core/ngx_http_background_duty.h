@@ -25,6 +25,7 @@ typedef struct {
     uint64_t    due;          /* a word */
     uint64_t    fired;        /* a word */
     uint64_t    ordered;      /* a word */
+    uint64_t    again;        /* a word */
     uint64_t    missed;
     uint64_t    coalesced;
 } ngx_http_background_duty_t;
@@ -35,6 +36,7 @@ typedef struct {
 typedef struct {
     uint64_t    checked;      /* what was due until then is dealt with */
     uint64_t    due;          /* the next by the schedules */
+    uint64_t    again;        /* 1: an exit has cancelled what was started */
     uint64_t    missed;       /* that were not started in time */
 
     /* as the numbers of the orders */
@@ -54,6 +56,7 @@ typedef struct {
  * check    by the owner of the cell, as are those below
  * order    a cycle that was ordered starts
  * fire     one that comes after a task starts, for all until that number
+ * again    whether a cycle of the schedules is to start without being due
  */
 ngx_http_background_duty_t *ngx_http_background_duty_create(
     ngx_slab_pool_t *shpool, uint64_t ordered, uint64_t fired);
@@ -69,6 +72,8 @@ void ngx_http_background_duty_order(ngx_http_background_duty_t *duty,
     uint64_t ordered);
 void ngx_http_background_duty_fire(ngx_http_background_duty_t *duty,
     uint64_t fired, ngx_uint_t coalesced);
+void ngx_http_background_duty_again(ngx_http_background_duty_t *duty,
+    uint64_t again);
 void ngx_http_background_duty_missed(ngx_http_background_duty_t *duty,
     ngx_uint_t n);
 

@@ -236,6 +236,10 @@ static void ngx_http_background_runner_run(ngx_http_background_runner_t *r,
     ngx_str_t *cause);
 static void ngx_http_background_runner_ended(
     ngx_http_background_cycle_t *cycle);
+static ngx_uint_t ngx_http_background_runner_unfinished(
+    ngx_http_background_runner_t *r, ngx_http_background_cycle_t *cycle);
+static void ngx_http_background_runner_again(ngx_http_background_runner_t *r,
+    ngx_str_t *cause);
 static void ngx_http_background_runner_lost(ngx_http_background_runner_t *r,
     ngx_http_background_cycle_t *cycle);
 static void ngx_http_background_runner_record(ngx_http_background_runner_t *r,
@@ -1248,6 +1252,7 @@ ngx_http_background_runner_pause(ngx_http_background_runner_t *r,
                                    ngx_max(info.checked,
                                            (uint64_t) ngx_time()),
                                    info.due);
+    ngx_http_background_duty_again(duty, 0);
 }
 
 
@@ -1307,6 +1312,12 @@ ngx_http_background_runner_acked(ngx_http_background_runner_t *r,
     if (cause == &ngx_http_background_followed) {
         ngx_http_background_duty_fire(duty, r->fires,
                                       r->fires - info.fired - 1);
+    }
+
+    if (cause == &ngx_http_background_scheduled
+        || cause == &ngx_http_background_missed)
+    {
+        ngx_http_background_duty_again(duty, 0);
     }
 }
 
@@ -1421,6 +1432,10 @@ ngx_http_background_runner_crashed(ngx_http_background_runner_t *r,
         ? 0 : ngx_http_background_record_crashed(r->task->zone.record);
 
     ngx_http_background_runner_record(r, cell, &outcome);
+
+    if (spared && cell == r->cell) {
+        ngx_http_background_runner_again(r, NULL);
+    }
 
     if (spared) {
         ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
@@ -1640,6 +1655,12 @@ ngx_http_background_schedule_look(ngx_http_background_runner_t *r)
     cause = !look.run ? NULL
             : look.late ? &ngx_http_background_missed
                         : &ngx_http_background_scheduled;
+
+    if (r->task->rules && info.again && r->pending == NULL
+        && ngx_queue_empty(&r->cycles))
+    {
+        cause = &ngx_http_background_scheduled;
+    }
 
     /* the wall clock may go on at once */
 
@@ -1986,6 +2007,7 @@ ngx_http_background_runner_run(ngx_http_background_runner_t *r,
     }
 
     cycle->task = &r->task->zone.name;
+    cycle->cause = (cell == r->cell) ? cause : NULL;
     cycle->ended = ngx_http_background_runner_ended;
 
     ngx_queue_insert_tail(&r->cycles, &cycle->queue);
@@ -2058,6 +2080,10 @@ ngx_http_background_runner_ended(ngx_http_background_cycle_t *cycle)
                    : 0;
     }
 
+    if (!outcome.returned && ngx_http_background_runner_unfinished(r, cycle)) {
+        ngx_http_background_runner_again(r, cycle->cause);
+    }
+
     oldest = ngx_http_background_runner_cycle(r, cycle->cell, 0);
     outcome.oldest = oldest ? oldest->started : 0;
 
@@ -2082,6 +2108,60 @@ ngx_http_background_runner_ended(ngx_http_background_cycle_t *cycle)
     }
 
     ngx_http_background_interval_arm(r);
+}
+
+
+/* if it was ordered to be cancelled, that is all */
+
+static ngx_uint_t
+ngx_http_background_runner_unfinished(ngx_http_background_runner_t *r,
+    ngx_http_background_cycle_t *cycle)
+{
+    return cycle->cell == r->cell
+           && cycle->end.outcome == ngx_http_background_cancel
+           && ngx_http_background_tasks.stopping
+           && (r->cancelled == 0 || cycle->started > r->cancelled);
+}
+
+
+/*
+ * A cycle was cancelled as its worker exits, or crashed in another task; NULL:
+ * its cause is not known.  Who has the lease starts it again.  "interval" and
+ * "retry" do so by themselves, and with "workers cluster" that may be another
+ * server.
+ */
+
+static void
+ngx_http_background_runner_again(ngx_http_background_runner_t *r,
+    ngx_str_t *cause)
+{
+    ngx_http_background_duty_t       *duty;
+    ngx_http_background_duty_info_t   info;
+
+    if (r->task->interval || r->task->cluster) {
+        return;
+    }
+
+    if (cause == NULL) {
+        cause = r->task->rules ? &ngx_http_background_scheduled
+                : r->task->after ? &ngx_http_background_followed
+                                 : &ngx_http_background_ordered;
+    }
+
+    duty = ngx_http_background_cell_duty(r->cell);
+    ngx_http_background_duty_read(duty, &info);
+
+    if (cause == &ngx_http_background_scheduled
+        || cause == &ngx_http_background_missed)
+    {
+        ngx_http_background_duty_again(duty, 1);
+
+    } else if (cause == &ngx_http_background_followed && info.fired) {
+        ngx_http_background_duty_fire(duty, info.fired - 1, 0);
+
+    } else if (cause == &ngx_http_background_ordered && info.ordered) {
+        ngx_http_background_duty_order(duty, info.ordered - 1);
+    }
 }
 
 
