@@ -48,6 +48,7 @@ my @parameters = (
         pause pause cancel cancel peers peers /],
     ['location', 'background_status', qw/
         failing=400 failing=500 brief brief /],
+    ['location', 'background_status html', qw{ control=/a control=/b }],
     ['location', 'background_status json', qw/ failing=400 failing=500 /],
     ['empty', $compress, qw/ gzip=1 gzip=2 brotli=1 brotli=2 zstd=1 zstd=2 /],
     ['empty', "$compress gzip=1", qw/

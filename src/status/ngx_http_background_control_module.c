@@ -16,13 +16,6 @@
 #include <ngx_http_background_response.h>
 
 
-#define NGX_HTTP_BACKGROUND_CONTROL_RUN     0x01
-#define NGX_HTTP_BACKGROUND_CONTROL_PAUSE   0x02
-#define NGX_HTTP_BACKGROUND_CONTROL_RESUME  0x04
-#define NGX_HTTP_BACKGROUND_CONTROL_CANCEL  0x08
-#define NGX_HTTP_BACKGROUND_CONTROL_PEERS   0x10
-
-
 typedef struct {
     ngx_uint_t       allowed;     /* actions */
     ngx_uint_t       run;
@@ -348,6 +341,43 @@ ngx_http_background_control_init(ngx_conf_t *cf)
     }
 
     return NGX_OK;
+}
+
+
+ngx_uint_t
+ngx_http_background_control_allowed(ngx_conf_t *cf, void **srv_conf,
+    ngx_str_t *uri)
+{
+    size_t                                    len;
+    ngx_uint_t                                i;
+    ngx_http_core_loc_conf_t                 *clcf;
+    ngx_http_background_control_location_t   *location;
+    ngx_http_background_control_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf,
+                                          ngx_http_background_control_module);
+    location = cmcf->locations.elts;
+
+    for (i = 0; i < cmcf->locations.nelts; i++) {
+
+        clcf = location[i].ctx->loc_conf[ngx_http_core_module.ctx_index];
+
+        len = clcf->name.len;
+
+        if (len && clcf->name.data[len - 1] == '/') {
+            len--;
+        }
+
+        if (location[i].ctx->srv_conf == srv_conf
+            && (uri->len == len
+                || (uri->len == len + 1 && uri->data[len] == '/'))
+            && ngx_strncmp(uri->data, clcf->name.data, len) == 0)
+        {
+            return location[i].conf->allowed;
+        }
+    }
+
+    return 0;
 }
 
 
