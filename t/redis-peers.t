@@ -95,6 +95,11 @@ my @cases = (
     ['NOSCRIPT for ever', sub { $_[0] ? "-NOSCRIPT a\r\n" : bulk($info) }, undef],
     ['control characters', sub { "-ERR \e[31m\x01\xff\r\n" },
      qr/it answered with an error: "ERR \.\[31m\.\."/],
+    ['control characters in a policy', sub {
+        $_[0] ? "*1\r\n:1\r\n"
+              : bulk($info =~ s/maxmemory:0/maxmemory:1/r
+                           =~ s/:noeviction/:\e[31mallkeys-lru/r)
+     }, qr/a reply is none to its command/],
 );
 
 peer($cases[0]);
@@ -135,6 +140,11 @@ is(host_status('a', 't')->{cycles}{started}, 0, 'nothing has run');
 is_deeply([grep { /exited on signal/ } split /^/, host_log('a')], [],
           'no worker died');
 
+like(host_log('a'), qr/\[warn\].* it has "maxmemory-policy "/,
+     'control characters in a policy: the warning');
+is_deeply([grep { /[^\x20-\x7e\n]/ } split /^/, host_log('a')], [],
+          'no control character in the log');
+
 # each reason was counted
 
 my $errors = host_status('a')->{redis}[0]{errors};
@@ -165,9 +175,47 @@ SKIP: {
     pass('lost replies: it goes on');
 }
 
+host_stop('a');
+
+# a Sentinel
+
+host('b', <<"EOF");
+background_redis main {
+    server   unix:$socket;
+    sentinel main;
+}
+background_task t {
+    workers  cluster lease=3s;
+    interval 50ms;
+    simulate_io 1 delay=1ms-1ms;
+}
+EOF
+
+for my $case (['two lines', "127.0.0.1\n[alert] forged"],
+              ['control characters', "\e[31m"],
+              ['256 bytes', 'x' x 256],
+              ['no host', ''])
+{
+    my ($name, $host) = @$case;
+
+    # the error of the case before is not waited for
+
+    my $errors = host_status('b')->{redis}[0]{errors}{sentinel} // 0;
+
+    peer([$name, sub { "*2\r\n" . bulk($host) . bulk('6379') }]);
+
+    like(poll("$name: nginx says so", sub {
+        my $redis = host_status('b')->{redis}[0];
+        ($redis->{errors}{sentinel} // 0) > $errors && $redis->{error};
+    }), qr/its reply has an invalid address of the master/,
+       "the address of a master: $name");
+}
+
+unlike(host_log('b'), qr/forged|\e/, 'no byte of it is in the log');
+
 kill 'KILL', $pid;
 waitpid $pid, 0;
-host_stop('a');
+host_stop('b');
 
 done_testing();
 

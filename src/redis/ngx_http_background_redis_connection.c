@@ -814,7 +814,10 @@ ngx_http_background_redis_informed(void *data,
 }
 
 
-/* "name" begins with a line feed, and is not in the first line */
+/*
+ * "name" begins with a line feed, so the first line is not searched.  The value
+ * is logged as it is, so it ends at the first byte that is not printable.
+ */
 
 static ngx_uint_t
 ngx_http_background_redis_info(ngx_http_background_redis_reply_t *reply,
@@ -839,7 +842,7 @@ ngx_http_background_redis_info(ngx_http_background_redis_reply_t *reply,
 
     value->data = p;
 
-    while (p < last && *p != '\r' && *p != '\n' && p - value->data < 64) {
+    while (p < last && *p > ' ' && *p < 0x7f && p - value->data < 64) {
         p++;
     }
 
@@ -871,6 +874,7 @@ ngx_http_background_redis_told(void *data,
 {
     ngx_http_background_redis_link_t *link = data;
 
+    size_t      i;
     ngx_int_t   port;
     ngx_str_t  *host, *text;
 
@@ -897,10 +901,20 @@ ngx_http_background_redis_told(void *data,
     text = &reply->elements[1]->text;
     port = ngx_atoi(text->data, text->len);
 
-    if (host->len == 0 || host->len > 255 || port < 1 || port > 65535) {
+    /* the address is logged as it is */
+
+    for (i = 0; i < host->len; i++) {
+        if (host->data[i] <= ' ' || host->data[i] > 0x7e) {
+            break;
+        }
+    }
+
+    if (host->len == 0 || host->len > 255 || i < host->len
+        || port < 1 || port > 65535)
+    {
         ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_SENTINEL,
-                                       0, "what it says of the master is no "
-                                       "address");
+                                       0, "its reply has an invalid address of "
+                                       "the master");
         return;
     }
 
