@@ -1154,7 +1154,7 @@ ngx_http_background_redis_observe(ngx_http_background_redis_lease_t *lease,
     len = ngx_min(text->len, NGX_HTTP_BACKGROUND_REDIS_VALUE);
 
     if (lease->known && lease->len == len
-        && ngx_memcmp(lease->value, text->data, len) == 0)
+        && (len == 0 || ngx_memcmp(lease->value, text->data, len) == 0))
     {
         return;
     }
