@@ -592,8 +592,9 @@ ngx_http_background_redis_password(ngx_conf_t *cf, ngx_str_t *file,
 
     if (len == 0 || len > NGX_HTTP_BACKGROUND_REDIS_PASSWORD) {
         ngx_log_error(NGX_LOG_WARN, cf->log, 0,
-                      "the first line of \"%V\" is no password, it must have 1 "
-                      "to %d bytes", file, NGX_HTTP_BACKGROUND_REDIS_PASSWORD);
+                      "invalid password in the first line of \"%V\", it must "
+                      "have 1 to %d bytes", file,
+                      NGX_HTTP_BACKGROUND_REDIS_PASSWORD);
         ngx_explicit_memzero(buf, sizeof(buf));
         return NGX_OK;
     }

@@ -337,7 +337,7 @@ ngx_http_background_redis_resolve(ngx_http_background_redis_link_t *link)
 
     if (ctx == NULL || ctx == NGX_NO_RESOLVER) {
         ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_RESOLVE,
-                                       0, "the name can not be resolved");
+                                       0, "the name cannot be resolved");
         return;
     }
 
@@ -356,7 +356,7 @@ ngx_http_background_redis_resolve(ngx_http_background_redis_link_t *link)
     if (ngx_resolve_name(ctx) != NGX_OK) {
         link->ctx = NULL;
         ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_RESOLVE,
-                                       0, "the name can not be resolved");
+                                       0, "the name cannot be resolved");
     }
 }
 
@@ -385,7 +385,7 @@ ngx_http_background_redis_resolved(ngx_resolver_ctx_t *ctx)
 
     if (state) {
         ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_RESOLVE,
-                                       0, "the name can not be resolved (%s)",
+                                       0, "the name cannot be resolved (%s)",
                                        ngx_resolver_strerror(state));
         return;
     }
@@ -1197,7 +1197,7 @@ ngx_http_background_redis_read_handler(ngx_event_t *rev)
             if (ngx_handle_read_event(rev, 0) != NGX_OK) {
                 ngx_http_background_redis_lose(link,
                                             NGX_HTTP_BACKGROUND_REDIS_CLOSED,
-                                            0, "the connection can't be read");
+                                            0, "the connection cannot be read");
             }
 
             return;
@@ -1261,7 +1261,7 @@ ngx_http_background_redis_dispatch(ngx_http_background_redis_link_t *link)
         if (ngx_queue_empty(&link->commands)) {
             ngx_http_background_redis_lose(link,
                       NGX_HTTP_BACKGROUND_REDIS_PROTOCOL, 0,
-                      "it sent a reply to nothing");
+                      "it sent a reply without a command");
             return;
         }
 
@@ -1413,7 +1413,7 @@ void
 ngx_http_background_redis_strange(ngx_http_background_redis_link_t *link)
 {
     ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_PROTOCOL,
-                                   0, "a reply is none to its command");
+                                   0, "a reply has an unexpected type");
 }
 
 
