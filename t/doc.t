@@ -235,38 +235,76 @@ EOF_C
 
 # the commands that make Debian's file of modules, and what nginx says of it
 
-sub installation {
-    my ($commands) = doc_text('README.md') =~ /^(printf 'load_module .*?\.conf)$/ms;
+# the file of modules, with and without those that need not be built
 
-    ok($commands, 'README.md: the modules are loaded') or return;
+sub installation {
+    my ($commands, $stream) = doc_text('README.md')
+                              =~ /^(printf 'load_module .*?\.conf)$/msg;
+
+    ok($stream, 'README.md: the modules are loaded') or return;
 
     my $dir = conf_dir();
+    my @modules = split ' ', $ENV{TEST_NGINX_LOAD_MODULES};
+    my %module = map { basename($_) => $_ } @modules;
+    my @own = grep { /^ngx_http_background/ } sort keys %module;
 
     for my $folder ("$dir/modules", "$dir/modules-enabled") {
         mkdir $folder or die "mkdir $folder: $!\n";
     }
 
-    my @modules = split ' ', $ENV{TEST_NGINX_LOAD_MODULES};
-    my @own = grep { /ngx_http_background/ } @modules;
-    my ($ndk) = grep { /ndk_http_module/ } @modules;
+    symlink $module{$_}, "$dir/modules/$_" or die "symlink: $!\n" for @own;
 
-    for my $module (@own) {
-        symlink $module, "$dir/modules/" . basename($module)
-            or die "symlink: $!\n";
+    s{/etc/nginx}{$dir} for $commands, $stream;
+
+    local @BackgroundConf::without = map { s/\.so$//r } keys %module;
+
+    put('modules-enabled/10-mod-http-ndk.conf',
+        "load_module $module{'ndk_http_module.so'};\n");
+
+    put('modules-enabled/50-mod-stream.conf',
+        "load_module $module{'ngx_stream_module.so'};\n")
+        if $module{'ngx_stream_module.so'};
+
+    installed($commands, grep { !/_stream_/ } @own);
+
+    if ($module{'ngx_http_background_stream_module.so'}) {
+        is(system('sh', '-c', $stream), 0, 'README.md: stream: the command');
+        loaded('README.md: stream');
+        unlink "$dir/modules-enabled/61-mod-http-background-stream.conf"
+            or die "unlink: $!\n";
     }
 
-    $commands =~ s{/etc/nginx}{$dir};
-    is(system('sh', '-c', $commands), 0, 'README.md: the commands');
+    for my $absent (qw/ redis stream /) {
+        unlink "$dir/modules/ngx_http_background_${absent}_module.so";
+    }
 
-    local @BackgroundConf::without = map { basename($_, '.so') } @modules;
+    installed($commands, grep { !/_(?:redis|stream)_/ } @own);
+}
 
-    put('modules-enabled/10-mod-http-ndk.conf', "load_module $ndk;\n");
+sub installed {
+    my ($commands, @wanted) = @_;
+
+    my $dir = conf_dir();
+    my $name = 'README.md: ' . @wanted . ' modules';
+
+    is(system('sh', '-c', "cd $dir/modules; $commands"), 0, "$name: the command");
+
+    my @names = read_file("$dir/modules-enabled/60-mod-http-background.conf")
+                =~ /^load_module modules\/(\S+);$/mg;
+
+    is($names[0], 'ngx_http_background_module.so', "$name: the first one");
+    is(join(' ', sort @names), join(' ', @wanted), "$name: all of them");
+    loaded($name);
+}
+
+sub loaded {
+    my ($name) = @_;
 
     my ($code, $said) = nginx_t("include modules-enabled/*.conf;\n"
                                 . "events {\n}\nhttp {\n"
                                 . "background_task t { simulate_io 1; }\n}\n");
 
-    is($code, 0, 'README.md: nginx loads them') or diag($said);
+    is($code, 0, "$name: nginx loads them") or diag($said);
 }
 
 # Each configuration goes through "nginx -t", in the context of its first
@@ -291,6 +329,10 @@ sub configurations {
     mkdir $_ or die "mkdir $_: $!\n" for "$dir/logs", "$dir/cache";
 
     put('webhook.key', "words\n");
+
+    system('openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=ca.test'
+           . " -keyout $dir/ca.key -out $dir/ca.crt 2>/dev/null") == 0
+        or die "openssl: no certificate\n";
 
     my $n = 0;
 
@@ -338,6 +380,7 @@ sub test {
     $block =~ s/\/var\/cache\/nginx/$dir\/cache/g;
     $block =~ s/\/var\/log\/nginx/$dir\/logs/g;
     $block =~ s/\/etc\/nginx\/webhook\.key/$dir\/webhook.key/g;
+    $block =~ s/\/etc\/ssl\/certs\/ca-certificates\.crt/$dir\/ca.crt/g;
 
     my $server = "server {\nlisten unix:$dir/socket;\n%s\n}\n";
     my %around = (

@@ -169,6 +169,10 @@ dns_names('here.test' => '127.0.0.1');
 build_library("$dir/test.so", source()) or plan skip_all => "no compiler";
 
 mkdir "$dir/$_" or die "mkdir: $!" for qw( site site/sub lists temp );
+
+system('openssl req -x509 -newkey rsa:2048 -nodes -days 90 -subj /CN=a.test'
+       . " -keyout $dir/a.key -out $dir/a.pem 2>/dev/null") == 0
+    or die "openssl: no certificate\n";
 put("site/sub/$_.css", 'some text ' x 1000) for 1 .. 9;
 put('URIS', "/status\n/page\n");
 for_workers($dir, glob "$dir/site $dir/site/sub $dir/site/sub/* $dir/lists $dir/temp");
@@ -189,17 +193,26 @@ my $http = <<"EOF";
                               connect 127.0.0.1:$port;
                               connect unix:$dir/socket; }
     background_task resolve { $often connect here.test:$port resolve; }
+    background_task certificate { $often certificate $dir/a.pem; }
+    background_task exec { $often exec /bin/sh -c "echo; kill -0 0"; }
+    background_task memory { $often exec /bin/true memory=1g; }
+    background_task after { after exec; lock one; simulate_io 1 delay=0-0; }
+    background_task nightly { schedule "* * * * *"; exec /bin/true; }
+    background_state $dir/lists/state;
+    upstream peers { zone peers 64k; server unix:$dir/socket; }
     background_task run { interval off; call $dir/test.so echo; }
     background_task outside { $often digest $dir/site manifest=/var/tmp/SUMS; }
 EOF
 my $server = <<"EOF";
         background_task request { $often request /status; }
         background_task requests { $often requests $dir/URIS; }
+        background_task save { $often request /status save=$dir/lists/saved; }
+        background_task probe { $often probe peers; }
         location = /page { background_status html; }
         location = /run { background_run run; client_body_buffer_size 1k; }
 EOF
 my @kinds = qw/ all digest verify compress call connect resolve request
-                requests /;
+                requests certificate exec memory after save probe /;
 
 start($http, $server, 'worker_processes 2; worker_cpu_affinity 01 10;');
 

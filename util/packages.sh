@@ -19,7 +19,7 @@ test_packages=(perl procps libtest-nginx-perl prometheus
                libnginx-mod-http-lua libnginx-mod-http-js
                libnginx-mod-http-brotli-static libnginx-mod-stream
                mariadb-server-core mariadb-client-core openssh-server redis-server
-               rsync systemd python3-seccomp
+               rsync systemd python3-seccomp libfaketime tzdata
                g++ rustc libtesseract-dev libleptonica-dev tesseract-ocr)
 fuzz_packages=(clang libclang-rt-dev binutils)
 bench_packages=(perl python3 python3-uvloop python3-fastapi uvicorn wrk wget
