@@ -5,8 +5,8 @@
 
 
 /*
- * "background_control", a content handler: POST LOCATION/TASK/ACTION.  Orders go
- * through the zone to the worker that has the task.  Those of
+ * "background_control", a content handler: POST LOCATION/TASK/ACTION.  Orders
+ * go through the zone to the worker that has the lease of the task.  Orders of
  * LOCATION/peers/UPSTREAM/ADDRESS/ACTION go to the operation that judges the
  * server.
  */
@@ -297,7 +297,7 @@ ngx_http_background_control_task(ngx_conf_t *cf,
 }
 
 
-/* all tasks are known, and all locations */
+/* in postconfiguration, when all tasks and locations are known */
 
 static ngx_int_t
 ngx_http_background_control_init(ngx_conf_t *cf)
@@ -455,7 +455,7 @@ ngx_http_background_control_same_site(ngx_http_request_t *r)
 }
 
 
-/* a field that is sent more than once has no value */
+/* returns an empty value if the field is sent more than once */
 
 static ngx_str_t *
 ngx_http_background_control_header(ngx_http_request_t *r, const char *name,
@@ -497,7 +497,10 @@ ngx_http_background_control_header(ngx_http_request_t *r, const char *name,
 }
 
 
-/* of "LOCATION/TASK/ACTION"; what is not allowed is not there */
+/*
+ * Parses "LOCATION/TASK/ACTION".  Returns NULL if the task or the action is
+ * unknown or is not allowed.
+ */
 
 static ngx_http_background_task_t *
 ngx_http_background_control_find(ngx_http_request_t *r,
@@ -800,7 +803,7 @@ ngx_http_background_control_pending(ngx_http_background_task_t *task)
 }
 
 
-/* for the log: as in the access log, no byte of it ends the line */
+/* the user name comes from the client, so it is escaped */
 
 static ngx_str_t
 ngx_http_background_control_user(ngx_http_request_t *r)
