@@ -402,6 +402,9 @@ char *ngx_http_background_use_request(ngx_conf_t *cf,
  *              there are no more
  * quarantined  called on the event loop of one worker: the task is quarantined,
  *              so verdicts must not count any more
+ * order        called in any worker, may be NULL: what an operator wants of a
+ *              server, until another order is given.  Returns NGX_DECLINED if
+ *              there is no such server, and NGX_ABORT if it can't be drained
  */
 
 #define NGX_HTTP_BACKGROUND_ADDRESS_LEN       120
@@ -412,8 +415,17 @@ typedef enum {
     ngx_http_background_server_unknown = 0,     /* not judged yet */
     ngx_http_background_server_up,
     ngx_http_background_server_down,
-    ngx_http_background_server_disabled         /* by the configuration */
+    ngx_http_background_server_disabled         /* by the configuration, or by
+                                                   an operator */
 } ngx_http_background_server_e;
+
+
+typedef enum {
+    ngx_http_background_order_none = 0,         /* there was no order */
+    ngx_http_background_order_up,               /* by verdicts only */
+    ngx_http_background_order_down,
+    ngx_http_background_order_drain
+} ngx_http_background_order_e;
 
 
 /* times named "_at" are milliseconds of the wall clock, or 0 */
@@ -445,6 +457,9 @@ typedef struct {
     ngx_int_t                    (*peer)(void *conf, ngx_uint_t *n,
                                          ngx_http_background_peer_t *peer);
     void                         (*quarantined)(void *conf);
+    ngx_int_t                    (*order)(void *conf, ngx_str_t *upstream,
+                                          ngx_str_t *address,
+                                          ngx_http_background_order_e order);
 } ngx_http_background_judge_t;
 
 char *ngx_http_background_use_judge(ngx_conf_t *cf,

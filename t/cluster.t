@@ -204,7 +204,7 @@ redis_ask('redis', 'DEL', $key);
 redis_ask('redis', 'LPUSH', $key, 'a');
 poll('it is told', sub {
     (host_status('a')->{redis}[0]{error} // '')
-        =~ /a key of that name is something else's: "WRONGTYPE /;
+        =~ /the key has another type: "WRONGTYPE /;
 });
 redis_ask('redis', 'DEL', $key);
 lead();

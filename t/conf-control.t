@@ -22,13 +22,15 @@ sub server {
 
 accepts('location', map { "background_control $_;" }
     'run', 'pause', 'cancel', 'run pause cancel', 'cancel task=t run',
-    'task=t pause');
+    'task=t pause', 'peers', 'peers task=t', 'run pause cancel peers');
 
 rejects('location',
     'background_control;'
         => 'invalid number of arguments in "background_control" directive',
     'background_control task=t;' => '"background_control" directive allows '
-        . 'nothing without "run", "pause", or "cancel"',
+        . 'nothing without "run", "pause", "cancel", or "peers"',
+    'background_control peers=1;' => 'unknown parameter "peers=1" in '
+        . '"background_control" directive',
     'background_control run task=none;' => 'unknown background task "none" in '
         . '"background_control" directive',
     "background_control run;\nbackground_control run; # here"

@@ -44,8 +44,11 @@ my @parameters = (
     ['location', 'background_run t', qw/
         wait=1s wait=2s queue=1 queue=2 busy=400 busy=500
         max_output=1 max_output=2 errors errors ignore_abort ignore_abort /],
+    ['location', 'background_control run', qw/
+        pause pause cancel cancel peers peers /],
     ['location', 'background_status', qw/
         failing=400 failing=500 brief brief /],
+    ['location', 'background_status html', qw{ control=/a control=/b }],
     ['location', 'background_status json', qw/ failing=400 failing=500 /],
     ['empty', $compress, qw/ gzip=1 gzip=2 brotli=1 brotli=2 zstd=1 zstd=2 /],
     ['empty', "$compress gzip=1", qw/

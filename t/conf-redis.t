@@ -85,9 +85,9 @@ rejects('http',
 
 for (['none', 'open() "' . "$dir/none" . '" failed (2: No such file or '
               . 'directory)'],
-     ['empty', "the first line of \"$dir/empty\" is no password, it must have "
+     ['empty', "invalid password in the first line of \"$dir/empty\", it must have "
                . '1 to 512 bytes'],
-     ['long', "the first line of \"$dir/long\" is no password, it must have 1 "
+     ['long', "invalid password in the first line of \"$dir/long\", it must have 1 "
               . 'to 512 bytes']) {
     my ($code, $said) = nginx_t("events {}\nhttp { background_redis a { server "
                                 . "127.0.0.1; password_file $_->[0]; } }\n");

@@ -19,7 +19,8 @@ accepts('location', map { "background_status$_;" }
     '', ' json', ' task=t', ' task=t task=t', ' failing=400', ' failing=599',
     ' prometheus', ' prometheus task=t failing=503 brief',
     ' brief', ' json task=t failing=503 brief', ' brief failing=500 task=t',
-    ' html', ' html task=t failing=503 brief');
+    ' html', ' html task=t failing=503 brief', ' html control=/a',
+    ' html control=/ brief');
 
 accepts('location', 'location /a { background_status; } background_status;');
 
@@ -40,6 +41,13 @@ rejects('location',
         qw/ xml JSON t brief=1 task failing Task=t /),
     'background_status "";'
         => 'unknown parameter "" in "background_status" directive',
+    (map { ("background_status$_ control=/a;"
+            => '"control=" needs "html" in "background_status" directive') }
+        '', ' json', ' prometheus'),
+    (map { ("background_status html control=$_;"
+            => "invalid URI \"control=$_\" in \"background_status\" "
+            . 'directive, it must be the path of a location') }
+        '', 'a', '//a', 'http://a/', '/a?b', '/a#b', '/\\a'),
     'background_status brief json;'
         => 'unknown parameter "json" in "background_status" directive',
     'background_status json json;'

@@ -34,9 +34,9 @@ my @cases = (
     ['no reply', sub { '' },
      qr/a reply takes too long/],
     ['garbage', sub { "HTTP\/1.1 400 Bad Request\r\n\r\n" },
-     qr/that is no reply of Redis/],
+     qr/it sent an invalid reply/],
     ['binary', sub { join '', map { chr } 0 .. 255 },
-     qr/that is no reply of Redis/],
+     qr/it sent an invalid reply/],
     ['no version', sub { bulk('hello') },
      qr/the reply to INFO has no version/],
     ['a number', sub { ":1\r\n" },
@@ -50,7 +50,7 @@ my @cases = (
     ['loading', sub { bulk($info =~ s/loading:0/loading:1/r) },
      qr/it still loads its data/],
     ['two replies', sub { bulk($info) . "+OK\r\n" x 2 },
-     qr/it sent a reply to nothing|a reply is none to its command/],
+     qr/it sent a reply without a command|a reply has an unexpected type/],
     ['64 MiB', sub { "\$67108864\r\n" . 'x' x (17 * 1024 * 1024) },
      qr/the reply is too large/],
     ['a bulk of 2 GiB', sub { "\$2147483647\r\n" },
@@ -58,17 +58,17 @@ my @cases = (
     ['an array of 2 billion', sub { "*2147483647\r\n" },
      qr/the reply is too large/],
     ['nested arrays', sub { "*1\r\n" x 1000 },
-     qr/that is no reply of Redis/],
+     qr/it sent an invalid reply/],
     ['many arrays', sub { "*1000000\r\n" . "*100000\r\n" x 1000 },
-     qr/the reply is too large|that is no reply of Redis/],
+     qr/the reply is too large|it sent an invalid reply/],
     ['another protocol', sub { "%1\r\n+a\r\n,1.5\r\n" },
-     qr/that is no reply of Redis|the reply to INFO has no version/],
+     qr/it sent an invalid reply|the reply to INFO has no version/],
     ['a number of values', sub { $_[0] ? "*9\r\n" . ":1\r\n" x 9 : bulk($info) },
-     qr/a reply is none to its command/],
+     qr/a reply has an unexpected type/],
     ['no array', sub { $_[0] ? "+OK\r\n" : bulk($info) },
-     qr/a reply is none to its command/],
+     qr/a reply has an unexpected type/],
     ['a wrong value', sub { $_[0] ? "*1\r\n:1\r\n" : bulk($info) },
-     qr/a reply is none to its command/],
+     qr/a reply has an unexpected type/],
 
     # errors, when it connects and later
 
@@ -80,21 +80,26 @@ my @cases = (
     } ['LOADING', qr/it still loads its data: "LOADING some text"/],
       ['READONLY', qr/it is a replica: "READONLY some text"/],
       ['MOVED', qr/it is a node of a Redis Cluster, which is not supported: "MOVED/],
-      ['NOAUTH', qr/it asks for a password, "password_file" has to name it: "NOAUTH/],
+      ['NOAUTH', qr/it needs a password, set "password_file": "NOAUTH/],
       ['NOPERM', qr/the user has no right to a command or key: "NOPERM/],
       ['WRONGPASS', qr/user or password is wrong, or the user is disabled: "WRONGPASS/],
       ['OOM', qr/it has no memory left by its "maxmemory": "OOM/],
-      ['MISCONF', qr/it can not save its data, and so takes none: "MISCONF/],
-      ['NOREPLICAS', qr/it has too few replicas, and so takes no data: "NOREPLICAS/],
+      ['MISCONF', qr/it cannot save its data, so it refuses writes: "MISCONF/],
+      ['NOREPLICAS', qr/it has too few replicas, so it refuses writes: "NOREPLICAS/],
       ['MASTERDOWN', qr/it is a replica that has lost its master: "MASTERDOWN/],
       ['UNBLOCKED', qr/it has become a replica: "UNBLOCKED/],
-      ['BUSY', qr/a script of somebody else's keeps it busy: "BUSY/],
-      ['WRONGTYPE', qr/a key of that name is something else's: "WRONGTYPE/],
+      ['BUSY', qr/a script of another client keeps it busy: "BUSY/],
+      ['WRONGTYPE', qr/the key has another type: "WRONGTYPE/],
       ['ERR', qr/it answered with an error: "ERR some text"/]),
 
     ['NOSCRIPT for ever', sub { $_[0] ? "-NOSCRIPT a\r\n" : bulk($info) }, undef],
     ['control characters', sub { "-ERR \e[31m\x01\xff\r\n" },
      qr/it answered with an error: "ERR \.\[31m\.\."/],
+    ['control characters in a policy', sub {
+        $_[0] ? "*1\r\n:1\r\n"
+              : bulk($info =~ s/maxmemory:0/maxmemory:1/r
+                           =~ s/:noeviction/:\e[31mallkeys-lru/r)
+     }, qr/a reply has an unexpected type/],
 );
 
 peer($cases[0]);
@@ -135,6 +140,11 @@ is(host_status('a', 't')->{cycles}{started}, 0, 'nothing has run');
 is_deeply([grep { /exited on signal/ } split /^/, host_log('a')], [],
           'no worker died');
 
+like(host_log('a'), qr/\[warn\].* it has "maxmemory-policy "/,
+     'control characters in a policy: the warning');
+is_deeply([grep { /[^\x20-\x7e\n]/ } split /^/, host_log('a')], [],
+          'no control character in the log');
+
 # each reason was counted
 
 my $errors = host_status('a')->{redis}[0]{errors};
@@ -165,9 +175,47 @@ SKIP: {
     pass('lost replies: it goes on');
 }
 
+host_stop('a');
+
+# a Sentinel
+
+host('b', <<"EOF");
+background_redis main {
+    server   unix:$socket;
+    sentinel main;
+}
+background_task t {
+    workers  cluster lease=3s;
+    interval 50ms;
+    simulate_io 1 delay=1ms-1ms;
+}
+EOF
+
+for my $case (['two lines', "127.0.0.1\n[alert] forged"],
+              ['control characters', "\e[31m"],
+              ['256 bytes', 'x' x 256],
+              ['no host', ''])
+{
+    my ($name, $host) = @$case;
+
+    # the error of the case before is not waited for
+
+    my $errors = host_status('b')->{redis}[0]{errors}{sentinel} // 0;
+
+    peer([$name, sub { "*2\r\n" . bulk($host) . bulk('6379') }]);
+
+    like(poll("$name: nginx says so", sub {
+        my $redis = host_status('b')->{redis}[0];
+        ($redis->{errors}{sentinel} // 0) > $errors && $redis->{error};
+    }), qr/its reply has an invalid address of the master/,
+       "the address of a master: $name");
+}
+
+unlike(host_log('b'), qr/forged|\e/, 'no byte of it is in the log');
+
 kill 'KILL', $pid;
 waitpid $pid, 0;
-host_stop('a');
+host_stop('b');
 
 done_testing();
 

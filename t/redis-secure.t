@@ -55,7 +55,7 @@ reload('server unix:' . "$dir/redis.sock; user nginx; password_file ../none;");
 says(qr/there is no password, its file was not read/, 'no password');
 
 reload('server unix:' . "$dir/redis.sock;");
-says(qr/it asks for a password, "password_file" has to name it: "NOAUTH/,
+says(qr/it needs a password, set "password_file": "NOAUTH/,
      'without one');
 
 # a password that is another one at a reload
@@ -113,7 +113,7 @@ runs_there('a name');
 
 dns_names();
 redis_kill('named');
-says(qr/the name can not be resolved \(Host not found\)/, 'no such name');
+says(qr/the name cannot be resolved \(Host not found\)/, 'no such name');
 
 dns_names('redis.test' => '127.0.0.1');
 redis('named');

@@ -41,6 +41,8 @@ put('saved/.ngx_http_background_1_1.tmp', '');
 
 my $once = 'interval 1h; retry 1h;';
 
+my $peer = cut_peer();
+
 start('', <<"EOF", 'worker_processes 1;');
         root $dir/www;
         gzip on;
@@ -78,7 +80,6 @@ start('', <<"EOF", 'worker_processes 1;');
         location = /cut { proxy_pass http://unix:$dir/cut; }
 EOF
 
-my $peer = cut_peer();
 my %task;
 
 poll('all are over', sub {

@@ -99,7 +99,8 @@ is($tasks{bad}{state}, 'retrying', 'bad: state');
 ok(!$tasks{bad}{healthy}, 'bad: not healthy');
 is_deeply($tasks{bad}{cycles}, { completed => 0, failed => 8, cancelled => 0,
                                  consecutive_failures => 1, started => 8,
-                                 declined => 0, skipped => 0 },
+                                 declined => 0, skipped => 0,
+                                 missed => 0, coalesced => 0 },
           'bad: cycles');
 is($tasks{bad}{operations}{failed}, 16, 'bad: operations');
 is($tasks{bad}{last}{failed}, 2, 'bad: the last is one worker\'s');

@@ -37,9 +37,12 @@ EOF
 my $left = 0;
 
 for my $round (1 .. $rounds) {
+    # the helper, a command and its child at least: other operations of the
+    # cycle may have ended while "end" was there
+
     my @workers = poll('workers with commands', sub {
         my @w = workers();
-        @w == 2 && !(grep { descendants($_) < 7 } @w) && \@w;
+        @w == 2 && !(grep { descendants($_) < 3 } @w) && \@w;
     })->@*;
 
     my $worker = $workers[$round % 2];

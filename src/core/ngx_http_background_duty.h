@@ -5,8 +5,8 @@
 
 
 /*
- * What of a task's schedules, and of what others have told it, the owner of a
- * cell has dealt with: in the zone, so that the next owner goes on from there.
+ * The scheduled times and the orders that the owner of a cell has handled.
+ * They are in the zone, so that the next owner continues from there.
  */
 
 
@@ -34,29 +34,33 @@ typedef struct {
 /* seconds since the epoch; 0: none */
 
 typedef struct {
-    uint64_t    checked;      /* what was due until then is dealt with */
-    uint64_t    due;          /* the next by the schedules */
-    uint64_t    again;        /* 1: an exit has cancelled what was started */
-    uint64_t    missed;       /* that were not started in time */
+    uint64_t    checked;      /* times until this one are handled */
+    uint64_t    due;          /* the next time */
+    uint64_t    again;        /* 1: a cycle was cancelled, and starts again */
+    uint64_t    missed;       /* times not started in time */
 
-    /* as the numbers of the orders */
+    /* numbers of handled orders */
     uint64_t    ordered;
     uint64_t    fired;
-    uint64_t    coalesced;    /* of these that had no cycle of their own */
+    uint64_t    coalesced;    /* orders that shared a cycle */
 } ngx_http_background_duty_info_t;
 
 
 /*
- * create   in the master; NULL: no memory.  Nothing that was ordered before is
- *          for it
- * copy     from a zone of another size
- * seal     by who takes the cell
+ * create   called by the master; NULL: no memory.  Orders up to these numbers
+ *          count as handled
+ * copy     copies from a zone of another size
+ * seal     called by the worker that takes the cell
  *
- * read     by any process
- * check    by the owner of the cell, as are those below
- * order    a cycle that was ordered starts
- * fire     one that comes after a task starts, for all until that number
- * again    whether a cycle of the schedules is to start without being due
+ * read     called by any process
+ *
+ * The following functions are called by the owner of the cell:
+ *
+ * check    times until "checked" are handled
+ * order    orders to run until this number are handled
+ * fire     ends of tasks until this number are handled
+ * again    whether a cycle of the schedules starts without being due
+ * missed   counts missed times
  */
 ngx_http_background_duty_t *ngx_http_background_duty_create(
     ngx_slab_pool_t *shpool, uint64_t ordered, uint64_t fired);

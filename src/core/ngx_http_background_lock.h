@@ -5,8 +5,8 @@
 
 
 /*
- * Locks with names, in the zone: of the tasks with the same "lock" one has a
- * cycle under way.  The lock of a worker that has died is free.
+ * Named locks, in the zone: only one of the tasks with the same "lock" has a
+ * cycle under way.  The lock of a dead worker is free.
  */
 
 
@@ -27,19 +27,20 @@ typedef struct ngx_http_background_lock_s  ngx_http_background_lock_t;
 
 struct ngx_http_background_lock_s {
     ngx_http_background_lock_t      *next;
-    uint64_t                         generation; /* the last that has it */
+    uint64_t                         generation; /* the last one with it */
     uint64_t                         holder;
-    uint64_t                         waiter;     /* who is the next */
-    uint64_t                         waited;     /* it asked, current_msec */
+    uint64_t                         waiter;     /* the next holder */
+    uint64_t                         waited;     /* its last attempt, ms */
     uint32_t                         name_len;
     u_char                           name[NGX_HTTP_BACKGROUND_LOCK_LEN];
 };
 
 
 /*
- * take     NGX_OK, or NGX_BUSY; who asks again, at least each second, comes
- *          before those that asked later.  "waiter" tells who asks from others
- * release  when the cycle is over
+ * take     NGX_OK, or NGX_BUSY.  A caller that tries again, at least once a
+ *          second, gets the lock before callers that have tried later.
+ *          "waiter" identifies the caller
+ * release  called when the cycle is over
  */
 ngx_int_t ngx_http_background_lock_take(ngx_http_background_lock_t *lock,
     uint64_t waiter);

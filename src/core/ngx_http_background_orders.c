@@ -75,7 +75,7 @@ ngx_http_background_orders_read(ngx_http_background_orders_t *orders,
 }
 
 
-/* one that is being written, or whose writer died, has another sum */
+/* skips an entry with another checksum, which is not written completely */
 
 ngx_int_t
 ngx_http_background_orders_told(ngx_http_background_orders_t *orders,

@@ -5,9 +5,9 @@
 
 
 /*
- * What a task is told by others, in the zone: by an operator, and by tasks that
- * it comes after.  Any worker tells; the owner of a cell looks at numbers that
- * only grow, and keeps in its duty what it has done of them.
+ * Orders for a task, in the zone: of an operator, and of tasks that it comes
+ * "after".  Any worker gives orders by incrementing numbers; the owner of a
+ * cell stores the numbers that it has handled in its duty.
  */
 
 
@@ -19,7 +19,7 @@
 #include <ngx_core.h>
 
 
-/* of what a task comes after, so many may be told at the same time */
+/* ends of cycles that workers may write at the same time */
 #define NGX_HTTP_BACKGROUND_ENDS           3
 
 #define NGX_HTTP_BACKGROUND_END_NAME_LEN   64
@@ -29,7 +29,7 @@
 /* the end of a cycle; the first two members are private */
 
 typedef struct {
-    uint32_t                         crc;        /* of what follows */
+    uint32_t                         crc;        /* of the members below */
     uint32_t                         failed;
     uint64_t                         number;
     uint32_t                         name_len;
@@ -43,13 +43,13 @@ typedef struct {
 
 typedef struct {
     uint32_t                         paused;
-    uint32_t                         alarm;      /* it was unhealthy when that
-                                                    was told last */
+    uint32_t                         alarm;      /* the last reported health,
+                                                    1: unhealthy */
     uint64_t                         runs;
     uint64_t                         cancels;
     uint64_t                         fires;
     uint64_t                         written;
-    ngx_http_background_told_t      *told;       /* NULL: it comes after none */
+    ngx_http_background_told_t      *told;       /* NULL: no "after" */
 } ngx_http_background_orders_t;
 
 
@@ -62,21 +62,20 @@ typedef struct {
 
 
 /*
- * create   in the master; NULL: no memory
- * follow   in the master: there are tasks that it comes after.  NGX_ERROR: no
- *          memory
- * copy     from a zone of another size
- * free     with what follow() has allocated
+ * create   called by the master; NULL: no memory
+ * follow   called by the master if the task has "after"; NGX_ERROR: no memory
+ * copy     copies from a zone of another size
+ * free     frees also the memory of follow()
  *
- * read     the state, by any process
- * told     the newest end that was told; NGX_DECLINED: it can't be read
+ * read     reads the numbers, in any process
+ * told     reads the newest end of a cycle; NGX_DECLINED: none can be read
  *
- * pause    NGX_DECLINED: it is so already
- * run      one more cycle is wanted
- * cancel   all that is under way is to stop
- * fire     a task that it comes after has ended a cycle
- * alarm    of the task itself, by who has recorded a cycle: NGX_OK if it is
- *          the one that finds the health changed, once
+ * pause    NGX_DECLINED: the task is paused, or not paused, already
+ * run      orders one more cycle
+ * cancel   orders to cancel all cycles
+ * fire     a cycle of a task that this one comes "after" has ended
+ * alarm    called by the worker that has recorded a cycle of the task; NGX_OK:
+ *          the health has changed, and no other worker has reported it
  */
 ngx_http_background_orders_t *ngx_http_background_orders_create(
     ngx_slab_pool_t *shpool);

@@ -7,16 +7,16 @@
 #include "ngx_http_background_plan.h"
 
 
-/* what is later than that does not start any more, in seconds */
+/* a time that is longer ago is missed, in seconds */
 #define NGX_HTTP_BACKGROUND_IN_TIME  60
 
 /*
- * A clock that is put back by less: what has been done is not done again when
- * its time comes again.
+ * If the clock is put back by less, in seconds, times that come again are not
+ * due again.
  */
 #define NGX_HTTP_BACKGROUND_BACK     (3 * 60 * 60)
 
-/* so many are counted after a clock was put forward */
+/* the most missed times that are counted */
 #define NGX_HTTP_BACKGROUND_COUNTED  100
 
 
@@ -84,7 +84,7 @@ ngx_http_background_plan_base(ngx_array_t *rules, uint64_t checked,
         return checked;
     }
 
-    /* what goes by elapsed time does not wait for the clock */
+    /* schedules by elapsed time do not wait for the clock */
 
     rule = rules->elts;
 
@@ -123,8 +123,9 @@ ngx_http_background_plan_next(ngx_array_t *rules, uint32_t seed,
 
 
 /*
- * With its jitter, which is always the same for the same time: whoever has the
- * lease agrees on it.  A later time may come before an earlier one by it.
+ * The next time with its jitter, which is the same for the same time in each
+ * worker that gets the lease.  With jitter a later time may come before an
+ * earlier one.
  */
 
 static uint64_t

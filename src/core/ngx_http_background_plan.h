@@ -5,9 +5,8 @@
 
 
 /*
- * A task's plan: its "schedule" directives, and what is due by them now.  It
- * goes by the wall clock, and expects it to be changed, and the machine to be
- * suspended.
+ * The plan of a task: the times of its "schedule" directives that are due.  It
+ * uses the wall clock, which may be changed, and the machine may be suspended.
  */
 
 
@@ -32,18 +31,18 @@ typedef struct {
 
 
 typedef struct {
-    uint64_t    checked;      /* what was due until then is dealt with now */
+    uint64_t    checked;      /* times until this one are handled */
     uint64_t    due;          /* the next; 0: none */
     ngx_uint_t  run;          /* a cycle is due */
-    ngx_uint_t  late;         /* it is one for those that were missed */
-    ngx_uint_t  missed;       /* how many were */
+    ngx_uint_t  late;         /* it is for missed times only */
+    ngx_uint_t  missed;       /* number of missed times */
 } ngx_http_background_look_t;
 
 
 /*
- * look  at "now", where all until "checked" was dealt with; 0: nothing was due
- *       before now.  Times are seconds since the epoch.  "seed" tells tasks,
- *       workers and machines apart, whose jitter is to differ
+ * look  computes the times that are due at "now"; times until "checked" are
+ *       handled, 0: no time was due before now.  Times are seconds since the
+ *       epoch.  "seed" makes the jitter of tasks, workers and machines differ
  */
 void ngx_http_background_plan_look(ngx_array_t *rules, uint32_t seed,
     uint64_t checked, uint64_t now, ngx_http_background_look_t *look);

@@ -38,7 +38,7 @@ typedef struct {
     unsigned            max;
     const char *const  *names;        /* of min, min + 1 ..., or NULL */
 
-    /* what is wrong with it */
+    /* texts of errors */
     const char         *value;
     const char         *range;
     const char         *step;
@@ -401,7 +401,7 @@ ngx_http_background_field_name(const ngx_http_background_field_t *field,
 }
 
 
-/* some day of a leap year, whatever its weekday is */
+/* whether a leap year has such a day, of any weekday */
 
 static int
 ngx_http_background_schedule_comes(
@@ -428,8 +428,8 @@ ngx_http_background_schedule_comes(
 
 
 /*
- * libc reads the zone: the functions that tell local time do so when TZ has
- * changed.  Nothing else looks at the environment meanwhile.
+ * tzset() of libc reads the zone when TZ has changed.  The environment is
+ * changed for a moment, in the master, which has no threads.
  */
 
 const char *
@@ -451,7 +451,7 @@ ngx_http_background_timezone_init(ngx_http_background_timezone_t *zone,
 
     saved = environ;
 
-    /* what libc has in memory may be of a file that was replaced */
+    /* with another TZ libc forgets its zone, whose file may have changed */
 
     env[0] = "TZ=UTC0";
     env[1] = NULL;
@@ -496,7 +496,7 @@ ngx_http_background_timezone_init(ngx_http_background_timezone_t *zone,
 }
 
 
-/* libc takes what it does not find for UTC */
+/* libc uses UTC if there is no such file */
 
 static const char *
 ngx_http_background_timezone_file(const char *name)
@@ -549,7 +549,7 @@ ngx_http_background_timezone_file(const char *name)
 }
 
 
-/* from a year ago, as a run that was missed may be older, for 20 years */
+/* the changes from a year ago, for missed runs, to 20 years ahead */
 
 static const char *
 ngx_http_background_timezone_scan(ngx_http_background_timezone_t *zone,

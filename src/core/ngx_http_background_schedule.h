@@ -5,16 +5,16 @@
 
 
 /*
- * Schedules: the five fields of a crontab, and when they come next in a time
- * zone.  Pure C.
+ * Schedules: parses the five fields of a crontab, and computes the next time in
+ * a time zone.  Uses no functions of nginx.
  *
- * Day and day of the week: where both are restricted, one of them is enough; a
- * field that begins with "*" does not restrict.
+ * If both the day and the day of the week are restricted, one of them must
+ * match; a field that begins with "*" is not restricted.
  *
- * Where clocks are put forward, what falls into the hour that is left out is
- * due once, when that is over; where they are put back, what falls into the
- * repeated hour is due in the first pass only.  An hour field that is "*" goes
- * by elapsed time instead.
+ * When clocks are put forward, times in the hour that is left out are due once,
+ * when this hour is over; when clocks are put back, times in the repeated hour
+ * are due in the first pass only.  If the hour field is "*", times are due by
+ * elapsed time instead.
  */
 
 
@@ -61,14 +61,14 @@ typedef struct {
 
 /*
  * parse     reads "MIN HOUR DAY MONTH WEEKDAY", or "@daily" and its like.
- *           Returns NULL, or what is wrong with which field, as in "hour must
- *           be from 0 to 23"
+ *           Returns NULL, or an error such as "hour must be from 0 to 23"
  * timezone  fills in the changes of the zone of that name; "" is the local
- *           time.  Returns NULL, or what is wrong.  It changes the environment
- *           for a moment: for the master, when it reads a configuration
+ *           time.  Returns NULL, or an error.  It changes the environment for a
+ *           moment, so it is called only in the master, when it reads a
+ *           configuration
  * next      returns the first time after "after" that is due, both in seconds
  *           since the epoch; 0: there is none in a hundred years
- * offset    returns by how many seconds local time is ahead of UTC then
+ * offset    returns the seconds by which local time is ahead of UTC at "at"
  */
 const char *ngx_http_background_schedule_parse(
     ngx_http_background_schedule_t *schedule, const char *text, size_t len);

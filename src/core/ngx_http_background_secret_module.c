@@ -5,8 +5,8 @@
 
 
 /*
- * "background_secret": variables of what is in files that the master process
- * reads, and that need not be readable by workers.
+ * "background_secret": variables with the contents of files.  The master
+ * process reads them, so workers need no right to do so.
  */
 
 
@@ -137,7 +137,7 @@ ngx_http_background_secret_add(ngx_conf_t *cf, ngx_str_t *name,
 
     (void) ngx_sprintf(variable.data, "%V%V", prefix, name);
 
-    /* a second one is an error, which nginx logs */
+    /* nginx logs an error if the variable exists already */
 
     var = ngx_http_add_variable(cf, &variable, 0);
     if (var == NULL) {
@@ -242,7 +242,7 @@ ngx_http_background_secret_read(ngx_conf_t *cf, ngx_fd_t fd, ngx_str_t *path,
 }
 
 
-/* memory of a configuration that is not used any more is used for others */
+/* freed memory of an old configuration is used again */
 
 static void
 ngx_http_background_secret_forget(void *data)

@@ -21,14 +21,14 @@
 #define NGX_HTTP_BACKGROUND_STATE_PAUSE  60000
 
 
-/* for the thread, which may outlive the configuration: of malloc() */
+/* allocated by malloc(), as the thread may outlive the configuration */
 
 typedef struct {
     u_char     *file;             /* zero-terminated */
     u_char     *temp;
     u_char     *data;
     size_t      size;
-    uint64_t    number;           /* of the request that it is for */
+    uint64_t    number;           /* of the last request */
     ngx_err_t   err;
     ngx_uint_t  done;             /* atomic */
 } ngx_http_background_save_t;
@@ -50,7 +50,7 @@ static ngx_msec_t                   ngx_http_background_saved;
 static ngx_uint_t                   ngx_http_background_save_failed;
 
 
-/* what is missing or bad is no reason not to start */
+/* nginx starts even if the file is missing or has bad lines */
 
 void
 ngx_http_background_state_read(ngx_http_background_zone_conf_t *zcf)
@@ -139,7 +139,7 @@ ngx_http_background_state_parse(ngx_http_background_zone_conf_t *zcf,
 }
 
 
-/* a task that is not known any more is no mistake */
+/* a line of a task that is not configured any more is skipped */
 
 static ngx_int_t
 ngx_http_background_state_line(ngx_http_background_zone_conf_t *zcf,
@@ -223,7 +223,7 @@ ngx_http_background_state_poll(ngx_http_background_zone_conf_t *zcf,
         return;
     }
 
-    /* where it fails it is tried again with the next reason */
+    /* a failed write is repeated with the next request or after a minute */
 
     ngx_http_background_saved = ngx_current_msec;
 
@@ -258,7 +258,7 @@ ngx_http_background_state_exit(ngx_http_background_zone_conf_t *zcf,
     ngx_uint_t                   i;
     ngx_http_background_save_t  *save;
 
-    /* a thread that hangs in the file system ends with the process */
+    /* a thread that is blocked in the file system ends with the process */
 
     for (i = 0; ngx_http_background_save && i < 50; i++) {
         ngx_http_background_save_end(zcf, log);
@@ -297,13 +297,15 @@ ngx_http_background_save_create(ngx_http_background_zone_conf_t *zcf,
     ngx_http_background_save_t        *save;
     ngx_http_background_zone_task_t  **tasks;
 
-    /* what is asked for after that is for the next time */
+    /* a request that is made later needs another write */
+
     number = ngx_http_background_state_asked(zcf->zone);
 
     len = zcf->state.len + 1;
 
     save = ngx_alloc(sizeof(ngx_http_background_save_t) + 2 * len
-                     + sizeof("..tmp") + NGX_INT64_LEN + sizeof(NGX_HTTP_BACKGROUND_STATE_HEAD)
+                     + sizeof("..tmp") + NGX_INT64_LEN
+                     + sizeof(NGX_HTTP_BACKGROUND_STATE_HEAD)
                      + zcf->tasks.nelts * NGX_HTTP_BACKGROUND_STATE_LINE,
                      log);
     if (save == NULL) {
@@ -363,7 +365,7 @@ ngx_http_background_save_thread(void *data)
 }
 
 
-/* a file that is there is a whole one, also after a power failure */
+/* the file is replaced as a whole, also if the power fails meanwhile */
 
 static ngx_err_t
 ngx_http_background_save_write(ngx_http_background_save_t *save)
@@ -414,7 +416,7 @@ ngx_http_background_save_write(ngx_http_background_save_t *save)
 }
 
 
-/* also where it failed: what waits for it is not worth more than its run */
+/* a failed write is answered, too, or cycles would wait for it forever */
 
 static void
 ngx_http_background_save_end(ngx_http_background_zone_conf_t *zcf,

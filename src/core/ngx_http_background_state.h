@@ -5,9 +5,9 @@
 
 
 /*
- * "background_state": a file with what must outlive nginx.  One worker writes
- * it, in a thread of its own: at most once a minute, when another worker asks
- * for it, and at exit.
+ * "background_state": a file that keeps pauses and last runs of tasks over the
+ * end of nginx.  The first worker writes it in a separate thread once a minute,
+ * and when a worker asks for it; at exit, in the main thread.
  */
 
 
@@ -19,11 +19,11 @@
 
 
 /*
- * read   in the master, into a zone that is new
- * parse  applies what a file has to the tasks it names; returns how many lines
- *        are bad
- * poll   in each worker, often
- * exit   in a worker that ends
+ * read   reads the file into a new zone, in the master
+ * parse  applies the lines of the file to tasks; returns the number of invalid
+ *        lines
+ * poll   starts the thread if it is time, and answers requests; in each worker
+ * exit   writes the file when the worker exits
  */
 void ngx_http_background_state_read(ngx_http_background_zone_conf_t *zcf);
 ngx_uint_t ngx_http_background_state_parse(

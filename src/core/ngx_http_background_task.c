@@ -39,13 +39,13 @@
 #define NGX_HTTP_BACKGROUND_HOLD      10
 #define NGX_HTTP_BACKGROUND_HOLD_MAX  10000
 
-/* the wall clock may be changed: how often it is looked at, in milliseconds */
+/* the longest time until the wall clock is read again, in milliseconds */
 #define NGX_HTTP_BACKGROUND_LOOK      60000
 
-/* by how much clocks of servers differ, in seconds */
+/* the assumed difference of the clocks of servers, in seconds */
 #define NGX_HTTP_BACKGROUND_CLOCKS    5
 
-/* a due time that is less off was not changed */
+/* a smaller change of a due time is not published, in milliseconds */
 #define NGX_HTTP_BACKGROUND_OFF       1000
 
 
@@ -73,18 +73,19 @@ struct ngx_http_background_runner_s {
     ngx_http_background_lines_t       lines;
     ngx_http_background_claim_t       claim;      /* of "workers cluster" */
 
-    /* why a cycle is due that could not start yet, or NULL */
+    /* the cause of a cycle that could not start yet, or NULL */
     ngx_str_t                        *pending;
     uint32_t                          seed;       /* of the jitter */
     uint64_t                          waiter;     /* for the lock */
 
-    ngx_http_background_told_t       *after;      /* what is pending comes after
-                                                     that; NULL: no "after" */
-    uint64_t                          fires;      /* the same */
-    uint64_t                          saved;      /* when that is written it may
-                                                     start; 0: at once */
-    uint64_t                          cancels;    /* orders that were done */
-    uint64_t                          cancelled;  /* when, ngx_current_msec */
+    ngx_http_background_told_t       *after;      /* the last end of a cycle;
+                                                     NULL: no "after" */
+    uint64_t                          fires;      /* the number of "after" */
+    uint64_t                          saved;      /* "pending" waits until the
+                                                     state is written; 0: it
+                                                     does not wait */
+    uint64_t                          cancels;    /* handled orders */
+    uint64_t                          cancelled;  /* ngx_current_msec */
 
     /*
      * With "retry" of failed items only: the time of the next cycle with all
@@ -113,7 +114,7 @@ struct ngx_http_background_runner_s {
                                                      to other nginx yet */
     unsigned                          told:1;
     unsigned                          paused:1;
-    unsigned                          orders:1;   /* to be looked at again */
+    unsigned                          orders:1;   /* to be read again */
 };
 
 
@@ -126,8 +127,8 @@ typedef struct {
 
     ngx_uint_t                        nrunners;
     ngx_uint_t                        polls;
-    uint64_t                          orders;     /* those of the zone that were
-                                                     looked at */
+    uint64_t                          orders;     /* the number in the zone when
+                                                     orders were read last */
     ngx_uint_t                        ticks;      /* punctual, in a row */
     ngx_msec_t                        ticked;
     ngx_event_t                       keeper;
@@ -870,8 +871,8 @@ ngx_http_background_runner_started(ngx_http_background_runner_t *r)
 
 
 /*
- * A task that is quarantined here is told to the others once, when it becomes
- * so; then it is left to them.
+ * A task that becomes quarantined in this nginx is reported to other nginx
+ * once; then this nginx does not ask for it.
  */
 
 static void
@@ -965,7 +966,7 @@ ngx_http_background_runner_granted(ngx_http_background_claim_t *m,
 }
 
 
-/* another server has dealt with what was due before; its clock may differ */
+/* another server, whose clock may differ, has handled times until "due" */
 
 static void
 ngx_http_background_runner_checked(ngx_http_background_runner_t *r,
@@ -985,7 +986,7 @@ ngx_http_background_runner_checked(ngx_http_background_runner_t *r,
 }
 
 
-/* others may have it from now on: nothing of its cycle may go on */
+/* the cycle is stopped, as another nginx may run the task from now on */
 
 static void
 ngx_http_background_runner_ousted(ngx_http_background_claim_t *m,
@@ -1052,7 +1053,7 @@ ngx_http_background_runner_save(ngx_http_background_runner_t *r)
 }
 
 
-/* what other servers go on with */
+/* stores the state with which another nginx continues */
 
 static void
 ngx_http_background_runner_carry(ngx_http_background_runner_t *r,
@@ -1174,7 +1175,7 @@ again:
 }
 
 
-/* what others have told the task since this worker has looked */
+/* handles orders that were given since they were read last */
 
 static void
 ngx_http_background_runner_orders(ngx_http_background_runner_t *r)
@@ -1222,7 +1223,7 @@ ngx_http_background_runner_orders(ngx_http_background_runner_t *r)
 }
 
 
-/* what falls into a pause is not missed */
+/* times during a pause are not missed */
 
 static void
 ngx_http_background_runner_pause(ngx_http_background_runner_t *r,
@@ -1256,7 +1257,7 @@ ngx_http_background_runner_pause(ngx_http_background_runner_t *r,
 }
 
 
-/* one cycle is for all that have ended until now */
+/* one cycle is started for all ends of tasks until now */
 
 static void
 ngx_http_background_runner_follow(ngx_http_background_runner_t *r,
@@ -1289,7 +1290,7 @@ ngx_http_background_runner_follow(ngx_http_background_runner_t *r,
 }
 
 
-/* the cycle that was pending starts: who takes the lease does not repeat it */
+/* the pending cycle starts, so the next owner of the cell must not repeat it */
 
 static void
 ngx_http_background_runner_acked(ngx_http_background_runner_t *r,
@@ -1564,7 +1565,7 @@ ngx_http_background_interval_handler(ngx_event_t *ev)
         return;
     }
 
-    /* the worker may have been stopped, until others could have the task */
+    /* the lease may have expired while the process was stopped */
 
     if (r->task->cluster
         && (!r->joined || !r->task->cluster->holds(&r->claim)))
@@ -1604,7 +1605,7 @@ ngx_http_background_interval_handler(ngx_event_t *ev)
         return;
     }
 
-    /* it is not late while it waits */
+    /* the task is not late while it waits for the lock */
 
     if (ngx_http_background_runner_lock(r) != NGX_OK) {
         ngx_http_background_record_tried(r->task->zone.record);
@@ -1619,7 +1620,7 @@ ngx_http_background_interval_handler(ngx_event_t *ev)
 }
 
 
-/* starts what is due by the wall clock, and sets the timer for the next look */
+/* starts a cycle that is due by the wall clock, and sets the timer */
 
 static void
 ngx_http_background_schedule_look(ngx_http_background_runner_t *r)
@@ -1662,7 +1663,7 @@ ngx_http_background_schedule_look(ngx_http_background_runner_t *r)
         cause = &ngx_http_background_scheduled;
     }
 
-    /* the wall clock may go on at once */
+    /* the wall clock may have passed the time already */
 
     due = look.due ? ngx_current_msec + ngx_max(look.due * 1000, now) - now
                    : 0;
@@ -1701,7 +1702,7 @@ ngx_http_background_schedule_look(ngx_http_background_runner_t *r)
         return;
     }
 
-    /* that it was done is known before it is, or it might be done again */
+    /* the state is written before the cycle starts, or it might be repeated */
 
     if (cause == &ngx_http_background_missed
         && ngx_http_background_tasks.zcf->state.len)
@@ -1716,7 +1717,7 @@ ngx_http_background_schedule_look(ngx_http_background_runner_t *r)
 }
 
 
-/* when "retry" is due, if it is; 0 while a cycle is under way */
+/* returns the time of "retry", or 0 if there is none or a cycle is under way */
 
 static uint64_t
 ngx_http_background_schedule_retry(ngx_http_background_runner_t *r)
@@ -1736,7 +1737,7 @@ ngx_http_background_schedule_retry(ngx_http_background_runner_t *r)
 }
 
 
-/* starts a cycle that is due, or does when it can */
+/* starts a cycle now, or stores its cause until it can start */
 
 static void
 ngx_http_background_runner_want(ngx_http_background_runner_t *r,
@@ -1779,7 +1780,7 @@ ngx_http_background_runner_lock(ngx_http_background_runner_t *r)
 }
 
 
-/* when no job of the cycle is on a thread any more */
+/* releases the lock if no job of the cycle is on a thread */
 
 static void
 ngx_http_background_runner_unlock(ngx_http_background_runner_t *r,
@@ -1826,7 +1827,7 @@ ngx_http_background_runner_due(ngx_http_background_runner_t *r,
 }
 
 
-/* a copy, as the next one may come while the cycle is under way */
+/* copies "after", which may change while the cycle is under way */
 
 static void
 ngx_http_background_runner_told(ngx_http_background_runner_t *r,

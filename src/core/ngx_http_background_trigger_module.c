@@ -5,8 +5,8 @@
 
 
 /*
- * What starts a task's cycles beside "interval", "schedule" and "after", and
- * what keeps them from it, "lock".
+ * The directives "schedule" and "after", which start cycles, and "lock", which
+ * prevents two of them at the same time.
  */
 
 

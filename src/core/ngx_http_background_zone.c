@@ -52,7 +52,7 @@
 #define NGX_HTTP_BACKGROUND_SILENT_TICKS  40
 #define NGX_HTTP_BACKGROUND_SILENT        10000
 
-/* who waits for a lock asks more often, in milliseconds */
+/* a worker that waits for a lock tries it more often, in milliseconds */
 #define NGX_HTTP_BACKGROUND_WAITS    1000
 
 /* copies of the statistics in a cell */
@@ -3227,7 +3227,7 @@ ngx_http_background_zone_changes(void)
 }
 
 
-/* of "workers all", the oldest */
+/* with "workers all" the oldest time of all cells is kept */
 
 void
 ngx_http_background_record_keep(ngx_http_background_record_t *record,
@@ -3241,7 +3241,9 @@ ngx_http_background_record_keep(ngx_http_background_record_t *record,
 
     kept->paused = ngx_http_background_load(&record->orders->paused);
 
-    for (cell = record->cells; cell; cell = ngx_http_background_load(&cell->next))
+    for (cell = record->cells;
+         cell;
+         cell = ngx_http_background_load(&cell->next))
     {
         ngx_http_background_duty_read(cell->duty, &duty);
 
@@ -3262,7 +3264,7 @@ ngx_http_background_record_keep(ngx_http_background_record_t *record,
 }
 
 
-/* no worker has the zone yet: words have no owner's tag */
+/* called before any worker uses the zone, so words have no tag of an owner */
 
 void
 ngx_http_background_record_restore(ngx_http_background_record_t *record,
@@ -3351,7 +3353,7 @@ ngx_http_background_zone_tell(ngx_http_background_zone_t *zone)
 }
 
 
-/* "held" by a process: revocation does not make it free */
+/* the lock is held by a process, so a revoked worker keeps it */
 
 ngx_int_t
 ngx_http_background_lock_take(ngx_http_background_lock_t *lock,

@@ -32,7 +32,7 @@
 #define NGX_HTTP_BACKGROUND_EXEC_WAIT  200
 
 
-/* a command on its way to the helper; its strings follow */
+/* a message to the helper; the strings of the command follow */
 
 typedef struct {
     ngx_uint_t     argc;
@@ -52,7 +52,7 @@ typedef struct {
 } ngx_http_background_exec_message_t;
 
 
-/* the helper's own; vfork() shares them with the child until it has exec'd */
+/* data of the helper, which vfork() shares with the child until execve() */
 
 typedef struct {
     ngx_http_background_exec_message_t  message;
@@ -140,7 +140,10 @@ ngx_http_background_exec_helper_start(ngx_log_t *log)
 }
 
 
-/* locked; no signal handler of nginx's may run in the helper */
+/*
+ * The caller holds the mutex.  Signals are blocked, as no signal handler of
+ * nginx may run in the helper.
+ */
 
 static ngx_int_t
 ngx_http_background_exec_helper_fork(const char **call, ngx_log_t *log)
@@ -188,8 +191,8 @@ ngx_http_background_exec_helper_fork(const char **call, ngx_log_t *log)
 
 
 /*
- * It ends as soon as its socket does.  That it has ended is no news for the
- * handler of SIGCHLD.
+ * The helper exits when its socket is closed.  SIGCHLD is blocked, as otherwise
+ * the signal handler of nginx would log this exit.
  */
 
 void
@@ -345,7 +348,7 @@ ngx_http_background_exec_strings(u_char **p, u_char *last, char **strings,
 }
 
 
-/* what is not known stays as the helper has it */
+/* a value that cannot be read stays as it is in the helper */
 
 static void
 ngx_http_background_exec_class(ngx_http_background_exec_header_t *header)
@@ -420,7 +423,7 @@ ngx_http_background_exec_sendmsg(ngx_fd_t fd,
 }
 
 
-/* From here on in the helper process.  It logs nothing, and never returns. */
+/* The following functions run in the helper.  It logs nothing. */
 
 static void
 ngx_http_background_exec_process(ngx_fd_t fd)
@@ -448,7 +451,7 @@ ngx_http_background_exec_process(ngx_fd_t fd)
             continue;
         }
 
-        /* the last one takes the place of one that is removed */
+        /* backwards, as the last child takes the place of a removed one */
 
         for (i = h->nchildren; i--; /* void */ ) {
             if (h->events[NGX_HTTP_BACKGROUND_EXEC_EVENTS + i].revents) {
@@ -463,7 +466,7 @@ ngx_http_background_exec_process(ngx_fd_t fd)
 }
 
 
-/* no command has a terminal, or writes files that all may write */
+/* commands have no terminal, and their umask is 022 */
 
 static void
 ngx_http_background_exec_process_init(ngx_fd_t fd)
@@ -491,7 +494,7 @@ ngx_http_background_exec_process_init(ngx_fd_t fd)
     (void) setsid();
     (void) umask(022);
 
-    /* what has left its process group is a child of the helper in the end */
+    /* a process that has left its group becomes a child of the helper */
 
     if (chdir("/") == -1
         || prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == -1
@@ -805,7 +808,7 @@ ngx_http_background_exec_child_init(void)
         return NGX_ERROR;
     }
 
-    /* the helper may be killed; it may have been before this call */
+    /* the command ends with the helper, which may have ended before prctl() */
 
     h->call = "prctl()";
 
@@ -872,7 +875,7 @@ ngx_http_background_exec_child_class(
         return NGX_ERROR;
     }
 
-    /* some of the CPUs may have been taken away in between */
+    /* errors are ignored, as some of the CPUs may be gone meanwhile */
 
     if (header->affine) {
         (void) sched_setaffinity(0, sizeof(cpu_set_t), &header->cpus);
@@ -882,7 +885,7 @@ ngx_http_background_exec_child_class(
 }
 
 
-/* those of the command are above 3, as the helper's own are below */
+/* descriptors of the command are above 3, as the helper uses 0 to 3 */
 
 static ngx_int_t
 ngx_http_background_exec_child_fds(void)
@@ -900,7 +903,7 @@ ngx_http_background_exec_child_fds(void)
         return NGX_ERROR;
     }
 
-    /* they are all to be closed by execve(): one that is not would be a leak */
+    /* all have FD_CLOEXEC; one without it would be inherited by the command */
 
     ngx_http_background_exec_close_from(3);
 
@@ -908,7 +911,7 @@ ngx_http_background_exec_child_fds(void)
 }
 
 
-/* a signal for the group, or nobody waits for the command any more */
+/* sends a signal to the group; after the end of "control" it is SIGKILL */
 
 static void
 ngx_http_background_exec_control(ngx_uint_t n)
@@ -940,8 +943,8 @@ ngx_http_background_exec_control(ngx_uint_t n)
 
 
 /*
- * While a command is not reaped, nothing else has its number: what is left of
- * its group is killed before.  Other children have left their group.
+ * Until waitpid() no other process can get the pid of the command, so the rest
+ * of its process group is killed before.  Other children have left their group.
  */
 
 static void
@@ -1007,7 +1010,7 @@ ngx_http_background_exec_over(ngx_uint_t n, int status)
 }
 
 
-/* there is room for the few reports of a command */
+/* the socket has room for all reports of a command */
 
 static void
 ngx_http_background_exec_report(ngx_fd_t fd,
@@ -1046,7 +1049,7 @@ ngx_http_background_exec_finish(void)
         (void) kill(-h->children[i], SIGKILL);
     }
 
-    /* the children of one that ends become the helper's */
+    /* children of a process that exits become children of the helper */
 
     do {
         if (ngx_http_background_exec_kill_children() != NGX_OK) {
@@ -1059,7 +1062,7 @@ ngx_http_background_exec_finish(void)
 }
 
 
-/* NGX_DECLINED: they are not known, for the want of /proc */
+/* NGX_DECLINED: the children are unknown, as /proc is not mounted */
 
 static ngx_int_t
 ngx_http_background_exec_kill_children(void)

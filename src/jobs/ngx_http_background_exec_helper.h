@@ -33,11 +33,11 @@ typedef enum {
 } ngx_http_background_exec_event_e;
 
 
-/* what the helper tells of a command */
+/* a report of the helper on a command */
 
 typedef struct {
     ngx_http_background_exec_event_e   event;
-    pid_t                              pid;      /* of a started one */
+    pid_t                              pid;      /* of the command */
     int                                value;    /* errno, or the status */
     char                               call[24]; /* that failed */
 } ngx_http_background_exec_report_t;
@@ -57,13 +57,14 @@ typedef struct {
 
 /*
  * start  in init_process: forks the helper
- * stop   in exit_process: ends it
- * send   on a thread of the pool: asks the helper, which is started anew if it
+ * stop   in exit_process: closes its socket, and waits for it
+ * send   on a thread of the pool: asks the helper, which is forked again if it
  *        has ended, to start a command with the nice value, I/O class, policy
- *        and CPUs of the calling thread.  "control" is the command's own socket:
- *        from the other end of the pair come reports, it takes numbers of
- *        signals, each an int, for the process group, and its end means SIGKILL.
- *        NGX_OK; NGX_AGAIN, the helper has too much to do; NGX_DECLINED, the
+ *        and CPUs of the calling thread.  The helper gets "control", one end
+ *        of a pair of sockets.  The thread reads reports from the other end,
+ *        and writes numbers of signals for the process group to it, each an
+ *        int; when the thread closes it, the helper sends SIGKILL.
+ *        NGX_OK; NGX_AGAIN, the socket of the helper is full; NGX_DECLINED, the
  *        strings are too long; NGX_ERROR, with the reason in errno and *call
  */
 ngx_int_t ngx_http_background_exec_helper_start(ngx_log_t *log);

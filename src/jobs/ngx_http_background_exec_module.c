@@ -239,7 +239,7 @@ ngx_http_background_exec_add(ngx_array_t *strings, ngx_str_t *text)
 }
 
 
-/* kept as the command gets it, "NAME=VALUE" */
+/* stored as "NAME=VALUE" */
 
 static ngx_int_t
 ngx_http_background_exec_env(ngx_conf_t *cf, ngx_http_background_arg_t *arg,
@@ -457,7 +457,7 @@ ngx_http_background_exec_prepare(ngx_http_background_run_t *run,
 }
 
 
-/* a request gives no options, and nothing that is cut */
+/* a value from a request must not be an option or have a zero byte */
 
 static ngx_int_t
 ngx_http_background_exec_evaluate(ngx_http_background_run_t *run,
@@ -515,7 +515,10 @@ ngx_http_background_exec_create_main_conf(ngx_conf_t *cf)
 }
 
 
-/* on NGX_ERROR the worker would exit; each command starts it anew */
+/*
+ * A failure is ignored, as the worker would exit on NGX_ERROR; each command
+ * starts the helper again.
+ */
 
 static ngx_int_t
 ngx_http_background_exec_init_process(ngx_cycle_t *cycle)

@@ -10,10 +10,10 @@
 #include <sys/mman.h>
 
 
-/* the longest line of output in the log, in bytes; what is longer is cut */
+/* a longer line of output is cut in the log, in bytes */
 #define NGX_HTTP_BACKGROUND_EXEC_LINE  1024
 
-/* how often it is asked whether to stop, in milliseconds */
+/* the period in which cancelling is checked, in milliseconds */
 #define NGX_HTTP_BACKGROUND_EXEC_POLL  10
 
 /* nginx kills workers that have not exited after 1.5 seconds */
@@ -23,7 +23,7 @@
 #define NGX_HTTP_BACKGROUND_EXEC_PIPE  (1024 * 1024)
 
 
-/* what the command writes to a descriptor */
+/* the output of the command to a descriptor */
 
 typedef struct {
     ngx_fd_t       fd;                 /* NGX_INVALID_FILE: it has ended */
@@ -50,9 +50,10 @@ typedef struct {
     pid_t                               pid;        /* 0: not known */
     int                                 status;
 
-    uint64_t                            kill_at;    /* of what was told to stop,
-                                                       in milliseconds */
-    uint64_t                            terminated; /* by then, 0: not yet */
+    uint64_t                            kill_at;    /* the time of SIGKILL after
+                                                       SIGTERM, in ms */
+    uint64_t                            terminated; /* the same when the worker
+                                                       is terminated, or 0 */
 
     unsigned                            stopping:1;
     unsigned                            killed:1;
@@ -96,7 +97,7 @@ ngx_http_background_exec_work(ngx_http_background_run_t *run)
 {
     ngx_http_background_exec_t  *x;
 
-    /* the command runs on, whoever waits for the thread */
+    /* the command keeps the slot, even if other jobs wait for a thread */
 
     run->keep_slot = 1;
 
@@ -166,7 +167,7 @@ ngx_http_background_exec_open(ngx_http_background_exec_t *x)
 }
 
 
-/* the command's end blocks, as programs expect it */
+/* writes of the command block, as programs expect */
 
 static ngx_int_t
 ngx_http_background_exec_pipe(ngx_http_background_exec_t *x,
@@ -193,8 +194,8 @@ ngx_http_background_exec_pipe(ngx_http_background_exec_t *x,
 
 
 /*
- * A file, in which the command can seek.  That of a request is opened anew: it
- * is only to be read, and descriptors that are copies share their offset.
+ * The input is a file, in which the command can seek.  The file of a request is
+ * opened again for reading, as a duplicated descriptor would share the offset.
  */
 
 static ngx_int_t
@@ -344,7 +345,7 @@ ngx_http_background_exec_start(ngx_http_background_exec_t *x)
         ngx_http_background_fail(&run->result, err, "%s failed", call);
     }
 
-    /* what is open here would be no end of it for the other side */
+    /* an end that stays open here would hide the end of file */
 
     ngx_http_background_exec_close(x, &x->helper);
     ngx_http_background_exec_close(x, &x->command.in);
@@ -427,7 +428,7 @@ ngx_http_background_exec_stop(ngx_http_background_exec_t *x)
 }
 
 
-/* if the helper has ended, a report of that comes */
+/* if the helper has ended, exec_report() notices it */
 
 static void
 ngx_http_background_exec_signal(ngx_http_background_exec_t *x, int signo)
@@ -475,7 +476,7 @@ ngx_http_background_exec_report(ngx_http_background_exec_t *x)
 }
 
 
-/* the command has got SIGKILL by then, what it has started has not */
+/* the kernel has killed the command with the helper, but not its children */
 
 static void
 ngx_http_background_exec_lost(ngx_http_background_exec_t *x)
@@ -492,8 +493,8 @@ ngx_http_background_exec_lost(ngx_http_background_exec_t *x)
 
 
 /*
- * What the cycle says of a command that was told to stop is "timed out", or
- * nothing, but the command's own words are better.
+ * The error of a cancelled command is "timed out", or none.  The last line of
+ * its stderr replaces that, as it says more.
  */
 
 static void
@@ -548,8 +549,8 @@ ngx_http_background_exec_result(ngx_http_background_exec_t *x)
 
 
 /*
- * What the command has left in the pipe.  A process that has left its group may
- * write on.
+ * Reads the rest of the output.  The size is limited, as a process that has
+ * left the group may still write.
  */
 
 static void
@@ -644,7 +645,7 @@ ngx_http_background_exec_lines(ngx_http_background_exec_t *x,
 }
 
 
-/* a line of the log stays one line */
+/* control characters are replaced, as they might end the line of the log */
 
 static void
 ngx_http_background_exec_line(ngx_http_background_exec_t *x,

@@ -5,9 +5,9 @@
 
 
 /*
- * "background_redis": a server as of Redis or Valkey, and a worker's connection
- * to it.  Sockets, names, timers and TLS are nginx's; hiredis only formats
- * commands and parses replies.
+ * "background_redis": a server of Redis or Valkey, and the connection of a
+ * worker to it.  Sockets, names, timers and TLS are those of nginx; hiredis
+ * formats commands and parses replies.
  */
 
 
@@ -23,7 +23,7 @@
 #include "ngx_http_background_redis_reply.h"
 
 
-/* why something went wrong, for counters; in the order of their names */
+/* reasons of failures, for counters; sorted by name */
 
 typedef enum {
     NGX_HTTP_BACKGROUND_REDIS_AUTH = 0,
@@ -119,16 +119,16 @@ typedef struct {
 /*
  * The worker's connection.
  *
- * open     begins to connect, and does so again whenever the connection is
- *          lost; "changed" is called when it can be used, and not any more
- * ready    whether it can be used now
- * command  sends one; the handler is called once, with the reply, or with NULL
- *          when there will be none: it may or may not have been executed.
- *          NGX_ERROR: it was not sent
- * failed   an error reply that is not only the command's own: the connection is
- *          made anew where that helps
- * strange  the reply is none to that command
- * close    all
+ * open     connects, and connects again whenever the connection is lost;
+ *          "changed" is called when the connection becomes ready or is lost
+ * ready    returns whether the connection is ready
+ * command  sends a command; the handler is called once, with the reply, or with
+ *          NULL if the connection was lost before the reply: the server may
+ *          have executed the command.  NGX_ERROR: the command was not sent
+ * failed   handles an error reply; closes the connection if another server or
+ *          connection may help
+ * strange  closes the connection, as the reply has an unexpected type
+ * close    closes the connection and frees the link
  */
 
 typedef void (*ngx_http_background_redis_handler_pt)(void *data,
@@ -150,7 +150,7 @@ void ngx_http_background_redis_close(ngx_http_background_redis_link_t *link);
 
 
 /*
- * What an error reply says, in words: "text" gets them, and the reply's own.
+ * Returns the reason of an error reply; "*words" is set to its description.
  */
 ngx_http_background_redis_reason_e ngx_http_background_redis_error(
     ngx_str_t *reply, const char **words);
@@ -174,12 +174,17 @@ void ngx_http_background_redis_lease_exit(void);
 
 
 /*
- * Shared memory, for the status and for who takes a task over in this nginx.
- * Entries are NULL, and nothing is kept, where there was no place for them.
+ * Shared memory, for the status and for a worker of this nginx that takes over
+ * a task.  An entry is NULL if the zone has no place for the task; nothing is
+ * kept then.
  *
- * connected  of this worker's connection: 1, 0, or -1, it wants none any more
- * error      counts one; an empty text leaves the last one
- * owner      whether that id was one of this nginx, which had or took the task
+ * connected  sets the state of the connection of this worker: 1, 0, or -1 if
+ *            the worker does not use it any more
+ * count      counts an error and stores its text
+ * took       stores an ID with which this nginx takes the task
+ * owns       returns whether took() has stored this ID
+ * fence      returns the highest fence that was passed for the task
+ * honoured   returns whether this quarantine was passed before
  */
 
 typedef struct ngx_http_background_redis_shared_s

@@ -203,7 +203,7 @@ ngx_http_background_redis_block(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-/* one that needs no escaping in the status */
+/* a name needs no escaping in the status */
 
 static ngx_uint_t
 ngx_http_background_redis_name(ngx_str_t *name)
@@ -427,7 +427,7 @@ ngx_http_background_redis_find(ngx_http_background_redis_main_conf_t *rmcf,
 }
 
 
-/* in postconfiguration: all that the block does not say is known, too */
+/* in postconfiguration, when "resolver" is known */
 
 ngx_int_t
 ngx_http_background_redis_init_conf(ngx_conf_t *cf,
@@ -471,7 +471,7 @@ ngx_http_background_redis_init_conf(ngx_conf_t *cf,
         rcf->resolver = clcf->resolver;
         rcf->resolver_timeout = clcf->resolver_timeout;
 
-        /* as merged into servers, but not here */
+        /* the default is set for servers only, in merge_loc_conf() */
 
         ngx_conf_init_msec_value(rcf->resolver_timeout, 30000);
     }
@@ -491,7 +491,7 @@ ngx_http_background_redis_init_conf(ngx_conf_t *cf,
 }
 
 
-/* a name without "resolver" is looked up now, but may have no address yet */
+/* without "resolver" a name is resolved now, but it may have no address yet */
 
 static ngx_int_t
 ngx_http_background_redis_servers(ngx_conf_t *cf,
@@ -542,7 +542,7 @@ ngx_http_background_redis_servers(ngx_conf_t *cf,
 }
 
 
-/* the first line; "data" stays NULL where there is a file that has none */
+/* reads the first line; "data" stays NULL if the file has no password */
 
 static ngx_int_t
 ngx_http_background_redis_password(ngx_conf_t *cf, ngx_str_t *file,
@@ -557,7 +557,7 @@ ngx_http_background_redis_password(ngx_conf_t *cf, ngx_str_t *file,
         return NGX_OK;
     }
 
-    /* not one that blocks */
+    /* open() of a FIFO must not block */
 
     fd = ngx_open_file(file->data, NGX_FILE_RDONLY|NGX_FILE_NONBLOCK,
                        NGX_FILE_OPEN, 0);
@@ -592,8 +592,9 @@ ngx_http_background_redis_password(ngx_conf_t *cf, ngx_str_t *file,
 
     if (len == 0 || len > NGX_HTTP_BACKGROUND_REDIS_PASSWORD) {
         ngx_log_error(NGX_LOG_WARN, cf->log, 0,
-                      "the first line of \"%V\" is no password, it must have 1 "
-                      "to %d bytes", file, NGX_HTTP_BACKGROUND_REDIS_PASSWORD);
+                      "invalid password in the first line of \"%V\", it must "
+                      "have 1 to %d bytes", file,
+                      NGX_HTTP_BACKGROUND_REDIS_PASSWORD);
         ngx_explicit_memzero(buf, sizeof(buf));
         return NGX_OK;
     }

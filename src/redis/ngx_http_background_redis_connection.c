@@ -14,21 +14,21 @@
 #define NGX_HTTP_BACKGROUND_REDIS_PAUSE      100
 #define NGX_HTTP_BACKGROUND_REDIS_PAUSE_MAX  5000
 
-/* the same text of a failure is logged again after so many milliseconds */
+/* the period in which a repeated error is logged once, in milliseconds */
 #define NGX_HTTP_BACKGROUND_REDIS_REPEAT     60000
 
-/* at exit, how often it waits for 10 milliseconds until all is sent */
+/* at exit, the number of waits of 10 milliseconds until all data are sent */
 #define NGX_HTTP_BACKGROUND_REDIS_DRAIN      50
 
-/* read at once, then other connections have a turn */
+/* reads in one pass of the event loop, so that other connections have a turn */
 #define NGX_HTTP_BACKGROUND_REDIS_SLICE      16
 
-/* the largest reply, and as much that waits to be sent, in bytes */
+/* the largest reply, and the most data that wait to be sent, in bytes */
 #define NGX_HTTP_BACKGROUND_REDIS_MAX        (16 * 1024 * 1024)
 
 #define NGX_HTTP_BACKGROUND_REDIS_TEXT       512
 
-/* the oldest version that has what the scripts need */
+/* the oldest version that runs the scripts */
 #define NGX_HTTP_BACKGROUND_REDIS_VERSION    7
 
 
@@ -73,12 +73,12 @@ struct ngx_http_background_redis_link_s {
     size_t                                 out_size;
 
     ngx_http_background_redis_state_e      state;
-    ngx_uint_t                             attempt;   /* to get a usable one */
+    ngx_uint_t                             attempt;   /* since it was ready */
     ngx_uint_t                             failures;  /* in a row */
     ngx_msec_t                             warned;
     ngx_uint_t                             hash;      /* of the last text */
 
-    /* where it goes now */
+    /* the current server */
     ngx_sockaddr_t                         sockaddr;
     socklen_t                              socklen;
     in_port_t                              port;
@@ -87,15 +87,15 @@ struct ngx_http_background_redis_link_s {
     ngx_str_t                              name;
     u_char                                 text[NGX_SOCKADDR_STRLEN + 256];
 
-    ngx_http_background_redis_reason_e     reason;    /* for it to be lost */
+    ngx_http_background_redis_reason_e     reason;    /* of the last error */
     size_t                                 why_len;
     u_char                                 why[NGX_HTTP_BACKGROUND_REDIS_TEXT];
 
-    unsigned                               asks:1;    /* a Sentinel */
+    unsigned                               asks:1;    /* it is a Sentinel */
     unsigned                               moves:1;   /* to the master */
     unsigned                               reading:1;
-    unsigned                               lost:1;    /* when that is over */
-    unsigned                               told:1;    /* of an eviction */
+    unsigned                               lost:1;    /* to be closed */
+    unsigned                               told:1;    /* eviction was logged */
     unsigned                               down:1;    /* it was logged */
 };
 
@@ -190,7 +190,7 @@ ngx_http_background_redis_open(ngx_http_background_redis_conf_t *rcf,
     link->ident = -1;
     link->log = log;
 
-    /* what nginx says of each attempt is said once by log() */
+    /* redis_log() logs a repeated error once, nginx would log each attempt */
 
     link->quiet = *log;
     link->quiet.log_level = ngx_min(log->log_level, NGX_LOG_ALERT);
@@ -202,7 +202,7 @@ ngx_http_background_redis_open(ngx_http_background_redis_conf_t *rcf,
     link->timer.log = log;
     link->timer.cancelable = 1;
 
-    /* not from a caller's stack: what is lost at once calls "changed" */
+    /* "changed" must not be called on the stack of the caller */
 
     link->state = ngx_http_background_redis_pausing;
     ngx_add_timer(&link->timer, 0);
@@ -240,8 +240,8 @@ ngx_http_background_redis_close(ngx_http_background_redis_link_t *link)
 
 
 /*
- * The worker exits, and the event loop is over: tasks that were given back are
- * others' at once if what says so is sent.
+ * Called when the worker exits, after the event loop has ended.  Another nginx
+ * takes a task at once if the command that gives it back is sent.
  */
 
 static void
@@ -275,7 +275,7 @@ ngx_http_background_redis_drain(ngx_http_background_redis_link_t *link)
 }
 
 
-/* each attempt is for the next server */
+/* each attempt uses the next server */
 
 static void
 ngx_http_background_redis_next(ngx_http_background_redis_link_t *link)
@@ -337,7 +337,7 @@ ngx_http_background_redis_resolve(ngx_http_background_redis_link_t *link)
 
     if (ctx == NULL || ctx == NGX_NO_RESOLVER) {
         ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_RESOLVE,
-                                       0, "the name can not be resolved");
+                                       0, "the name cannot be resolved");
         return;
     }
 
@@ -351,12 +351,12 @@ ngx_http_background_redis_resolve(ngx_http_background_redis_link_t *link)
     link->state = ngx_http_background_redis_resolving;
     link->ctx = ctx;
 
-    /* the context is gone if this fails */
+    /* ngx_resolve_name() frees the context if it fails */
 
     if (ngx_resolve_name(ctx) != NGX_OK) {
         link->ctx = NULL;
         ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_RESOLVE,
-                                       0, "the name can not be resolved");
+                                       0, "the name cannot be resolved");
     }
 }
 
@@ -385,7 +385,7 @@ ngx_http_background_redis_resolved(ngx_resolver_ctx_t *ctx)
 
     if (state) {
         ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_RESOLVE,
-                                       0, "the name can not be resolved (%s)",
+                                       0, "the name cannot be resolved (%s)",
                                        ngx_resolver_strerror(state));
         return;
     }
@@ -485,7 +485,7 @@ ngx_http_background_redis_connect_handler(ngx_event_t *ev)
 
     if (!ev->write) {
 
-        /* something to read comes after the connection */
+        /* data is read after the connection is established */
 
         (void) ngx_handle_read_event(ev, 0);
         return;
@@ -555,7 +555,7 @@ ngx_http_background_redis_handshake(ngx_http_background_redis_link_t *link)
         return;
     }
 
-    /* zero-terminated; an address is no server name */
+    /* "name" is zero-terminated; an address must not be sent as SNI */
 
     if (name->len && ngx_inet_addr(name->data, name->len) == INADDR_NONE
         && ngx_strlchr(name->data, name->data + name->len, ':') == NULL
@@ -647,7 +647,7 @@ ngx_http_background_redis_verify(ngx_http_background_redis_link_t *link,
 #endif
 
 
-/* who it is, then what the other one is */
+/* authenticates, then asks a Sentinel for the master, or a server for INFO */
 
 static void
 ngx_http_background_redis_greet(ngx_http_background_redis_link_t *link)
@@ -814,7 +814,10 @@ ngx_http_background_redis_informed(void *data,
 }
 
 
-/* "name" begins with a line feed, and is not in the first line */
+/*
+ * "name" begins with a line feed, so the first line is not searched.  The value
+ * is logged as it is, so it ends at the first byte that is not printable.
+ */
 
 static ngx_uint_t
 ngx_http_background_redis_info(ngx_http_background_redis_reply_t *reply,
@@ -839,7 +842,7 @@ ngx_http_background_redis_info(ngx_http_background_redis_reply_t *reply,
 
     value->data = p;
 
-    while (p < last && *p != '\r' && *p != '\n' && p - value->data < 64) {
+    while (p < last && *p > ' ' && *p < 0x7f && p - value->data < 64) {
         p++;
     }
 
@@ -863,7 +866,7 @@ ngx_http_background_redis_ask(ngx_http_background_redis_link_t *link)
 }
 
 
-/* what a Sentinel says of the master: address, or name, and port */
+/* the reply of a Sentinel: address or name of the master, and its port */
 
 static void
 ngx_http_background_redis_told(void *data,
@@ -871,6 +874,7 @@ ngx_http_background_redis_told(void *data,
 {
     ngx_http_background_redis_link_t *link = data;
 
+    size_t      i;
     ngx_int_t   port;
     ngx_str_t  *host, *text;
 
@@ -897,10 +901,20 @@ ngx_http_background_redis_told(void *data,
     text = &reply->elements[1]->text;
     port = ngx_atoi(text->data, text->len);
 
-    if (host->len == 0 || host->len > 255 || port < 1 || port > 65535) {
+    /* the address is logged as it is */
+
+    for (i = 0; i < host->len; i++) {
+        if (host->data[i] <= ' ' || host->data[i] > 0x7e) {
+            break;
+        }
+    }
+
+    if (host->len == 0 || host->len > 255 || i < host->len
+        || port < 1 || port > 65535)
+    {
         ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_SENTINEL,
-                                       0, "what it says of the master is no "
-                                       "address");
+                                       0, "its reply has an invalid address of "
+                                       "the master");
         return;
     }
 
@@ -918,14 +932,14 @@ ngx_http_background_redis_told(void *data,
                               host->len, link->host, port)
                      - link->text;
 
-    /* when the loop that reads its reply has ended */
+    /* the connection is closed when dispatch() has returned */
 
     link->moves = 1;
     link->lost = 1;
 }
 
 
-/* the Sentinel has told where to go */
+/* connects to the master that the Sentinel has named */
 
 static void
 ngx_http_background_redis_move(ngx_http_background_redis_link_t *link)
@@ -987,7 +1001,7 @@ ngx_http_background_redis_command(ngx_http_background_redis_link_t *link,
 }
 
 
-/* where it fails, and the connection is lost, the handler is not called */
+/* if NGX_ERROR is returned, the handler is not called */
 
 static ngx_int_t
 ngx_http_background_redis_send(ngx_http_background_redis_link_t *link,
@@ -1126,7 +1140,10 @@ ngx_http_background_redis_flush(ngx_http_background_redis_link_t *link)
 
         if (n == NGX_ERROR) {
 
-            /* reading sees it, too; not from the caller's stack */
+            /*
+             * The read handler closes the connection, as the caller's stack may
+             * still use it.
+             */
 
             c->read->ready = 1;
             ngx_post_event(c->read, &ngx_posted_events);
@@ -1180,7 +1197,7 @@ ngx_http_background_redis_read_handler(ngx_event_t *rev)
             if (ngx_handle_read_event(rev, 0) != NGX_OK) {
                 ngx_http_background_redis_lose(link,
                                             NGX_HTTP_BACKGROUND_REDIS_CLOSED,
-                                            0, "the connection can't be read");
+                                            0, "the connection cannot be read");
             }
 
             return;
@@ -1244,7 +1261,7 @@ ngx_http_background_redis_dispatch(ngx_http_background_redis_link_t *link)
         if (ngx_queue_empty(&link->commands)) {
             ngx_http_background_redis_lose(link,
                       NGX_HTTP_BACKGROUND_REDIS_PROTOCOL, 0,
-                      "it sent a reply to nothing");
+                      "it sent a reply without a command");
             return;
         }
 
@@ -1267,7 +1284,10 @@ ngx_http_background_redis_dispatch(ngx_http_background_redis_link_t *link)
 }
 
 
-/* it is not one that greets well and then fails again and again */
+/*
+ * The failures are forgotten only after a good reply, as a server may accept
+ * connections and then fail each command.
+ */
 
 static void
 ngx_http_background_redis_good(ngx_http_background_redis_link_t *link,
@@ -1289,7 +1309,7 @@ ngx_http_background_redis_good(ngx_http_background_redis_link_t *link,
 }
 
 
-/* replies are in the order of the commands */
+/* sets the timer for the oldest command, as replies come in that order */
 
 static void
 ngx_http_background_redis_arm(ngx_http_background_redis_link_t *link)
@@ -1323,7 +1343,7 @@ ngx_http_background_redis_timer_handler(ngx_event_t *ev)
     ngx_queue_t                          *q;
     ngx_http_background_redis_command_t  *command;
 
-    /* a timer that is set anew may come a bit early */
+    /* ngx_add_timer() keeps an old time that is less than 300 ms earlier */
 
     if (!ngx_queue_empty(&link->commands)) {
         q = ngx_queue_head(&link->commands);
@@ -1365,7 +1385,7 @@ ngx_http_background_redis_failed(ngx_http_background_redis_link_t *link,
 
     switch (reason) {
 
-    /* another server, or the next connection, may do */
+    /* another server or connection may succeed */
 
     case NGX_HTTP_BACKGROUND_REDIS_AUTH:
     case NGX_HTTP_BACKGROUND_REDIS_CLUSTER:
@@ -1393,7 +1413,7 @@ void
 ngx_http_background_redis_strange(ngx_http_background_redis_link_t *link)
 {
     ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_PROTOCOL,
-                                   0, "a reply is none to its command");
+                                   0, "a reply has an unexpected type");
 }
 
 
@@ -1412,8 +1432,8 @@ ngx_http_background_redis_lose_reply(ngx_http_background_redis_link_t *link,
 
 
 /*
- * The connection is given up, and made anew later.  While replies of it are
- * read, it is so when their handlers have returned.
+ * Closes the connection, which is opened again later.  While replies are read,
+ * the connection is closed after their handlers have returned.
  */
 
 static void ngx_cdecl
@@ -1495,7 +1515,7 @@ ngx_http_background_redis_log(ngx_http_background_redis_link_t *link)
     ngx_str_t    text;
     ngx_uint_t   hash;
 
-    /* some of it is the other one's */
+    /* the text may have bytes that the server has sent */
 
     for (p = link->why; p < link->why + link->why_len; p++) {
         if (*p < 0x20 || *p > 0x7e) {
@@ -1526,7 +1546,7 @@ ngx_http_background_redis_log(ngx_http_background_redis_link_t *link)
 }
 
 
-/* all that the connection has; what waits for a reply gets none */
+/* closes the connection; handlers of waiting commands are called with NULL */
 
 static void
 ngx_http_background_redis_drop(ngx_http_background_redis_link_t *link)

@@ -47,7 +47,7 @@ static const ngx_http_background_redis_words_t
       "it is a node of a Redis Cluster, which is not supported" },
 
     { ngx_string("BUSY"), NGX_HTTP_BACKGROUND_REDIS_BUSY,
-      "a script of somebody else's keeps it busy" },
+      "a script of another client keeps it busy" },
 
     { ngx_string("CLUSTERDOWN"), NGX_HTTP_BACKGROUND_REDIS_CLUSTER,
       "it is a node of a Redis Cluster, which is not supported" },
@@ -65,19 +65,19 @@ static const ngx_http_background_redis_words_t
       "it is a replica that has lost its master" },
 
     { ngx_string("MISCONF"), NGX_HTTP_BACKGROUND_REDIS_STORAGE,
-      "it can not save its data, and so takes none" },
+      "it cannot save its data, so it refuses writes" },
 
     { ngx_string("MOVED"), NGX_HTTP_BACKGROUND_REDIS_CLUSTER,
       "it is a node of a Redis Cluster, which is not supported" },
 
     { ngx_string("NOAUTH"), NGX_HTTP_BACKGROUND_REDIS_AUTH,
-      "it asks for a password, \"password_file\" has to name it" },
+      "it needs a password, set \"password_file\"" },
 
     { ngx_string("NOPERM"), NGX_HTTP_BACKGROUND_REDIS_PERMISSION,
       "the user has no right to a command or key" },
 
     { ngx_string("NOREPLICAS"), NGX_HTTP_BACKGROUND_REDIS_STORAGE,
-      "it has too few replicas, and so takes no data" },
+      "it has too few replicas, so it refuses writes" },
 
     { ngx_string("NOSCRIPT"), NGX_HTTP_BACKGROUND_REDIS_OTHER,
       "it has forgotten a script" },
@@ -98,7 +98,7 @@ static const ngx_http_background_redis_words_t
       "user or password is wrong, or the user is disabled" },
 
     { ngx_string("WRONGTYPE"), NGX_HTTP_BACKGROUND_REDIS_TYPE,
-      "a key of that name is something else's" },
+      "the key has another type" },
 
     { ngx_null_string, NGX_HTTP_BACKGROUND_REDIS_OTHER, NULL }
 };

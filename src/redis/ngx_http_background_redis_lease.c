@@ -5,21 +5,23 @@
 
 
 /*
- * "workers cluster": one nginx of all that use the same server has a task.
+ * "workers cluster": of all nginx that use the same server, one runs a task,
+ * the holder of its lease.
  *
- * A task has one key, whose value says who has it:
+ * A task has one key, with the value:
  *
  *     FENCE ID NUMBER STATE LEASE SINCE DUE FAILURES CRASHES QUARANTINE HOST
  *
- * ID is another one for each worker that wants the task, and NUMBER is another
- * one each time it renews the value.  No clock of the server counts: who wants
- * the task takes it when the value has stayed the same for LEASE on its own
- * clock, or when it was given back, by comparing and setting.  Who has it stops
- * a tenth of LEASE before that, counted from when the last good renewal was
- * sent.  The clock goes on while the machine is suspended.  Where the value is
- * gone, who has the task writes it again; all others wait LEASE, too.
+ * ID is random for each worker that asks for the task, and NUMBER changes with
+ * each renewal.  The clock of the server is not used.  A worker takes the task
+ * by comparing and setting the value, when it has been given back or has not
+ * changed for LEASE on the clock of the worker.  The holder stops after nine
+ * tenths of LEASE since it has sent the last successful renewal.  The clock is
+ * CLOCK_BOOTTIME, which includes the time of a suspend.  If the key is missing,
+ * the holder writes it again; other workers wait for LEASE as well.
  *
- * All tasks of a worker that use the same server are one command at a time.
+ * All tasks of a worker with the same server are sent in one command, and the
+ * next command is sent after its reply.
  */
 
 
@@ -29,10 +31,10 @@
 #include <sys/random.h>
 
 
-/* what a value is forgotten after, in milliseconds, when all nginx are gone */
+/* the time to live of a key that no nginx renews, in milliseconds */
 #define NGX_HTTP_BACKGROUND_REDIS_TTL        "2592000000"
 
-/* how often the worker looks, in milliseconds: a part of LEASE, within these */
+/* the period of the timer: this part of LEASE, between MIN and MAX, in ms */
 #define NGX_HTTP_BACKGROUND_REDIS_TICK       20
 #define NGX_HTTP_BACKGROUND_REDIS_TICK_MIN   50
 #define NGX_HTTP_BACKGROUND_REDIS_TICK_MAX   400
@@ -40,10 +42,10 @@
 /* tasks in a command */
 #define NGX_HTTP_BACKGROUND_REDIS_BATCH      1000
 
-/* arguments for each of them, at most */
+/* the most arguments for a task */
 #define NGX_HTTP_BACKGROUND_REDIS_ARGS       4
 
-/* what a number of Lua keeps */
+/* numbers of Lua are exact below this value */
 #define NGX_HTTP_BACKGROUND_REDIS_NUMBER     ((uint64_t) 1 << 53)
 
 #define NGX_HTTP_BACKGROUND_REDIS_VALUE      512
@@ -63,7 +65,7 @@ typedef struct {
 } ngx_http_background_redis_lease_conf_t;
 
 
-/* a value, in parts */
+/* the fields of a value */
 
 typedef struct {
     uint64_t                               fence;
@@ -84,7 +86,7 @@ typedef struct ngx_http_background_redis_group_s
     ngx_http_background_redis_group_t;
 
 
-/* a task that this worker has, or wants */
+/* a task that this worker holds or asks for */
 
 typedef struct {
     ngx_queue_t                              queue;
@@ -101,7 +103,7 @@ typedef struct {
     uint64_t                                 since_at;
     ngx_http_background_carried_t            carried; /* as it was before */
 
-    /* as the server had it last, and since when */
+    /* the last value of the server, and since when it is the same */
     uint64_t                                 same;
     size_t                                   len;
     u_char                                   value[
@@ -483,7 +485,10 @@ ngx_http_background_redis_leave(ngx_http_background_claim_t *m,
 
     lease->number++;
 
-    /* what is under way may take it yet */
+    /*
+     * A command without a reply may still take the task, so it is given back
+     * after that command, on the same connection.
+     */
 
     if (give) {
         if (group->loaded) {
@@ -579,7 +584,7 @@ ngx_http_background_redis_view(void *conf,
     ngx_http_background_redis_entry_read(
                         ngx_http_background_redis_entry(&lcf->task), view);
 
-    /* who has written that may hang */
+    /* the worker that has written the view may be blocked */
 
     if (view->until_at && view->until_at < ngx_http_background_redis_real()) {
         view->state = ngx_http_background_cluster_unknown;
@@ -587,7 +592,7 @@ ngx_http_background_redis_view(void *conf,
 }
 
 
-/* those of the worker that use the same server */
+/* all tasks of the worker with the same server */
 
 static ngx_http_background_redis_group_t *
 ngx_http_background_redis_group(ngx_http_background_redis_conf_t *rcf,
@@ -676,7 +681,10 @@ ngx_http_background_redis_tick_handler(ngx_event_t *ev)
 }
 
 
-/* what this worker has no right to any more, or has one to without an answer */
+/*
+ * Stops tasks whose lease has expired, and starts those with "lost=run" if the
+ * server does not answer for LEASE.
+ */
 
 static void
 ngx_http_background_redis_expire(ngx_http_background_redis_group_t *group)
@@ -729,7 +737,7 @@ ngx_http_background_redis_expire(ngx_http_background_redis_group_t *group)
 }
 
 
-/* jobs go on, and nothing tells the results of this nginx from others' */
+/* jobs go on with no fence, as other nginx may run the task as well */
 
 static void
 ngx_http_background_redis_go_alone(ngx_http_background_redis_lease_t *lease)
@@ -778,7 +786,7 @@ ngx_http_background_redis_send_batch(ngx_http_background_redis_group_t *group)
     group->nbatch = 0;
     nargs = 0;
 
-    /* what has no place in this command is in the next one */
+    /* tasks that do not fit into this command are the first of the next one */
 
     for (i = 0; i < group->nleases && group->nbatch < max; i++) {
         q = ngx_queue_head(&group->leases);
@@ -825,7 +833,7 @@ ngx_http_background_redis_send_batch(ngx_http_background_redis_group_t *group)
     argv[2].data = p;
     argv[2].len = ngx_sprintf(p, "%ui", group->nbatch) - p;
 
-    /* a time-out is over before the lease is */
+    /* the time-out ends before the lease */
 
     if (ngx_http_background_redis_command(group->link, n, argv,
                                           group->conf->lease / 3,
@@ -845,7 +853,7 @@ done:
 }
 
 
-/* what to do about a task now; 0: nothing */
+/* writes the arguments for a task; returns their number, 0: none is needed */
 
 static ngx_uint_t
 ngx_http_background_redis_args(ngx_http_background_redis_lease_t *lease,
@@ -877,7 +885,7 @@ ngx_http_background_redis_args(ngx_http_background_redis_lease_t *lease,
            && ngx_http_background_redis_entry_owns(lease->entry, value.id);
     wait = ok ? value.lease : lease->conf->lease;
 
-    /* what a command answers is known from what others have left */
+    /* NUMBER tells the reply to this command from values of other commands */
 
     lease->sent = now;
     lease->number++;
@@ -902,7 +910,7 @@ ngx_http_background_redis_args(ngx_http_background_redis_lease_t *lease,
     if (lease->holds || mine) {
         fence = lease->holds ? lease->claim->fence : value.fence;
 
-        /* who was late does not know whether others had it since */
+        /* an expired lease may have been held by another nginx meanwhile */
 
         if (lease->holds) {
             ngx_str_set(&argv[0], "R");
@@ -916,12 +924,12 @@ ngx_http_background_redis_args(ngx_http_background_redis_lease_t *lease,
                         lease->id);
         argv[1].len = p - argv[1].data;
 
-        /* the state of another nginx is known when it is this one's */
+        /* "carried" of another nginx is applied when this one gets the lease */
 
         argv[2].data = p;
         argv[2].len = ngx_http_background_redis_tail(lease, p, last, 'h') - p;
 
-        /* without the blank, which is in the one before */
+        /* without the space, with which the previous argument ends */
 
         argv[2].data++;
         argv[2].len--;
@@ -953,7 +961,7 @@ ngx_http_background_redis_args(ngx_http_background_redis_lease_t *lease,
     p = ngx_sprintf(p, "%uL", fence);
     argv[2].len = p - argv[2].data;
 
-    /* it goes on with what the one before has left */
+    /* the state that the previous holder has written */
 
     if (ok) {
         lease->carried.due_at = value.due_at;
@@ -965,7 +973,7 @@ ngx_http_background_redis_args(ngx_http_background_redis_lease_t *lease,
         ngx_memzero(&lease->carried, sizeof(ngx_http_background_carried_t));
     }
 
-    /* of the same nginx: it knows more than the worker that died has told */
+    /* the zone of the same nginx has newer state than the value has */
 
     lease->carries = ok && !ours;
     lease->since_at = ngx_http_background_redis_real();
@@ -983,7 +991,7 @@ ngx_http_background_redis_args(ngx_http_background_redis_lease_t *lease,
 }
 
 
-/* what follows the ID; of who takes it, as it was */
+/* writes the fields after ID; "carried" is unchanged when the task is taken */
 
 static u_char *
 ngx_http_background_redis_tail(ngx_http_background_redis_lease_t *lease,
@@ -1029,7 +1037,7 @@ ngx_http_background_redis_answered(void *data,
 
     if (reply == NULL) {
 
-        /* what was to be saved may not be */
+        /* the state may not have been saved */
 
         for (i = 0; i < n; i++) {
             if (group->batch[i]) {
@@ -1062,7 +1070,7 @@ ngx_http_background_redis_answered(void *data,
 
     group->loaded = 1;
 
-    /* what is lost or granted may change others */
+    /* the handlers "lost" and "granted" may remove other leases of the batch */
 
     group->nbatch = n;
 
@@ -1125,7 +1133,7 @@ ngx_http_background_redis_answer(ngx_http_background_redis_lease_t *lease,
 
     lease->claim->other = (rc == NGX_OK && value.held);
 
-    /* alone, it goes on where nobody else has it */
+    /* with "lost=run" it goes on if no other nginx holds the task */
 
     if (lease->holds || (lease->alone && lease->claim->other)) {
         lease->holds = 0;
@@ -1141,7 +1149,7 @@ ngx_http_background_redis_answer(ngx_http_background_redis_lease_t *lease,
 }
 
 
-/* since when it is the same, on this one's clock */
+/* stores the value, and since when it is the same on the clock of the worker */
 
 static void
 ngx_http_background_redis_observe(ngx_http_background_redis_lease_t *lease,
@@ -1149,12 +1157,12 @@ ngx_http_background_redis_observe(ngx_http_background_redis_lease_t *lease,
 {
     size_t  len;
 
-    /* a longer one is not ours: what it begins with counts, in scripts, too */
+    /* only the first 512 bytes are compared, as in the script */
 
     len = ngx_min(text->len, NGX_HTTP_BACKGROUND_REDIS_VALUE);
 
     if (lease->known && lease->len == len
-        && ngx_memcmp(lease->value, text->data, len) == 0)
+        && (len == 0 || ngx_memcmp(lease->value, text->data, len) == 0))
     {
         return;
     }
@@ -1216,7 +1224,7 @@ ngx_http_background_redis_taken(ngx_http_background_redis_lease_t *lease,
 }
 
 
-/* the lease may be gone when it returns */
+/* the lease may be freed when the function returns */
 
 static void
 ngx_http_background_redis_lose_lease(ngx_http_background_redis_lease_t *lease,
@@ -1230,7 +1238,7 @@ ngx_http_background_redis_lose_lease(ngx_http_background_redis_lease_t *lease,
 }
 
 
-/* for the status; "value" is what the server has, NULL: not known */
+/* writes the view for the status; "value" of the server, NULL: unknown */
 
 static void
 ngx_http_background_redis_show(ngx_http_background_redis_lease_t *lease,
@@ -1342,7 +1350,7 @@ ngx_http_background_redis_parse(ngx_str_t *text,
         return NGX_DECLINED;
     }
 
-    /* as "lease=" may be */
+    /* the range of "lease=" */
 
     if (value->lease < 1000 || value->lease > 60 * 60 * 1000) {
         return NGX_DECLINED;

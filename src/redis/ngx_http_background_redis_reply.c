@@ -143,7 +143,7 @@ ngx_http_background_redis_reader_next(
     if (redisReaderGetReply(reader->reader, &object) != REDIS_OK) {
 
         if (reader->error == NULL) {
-            reader->error = "that is no reply of Redis";
+            reader->error = "it sent an invalid reply";
         }
 
         return NGX_ERROR;

@@ -5,8 +5,8 @@
 
 
 /*
- * Replies, as a server sends them: whatever the bytes, a reply takes no more
- * memory than "max", and what is no reply is an error.
+ * The parser of replies.  A reply takes no more memory than "max".  Bytes that
+ * are not a valid reply are an error.
  */
 
 
@@ -46,12 +46,12 @@ typedef struct ngx_http_background_redis_reader_s
 
 /*
  * create  NULL: no memory
- * feed    takes what was received; NGX_ERROR: a reply is too large, or there is
- *         no memory
- * next    NGX_OK: a reply, which lives until the next call; NGX_AGAIN: none is
- *         complete; NGX_ERROR: this is no reply.  After an error the reader is
- *         only good for free()
- * error   its text
+ * feed    adds received data; NGX_ERROR: a reply is too large, or there is no
+ *         memory
+ * next    NGX_OK: a reply, which is valid until the next call; NGX_AGAIN: the
+ *         reply is incomplete; NGX_ERROR: it is invalid.  After an error only
+ *         error() and free() may be called
+ * error   returns the text of the error
  */
 ngx_http_background_redis_reader_t *ngx_http_background_redis_reader_create(
     size_t max, ngx_log_t *log);

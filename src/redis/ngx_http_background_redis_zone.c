@@ -5,16 +5,16 @@
 
 
 /*
- * Shared memory of a fixed layout: what workers know of servers and of tasks.
- * It is written without locks.  Texts have a sum: who reads one that is just
- * being written sees none.
+ * Shared memory of a fixed layout, with the state of servers and of tasks.  It
+ * is written without locks.  Texts and views have a checksum, so that a reader
+ * ignores one that is being written.
  */
 
 
 #include "ngx_http_background_redis.h"
 
 
-/* how often a reader tries */
+/* the number of attempts to read */
 #define NGX_HTTP_BACKGROUND_REDIS_READS  4
 
 
@@ -85,7 +85,7 @@ static uint32_t ngx_http_background_redis_crc(const void *data, size_t size);
 static uint64_t ngx_http_background_redis_wall(void);
 
 
-/* another layout is another zone, while workers may use the one before */
+/* another layout has another name, as old workers still use the old zone */
 
 ngx_int_t
 ngx_http_background_redis_zone_add(ngx_conf_t *cf,
@@ -101,7 +101,7 @@ ngx_http_background_redis_zone_add(ngx_conf_t *cf,
 
     rmcf->workers = ngx_max(ccf->worker_processes, 1);
 
-    /* tasks of the configuration before have a place, too */
+    /* with room for the tasks of the previous configuration */
 
     rmcf->entries = 16;
 
@@ -119,7 +119,7 @@ ngx_http_background_redis_zone_add(ngx_conf_t *cf,
                            rmcf->redis.nelts, rmcf->workers, rmcf->entries)
                - p;
 
-    /* as much again is room enough for what the slab takes */
+    /* twice the size is enough for the overhead of the slab pool */
 
     size = 2 * ngx_http_background_redis_zone_size(rmcf) + 16 * ngx_pagesize;
 
@@ -182,7 +182,7 @@ ngx_http_background_redis_zone_init(ngx_shm_zone_t *shm_zone, void *data)
     for (i = 0; i < rmcf->redis.nelts; i++) {
         node = &shared->nodes[i];
 
-        /* another one's figures are not for it */
+        /* the counters of another server are cleared */
 
         if (node->len != redis[i]->name.len
             || ngx_memcmp(node->name, redis[i]->name.data, node->len) != 0)
@@ -233,7 +233,9 @@ ngx_http_background_redis_zone_create(
 }
 
 
-/* a place that nobody had in this configuration and the one before */
+/*
+ * Takes an entry that no task of this or the previous configuration has.
+ */
 
 static void
 ngx_http_background_redis_zone_claim(
@@ -365,7 +367,7 @@ ngx_http_background_redis_connected(ngx_http_background_redis_conf_t *rcf,
 
     if (connected == -1) {
 
-        /* a new worker may have its number already */
+        /* a new worker may have the same ngx_worker already */
 
         if (worker->pid == ngx_pid) {
             worker->pid = 0;
@@ -512,7 +514,7 @@ ngx_http_background_redis_entry_read(ngx_http_background_redis_entry_t *entry,
 }
 
 
-/* the last two: that it was taken by one of them may not be known yet */
+/* keeps two IDs, as the reply to the command with the first may be lost */
 
 void
 ngx_http_background_redis_entry_took(ngx_http_background_redis_entry_t *entry,
@@ -537,7 +539,7 @@ ngx_http_background_redis_entry_owns(ngx_http_background_redis_entry_t *entry,
 }
 
 
-/* returns the highest that this nginx has seen */
+/* returns the highest fence that this nginx has seen */
 
 uint64_t
 ngx_http_background_redis_entry_fence(ngx_http_background_redis_entry_t *entry,
@@ -553,7 +555,10 @@ ngx_http_background_redis_entry_fence(ngx_http_background_redis_entry_t *entry,
 }
 
 
-/* a quarantine is for each nginx once: a reload of it ends it there */
+/*
+ * A quarantine is applied once by each nginx, as a reload of this nginx ends it
+ * here.
+ */
 
 ngx_uint_t
 ngx_http_background_redis_entry_honoured(
@@ -573,7 +578,7 @@ ngx_http_background_redis_entry_honoured(
 }
 
 
-/* that of zeroes is not 0 */
+/* never 0, as memory of zeroes has no valid checksum */
 
 static uint32_t
 ngx_http_background_redis_crc(const void *data, size_t size)

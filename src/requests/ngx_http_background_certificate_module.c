@@ -5,9 +5,10 @@
 
 
 /*
- * "certificate": how long certificates are valid, those of files and of TLS
- * servers.  All on a thread of the pool, as reading a file, looking up a name and
- * verifying a signature block or compute.
+ * "certificate": how long certificates of files and of TLS servers are valid.
+ * All work is done on a thread of the pool, as read(), getaddrinfo() and
+ * SSL_connect() block or compute.  A worker that exits waits for the thread,
+ * which getaddrinfo() may block until the time-outs of the resolver.
  */
 
 
@@ -24,10 +25,10 @@
 /* for a server, all of its addresses, in milliseconds */
 #define NGX_HTTP_BACKGROUND_CERTIFICATE_TIMEOUT  10000
 
-/* how often it is asked whether to stop, in milliseconds */
+/* the period in which cancelling is checked, in milliseconds */
 #define NGX_HTTP_BACKGROUND_CERTIFICATE_POLL     10
 
-/* a larger file holds no certificate, in bytes */
+/* the largest file that is read, in bytes */
 #define NGX_HTTP_BACKGROUND_CERTIFICATE_FILE     (16 * 1024 * 1024)
 
 #define NGX_HTTP_BACKGROUND_CERTIFICATE_DAY      (24 * 60 * 60)
@@ -194,7 +195,7 @@ ngx_http_background_certificate(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 }
 
 
-/* a path has a "/"; without one, a server has a ":" */
+/* an argument with a ":" and without a "/" is a server */
 
 static ngx_int_t
 ngx_http_background_certificate_target(ngx_conf_t *cf,
@@ -259,7 +260,7 @@ ngx_http_background_certificate_server(ngx_conf_t *cf,
 }
 
 
-/* nothing is verified but the time: a certificate that nobody trusts has one */
+/* the certificate is not verified: only its time is checked */
 
 static ngx_int_t
 ngx_http_background_certificate_ssl(ngx_conf_t *cf,
@@ -378,7 +379,7 @@ ngx_http_background_certificate_file(ngx_http_background_certificate_t *ctx)
 }
 
 
-/* each certificate of the file counts, as each may be sent */
+/* each certificate of the file is checked, as each may be sent */
 
 static void
 ngx_http_background_certificate_read(ngx_http_background_certificate_t *ctx,
@@ -421,7 +422,7 @@ ngx_http_background_certificate_read(ngx_http_background_certificate_t *ctx,
 }
 
 
-/* OpenSSL's own would ask for one on the terminal */
+/* the default callback of OpenSSL would ask for a password on the terminal */
 
 static int
 ngx_http_background_certificate_password(char *buf, int size, int rwflag,
@@ -488,7 +489,9 @@ ngx_http_background_certificate_connect(ngx_http_background_certificate_t *ctx)
 }
 
 
-/* NGX_DECLINED: another address may be better; NGX_ERROR: no more is wanted */
+/*
+ * NGX_DECLINED: the next address is tried; NGX_ERROR: no other address is tried
+ */
 
 static ngx_int_t
 ngx_http_background_certificate_open(ngx_http_background_certificate_t *ctx,
@@ -617,7 +620,7 @@ done:
 }
 
 
-/* NGX_ERROR: the time is over, which was counted, or the job is to stop */
+/* NGX_ERROR: a time-out, which was recorded, or the job is cancelled */
 
 static ngx_int_t
 ngx_http_background_certificate_wait(ngx_http_background_certificate_t *ctx,
@@ -697,7 +700,7 @@ ngx_http_background_certificate_check(ngx_http_background_certificate_t *ctx,
 }
 
 
-/* the common name, or all of it, in printable characters */
+/* the common name, or else the whole subject, in printable characters */
 
 static void
 ngx_http_background_certificate_subject(X509 *cert, u_char *buf, size_t size)
@@ -724,7 +727,7 @@ ngx_http_background_certificate_subject(X509 *cert, u_char *buf, size_t size)
 }
 
 
-/* that of the certificate which expires first */
+/* the result has the time of the certificate that expires first */
 
 static void
 ngx_http_background_certificate_keep(ngx_http_background_result_t *result,

@@ -24,8 +24,12 @@
 #include "ngx_http_background_fetch.h"
 
 
-/* a bit in "down" of a peer; any bit makes the peer down for all balancers */
+/*
+ * bits in "down" of a peer, by verdict and by an operator; any bit makes the
+ * peer down for all balancers
+ */
 #define NGX_HTTP_BACKGROUND_PEER_DOWN      0x40000000
+#define NGX_HTTP_BACKGROUND_PEER_ORDERED   0x20000000
 
 #define NGX_HTTP_BACKGROUND_PEER_SERVER    NGX_HTTP_BACKGROUND_SERVER_LEN
 #define NGX_HTTP_BACKGROUND_PEER_ERROR     NGX_HTTP_BACKGROUND_SERVER_ERROR_LEN
@@ -43,10 +47,13 @@ typedef struct {
     ngx_http_background_server_t  *record;    /* NULL: there is no free
                                                  record */
     uint64_t                       key;       /* key of the record */
+    ngx_atomic_t                  *order;     /* in the record, or NULL */
 
     unsigned                       backup:1;
     unsigned                       disabled:1;  /* by others: "down" or
                                                    "drain" */
+    unsigned                       draining:1;  /* by others or by an
+                                                   operator */
     unsigned                       failing:1;   /* after failures of client
                                                    requests */
     unsigned                       down:1;      /* whether the bit must be
@@ -64,8 +71,10 @@ typedef struct {
  * peers once and return NGX_AGAIN if it is locked.
  *
  * list   copies at most n servers and counts all of them
- * apply  sets or clears the bit of each peer that has a target by its "down",
- *        and the bit of servers that will be resolved later by "fresh"
+ * apply  sets or clears the bits of each peer that has a target by its "down"
+ *        and by the order of an operator, and the bit of servers that will be
+ *        resolved later by "fresh"
+ * drain  whether peers can be drained
  */
 
 typedef struct {
@@ -73,6 +82,7 @@ typedef struct {
                        ngx_uint_t n, ngx_uint_t *total);
     ngx_int_t  (*apply)(void *upstream, ngx_http_background_target_t *targets,
                         ngx_uint_t n, ngx_uint_t fresh);
+    ngx_uint_t   drain;
 } ngx_http_background_upstream_t;
 
 
@@ -152,6 +162,9 @@ typedef struct {
                                                           lock; 0: none */
     ngx_uint_t                             alerted;
     ngx_event_t                            lift;
+    ngx_event_t                            ordered;    /* applies orders */
+    ngx_msec_t                             ordered_at; /* ngx_current_msec of
+                                                          the last order */
 } ngx_http_background_probe_op_t;
 
 
@@ -195,6 +208,9 @@ typedef struct {
  * up      number of primary servers that get requests
  * lift    sets whether verdicts are lifted, because the task is quarantined
  * read    as "peer" of a judge
+ * order   as "order" of a judge, without applying it
+ * disabled
+ *         whether the server gets no requests whatever the verdict is
  */
 ngx_int_t ngx_http_background_probes_add(ngx_conf_t *cf,
     ngx_http_background_probes_t *probes, void *tag);
@@ -223,6 +239,11 @@ void ngx_http_background_probe_lift(ngx_http_background_probe_op_t *op,
 ngx_uint_t ngx_http_background_probe_lifted(ngx_http_background_probe_op_t *op);
 ngx_int_t ngx_http_background_probe_read(ngx_http_background_probe_op_t *op,
     ngx_uint_t *n, ngx_http_background_peer_t *peer);
+ngx_int_t ngx_http_background_probe_order_record(
+    ngx_http_background_probe_op_t *op, ngx_str_t *address,
+    ngx_http_background_order_e order);
+ngx_uint_t ngx_http_background_probe_disabled(
+    ngx_http_background_target_t *target);
 
 
 /* start and cancel a cycle */
@@ -233,6 +254,10 @@ void ngx_http_background_probe_cancel(ngx_http_background_run_t *run);
 /* applies verdicts of other workers; tries the lock once */
 void ngx_http_background_probe_catch_up(ngx_http_background_probe_op_t *op,
     ngx_log_t *log);
+
+/* "order" of a judge */
+ngx_int_t ngx_http_background_probe_order(void *conf, ngx_str_t *upstream,
+    ngx_str_t *address, ngx_http_background_order_e order);
 
 /* clears the bits of all peers of the upstream as soon as it is not locked */
 void ngx_http_background_probe_clear(void *conf);

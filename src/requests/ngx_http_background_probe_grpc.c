@@ -174,7 +174,7 @@ ngx_http_background_probe_grpc_passes(ngx_http_background_probe_op_t *op,
 }
 
 
-/* in the trailers or, where there is nothing else, in the header */
+/* the code is in the trailers or, without a body, in the header */
 
 static ngx_int_t
 ngx_http_background_probe_grpc_code(ngx_http_request_t *r)
@@ -220,7 +220,7 @@ ngx_http_background_probe_grpc_find(ngx_list_t *list)
 }
 
 
-/* the status; 0, "unknown", where it is left out */
+/* returns the status; 0, "UNKNOWN", if the field is missing */
 
 static ngx_int_t
 ngx_http_background_probe_grpc_health(ngx_str_t *body)
@@ -284,7 +284,7 @@ ngx_http_background_probe_grpc_health(ngx_str_t *body)
 }
 
 
-/* NULL: it does not end, or is longer than any */
+/* returns NULL if the number does not end or has too many bytes */
 
 static u_char *
 ngx_http_background_probe_grpc_number(u_char *p, u_char *last, uint64_t *n)

@@ -90,7 +90,8 @@ static const ngx_http_background_kind_t  ngx_http_background_probe_kind = {
 
 static const ngx_http_background_judge_t  ngx_http_background_probe_judged = {
     ngx_http_background_probe_peer,          /* peer */
-    ngx_http_background_probe_clear          /* quarantined */
+    ngx_http_background_probe_clear,         /* quarantined */
+    ngx_http_background_probe_order          /* order */
 };
 
 

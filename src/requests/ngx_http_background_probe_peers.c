@@ -37,6 +37,14 @@ typedef ngx_http_upstream_rr_peer_t     ngx_http_background_rr_peer_t;
 #endif
 
 
+/* "drain" in "down", of http since nginx 1.29.6; 0: there is none */
+#if (defined NGX_HTTP_UPSTREAM_DRAINING && !(NGX_HTTP_BACKGROUND_STREAM))
+#define NGX_HTTP_BACKGROUND_PEER_DRAIN  NGX_HTTP_UPSTREAM_DRAINING
+#else
+#define NGX_HTTP_BACKGROUND_PEER_DRAIN  0
+#endif
+
+
 /* as in ngx_rwlock.c, which does not export it */
 #define NGX_HTTP_BACKGROUND_WLOCK  ((ngx_atomic_uint_t) -1)
 
@@ -49,7 +57,8 @@ static ngx_int_t ngx_http_background_peers_apply(void *upstream,
 
 const ngx_http_background_upstream_t  ngx_http_background_access = {
     ngx_http_background_peers_list,
-    ngx_http_background_peers_apply
+    ngx_http_background_peers_apply,
+    NGX_HTTP_BACKGROUND_PEER_DRAIN != 0
 };
 
 
@@ -63,7 +72,12 @@ static void ngx_http_background_peers_copy(
     ngx_http_background_target_t *target, ngx_http_background_rr_peer_t *peer);
 static void ngx_http_background_peers_set(
     ngx_http_background_rr_peers_t *peers, ngx_http_background_rr_peer_t *peer,
-    ngx_uint_t down);
+    ngx_uint_t clear, ngx_uint_t set);
+static ngx_uint_t ngx_http_background_peers_drained(
+    ngx_http_background_us_t *us, ngx_http_background_rr_peer_t *peer);
+static void ngx_http_background_peers_judge(ngx_http_background_us_t *us,
+    ngx_http_background_rr_peers_t *peers, ngx_http_background_rr_peer_t *peer,
+    ngx_http_background_target_t *target);
 static ngx_http_background_target_t *ngx_http_background_peers_target(
     ngx_http_background_rr_peer_t *peer, ngx_http_background_target_t *targets,
     ngx_uint_t n, ngx_uint_t *next);
@@ -158,7 +172,11 @@ ngx_http_background_peers_copy(ngx_http_background_target_t *target,
                                  NGX_HTTP_BACKGROUND_PEER_SERVER);
     ngx_memcpy(target->server_data, peer->server.data, target->server.len);
 
-    target->disabled = (peer->down & ~NGX_HTTP_BACKGROUND_PEER_DOWN) != 0;
+    target->disabled = (peer->down & ~(NGX_HTTP_BACKGROUND_PEER_DOWN
+                                       |NGX_HTTP_BACKGROUND_PEER_ORDERED
+                                       |NGX_HTTP_BACKGROUND_PEER_DRAIN))
+                       != 0;
+    target->draining = (peer->down & NGX_HTTP_BACKGROUND_PEER_DRAIN) != 0;
     target->failing = (peer->max_fails && peer->fails >= peer->max_fails);
 }
 
@@ -192,7 +210,7 @@ ngx_http_background_peers_apply(void *upstream,
             target = ngx_http_background_peers_target(peer, targets, n, &next);
 
             if (target) {
-                ngx_http_background_peers_set(peers, peer, target->down);
+                ngx_http_background_peers_judge(us, peers, peer, target);
             }
         }
 
@@ -216,22 +234,79 @@ ngx_http_background_peers_apply(void *upstream,
 }
 
 
+/* the order is read under the lock, so the last one that is applied is valid */
+
+static void
+ngx_http_background_peers_judge(ngx_http_background_us_t *us,
+    ngx_http_background_rr_peers_t *peers, ngx_http_background_rr_peer_t *peer,
+    ngx_http_background_target_t *target)
+{
+    ngx_uint_t  clear, set, order;
+
+    clear = NGX_HTTP_BACKGROUND_PEER_DOWN;
+    set = target->down ? NGX_HTTP_BACKGROUND_PEER_DOWN : 0;
+
+    order = target->order ? *target->order : ngx_http_background_order_none;
+
+    if (order != ngx_http_background_order_none) {
+        clear |= NGX_HTTP_BACKGROUND_PEER_ORDERED
+                 |NGX_HTTP_BACKGROUND_PEER_DRAIN;
+
+        if (order == ngx_http_background_order_down) {
+            set |= NGX_HTTP_BACKGROUND_PEER_ORDERED;
+        }
+
+        if (order == ngx_http_background_order_drain
+            || ngx_http_background_peers_drained(us, peer))
+        {
+            set |= NGX_HTTP_BACKGROUND_PEER_DRAIN;
+        }
+    }
+
+    ngx_http_background_peers_set(peers, peer, clear, set);
+}
+
+
+/* whether the configuration drains the server */
+
+static ngx_uint_t
+ngx_http_background_peers_drained(ngx_http_background_us_t *us,
+    ngx_http_background_rr_peer_t *peer)
+{
+#if (NGX_HTTP_BACKGROUND_PEER_DRAIN)
+
+    ngx_uint_t                  i;
+    ngx_http_upstream_server_t  *server;
+
+    server = us->servers->elts;
+
+    for (i = 0; i < us->servers->nelts; i++) {
+        if ((server[i].down & NGX_HTTP_BACKGROUND_PEER_DRAIN)
+            && server[i].name.len == peer->server.len
+            && ngx_memcmp(server[i].name.data, peer->server.data,
+                          peer->server.len) == 0)
+        {
+            return 1;
+        }
+    }
+
+#endif
+
+    return 0;
+}
+
+
 /* "tries" is the number of peers that are not down */
 
 static void
 ngx_http_background_peers_set(ngx_http_background_rr_peers_t *peers,
-    ngx_http_background_rr_peer_t *peer, ngx_uint_t down)
+    ngx_http_background_rr_peer_t *peer, ngx_uint_t clear, ngx_uint_t set)
 {
     ngx_uint_t  before;
 
     before = peer->down;
 
-    if (down) {
-        peer->down |= NGX_HTTP_BACKGROUND_PEER_DOWN;
-
-    } else {
-        peer->down &= ~(ngx_uint_t) NGX_HTTP_BACKGROUND_PEER_DOWN;
-    }
+    peer->down = (before & ~clear) | set;
 
     if (before == 0 && peer->down) {
         peers->tries--;

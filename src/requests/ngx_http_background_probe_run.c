@@ -85,7 +85,7 @@ struct ngx_http_background_probe_s {
 static void ngx_http_background_probe_list(ngx_event_t *ev);
 static ngx_int_t ngx_http_background_probe_locked(
     ngx_http_background_probe_t *probe);
-static ngx_int_t ngx_http_background_probe_order(
+static ngx_int_t ngx_http_background_probe_sort(
     ngx_http_background_probe_t *probe);
 static ngx_uint_t ngx_http_background_probe_due(
     ngx_http_background_probe_t *probe, ngx_http_background_target_t *target);
@@ -116,6 +116,9 @@ static void ngx_http_background_probe_result(
 static void ngx_http_background_probe_done(ngx_http_background_probe_t *probe);
 static void ngx_http_background_probe_delete(
     ngx_http_background_probe_t *probe);
+static ngx_int_t ngx_http_background_probe_reapply(
+    ngx_http_background_probe_op_t *op, ngx_log_t *log);
+static void ngx_http_background_probe_order_again(ngx_event_t *ev);
 static void ngx_http_background_probe_clear_again(ngx_event_t *ev);
 
 
@@ -283,7 +286,7 @@ ngx_http_background_probe_list(ngx_event_t *ev)
     ngx_http_background_probe_begin(op, probe->targets, probe->ntargets,
                                     probe->run->log);
 
-    if (ngx_http_background_probe_order(probe) != NGX_OK) {
+    if (ngx_http_background_probe_sort(probe) != NGX_OK) {
         ngx_http_background_fail(&probe->run->result, 0, "no memory");
         ngx_http_background_probe_done(probe);
         return;
@@ -333,7 +336,7 @@ ngx_http_background_probe_locked(ngx_http_background_probe_t *probe)
 
 
 static ngx_int_t
-ngx_http_background_probe_order(ngx_http_background_probe_t *probe)
+ngx_http_background_probe_sort(ngx_http_background_probe_t *probe)
 {
     ngx_uint_t                     i, missed;
     ngx_http_background_target_t  *target;
@@ -900,7 +903,7 @@ ngx_http_background_probe_result(ngx_http_background_probe_t *probe)
     for (i = 0; i < probe->ntargets; i++) {
         target = &probe->targets[i];
 
-        if (target->backup || target->disabled) {
+        if (target->backup || ngx_http_background_probe_disabled(target)) {
             continue;
         }
 
@@ -946,41 +949,102 @@ void
 ngx_http_background_probe_catch_up(ngx_http_background_probe_op_t *op,
     ngx_log_t *log)
 {
-    uint64_t                       late;
+    uint64_t  late;
+
+    late = ngx_http_background_probe_late(op);
+
+    if (late != op->late
+        && ngx_http_background_probe_reapply(op, log) == NGX_OK)
+    {
+        op->late = late;
+    }
+}
+
+
+/* applies verdicts and orders; tries the lock once */
+
+static ngx_int_t
+ngx_http_background_probe_reapply(ngx_http_background_probe_op_t *op,
+    ngx_log_t *log)
+{
+    ngx_int_t                      rc;
     ngx_uint_t                     n;
     ngx_pool_t                    *pool;
     ngx_http_background_target_t  *targets;
 
-    late = ngx_http_background_probe_late(op);
-
-    if (late == op->late || ngx_http_background_probe_lifted(op)) {
-        return;
-    }
-
     pool = ngx_create_pool(ngx_pagesize, log);
     if (pool == NULL) {
-        return;
+        return NGX_ERROR;
     }
 
     targets = ngx_palloc(pool,
                          op->peers * sizeof(ngx_http_background_target_t));
 
-    if (targets
-        && op->access->list(op->upstream, targets, op->peers, &n) == NGX_OK)
-    {
+    rc = targets ? op->access->list(op->upstream, targets, op->peers, &n)
+                 : NGX_ERROR;
+
+    if (rc == NGX_OK) {
         n = ngx_min(n, op->peers);
 
         ngx_http_background_probe_known(op, targets, n);
         ngx_http_background_probe_wanted(op, targets, n, log);
 
-        if (op->access->apply(op->upstream, targets, n, op->mandatory)
-            == NGX_OK)
-        {
-            op->late = late;
-        }
+        rc = op->access->apply(op->upstream, targets, n,
+                               op->mandatory
+                               && !ngx_http_background_probe_lifted(op));
     }
 
     ngx_destroy_pool(pool);
+
+    return rc;
+}
+
+
+ngx_int_t
+ngx_http_background_probe_order(void *conf, ngx_str_t *upstream,
+    ngx_str_t *address, ngx_http_background_order_e order)
+{
+    ngx_http_background_probe_op_t *op = conf;
+
+    ngx_int_t  rc;
+
+    if (upstream->len != op->title.len
+        || ngx_memcmp(upstream->data, op->title.data, upstream->len) != 0)
+    {
+        return NGX_DECLINED;
+    }
+
+    rc = ngx_http_background_probe_order_record(op, address, order);
+
+    if (rc != NGX_OK) {
+        return rc;
+    }
+
+    op->ordered.handler = ngx_http_background_probe_order_again;
+    op->ordered.data = op;
+    op->ordered.log = ngx_cycle->log;
+    op->ordered.cancelable = 1;
+    op->ordered_at = ngx_current_msec;
+
+    ngx_http_background_probe_order_again(&op->ordered);
+
+    return NGX_OK;
+}
+
+
+/* if the lock does not become free, the next cycle applies the order */
+
+static void
+ngx_http_background_probe_order_again(ngx_event_t *ev)
+{
+    ngx_http_background_probe_op_t *op = ev->data;
+
+    if (ngx_http_background_probe_reapply(op, ev->log) != NGX_OK
+        && ngx_current_msec - op->ordered_at < NGX_HTTP_BACKGROUND_PROBE_LOCKED
+        && !ev->timer_set)
+    {
+        ngx_add_timer(ev, NGX_HTTP_BACKGROUND_PROBE_AGAIN);
+    }
 }
 
 
@@ -1005,34 +1069,9 @@ ngx_http_background_probe_clear_again(ngx_event_t *ev)
 {
     ngx_http_background_probe_op_t *op = ev->data;
 
-    ngx_uint_t                     n;
-    ngx_int_t                      rc;
-    ngx_pool_t                    *pool;
-    ngx_http_background_target_t  *targets;
-
-    rc = NGX_AGAIN;
-
-    pool = ngx_create_pool(ngx_pagesize, ev->log);
-
-    if (pool) {
-        targets = ngx_palloc(pool,
-                             op->peers * sizeof(ngx_http_background_target_t));
-
-        if (targets
-            && op->access->list(op->upstream, targets, op->peers, &n)
-               == NGX_OK)
-        {
-            n = ngx_min(n, op->peers);
-
-            ngx_http_background_probe_wanted(op, targets, n, ev->log);
-
-            rc = op->access->apply(op->upstream, targets, n, 0);
-        }
-
-        ngx_destroy_pool(pool);
-    }
-
-    if (rc != NGX_OK && !ev->timer_set) {
+    if (ngx_http_background_probe_reapply(op, ev->log) != NGX_OK
+        && !ev->timer_set)
+    {
         ngx_add_timer(ev, NGX_HTTP_BACKGROUND_PROBE_AGAIN);
     }
 }

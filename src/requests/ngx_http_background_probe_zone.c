@@ -48,7 +48,8 @@ struct ngx_http_background_server_s {
                                        of the following fields */
 
     uint64_t         state;         /* ngx_http_background_peer_e */
-    uint64_t         order;         /* position in the upstream */
+    uint64_t         position;      /* in the upstream */
+    ngx_atomic_t     order;         /* of an operator, changed by any worker */
     uint64_t         backup;
     uint64_t         disabled;
     uint64_t         missed;
@@ -517,11 +518,10 @@ ngx_http_background_probes_apply(ngx_http_background_probe_op_t *op,
         }
     }
 
-    if (!op->group->lifted) {
-        ngx_http_background_probe_wanted(op, targets, n, log);
+    ngx_http_background_probe_wanted(op, targets, n, log);
 
-        (void) op->access->apply(op->upstream, targets, n, op->mandatory);
-    }
+    (void) op->access->apply(op->upstream, targets, n,
+                             op->mandatory && !op->group->lifted);
 
     ngx_destroy_pool(pool);
 }
@@ -662,7 +662,20 @@ ngx_http_background_probe_find(ngx_http_background_probe_op_t *op,
         }
 
         targets[i].record = record;
+
+        if (record) {
+            targets[i].order = &record->order;
+        }
     }
+}
+
+
+ngx_uint_t
+ngx_http_background_probe_disabled(ngx_http_background_target_t *target)
+{
+    return target->disabled || target->draining
+           || (target->order
+               && *target->order > ngx_http_background_order_up);
 }
 
 
@@ -818,9 +831,12 @@ ngx_http_background_probe_begin(ngx_http_background_probe_op_t *op,
 
         ngx_http_background_probe_edit(record);
         record->listed = listing;
-        record->order = i;
+        record->position = i;
         record->backup = targets[i].backup;
-        record->disabled = targets[i].disabled;
+        record->disabled = targets[i].disabled
+                           || (targets[i].draining
+                               && record->order
+                                  != ngx_http_background_order_drain);
         ngx_http_background_probe_edited(record);
     }
 
@@ -828,7 +844,7 @@ ngx_http_background_probe_begin(ngx_http_background_probe_op_t *op,
 
     for (i = 0; i < n; i++) {
         record = targets[i].record;
-        targets[i].again = (record && record->order != i);
+        targets[i].again = (record && record->position != i);
     }
 
     if (none && !op->full) {
@@ -999,8 +1015,8 @@ ngx_http_background_probe_wanted(ngx_http_background_probe_op_t *op,
                               || (state == ngx_http_background_peer_unknown
                                   && op->mandatory));
 
-        if (!targets[i].backup && !targets[i].disabled && !targets[i].again
-            && !targets[i].down)
+        if (!targets[i].backup && !targets[i].again && !targets[i].down
+            && !ngx_http_background_probe_disabled(&targets[i]))
         {
             up++;
         }
@@ -1038,7 +1054,7 @@ ngx_http_background_probe_keep(ngx_http_background_probe_op_t *op,
     for (i = 0; i < n; i++) {
         target = &targets[i];
 
-        if (target->disabled) {
+        if (ngx_http_background_probe_disabled(target)) {
             continue;
         }
 
@@ -1066,7 +1082,8 @@ ngx_http_background_probe_keep(ngx_http_background_probe_op_t *op,
         for (i = 0; i < n; i++) {
             target = &targets[i];
 
-            if (!target->backup && !target->disabled && target->down
+            if (!target->backup && target->down
+                && !ngx_http_background_probe_disabled(target)
                 && ngx_http_background_probe_state(target)
                    == ngx_http_background_peer_down
                 && (last == NULL
@@ -1144,6 +1161,59 @@ ngx_http_background_probe_up(ngx_http_background_probe_op_t *op)
 }
 
 
+/* all servers with the address, of those that "read" shows */
+
+ngx_int_t
+ngx_http_background_probe_order_record(ngx_http_background_probe_op_t *op,
+    ngx_str_t *address, ngx_http_background_order_e order)
+{
+    uint64_t                       group;
+    ngx_int_t                      rc;
+    ngx_uint_t                     i;
+    ngx_http_background_table_t   *table;
+    ngx_http_background_server_t  *record;
+
+    if (op->group == NULL) {
+        return NGX_DECLINED;
+    }
+
+    table = ngx_http_background_probes_table(op->probes->shm_zone);
+    record = ngx_http_background_probes_records(table);
+    group = op->group - table->groups;
+    rc = NGX_DECLINED;
+
+    for (i = 0; i < table->nrecords; i++) {
+
+        if (record[i].used != NGX_HTTP_BACKGROUND_PROBE_USED
+            || record[i].group != group
+            || record[i].listed < op->group->listings
+            || record[i].name_len != address->len
+            || address->len > NGX_SOCKADDR_STRLEN
+            || ngx_memcmp(record[i].name, address->data, address->len) != 0)
+        {
+            continue;
+        }
+
+        if (order == ngx_http_background_order_drain && !op->access->drain) {
+            return NGX_ABORT;
+        }
+
+        record[i].order = order;
+        rc = NGX_OK;
+    }
+
+    /* as in probe_changed() */
+
+    ngx_memory_barrier();
+
+    if (rc == NGX_OK && table->generation != op->probes->generation) {
+        (void) ngx_atomic_fetch_add(&op->group->late, 1);
+    }
+
+    return rc;
+}
+
+
 /* returns the next record of the upstream, from number *n */
 
 ngx_int_t
@@ -1194,7 +1264,9 @@ ngx_http_background_probe_read(ngx_http_background_probe_op_t *op,
 
         peer->upstream = op->title;
         peer->backup = copy.backup != 0;
-        peer->state = copy.disabled ? ngx_http_background_server_disabled
+        peer->state = (copy.disabled
+                       || copy.order > ngx_http_background_order_up)
+                        ? ngx_http_background_server_disabled
                       : copy.state == ngx_http_background_peer_up
                         ? ngx_http_background_server_up
                       : copy.state == ngx_http_background_peer_down

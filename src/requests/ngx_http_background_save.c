@@ -26,7 +26,7 @@ struct ngx_http_background_save_block_s {
 };
 
 
-/* validators are those of the file only while it is as it was written */
+/* the validators are valid while the file has this size and time */
 
 typedef struct {
     int64_t                             size;
@@ -270,7 +270,7 @@ ngx_http_background_save_store(ngx_http_background_save_t *save,
 }
 
 
-/* the step has the body from now on */
+/* the step owns the body if it has been started */
 
 static ngx_int_t
 ngx_http_background_save_step(ngx_http_background_save_t *save,
@@ -303,7 +303,7 @@ ngx_http_background_save_step(ngx_http_background_save_t *save,
 }
 
 
-/* the run's context begins with what it saves */
+/* the first member of the context of the run is a pointer to "save" */
 
 static void
 ngx_http_background_save_then(ngx_http_background_run_t *run, void *data)
@@ -331,7 +331,7 @@ ngx_http_background_save_then(ngx_http_background_run_t *run, void *data)
 }
 
 
-/* From here on on a thread. */
+/* The following functions run on a thread. */
 
 static void
 ngx_http_background_save_load_step(void *data, ngx_log_t *log)
@@ -368,7 +368,7 @@ ngx_http_background_save_load_step(void *data, ngx_log_t *log)
 }
 
 
-/* whoever may write the file may write its attribute */
+/* anyone who may write the file may also write its attribute */
 
 static ngx_uint_t
 ngx_http_background_save_valid(ngx_http_background_validator_t *validator)
@@ -492,7 +492,7 @@ failed:
 }
 
 
-/* where a file system has no attributes, each request is unconditional */
+/* if the file system has no attributes, all requests are unconditional */
 
 static void
 ngx_http_background_save_mark(ngx_http_background_save_step_t *st, int fd)

@@ -5,9 +5,9 @@
 
 
 /*
- * "save=" of "request": the body of a response in a file, which it replaces as
- * a whole.  The validators of the response are in an attribute of the file, so
- * that the next request is a conditional one.
+ * "save=" of "request": the body of a response is written to a file, which it
+ * replaces as a whole.  The validators of the response are stored in an
+ * attribute of the file, so that the next request is conditional.
  */
 
 
@@ -24,7 +24,8 @@
 
 typedef struct {
     size_t                               len;
-    u_char                               data[NGX_HTTP_BACKGROUND_SAVE_VALIDATOR];
+    u_char                               data[
+                                           NGX_HTTP_BACKGROUND_SAVE_VALIDATOR];
 } ngx_http_background_validator_t;
 
 
@@ -65,13 +66,13 @@ typedef struct {
  * On the event loop:
  *
  * create  NULL: no memory
- * load    looks what is known of the file, and calls the handler
+ * load    reads the validators of the file, and calls the handler
  * header  the header of a response, which begins
  * body    a part of its body; NGX_ERROR: it is too large, or there is no memory
  * store   writes the file, and calls the handler
  * expected
- *         whether a response of that status can be saved, or is the one that has
- *         been
+ *         whether a response with this status can be saved, or says that the
+ *         file is current
  *
  * load and store return NGX_OK, or NGX_ERROR, with the reason in the result,
  * where the handler will not be called.

@@ -5,8 +5,10 @@
 
 
 /*
- * "background_control", a content handler: POST LOCATION/TASK/ACTION.  Orders go
- * through the zone to the worker that has the task.
+ * "background_control", a content handler: POST LOCATION/TASK/ACTION.  Orders
+ * go through the zone to the worker that has the lease of the task.  Orders of
+ * LOCATION/peers/UPSTREAM/ADDRESS/ACTION go to the operation that judges the
+ * server.
  */
 
 
@@ -14,17 +16,12 @@
 #include <ngx_http_background_response.h>
 
 
-#define NGX_HTTP_BACKGROUND_CONTROL_RUN     0x01
-#define NGX_HTTP_BACKGROUND_CONTROL_PAUSE   0x02
-#define NGX_HTTP_BACKGROUND_CONTROL_RESUME  0x04
-#define NGX_HTTP_BACKGROUND_CONTROL_CANCEL  0x08
-
-
 typedef struct {
     ngx_uint_t       allowed;     /* actions */
     ngx_uint_t       run;
     ngx_uint_t       pause;
     ngx_uint_t       cancel;
+    ngx_uint_t       peers;
     ngx_array_t     *names;       /* of ngx_str_t, NULL: all tasks */
     u_char          *file;
     ngx_uint_t       line;
@@ -36,6 +33,21 @@ typedef struct {
     ngx_uint_t       action;
     ngx_uint_t       allowed;     /* by it */
 } ngx_http_background_action_t;
+
+
+typedef struct {
+    ngx_str_t                    name;
+    ngx_http_background_order_e  order;
+} ngx_http_background_peer_action_t;
+
+
+/* "UPSTREAM/ADDRESS/ACTION" */
+
+typedef struct {
+    ngx_str_t                                 upstream;
+    ngx_str_t                                 address;
+    const ngx_http_background_peer_action_t  *action;
+} ngx_http_background_peer_order_t;
 
 
 typedef struct {
@@ -64,16 +76,25 @@ static ngx_str_t *ngx_http_background_control_header(ngx_http_request_t *r,
     const char *name, size_t len);
 static ngx_http_background_task_t *ngx_http_background_control_find(
     ngx_http_request_t *r, const ngx_http_background_action_t **action);
+static ngx_uint_t ngx_http_background_control_has(
+    ngx_http_background_control_loc_conf_t *ccf, ngx_str_t *name);
+static ngx_uint_t ngx_http_background_control_peer(ngx_http_request_t *r,
+    ngx_http_background_peer_order_t *order);
+static ngx_int_t ngx_http_background_control_peers(ngx_http_request_t *r,
+    ngx_http_background_peer_order_t *order);
+static ngx_int_t ngx_http_background_control_peers_order(
+    ngx_http_background_task_t *task, ngx_http_background_peer_order_t *order);
+static ngx_str_t ngx_http_background_control_rest(ngx_http_request_t *r);
 static ngx_int_t ngx_http_background_control_order(
     ngx_http_background_main_conf_t *bmcf, ngx_http_background_task_t *task,
     ngx_uint_t action);
 static ngx_uint_t ngx_http_background_control_pending(
     ngx_http_background_task_t *task);
 static ngx_int_t ngx_http_background_control_send(ngx_http_request_t *r,
-    ngx_http_background_main_conf_t *bmcf, ngx_http_background_task_t *task);
+    ngx_http_background_main_conf_t *bmcf, ngx_http_background_task_t *task,
+    ngx_uint_t brief);
 static void ngx_http_background_control_cleanup(void *data);
-static void ngx_http_background_control_log(ngx_http_request_t *r,
-    ngx_http_background_task_t *task, const ngx_str_t *action);
+static ngx_str_t ngx_http_background_control_user(ngx_http_request_t *r);
 
 
 static const ngx_http_background_action_t  ngx_http_background_actions[] = {
@@ -89,6 +110,16 @@ static const ngx_http_background_action_t  ngx_http_background_actions[] = {
 };
 
 
+static const ngx_http_background_peer_action_t
+    ngx_http_background_peer_actions[] =
+{
+    { ngx_string("up"), ngx_http_background_order_up },
+    { ngx_string("down"), ngx_http_background_order_down },
+    { ngx_string("drain"), ngx_http_background_order_drain },
+    { ngx_null_string, ngx_http_background_order_none }
+};
+
+
 static const ngx_http_background_param_t  ngx_http_background_control_params[]
     =
 {
@@ -100,6 +131,9 @@ static const ngx_http_background_param_t  ngx_http_background_control_params[]
 
     { ngx_string("cancel"), 0, ngx_http_background_conf_flag,
       offsetof(ngx_http_background_control_loc_conf_t, cancel), NULL },
+
+    { ngx_string("peers"), 0, ngx_http_background_conf_flag,
+      offsetof(ngx_http_background_control_loc_conf_t, peers), NULL },
 
     { ngx_string("task="), 1, ngx_http_background_control_task,
       offsetof(ngx_http_background_control_loc_conf_t, names), NULL },
@@ -208,10 +242,12 @@ ngx_http_background_control(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     ccf->allowed = (ccf->run ? NGX_HTTP_BACKGROUND_CONTROL_RUN : 0)
                    | (ccf->pause ? NGX_HTTP_BACKGROUND_CONTROL_PAUSE : 0)
-                   | (ccf->cancel ? NGX_HTTP_BACKGROUND_CONTROL_CANCEL : 0);
+                   | (ccf->cancel ? NGX_HTTP_BACKGROUND_CONTROL_CANCEL : 0)
+                   | (ccf->peers ? NGX_HTTP_BACKGROUND_CONTROL_PEERS : 0);
 
     if (ccf->allowed == 0) {
-        return "allows nothing without \"run\", \"pause\", or \"cancel\"";
+        return "allows nothing without \"run\", \"pause\", \"cancel\", "
+               "or \"peers\"";
     }
 
     ccf->file = cf->conf_file->file.name.data;
@@ -261,7 +297,7 @@ ngx_http_background_control_task(ngx_conf_t *cf,
 }
 
 
-/* all tasks are known, and all locations */
+/* in postconfiguration, when all tasks and locations are known */
 
 static ngx_int_t
 ngx_http_background_control_init(ngx_conf_t *cf)
@@ -308,13 +344,51 @@ ngx_http_background_control_init(ngx_conf_t *cf)
 }
 
 
+ngx_uint_t
+ngx_http_background_control_allowed(ngx_conf_t *cf, void **srv_conf,
+    ngx_str_t *uri)
+{
+    size_t                                    len;
+    ngx_uint_t                                i;
+    ngx_http_core_loc_conf_t                 *clcf;
+    ngx_http_background_control_location_t   *location;
+    ngx_http_background_control_main_conf_t  *cmcf;
+
+    cmcf = ngx_http_conf_get_module_main_conf(cf,
+                                          ngx_http_background_control_module);
+    location = cmcf->locations.elts;
+
+    for (i = 0; i < cmcf->locations.nelts; i++) {
+
+        clcf = location[i].ctx->loc_conf[ngx_http_core_module.ctx_index];
+
+        len = clcf->name.len;
+
+        if (len && clcf->name.data[len - 1] == '/') {
+            len--;
+        }
+
+        if (location[i].ctx->srv_conf == srv_conf
+            && (uri->len == len
+                || (uri->len == len + 1 && uri->data[len] == '/'))
+            && ngx_strncmp(uri->data, clcf->name.data, len) == 0)
+        {
+            return location[i].conf->allowed;
+        }
+    }
+
+    return 0;
+}
+
+
 static ngx_int_t
 ngx_http_background_control_handler(ngx_http_request_t *r)
 {
     ngx_int_t                            rc;
-    ngx_str_t                           *header;
+    ngx_str_t                           *header, user;
     ngx_http_background_task_t          *task;
     ngx_http_background_main_conf_t     *bmcf;
+    ngx_http_background_peer_order_t     order;
     const ngx_http_background_action_t  *action;
 
     rc = ngx_http_discard_request_body(r);
@@ -337,6 +411,10 @@ ngx_http_background_control_handler(ngx_http_request_t *r)
         return NGX_HTTP_FORBIDDEN;
     }
 
+    if (ngx_http_background_control_peer(r, &order)) {
+        return ngx_http_background_control_peers(r, &order);
+    }
+
     task = ngx_http_background_control_find(r, &action);
     if (task == NULL) {
         return NGX_HTTP_NOT_FOUND;
@@ -350,9 +428,14 @@ ngx_http_background_control_handler(ngx_http_request_t *r)
         return NGX_HTTP_CONFLICT;
     }
 
-    ngx_http_background_control_log(r, task, &action->name);
+    user = ngx_http_background_control_user(r);
 
-    return ngx_http_background_control_send(r, bmcf, task);
+    ngx_log_error(NGX_LOG_NOTICE, r->connection->log, 0,
+                  "background task \"%V\": %V by %V%V",
+                  &task->zone.name, &action->name, &r->connection->addr_text,
+                  &user);
+
+    return ngx_http_background_control_send(r, bmcf, task, 1);
 }
 
 
@@ -372,7 +455,7 @@ ngx_http_background_control_same_site(ngx_http_request_t *r)
 }
 
 
-/* a field that is sent more than once has no value */
+/* returns an empty value if the field is sent more than once */
 
 static ngx_str_t *
 ngx_http_background_control_header(ngx_http_request_t *r, const char *name,
@@ -414,38 +497,34 @@ ngx_http_background_control_header(ngx_http_request_t *r, const char *name,
 }
 
 
-/* of "LOCATION/TASK/ACTION"; what is not allowed is not there */
+/*
+ * Parses "LOCATION/TASK/ACTION".  Returns NULL if the task or the action is
+ * unknown or is not allowed.
+ */
 
 static ngx_http_background_task_t *
 ngx_http_background_control_find(ngx_http_request_t *r,
     const ngx_http_background_action_t **action)
 {
-    u_char                                  *p, *slash, *last;
-    ngx_str_t                                name, *names, text;
-    ngx_uint_t                               i;
-    ngx_http_core_loc_conf_t                *clcf;
+    u_char                                  *slash, *last;
+    ngx_str_t                                name, text, rest;
     ngx_http_background_main_conf_t         *bmcf;
     const ngx_http_background_action_t      *a;
     ngx_http_background_control_loc_conf_t  *ccf;
 
-    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
     ccf = ngx_http_get_module_loc_conf(r, ngx_http_background_control_module);
     bmcf = ngx_http_get_module_main_conf(r, ngx_http_background_module);
 
-    last = r->uri.data + r->uri.len;
-    p = r->uri.data + ngx_min(clcf->name.len, r->uri.len);
+    rest = ngx_http_background_control_rest(r);
+    last = rest.data + rest.len;
 
-    if (p < last && *p == '/') {
-        p++;
-    }
-
-    slash = ngx_strlchr(p, last, '/');
+    slash = ngx_strlchr(rest.data, last, '/');
     if (slash == NULL) {
         return NULL;
     }
 
-    name.data = p;
-    name.len = slash - p;
+    name.data = rest.data;
+    name.len = slash - rest.data;
     text.data = slash + 1;
     text.len = last - text.data;
 
@@ -463,21 +542,188 @@ ngx_http_background_control_find(ngx_http_request_t *r,
 
     *action = a;
 
+    return ngx_http_background_control_has(ccf, &name)
+           ? ngx_http_background_find_task(bmcf, &name) : NULL;
+}
+
+
+/* what follows the location in the URI */
+
+static ngx_str_t
+ngx_http_background_control_rest(ngx_http_request_t *r)
+{
+    size_t                     len;
+    ngx_str_t                  rest;
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
+
+    len = ngx_min(clcf->name.len, r->uri.len);
+
+    if (len < r->uri.len && r->uri.data[len] == '/') {
+        len++;
+    }
+
+    rest.data = r->uri.data + len;
+    rest.len = r->uri.len - len;
+
+    return rest;
+}
+
+
+static ngx_uint_t
+ngx_http_background_control_has(ngx_http_background_control_loc_conf_t *ccf,
+    ngx_str_t *name)
+{
+    ngx_str_t   *names;
+    ngx_uint_t   i;
+
     if (ccf->names == NULL) {
-        return ngx_http_background_find_task(bmcf, &name);
+        return 1;
     }
 
     names = ccf->names->elts;
 
     for (i = 0; i < ccf->names->nelts; i++) {
-        if (names[i].len == name.len
-            && ngx_memcmp(names[i].data, name.data, name.len) == 0)
+        if (names[i].len == name->len
+            && ngx_memcmp(names[i].data, name->data, name->len) == 0)
         {
-            return ngx_http_background_find_task(bmcf, &name);
+            return 1;
         }
     }
 
-    return NULL;
+    return 0;
+}
+
+
+/*
+ * Whether it is LOCATION/peers/UPSTREAM/ADDRESS/ACTION.  The address of a unix
+ * socket has slashes.
+ */
+
+static ngx_uint_t
+ngx_http_background_control_peer(ngx_http_request_t *r,
+    ngx_http_background_peer_order_t *order)
+{
+    size_t                                    len;
+    u_char                                   *p, *slash, *text, *last;
+    ngx_str_t                                 rest;
+    const ngx_http_background_peer_action_t  *a;
+    ngx_http_background_control_loc_conf_t   *ccf;
+
+    ccf = ngx_http_get_module_loc_conf(r, ngx_http_background_control_module);
+
+    rest = ngx_http_background_control_rest(r);
+    last = rest.data + rest.len;
+    len = sizeof("peers/") - 1;
+
+    if (!ccf->peers || rest.len < len
+        || ngx_strncmp(rest.data, "peers/", len) != 0)
+    {
+        return 0;
+    }
+
+    p = rest.data + len;
+
+    slash = ngx_strlchr(p, last, '/');
+    if (slash == NULL) {
+        return 0;
+    }
+
+    for (text = last; text[-1] != '/'; text--) { /* void */ }
+
+    /* there is one slash only */
+
+    if (text - 1 == slash) {
+        return 0;
+    }
+
+    order->upstream.data = p;
+    order->upstream.len = slash - p;
+    order->address.data = slash + 1;
+    order->address.len = text - 1 - order->address.data;
+
+    for (a = ngx_http_background_peer_actions; a->name.len; a++) {
+        if (a->name.len == (size_t) (last - text)
+            && ngx_memcmp(a->name.data, text, a->name.len) == 0)
+        {
+            order->action = a;
+            return 1;
+        }
+    }
+
+    return 0;
+}
+
+
+static ngx_int_t
+ngx_http_background_control_peers(ngx_http_request_t *r,
+    ngx_http_background_peer_order_t *order)
+{
+    ngx_int_t                                rc;
+    ngx_str_t                                user;
+    ngx_uint_t                               i;
+    ngx_http_background_task_t             **task;
+    ngx_http_background_main_conf_t         *bmcf;
+    ngx_http_background_control_loc_conf_t  *ccf;
+
+    ccf = ngx_http_get_module_loc_conf(r, ngx_http_background_control_module);
+    bmcf = ngx_http_get_module_main_conf(r, ngx_http_background_module);
+
+    task = bmcf->zone.tasks.elts;
+    rc = NGX_DECLINED;
+
+    for (i = 0; i < bmcf->zone.tasks.nelts && rc == NGX_DECLINED; i++) {
+        if (ngx_http_background_control_has(ccf, &task[i]->zone.name)) {
+            rc = ngx_http_background_control_peers_order(task[i], order);
+        }
+    }
+
+    if (rc == NGX_DECLINED) {
+        return NGX_HTTP_NOT_FOUND;
+    }
+
+    if (rc != NGX_OK) {
+        ngx_log_error(NGX_LOG_NOTICE, r->connection->log, 0,
+                      "upstream \"%V\": server %V is not drained, which needs "
+                      "nginx 1.29.6 and an upstream of http",
+                      &order->upstream, &order->address);
+
+        return NGX_HTTP_CONFLICT;
+    }
+
+    user = ngx_http_background_control_user(r);
+
+    ngx_log_error(NGX_LOG_NOTICE, r->connection->log, 0,
+                  "upstream \"%V\": server %V: %V by %V%V",
+                  &order->upstream, &order->address, &order->action->name,
+                  &r->connection->addr_text, &user);
+
+    return ngx_http_background_control_send(r, bmcf, task[i - 1], 0);
+}
+
+
+static ngx_int_t
+ngx_http_background_control_peers_order(ngx_http_background_task_t *task,
+    ngx_http_background_peer_order_t *order)
+{
+    ngx_int_t                         rc;
+    ngx_uint_t                        i;
+    ngx_http_background_operation_t  *operation;
+
+    operation = task->operations.elts;
+    rc = NGX_DECLINED;
+
+    for (i = 0; i < task->operations.nelts && rc == NGX_DECLINED; i++) {
+
+        if (operation[i].judge && operation[i].judge->order) {
+            rc = operation[i].judge->order(operation[i].conf, &order->upstream,
+                                           &order->address,
+                                           order->action->order);
+        }
+    }
+
+    return rc;
 }
 
 
@@ -557,47 +803,51 @@ ngx_http_background_control_pending(ngx_http_background_task_t *task)
 }
 
 
-/* who, what: as in the access log, no byte of it ends the line */
+/* the user name comes from the client, so it is escaped */
 
-static void
-ngx_http_background_control_log(ngx_http_request_t *r,
-    ngx_http_background_task_t *task, const ngx_str_t *action)
+static ngx_str_t
+ngx_http_background_control_user(ngx_http_request_t *r)
 {
+    size_t      len;
     u_char     *p;
     ngx_int_t   rc;
-    ngx_str_t   user;
+    ngx_str_t   user, *name;
     uintptr_t   n;
 
     ngx_str_set(&user, "");
 
     rc = ngx_http_auth_basic_user(r);
+    name = &r->headers_in.user;
 
-    if (rc == NGX_OK && r->headers_in.user.len) {
-        n = ngx_escape_uri(NULL, r->headers_in.user.data,
-                           r->headers_in.user.len, NGX_ESCAPE_URI_COMPONENT);
-        p = ngx_pnalloc(r->pool, r->headers_in.user.len + 2 * n);
-
-        if (p) {
-            user.data = p;
-            user.len = (u_char *) ngx_escape_uri(p, r->headers_in.user.data,
-                                                 r->headers_in.user.len,
-                                                 NGX_ESCAPE_URI_COMPONENT)
-                       - p;
-        }
+    if (rc != NGX_OK || name->len == 0) {
+        return user;
     }
 
-    ngx_log_error(NGX_LOG_NOTICE, r->connection->log, 0,
-                  "background task \"%V\": %V by %V%s%V",
-                  &task->zone.name, action, &r->connection->addr_text,
-                  user.len ? ", user " : "", &user);
+    n = ngx_escape_uri(NULL, name->data, name->len, NGX_ESCAPE_URI_COMPONENT);
+    len = sizeof(", user ") - 1 + name->len + 2 * n;
+
+    p = ngx_pnalloc(r->pool, len);
+    if (p == NULL) {
+        return user;
+    }
+
+    user.data = p;
+    user.len = len;
+
+    p = ngx_cpymem(p, ", user ", sizeof(", user ") - 1);
+
+    (void) ngx_escape_uri(p, name->data, name->len, NGX_ESCAPE_URI_COMPONENT);
+
+    return user;
 }
 
 
-/* the task as in "background_status brief" */
+/* the task as in "background_status" */
 
 static ngx_int_t
 ngx_http_background_control_send(ngx_http_request_t *r,
-    ngx_http_background_main_conf_t *bmcf, ngx_http_background_task_t *task)
+    ngx_http_background_main_conf_t *bmcf, ngx_http_background_task_t *task,
+    ngx_uint_t brief)
 {
     ngx_int_t                      rc;
     ngx_str_t                      key, value;
@@ -623,7 +873,7 @@ ngx_http_background_control_send(ngx_http_request_t *r,
     tp = ngx_timeofday();
 
     status.bmcf = bmcf;
-    status.brief = 1;
+    status.brief = brief;
     status.now = (uint64_t) tp->sec * 1000 + tp->msec;
 
     ngx_http_background_view_read(&view, &bmcf->zone, task);

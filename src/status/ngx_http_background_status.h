@@ -109,6 +109,7 @@ typedef struct {
     ngx_uint_t                        brief;
     ngx_uint_t                        versions;   /* versions are shown */
     ngx_uint_t                        history;
+    ngx_str_t                         attributes; /* of the page */
     uint64_t                          now;        /* wall clock, in
                                                      milliseconds */
 
@@ -185,6 +186,7 @@ typedef struct {
     ngx_uint_t                            brief;
     ngx_uint_t                            versions;  /* versions are shown */
     ngx_uint_t                            history;
+    ngx_str_t                             attributes;  /* of the page */
 
     /* sends the response to a request */
     ngx_int_t                           (*send)(ngx_http_request_t *r,
@@ -264,6 +266,28 @@ void ngx_http_background_append(ngx_http_background_writer_t *w,
 void ngx_http_background_join(ngx_http_background_writer_t *w,
     ngx_http_background_writer_t *other);
 void ngx_http_background_release(ngx_http_background_writer_t *w);
+
+
+/*
+ * actions of "background_control"
+ *
+ * allowed  returns those of the location of that name in the server, or 0 if
+ *          there is no such location
+ */
+
+#define NGX_HTTP_BACKGROUND_CONTROL_RUN     0x01
+#define NGX_HTTP_BACKGROUND_CONTROL_PAUSE   0x02
+#define NGX_HTTP_BACKGROUND_CONTROL_RESUME  0x04
+#define NGX_HTTP_BACKGROUND_CONTROL_CANCEL  0x08
+#define NGX_HTTP_BACKGROUND_CONTROL_PEERS   0x10
+
+ngx_uint_t ngx_http_background_control_allowed(ngx_conf_t *cf, void **srv_conf,
+    ngx_str_t *uri);
+
+
+/* the attributes that tell the page where orders go, and which are allowed */
+ngx_int_t ngx_http_background_html_control(ngx_conf_t *cf, ngx_str_t *uri,
+    ngx_uint_t allowed, ngx_str_t *attributes);
 
 
 /* write a literal, "12", "12.345" of 12345, and "2026-11-25T21:30:12.000Z" */

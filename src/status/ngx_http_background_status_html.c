@@ -19,10 +19,15 @@
 
 static void ngx_http_background_html_head(ngx_http_background_writer_t *w,
     ngx_http_background_status_t *status);
+static void ngx_http_background_html_text(ngx_http_background_writer_t *w,
+    const void *data, size_t len);
 static ngx_int_t ngx_http_background_html_headers(ngx_http_request_t *r);
 static ngx_int_t ngx_http_background_html_hash(ngx_conf_t *cf,
     const char *element, u_char *hash);
 
+
+/* the attributes of the page are written after it */
+#define NGX_HTTP_BACKGROUND_HTML  "<html lang=\"en\""
 
 #define NGX_HTTP_BACKGROUND_HASH_LEN  (ngx_base64_encoded_length(32) + 1)
 
@@ -113,9 +118,69 @@ ngx_http_background_html_hash(ngx_conf_t *cf, const char *element,
 }
 
 
+ngx_int_t
+ngx_http_background_html_control(ngx_conf_t *cf, ngx_str_t *uri,
+    ngx_uint_t allowed, ngx_str_t *attributes)
+{
+    size_t   len;
+    u_char  *p;
+
+    len = sizeof(" data-control=\"\" data-actions=\"run pause cancel peers\"")
+          + uri->len + ngx_escape_html(NULL, uri->data, uri->len);
+
+    p = ngx_pnalloc(cf->pool, len);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    attributes->data = p;
+
+    p = ngx_cpymem(p, " data-control=\"", sizeof(" data-control=\"") - 1);
+    p = (u_char *) ngx_escape_html(p, uri->data, uri->len);
+
+    p = ngx_sprintf(p, "\" data-actions=\"%s%s%s%s\"",
+                    allowed & NGX_HTTP_BACKGROUND_CONTROL_RUN ? "run " : "",
+                    allowed & NGX_HTTP_BACKGROUND_CONTROL_PAUSE ? "pause " : "",
+                    allowed & NGX_HTTP_BACKGROUND_CONTROL_CANCEL ? "cancel "
+                                                                 : "",
+                    allowed & NGX_HTTP_BACKGROUND_CONTROL_PEERS ? "peers" : "");
+
+    attributes->len = p - attributes->data;
+
+    return NGX_OK;
+}
+
+
 static void
 ngx_http_background_html_head(ngx_http_background_writer_t *w,
     ngx_http_background_status_t *status)
+{
+    size_t       len;
+    const char  *page;
+
+    page = ngx_http_background_page;
+    len = sizeof(ngx_http_background_page) - 1;
+
+    if (status->attributes.len) {
+        page = ngx_strstr(page, NGX_HTTP_BACKGROUND_HTML)
+               + sizeof(NGX_HTTP_BACKGROUND_HTML) - 1;
+        len -= page - ngx_http_background_page;
+
+        ngx_http_background_html_text(w, ngx_http_background_page,
+                                      page - ngx_http_background_page);
+        ngx_http_background_html_text(w, status->attributes.data,
+                                      status->attributes.len);
+    }
+
+    ngx_http_background_html_text(w, page, len);
+}
+
+
+/* refers to the text, which must not change */
+
+static void
+ngx_http_background_html_text(ngx_http_background_writer_t *w,
+    const void *data, size_t len)
 {
     ngx_buf_t    *b;
     ngx_chain_t  *cl;
@@ -128,13 +193,13 @@ ngx_http_background_html_head(ngx_http_background_writer_t *w,
         return;
     }
 
-    b->pos = (u_char *) ngx_http_background_page;
-    b->last = b->pos + sizeof(ngx_http_background_page) - 1;
+    b->pos = (u_char *) data;
+    b->last = b->pos + len;
     b->memory = 1;
 
     ngx_http_background_append(w, cl, b);
 
-    w->size = b->last - b->pos;
+    w->size += len;
 }
 
 

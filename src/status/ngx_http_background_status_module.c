@@ -13,6 +13,7 @@
 
 typedef struct {
     ngx_array_t   tasks;              /* of ngx_http_background_status_name_t */
+    ngx_array_t   controls;           /* of ..._status_control_t */
 } ngx_http_background_status_main_conf_t;
 
 
@@ -22,10 +23,20 @@ typedef struct {
                                                          all tasks */
     ngx_uint_t                            failing;    /* status code, 0: 200 */
     ngx_uint_t                            brief;
+    ngx_str_t                             control;    /* URI */
+    ngx_str_t                             attributes; /* of the page */
 
     /* by the format, default or "other", and by "history" */
     ngx_http_background_source_t          sources[2][2];
 } ngx_http_background_status_loc_conf_t;
+
+
+/* "control=", which is resolved when the configuration is complete */
+
+typedef struct {
+    ngx_http_background_status_loc_conf_t  *conf;
+    ngx_http_conf_ctx_t                    *ctx;
+} ngx_http_background_status_control_t;
 
 
 /* a task in "task=", which is looked up when the configuration is complete */
@@ -40,8 +51,14 @@ typedef struct {
 static void *ngx_http_background_status_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_background_status_create_loc_conf(ngx_conf_t *cf);
 static ngx_int_t ngx_http_background_status_init(ngx_conf_t *cf);
+static ngx_int_t ngx_http_background_status_controls(ngx_conf_t *cf,
+    ngx_http_background_status_main_conf_t *smcf);
 static char *ngx_http_background_status_directive(ngx_conf_t *cf,
     ngx_command_t *cmd, void *conf);
+static ngx_int_t ngx_http_background_status_add_control(ngx_conf_t *cf,
+    ngx_http_background_status_loc_conf_t *blcf);
+static ngx_int_t ngx_http_background_status_uri(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p);
 static ngx_int_t ngx_http_background_status_task(ngx_conf_t *cf,
     ngx_http_background_arg_t *arg, void *p);
 
@@ -79,6 +96,9 @@ static const ngx_http_background_param_t  ngx_http_background_status_params[] =
 
     { ngx_string("brief"), 0, ngx_http_background_conf_flag,
       offsetof(ngx_http_background_status_loc_conf_t, brief), NULL },
+
+    { ngx_string("control="), 0, ngx_http_background_status_uri,
+      offsetof(ngx_http_background_status_loc_conf_t, control), NULL },
 
     ngx_http_background_null_param
 };
@@ -143,7 +163,10 @@ ngx_http_background_status_create_main_conf(ngx_conf_t *cf)
 
     if (ngx_array_init(&bmcf->tasks, cf->pool, 4,
                        sizeof(ngx_http_background_status_name_t))
-        != NGX_OK)
+        != NGX_OK
+        || ngx_array_init(&bmcf->controls, cf->pool, 1,
+                          sizeof(ngx_http_background_status_control_t))
+           != NGX_OK)
     {
         return NULL;
     }
@@ -183,7 +206,44 @@ ngx_http_background_status_init(ngx_conf_t *cf)
         }
     }
 
+    if (ngx_http_background_status_controls(cf, smcf) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
     return ngx_http_background_html_init(cf);
+}
+
+
+/* what is allowed is known when all locations are */
+
+static ngx_int_t
+ngx_http_background_status_controls(ngx_conf_t *cf,
+    ngx_http_background_status_main_conf_t *smcf)
+{
+    ngx_uint_t                              i, allowed;
+    ngx_http_background_status_control_t   *control;
+    ngx_http_background_status_loc_conf_t  *blcf;
+
+    control = smcf->controls.elts;
+
+    for (i = 0; i < smcf->controls.nelts; i++) {
+        blcf = control[i].conf;
+
+        allowed = ngx_http_background_control_allowed(cf,
+                                                      control[i].ctx->srv_conf,
+                                                      &blcf->control);
+
+        if (ngx_http_background_html_control(cf, &blcf->control,
+                                             allowed ? allowed
+                                                     : ~(ngx_uint_t) 0,
+                                             &blcf->attributes)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+    }
+
+    return NGX_OK;
 }
 
 
@@ -229,10 +289,69 @@ ngx_http_background_status_directive(ngx_conf_t *cf, ngx_command_t *cmd,
         return NGX_CONF_ERROR;
     }
 
+    if (blcf->control.len
+        && ngx_http_background_status_add_control(cf, blcf) != NGX_OK)
+    {
+        return NGX_CONF_ERROR;
+    }
+
     clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
     clcf->handler = ngx_http_background_status_handler;
 
     return NGX_CONF_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_status_add_control(ngx_conf_t *cf,
+    ngx_http_background_status_loc_conf_t *blcf)
+{
+    ngx_http_background_status_control_t    *control;
+    ngx_http_background_status_main_conf_t  *smcf;
+
+    if (blcf->format != &ngx_http_background_html) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"control=\" needs \"html\" in "
+                           "\"background_status\" directive");
+        return NGX_ERROR;
+    }
+
+    smcf = ngx_http_conf_get_module_main_conf(cf,
+                                           ngx_http_background_status_module);
+
+    control = ngx_array_push(&smcf->controls);
+    if (control == NULL) {
+        return NGX_ERROR;
+    }
+
+    control->conf = blcf;
+    control->ctx = cf->ctx;
+
+    return NGX_OK;
+}
+
+
+/* "//" would begin the name of another server */
+
+static ngx_int_t
+ngx_http_background_status_uri(ngx_conf_t *cf, ngx_http_background_arg_t *arg,
+    void *p)
+{
+    ngx_str_t *uri = p;
+
+    if (arg->value.len == 0 || arg->value.data[0] != '/'
+        || (arg->value.len > 1 && arg->value.data[1] == '/')
+        || ngx_strlchr(arg->value.data, arg->value.data + arg->value.len, '?')
+        || ngx_strlchr(arg->value.data, arg->value.data + arg->value.len, '#')
+        || ngx_strlchr(arg->value.data, arg->value.data + arg->value.len, '\\'))
+    {
+        return ngx_http_background_conf_invalid(cf, arg, "URI",
+                                                "the path of a location");
+    }
+
+    *uri = arg->value;
+
+    return NGX_OK;
 }
 
 
@@ -314,6 +433,7 @@ ngx_http_background_status_handler(ngx_http_request_t *r)
         source->versions = !blcf->brief
                       && clcf->server_tokens != NGX_HTTP_SERVER_TOKENS_OFF;
         source->history = history;
+        source->attributes = blcf->attributes;
         source->send = ngx_http_background_status_send;
     }
 

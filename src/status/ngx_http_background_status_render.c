@@ -261,6 +261,7 @@ ngx_http_background_rendering_create(ngx_http_background_source_t *source)
     status->brief = source->brief;
     status->versions = source->versions;
     status->history = source->history;
+    status->attributes = source->attributes;
 
     if (source->format->keep) {
         size = source->bmcf->zone.tasks.nelts * source->format->keep;

@@ -179,7 +179,7 @@ sub clean {
                        browser()->complaints()), '', "$name: console");
 
     my %elsewhere = map { $_ => 1 }
-        grep { !m{^http://127\.0\.0\.1:$port/[\w./]*(?:\?history=1)?$}
+        grep { !m{^http://127\.0\.0\.1:$port/[\w./%]*(?:\?history=1)?$}
                && !m{^data:image/svg\+xml,} }
         map { $_->{request}{url} }
         browser()->events('Network\.requestWillBeSent');
