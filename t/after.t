@@ -51,6 +51,7 @@ start(<<"EOF", <<"EOF2", 'worker_processes 2;');
         simulate_io 1 delay=1ms-1ms;
     }
 EOF
+    location = /metrics { background_status prometheus; }
     location = /state {
         if (-f $dir/fail) {
             return 500;
@@ -160,6 +161,9 @@ is(cycles('once'), 1, 'one alarm of both workers');
 # those that end while it runs become one
 
 poll('slow', sub { task('slow')->{cycles}{coalesced} > 3 });
+like((get('/metrics'))[2],
+     qr/^nginx_background_cycles_coalesced_total\{task="slow"\} (?!0)/m,
+     'metrics');
 cmp_ok(cycles('slow'), '<', cycles('alone'), 'fewer cycles than ends');
 
 stop();

@@ -51,6 +51,7 @@ start(<<"EOF", <<"EOF2", 'worker_processes 2;');
 EOF
     location /control/ { background_control run pause cancel; }
     location /run { background_control run task=idle task=often; }
+    location = /metrics { background_status prometheus; }
     location /none/ { deny all; background_control run; }
 EOF2
 
@@ -126,6 +127,10 @@ my $n = poll('it is paused', sub {
 });
 
 is(task('often')->{next}, undef, 'paused: nothing is due');
+my $metrics = (get('/metrics'))[2];
+like($metrics, qr/^nginx_background_task_paused\{task="often"\} 1$/m, 'metrics');
+like($metrics, qr/^nginx_background_task_paused\{task="idle"\} 0$/m,
+     'metrics: another task');
 ok(task('often')->{healthy}, 'nor late');
 
 is(code('/control/often/run'), 202, 'paused: it runs by order');

@@ -17,12 +17,13 @@ my %types = (
     (map { ("nginx_background_$_" => 'gauge') }
         qw/ info cpu_limit threads jobs_running jobs_queued task_running
             task_queued task_queued_seconds
-            task_healthy task_quarantined task_overdue cluster_leader
+            task_healthy task_quarantined task_paused task_overdue cluster_leader
             task_interval_seconds
             task_consecutive_failures last_cycle_timestamp_seconds
             last_success_timestamp_seconds /),
     (map { ("nginx_background_$_" => 'counter') }
-        qw/ jobs_total job_seconds_total cycles_total operations_total
+        qw/ jobs_total job_seconds_total cycles_total
+            cycles_missed_total cycles_coalesced_total operations_total
             bytes_total io_seconds_total cpu_seconds_total /),
     nginx_background_cycle_duration_seconds => 'histogram',
 );
@@ -118,6 +119,9 @@ for my $name (qw/ good b.a-d_1 never /) {
     is($of->('task_healthy', ''), $task->{healthy} + 0, "$name: healthy");
     is($of->('task_quarantined', ''), 0, "$name: quarantined");
     is($of->('task_overdue', ''), 0, "$name: overdue");
+    is($of->('task_paused', ''), 0, "$name: paused");
+    is($of->("cycles_${_}_total", ''), $task->{cycles}{$_}, "$name: $_")
+        for qw/ missed coalesced /;
     cmp_ok($of->('task_interval_seconds', ''), '==',
         $task->{interval_seconds}, "$name: interval");
     is($of->('task_consecutive_failures', ''),
@@ -144,7 +148,7 @@ for my $name (qw/ good b.a-d_1 never /) {
 }
 
 is(scalar(grep { !/task="off"/ } keys %$value),
-    7 + 4 * (3 + 2 + 3 + 8 + 2 + 13) - 3,
+    7 + 4 * (3 + 2 + 2 + 3 + 9 + 2 + 13) - 3,
     'nothing else but these');
 
 # selection and verdict

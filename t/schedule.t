@@ -119,7 +119,7 @@ stop();
 
 # late by a minute, and by more
 
-clock_start('2026-06-01 11:59:00', <<"EOF", '', 'worker_processes 2;');
+clock_start('2026-06-01 11:59:00', <<"EOF", <<'EOF2', 'worker_processes 2;');
     background_task skip { schedule "0 12 * * *" timezone=UTC; $operation }
     background_task once {
         schedule "*/5 12 * * *" timezone=UTC missed=run;
@@ -140,6 +140,8 @@ clock_start('2026-06-01 11:59:00', <<"EOF", '', 'worker_processes 2;');
         connect 127.0.0.1:1;
     }
 EOF
+    location = /metrics { background_status prometheus; }
+EOF2
 
 poll('next', sub { task('sometimes')->{next} && task('skip')->{next} });
 
@@ -166,6 +168,8 @@ look();
 $task = completed('once', 2);
 is($task->{cycles}{completed}, 2, 'missed=run: one cycle for all');
 is($task->{cycles}{missed}, 6, 'they are counted');
+like((get('/metrics'))[2],
+     qr/^nginx_background_cycles_missed_total\{task="once"\} 6$/m, 'metrics');
 is($task->{causes}[-1]{cause}, 'missed', 'the cause');
 like($task->{next}, qr/^2026-06-01T12:35:00/, 'the next is due then');
 

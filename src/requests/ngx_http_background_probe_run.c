@@ -980,10 +980,11 @@ ngx_http_background_probe_reapply(ngx_http_background_probe_op_t *op,
     targets = ngx_palloc(pool,
                          op->peers * sizeof(ngx_http_background_target_t));
 
-    rc = targets ? op->access->list(op->upstream, targets, op->peers, &n)
-                 : NGX_ERROR;
+    rc = NGX_ERROR;
 
-    if (rc == NGX_OK) {
+    if (targets
+        && op->access->list(op->upstream, targets, op->peers, &n) == NGX_OK)
+    {
         n = ngx_min(n, op->peers);
 
         ngx_http_background_probe_known(op, targets, n);

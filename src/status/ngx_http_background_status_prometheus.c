@@ -103,6 +103,15 @@ static const ngx_http_background_metric_t  ngx_http_background_metric[] = {
       ngx_http_background_count,
       ngx_http_background_of_stats(cycles_cancelled) },
 
+    { "cycles_missed", "Times of schedules that were missed.", NULL, 1,
+      ngx_http_background_count,
+      offsetof(ngx_http_background_view_t, missed) },
+
+    { "cycles_coalesced", "Ends of other tasks without a cycle of their own.",
+      NULL, 1,
+      ngx_http_background_count,
+      offsetof(ngx_http_background_view_t, coalesced) },
+
     { "operations", "Finished operations, by result.", "success", 1,
       ngx_http_background_count,
       ngx_http_background_of_stats(operations_completed) },
@@ -143,6 +152,10 @@ static const ngx_http_background_metric_t  ngx_http_background_metric[] = {
     { "task_quarantined", "Whether the task is quarantined until the next "
       "reload, as workers died in its cycles.", NULL, 0,
       ngx_http_background_quarantine, 0 },
+
+    { "task_paused", "Whether an operator has paused the task.", NULL, 0,
+      ngx_http_background_gauge,
+      offsetof(ngx_http_background_view_t, paused) },
 
     { "task_overdue", "Whether the task is late, and so not healthy.", NULL, 0,
       ngx_http_background_overdue, 0 },
