@@ -980,6 +980,7 @@ ngx_http_background_probe_reapply(ngx_http_background_probe_op_t *op,
     targets = ngx_palloc(pool,
                          op->peers * sizeof(ngx_http_background_target_t));
 
+    n = 0;
     rc = targets ? op->access->list(op->upstream, targets, op->peers, &n)
                  : NGX_ERROR;
 
