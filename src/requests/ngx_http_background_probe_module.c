@@ -557,7 +557,7 @@ ngx_http_background_probe_init(ngx_conf_t *cf)
 }
 
 
-/* whether the other module is there, which does the same as is done here */
+/* checks that the stream module is loaded, which binds the upstream */
 
 static ngx_int_t
 ngx_http_background_probe_bind_stream(ngx_conf_t *cf)
@@ -913,7 +913,10 @@ ngx_http_background_probe_peer_variable(ngx_http_request_t *r,
 }
 
 
-/* $background_peers_up_NAME; NAME of stream is "stream_NAME" */
+/*
+ * $background_peers_up_NAME: NAME is without "stream:"; if upstreams of http
+ * and stream have the same name, the first "probe" counts.
+ */
 
 static ngx_int_t
 ngx_http_background_probe_up_variable(ngx_http_request_t *r,
