@@ -63,7 +63,7 @@ like($headers, qr/^Content-Length: @{[ length $body ]}\r?$/m,
 is(join(' ', $body =~ /^nginx_background_cycles_total\{task="([^"]+)",/mg),
     "@names @names @names", 'metrics of all tasks');
 is(scalar(() = $body =~ /^nginx_/mg),
-    7 + 500 * (3 + 2 + 3 + 8 + 2 + 13) - 166, 'all metrics');
+    7 + 500 * (3 + 2 + 3 + 8 + 2 + 16) - 166, 'all metrics');
 
 # HEAD, and a client that goes away in the middle of it
 
