@@ -23,7 +23,7 @@ redis('m1', "port $port{m1}", 'repl-diskless-sync-delay 0');
 redis('m2', "port $port{m2}", "replicaof 127.0.0.1 $port{m1}");
 
 poll('the replica is one', sub {
-    redis_ask('m2', 'INFO', 'replication') =~ /master_link_status:up/;
+    (eval { redis_ask('m2', 'INFO', 'replication') } // '') =~ /master_link_status:up/;
 });
 
 redis($_, "port $port{$_}", "requirepass sesame",
@@ -55,8 +55,10 @@ my $fence = (runs('out/runs'))[-1][2];
 # the master dies
 
 redis_kill('m1');
+# a replica that becomes the master closes its connections
+
 poll('another master', sub {
-    redis_ask('m2', 'INFO', 'replication') =~ /role:master/;
+    (eval { redis_ask('m2', 'INFO', 'replication') } // '') =~ /role:master/;
 });
 
 my $n = () = runs('out/runs');
@@ -68,12 +70,12 @@ pass('a failover by kill -9');
 
 redis('m1');
 poll('the old master is a replica', sub {
-    redis_ask('m1', 'INFO', 'replication') =~ /master_link_status:up/;
+    (eval { redis_ask('m1', 'INFO', 'replication') } // '') =~ /master_link_status:up/;
 });
 
 redis_signal('m2', 'STOP');
 poll('the first master again', sub {
-    redis_ask('m1', 'INFO', 'replication') =~ /role:master/;
+    (eval { redis_ask('m1', 'INFO', 'replication') } // '') =~ /role:master/;
 });
 
 $n = () = runs('out/runs');
@@ -82,7 +84,7 @@ pass('a failover by SIGSTOP');
 
 redis_signal('m2', 'CONT');
 poll('the stopped one is a replica', sub {
-    redis_ask('m2', 'INFO', 'replication') =~ /role:slave/;
+    (eval { redis_ask('m2', 'INFO', 'replication') } // '') =~ /role:slave/;
 });
 
 $n = () = runs('out/runs');
