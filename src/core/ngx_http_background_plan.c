@@ -108,6 +108,7 @@ ngx_http_background_plan_next(ngx_array_t *rules, uint32_t seed,
 
     due = 0;
     rules_elts = rules->elts;
+    *rule = rules_elts;
 
     for (i = 0; i < rules->nelts; i++) {
         next = ngx_http_background_rule_next(&rules_elts[i], seed + i, after);
