@@ -227,7 +227,9 @@ ngx_http_background_redis_create_array(const redisReadTask *task,
 
     size = sizeof(ngx_http_background_redis_reply_t *);
 
-    if (n < 0 || (size_t) n > reader->max / size) {
+    /* an int in older versions of hiredis: a negative number is too large */
+
+    if ((size_t) n > reader->max / size) {
         reader->error = "the reply is too large";
         return NULL;
     }
