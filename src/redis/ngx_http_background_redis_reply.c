@@ -20,6 +20,9 @@ struct ngx_http_background_redis_reader_s {
 };
 
 
+/* arrays in arrays: no command that is sent has more in its reply */
+#define NGX_HTTP_BACKGROUND_REDIS_DEPTH  7
+
 /* the number of elements that hiredis hands over */
 
 #if (HIREDIS_MAJOR >= 1)
@@ -306,7 +309,20 @@ ngx_http_background_redis_create(const redisReadTask *task,
 {
     ngx_http_background_redis_reader_t *reader = task->privdata;
 
+    ngx_uint_t                          depth;
+    const redisReadTask                *t;
     ngx_http_background_redis_reply_t  *reply, *parent;
+
+    /* hiredis 1.x has no limit of its own */
+
+    depth = 0;
+
+    for (t = task; t->parent; t = t->parent) {
+        if (++depth > NGX_HTTP_BACKGROUND_REDIS_DEPTH) {
+            reader->error = "it sent an invalid reply";
+            return NULL;
+        }
+    }
 
     size += sizeof(ngx_http_background_redis_reply_t);
 
