@@ -7,6 +7,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use BackgroundControl;
 use BackgroundLife;
 use BackgroundServer;
 use BackgroundStatus;
@@ -17,11 +18,7 @@ my %address = map { $_ => server($_) } qw/ a b c /;
 sub order {
     my ($upstream, $name, $action) = @_;
 
-    my ($code) = http("POST /control/peers/$upstream/$address{$name}/$action "
-        . "HTTP/1.1\r\nHost: test\r\nX-Background: 1\r\nContent-Length: 0\r\n"
-        . "Connection: close\r\n\r\n") =~ /^HTTP\/1\.1 (\d+)/;
-
-    return $code;
+    return code("/control/peers/$upstream/$address{$name}/$action");
 }
 
 sub balanced {

@@ -7,6 +7,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use BackgroundControl;
 use BackgroundLife;
 use BackgroundServer;
 use BackgroundStatus;
@@ -14,24 +15,6 @@ use Test::More;
 
 my %address = map { $_ => server($_) } qw/ a b off c d /;
 my $socket = 'unix:' . dir() . '/own';
-
-sub request {
-    my ($uri, %with) = @_;
-
-    my $method = delete $with{method} || 'POST';
-    my %headers = ('X-Background' => 1, %with);
-    my $fields = join '', map { "$_: $headers{$_}\r\n" }
-                          grep { defined $headers{$_} } sort keys %headers;
-
-    my ($head, $body) = split /\r\n\r\n/,
-        http("$method $uri HTTP/1.1\r\nHost: test\r\nConnection: close\r\n"
-             . "Content-Length: 0\r\n$fields\r\n"), 2;
-    my ($code) = $head =~ /^HTTP\/1\.1 (\d+)/;
-
-    return ($code, $body);
-}
-
-sub code { (request(@_))[0] }
 
 sub order {
     my ($upstream, $name, $action) = @_;

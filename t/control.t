@@ -6,6 +6,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use BackgroundControl;
 use BackgroundLife;
 use BackgroundStatus;
 use Test::More;
@@ -14,24 +15,6 @@ sub task {
     my %task = by_name(status("/status?history=1&task=$_[0]"));
     return $task{$_[0]};
 }
-
-sub request {
-    my ($uri, %with) = @_;
-
-    my $method = delete $with{method} || 'POST';
-    my %headers = ('X-Background' => 1, %with);
-    my $fields = join '', map { "$_: $headers{$_}\r\n" }
-                          grep { defined $headers{$_} } sort keys %headers;
-
-    my ($head, $body) = split /\r\n\r\n/,
-        http("$method $uri HTTP/1.1\r\nHost: test\r\nConnection: close\r\n"
-             . "Content-Length: 0\r\n$fields\r\n"), 2;
-    my ($code) = $head =~ /^HTTP\/1\.1 (\d+)/;
-
-    return ($code, $body);
-}
-
-sub code { (request(@_))[0] }
 
 start(<<"EOF", <<"EOF2", 'worker_processes 2;');
     background_task idle { interval off; simulate_io 1 delay=1ms-1ms; }

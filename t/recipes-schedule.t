@@ -8,6 +8,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use BackgroundControl;
 use BackgroundDoc;
 use BackgroundExec;
 use BackgroundLife;
@@ -122,11 +123,7 @@ sub task {
 sub run {
     my ($name) = @_;
 
-    poll("$name: ordered", sub {
-        http("POST /control/$name/run HTTP/1.1\r\nHost: test\r\n"
-             . "Connection: close\r\nX-Background: 1\r\n"
-             . "Content-Length: 0\r\n\r\n") =~ /^HTTP\/1\.1 202 /;
-    });
+    poll("$name: ordered", sub { code("/control/$name/run") == 202 });
 }
 
 sub told {

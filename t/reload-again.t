@@ -9,6 +9,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use BackgroundCall;
+use BackgroundControl;
 use BackgroundLife;
 use BackgroundStatus;
 use BackgroundUpstream;
@@ -38,11 +39,7 @@ sub task {
 sub order {
     my ($name, $what) = @_;
 
-    my ($code) = http("POST /control/$name/$what HTTP/1.1\r\nHost: test\r\n"
-                . "Connection: close\r\nX-Background: 1\r\n"
-                . "Content-Length: 0\r\n\r\n") =~ /^HTTP\/1\.1 (\d+)/;
-
-    return $code;
+    return code("/control/$name/$what");
 }
 
 put('crash.c', <<'EOF_C');

@@ -7,6 +7,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use BackgroundClock;
+use BackgroundControl;
 use BackgroundLife;
 use BackgroundStatus;
 use Test::More;
@@ -21,9 +22,7 @@ sub task {
 sub order {
     my ($uri) = @_;
 
-    return (http("POST /control/$uri HTTP/1.1\r\nHost: t\r\nX-Background: 1\r\n"
-                 . "Connection: close\r\n\r\n"))
-           =~ /^HTTP\/1\.1 (\d+)/ ? $1 : 0;
+    return code("/control/$uri");
 }
 
 my $dir = dir();

@@ -1,0 +1,34 @@
+package BackgroundControl;
+
+# Orders to "background_control", as a client that may give them.
+
+use strict;
+use warnings;
+
+use BackgroundStatus;
+use Exporter qw/ import /;
+
+our @EXPORT = qw/ request code /;
+
+# the code and the body of the answer; "method" and header fields may differ,
+# undef leaves a field out
+
+sub request {
+    my ($uri, %with) = @_;
+
+    my $method = delete $with{method} || 'POST';
+    my %headers = ('X-Background' => 1, %with);
+    my $fields = join '', map { "$_: $headers{$_}\r\n" }
+                          grep { defined $headers{$_} } sort keys %headers;
+
+    my ($head, $body) = split /\r\n\r\n/,
+        http("$method $uri HTTP/1.1\r\nHost: test\r\nConnection: close\r\n"
+             . "Content-Length: 0\r\n$fields\r\n"), 2;
+    my ($code) = ($head // '') =~ /^HTTP\/1\.1 (\d+)/;
+
+    return ($code, $body);
+}
+
+sub code { (request(@_))[0] // 0 }
+
+1;
