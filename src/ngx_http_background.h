@@ -615,6 +615,18 @@ ngx_uint_t ngx_http_background_few_connections(u_char *text);
 
 
 /*
+ * Clocks.
+ *
+ * wall_clock  returns the wall clock that nginx has cached, in milliseconds
+ *             since the epoch.  Called on the event loop
+ * usec        returns the time of a clock of clock_gettime(), in microseconds.
+ *             Called on any thread
+ */
+uint64_t ngx_http_background_wall_clock(void);
+uint64_t ngx_http_background_usec(clockid_t clock);
+
+
+/*
  * Runs a step of an I/O kind that blocks but uses little CPU, such as open()
  * and read(), on a thread of the worker.  Called on the event loop.
  *

@@ -168,8 +168,4 @@ void ngx_http_background_cycle_leave(ngx_http_background_cycle_t *cycle);
 ngx_http_background_run_ctx_t *ngx_http_background_run_active(
     ngx_http_background_run_t *run, const char *name);
 
-/* returns the wall clock, in milliseconds since the epoch */
-uint64_t ngx_http_background_wall_clock(void);
-
-
 #endif /* _NGX_HTTP_BACKGROUND_CYCLE_H_INCLUDED_ */

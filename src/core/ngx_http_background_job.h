@@ -54,8 +54,4 @@ void ngx_http_background_share_grow(ngx_http_background_job_t *job,
     uint64_t now);
 
 
-/* returns the time of a clock in microseconds */
-uint64_t ngx_http_background_usec(clockid_t clock);
-
-
 #endif /* _NGX_HTTP_BACKGROUND_JOB_H_INCLUDED_ */

@@ -89,7 +89,6 @@ static void ngx_http_background_exec_line(ngx_http_background_exec_t *x,
     ngx_http_background_exec_stream_t *stream);
 static void ngx_http_background_exec_close(ngx_http_background_exec_t *x,
     ngx_fd_t *fd);
-static uint64_t ngx_http_background_exec_now(void);
 
 
 void
@@ -404,7 +403,8 @@ ngx_http_background_exec_stop(ngx_http_background_exec_t *x)
         }
 
         x->stopping = 1;
-        x->kill_at = ngx_http_background_exec_now() + x->conf->kill;
+        x->kill_at = ngx_http_background_usec(CLOCK_MONOTONIC) / 1000
+                     + x->conf->kill;
 
         ngx_http_background_exec_signal(x, SIGTERM);
     }
@@ -413,7 +413,7 @@ ngx_http_background_exec_stop(ngx_http_background_exec_t *x)
         return;
     }
 
-    now = ngx_http_background_exec_now();
+    now = ngx_http_background_usec(CLOCK_MONOTONIC) / 1000;
 
     if (ngx_terminate && x->terminated == 0) {
         x->terminated = now + NGX_HTTP_BACKGROUND_EXEC_TERMINATE;
@@ -695,17 +695,4 @@ ngx_http_background_exec_close(ngx_http_background_exec_t *x, ngx_fd_t *fd)
     }
 
     *fd = NGX_INVALID_FILE;
-}
-
-
-/* monotonic, in milliseconds */
-
-static uint64_t
-ngx_http_background_exec_now(void)
-{
-    struct timespec  ts;
-
-    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
-
-    return (uint64_t) ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }

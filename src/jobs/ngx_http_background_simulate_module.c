@@ -69,7 +69,6 @@ static void ngx_http_background_simulate_io_handler(ngx_event_t *ev);
 static void ngx_http_background_simulate_cpu_work(
     ngx_http_background_run_t *run);
 static ngx_uint_t ngx_http_background_sieve(u_char *composite, uint64_t from);
-static uint64_t ngx_http_background_thread_usec(void);
 
 
 static ngx_http_background_kind_t  ngx_http_background_simulate_io_kind = {
@@ -391,13 +390,13 @@ ngx_http_background_simulate_cpu_work(ngx_http_background_run_t *run)
     }
 
     primes = 0;
-    start = ngx_http_background_thread_usec();
+    start = ngx_http_background_usec(CLOCK_THREAD_CPUTIME_ID);
 
     for (from = 0; /* void */ ; from += NGX_HTTP_BACKGROUND_SIEVE) {
 
         primes += ngx_http_background_sieve(composite, from);
 
-        time = ngx_http_background_thread_usec() - start;
+        time = ngx_http_background_usec(CLOCK_THREAD_CPUTIME_ID) - start;
 
         ngx_http_background_progress(run, ngx_min(time, total), total);
 
@@ -450,15 +449,4 @@ ngx_http_background_sieve(u_char *composite, uint64_t from)
     }
 
     return primes;
-}
-
-
-static uint64_t
-ngx_http_background_thread_usec(void)
-{
-    struct timespec  ts;
-
-    (void) clock_gettime(CLOCK_THREAD_CPUTIME_ID, &ts);
-
-    return (uint64_t) ts.tv_sec * 1000000 + ts.tv_nsec / 1000;
 }

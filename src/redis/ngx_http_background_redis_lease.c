@@ -1407,20 +1407,12 @@ ngx_http_background_redis_random(u_char *id)
 static uint64_t
 ngx_http_background_redis_boot(void)
 {
-    struct timespec  ts;
-
-    (void) clock_gettime(CLOCK_BOOTTIME, &ts);
-
-    return (uint64_t) ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+    return ngx_http_background_usec(CLOCK_BOOTTIME) / 1000;
 }
 
 
 static uint64_t
 ngx_http_background_redis_real(void)
 {
-    struct timespec  ts;
-
-    (void) clock_gettime(CLOCK_REALTIME, &ts);
-
-    return (uint64_t) ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
+    return ngx_http_background_usec(CLOCK_REALTIME) / 1000;
 }

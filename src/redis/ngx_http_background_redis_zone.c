@@ -82,7 +82,6 @@ static ngx_http_background_redis_shared_t *ngx_http_background_redis_shared(
 static ngx_http_background_redis_node_t *ngx_http_background_redis_node(
     ngx_http_background_redis_shared_t *shared, ngx_str_t *name);
 static uint32_t ngx_http_background_redis_crc(const void *data, size_t size);
-static uint64_t ngx_http_background_redis_wall(void);
 
 
 /* another layout has another name, as old workers still use the old zone */
@@ -378,7 +377,7 @@ ngx_http_background_redis_connected(ngx_http_background_redis_conf_t *rcf,
 
     worker->pid = ngx_pid;
     worker->connected = (ngx_uint_t) connected;
-    worker->since_at = ngx_http_background_redis_wall();
+    worker->since_at = ngx_http_background_usec(CLOCK_REALTIME) / 1000;
 }
 
 
@@ -584,15 +583,4 @@ static uint32_t
 ngx_http_background_redis_crc(const void *data, size_t size)
 {
     return ngx_crc32_long((u_char *) data, size) | 1;
-}
-
-
-static uint64_t
-ngx_http_background_redis_wall(void)
-{
-    struct timespec  ts;
-
-    (void) clock_gettime(CLOCK_REALTIME, &ts);
-
-    return (uint64_t) ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }

@@ -99,7 +99,6 @@ static void ngx_http_background_certificate_keep(
 static ngx_int_t ngx_http_background_certificate_time(const ASN1_TIME *time,
     time_t *sec);
 static const char *ngx_http_background_certificate_error(void);
-static uint64_t ngx_http_background_certificate_now(void);
 
 
 static ngx_http_background_kind_t  ngx_http_background_certificate_kind = {
@@ -445,7 +444,7 @@ ngx_http_background_certificate_connect(ngx_http_background_certificate_t *ctx)
     err = 0;
 
     ctx->fd = -1;
-    ctx->end = ngx_http_background_certificate_now()
+    ctx->end = ngx_http_background_usec(CLOCK_MONOTONIC) / 1000
                + NGX_HTTP_BACKGROUND_CERTIFICATE_TIMEOUT;
 
     if (target->addr) {
@@ -640,7 +639,7 @@ ngx_http_background_certificate_wait(ngx_http_background_certificate_t *ctx,
             return NGX_ERROR;
         }
 
-        if (ngx_http_background_certificate_now() >= ctx->end) {
+        if (ngx_http_background_usec(CLOCK_MONOTONIC) / 1000 >= ctx->end) {
             ngx_http_background_fail(&ctx->run->result, 0, "%V timed out",
                                      &ctx->target->name);
             return NGX_ERROR;
@@ -766,17 +765,4 @@ ngx_http_background_certificate_error(void)
     text = ERR_reason_error_string(ERR_peek_last_error());
 
     return text ? text : "no reason given";
-}
-
-
-/* monotonic, in milliseconds */
-
-static uint64_t
-ngx_http_background_certificate_now(void)
-{
-    struct timespec  ts;
-
-    (void) clock_gettime(CLOCK_MONOTONIC, &ts);
-
-    return (uint64_t) ts.tv_sec * 1000 + ts.tv_nsec / 1000000;
 }

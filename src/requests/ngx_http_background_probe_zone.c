@@ -864,7 +864,6 @@ ngx_http_background_probe_judge(ngx_http_background_probe_op_t *op,
     ngx_http_background_target_t *target,
     ngx_http_background_verdict_t *verdict, ngx_log_t *log)
 {
-    ngx_time_t                    *tp;
     ngx_http_background_server_t  *record;
     ngx_http_background_peer_e     state;
 
@@ -879,11 +878,10 @@ ngx_http_background_probe_judge(ngx_http_background_probe_op_t *op,
     }
 
     state = record->state;
-    tp = ngx_timeofday();
 
     ngx_http_background_probe_edit(record);
 
-    record->finished_at = (uint64_t) tp->sec * 1000 + tp->msec;
+    record->finished_at = ngx_http_background_wall_clock();
     record->wall_time = verdict->time;
     record->status = verdict->status;
     record->missed = 0;
@@ -933,13 +931,11 @@ ngx_http_background_probe_changed(ngx_http_background_probe_op_t *op,
                                         + NGX_HTTP_BACKGROUND_PEER_SERVER];
     uint64_t                       before, since;
     ngx_str_t                      name;
-    ngx_time_t                    *tp;
     ngx_http_background_table_t   *table;
     ngx_http_background_server_t  *record;
 
     table = ngx_http_background_probes_table(op->probes->shm_zone);
     record = target->record;
-    tp = ngx_timeofday();
 
     before = record->state;
     since = record->since;
@@ -948,7 +944,7 @@ ngx_http_background_probe_changed(ngx_http_background_probe_op_t *op,
 
     record->state = state;
     record->since = ngx_current_msec;
-    record->since_at = (uint64_t) tp->sec * 1000 + tp->msec;
+    record->since_at = ngx_http_background_wall_clock();
 
     if (before != ngx_http_background_peer_unknown) {
         record->flips++;

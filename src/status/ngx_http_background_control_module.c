@@ -851,7 +851,6 @@ ngx_http_background_control_send(ngx_http_request_t *r,
 {
     ngx_int_t                      rc;
     ngx_str_t                      key, value;
-    ngx_time_t                    *tp;
     ngx_pool_cleanup_t            *cln;
     ngx_http_background_view_t     view;
     ngx_http_background_status_t   status;
@@ -870,11 +869,9 @@ ngx_http_background_control_send(ngx_http_request_t *r,
     w->pool = r->pool;
     cln->handler = ngx_http_background_control_cleanup;
 
-    tp = ngx_timeofday();
-
     status.bmcf = bmcf;
     status.brief = brief;
-    status.now = (uint64_t) tp->sec * 1000 + tp->msec;
+    status.now = ngx_http_background_wall_clock();
 
     ngx_http_background_view_read(&view, &bmcf->zone, task);
     ngx_http_background_json.task(w, &status, &view);

@@ -31,8 +31,8 @@
 typedef enum {
     ngx_http_background_count = 0,        /* uint64_t */
     ngx_http_background_gauge,            /* ngx_uint_t */
-    ngx_http_background_msec,             /* uint64_t, in milliseconds */
-    ngx_http_background_usec,             /* uint64_t, in microseconds */
+    ngx_http_background_metric_msec,      /* uint64_t, in milliseconds */
+    ngx_http_background_metric_usec,      /* uint64_t, in microseconds */
     ngx_http_background_at,               /* uint64_t, in milliseconds, 0:
                                              none */
     ngx_http_background_queued_time,
@@ -125,11 +125,11 @@ static const ngx_http_background_metric_t  ngx_http_background_metric[] = {
       ngx_http_background_of_stats(bytes) },
 
     { "io_seconds", "Time that I/O operations waited.", NULL, 1,
-      ngx_http_background_msec,
+      ngx_http_background_metric_msec,
       ngx_http_background_of_stats(io_time) },
 
     { "cpu_seconds", "CPU time that operations used.", NULL, 1,
-      ngx_http_background_usec,
+      ngx_http_background_metric_usec,
       ngx_http_background_of_stats(cpu_usec) },
 
     { "task_running", "Cycles of the task that are under way, including "
@@ -643,7 +643,7 @@ ngx_http_background_metrics_value(u_char *p,
     case ngx_http_background_leader:
         return ngx_http_background_put_number(p, n);
 
-    case ngx_http_background_usec:
+    case ngx_http_background_metric_usec:
         return ngx_http_background_metrics_millionths(p, n);
 
     default:

@@ -554,16 +554,14 @@ static ngx_int_t
 ngx_http_background_field_age(ngx_http_request_t *r, uint64_t since,
     ngx_str_t *val)
 {
-    uint64_t     now;
-    ngx_time_t  *tp;
+    uint64_t  now;
 
     if (since == 0) {
         ngx_str_null(val);
         return NGX_OK;
     }
 
-    tp = ngx_timeofday();
-    now = (uint64_t) tp->sec * 1000 + tp->msec;
+    now = ngx_http_background_wall_clock();
 
     return ngx_http_background_field_seconds(r, ngx_max(now, since) - since,
                                              val);
