@@ -66,9 +66,20 @@ typedef struct {
 } ngx_http_background_target_t;
 
 
+typedef struct ngx_http_background_probe_op_s  ngx_http_background_probe_op_t;
+
+
 /*
- * Access to an upstream of http or stream.  Both functions try the lock of the
- * peers once and return NGX_AGAIN if it is locked.
+ * Access to an upstream of http or stream.
+ *
+ * bind   when the configuration is complete, finds the upstream of the
+ *        operation among all "upstreams" and sets "upstream" and "peers".
+ *        Returns NULL, or why "probe" can't be used: text that stands between
+ *        the name of the upstream and "for \"probe\" directive".  "upstream"
+ *        is NULL if there is none of that name
+ *
+ * The following functions try the lock of the peers once and return NGX_AGAIN
+ * if it is locked.
  *
  * list   copies at most n servers and counts all of them
  * apply  sets or clears the bits of each peer that has a target by its "down"
@@ -78,11 +89,13 @@ typedef struct {
  */
 
 typedef struct {
-    ngx_int_t  (*list)(void *upstream, ngx_http_background_target_t *targets,
-                       ngx_uint_t n, ngx_uint_t *total);
-    ngx_int_t  (*apply)(void *upstream, ngx_http_background_target_t *targets,
-                        ngx_uint_t n, ngx_uint_t fresh);
-    ngx_uint_t   drain;
+    const char  *(*bind)(ngx_http_background_probe_op_t *op,
+                         ngx_array_t *upstreams);
+    ngx_int_t    (*list)(void *upstream, ngx_http_background_target_t *targets,
+                         ngx_uint_t n, ngx_uint_t *total);
+    ngx_int_t    (*apply)(void *upstream, ngx_http_background_target_t *targets,
+                          ngx_uint_t n, ngx_uint_t fresh);
+    ngx_uint_t     drain;
 } ngx_http_background_upstream_t;
 
 
@@ -99,7 +112,7 @@ typedef enum {
 
 /* the configuration of a "probe" directive */
 
-typedef struct {
+struct ngx_http_background_probe_op_s {
     ngx_http_background_fetch_conf_t      *conf;
     ngx_http_complex_value_t               uri;
     ngx_str_t                              name;       /* name of the
@@ -165,7 +178,7 @@ typedef struct {
     ngx_event_t                            ordered;    /* applies orders */
     ngx_msec_t                             ordered_at; /* ngx_current_msec of
                                                           the last order */
-} ngx_http_background_probe_op_t;
+};
 
 
 /* all "probe" directives of a configuration */

@@ -9,8 +9,6 @@
 
 #include "ngx_http_background_probe.h"
 
-#include <dlfcn.h>
-
 
 #define NGX_HTTP_BACKGROUND_PROBE_MAX       100000
 #define NGX_HTTP_BACKGROUND_PROBE_MAX_TIME  (24 * 60 * 60 * 1000)
@@ -54,8 +52,6 @@ static ngx_int_t ngx_http_background_probe_conflicts(ngx_conf_t *cf,
     ngx_http_background_probe_op_t *op);
 static ngx_int_t ngx_http_background_probe_bind_stream(ngx_conf_t *cf);
 static ngx_int_t ngx_http_background_probe_bind(ngx_conf_t *cf, void *conf);
-static ngx_uint_t ngx_http_background_probe_foreign(
-    ngx_http_upstream_srv_conf_t *uscf);
 
 static ngx_int_t ngx_http_background_probe_peer_init(ngx_http_request_t *r,
     ngx_http_upstream_srv_conf_t *uscf);
@@ -590,10 +586,8 @@ ngx_http_background_probe_bind(ngx_conf_t *cf, void *conf)
 {
     ngx_http_background_probe_op_t *op = conf;
 
-    const char                            *error;
-    ngx_uint_t                             i, servers;
-    ngx_http_upstream_server_t            *server;
-    ngx_http_upstream_srv_conf_t          *uscf, **uscfp;
+    const char                            *reason;
+    ngx_http_upstream_srv_conf_t          *uscf;
     ngx_http_upstream_main_conf_t         *umcf;
     ngx_http_background_probe_srv_conf_t  *pscf;
 
@@ -602,60 +596,26 @@ ngx_http_background_probe_bind(ngx_conf_t *cf, void *conf)
     }
 
     umcf = ngx_http_conf_get_module_main_conf(cf, ngx_http_upstream_module);
-    uscfp = umcf->upstreams.elts;
-    uscf = NULL;
-
-    for (i = 0; i < umcf->upstreams.nelts; i++) {
-
-        if (uscfp[i]->srv_conf && uscfp[i]->host.len == op->name.len
-            && ngx_strncasecmp(uscfp[i]->host.data, op->name.data,
-                               op->name.len)
-               == 0)
-        {
-            uscf = uscfp[i];
-            break;
-        }
-    }
-
-    if (uscf == NULL) {
-        error = "no upstream \"%V\" for \"probe\" directive";
-        goto failed;
-    }
-
-#if (NGX_HTTP_UPSTREAM_ZONE)
-
-    if (uscf->shm_zone == NULL) {
-        error = "upstream \"%V\" needs a \"zone\" for \"probe\" directive";
-        goto failed;
-    }
-
-#else
-
-    error = "upstream \"%V\" needs a \"zone\" for \"probe\" directive, which "
-            "this nginx was built without";
-    goto failed;
-
-#endif
-
-    if (ngx_http_background_probe_foreign(uscf)) {
-        error = "upstream \"%V\" has a balancer that is not nginx's own, for "
-                "\"probe\" directive";
-        goto failed;
-    }
-
-    servers = 0;
-    server = uscf->servers->elts;
-
-    for (i = 0; i < uscf->servers->nelts; i++) {
-        servers += server[i].naddrs;
-    }
-
-    if (op->peers == 0) {
-        op->peers = 2 * servers + 16;
-    }
 
     op->access = &ngx_http_background_http_upstream;
-    op->upstream = uscf;
+
+    reason = op->access->bind(op, &umcf->upstreams);
+
+    if (op->upstream == NULL) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "no upstream \"%V\" for \"probe\" directive",
+                           &op->title);
+        return NGX_ERROR;
+    }
+
+    if (reason) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "upstream \"%V\" %s for \"probe\" directive",
+                           &op->title, reason);
+        return NGX_ERROR;
+    }
+
+    uscf = op->upstream;
 
     pscf = ngx_http_conf_upstream_srv_conf(uscf,
                                            ngx_http_background_probe_module);
@@ -665,43 +625,6 @@ ngx_http_background_probe_bind(ngx_conf_t *cf, void *conf)
     uscf->peer.init = ngx_http_background_probe_peer_init;
 
     return NGX_OK;
-
-failed:
-
-    ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, error, &op->title);
-
-    return NGX_ERROR;
-}
-
-
-/*
- * Whether the peers may be of another type.  Peers of all balancers of nginx
- * begin with the members of round robin, as "zone" requires it, too.
- */
-
-static ngx_uint_t
-ngx_http_background_probe_foreign(ngx_http_upstream_srv_conf_t *uscf)
-{
-    Dl_info                        own, other;
-    ngx_http_upstream_rr_peers_t  *peers;
-
-    peers = uscf->peer.data;
-
-    if (peers == NULL || peers->name != &uscf->host) {
-        return 1;
-    }
-
-    if (uscf->peer.init_upstream == NULL) {
-        return 0;
-    }
-
-    if (dladdr((void *) ngx_http_upstream_init_round_robin, &own) == 0
-        || dladdr((void *) uscf->peer.init_upstream, &other) == 0)
-    {
-        return 0;
-    }
-
-    return own.dli_fbase != other.dli_fbase;
 }
 
 

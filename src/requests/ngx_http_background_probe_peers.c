@@ -13,6 +13,8 @@
 
 #include "ngx_http_background_probe.h"
 
+#include <dlfcn.h>
+
 
 #if (NGX_HTTP_BACKGROUND_STREAM)
 
@@ -22,7 +24,10 @@ typedef ngx_stream_upstream_srv_conf_t  ngx_http_background_us_t;
 typedef ngx_stream_upstream_rr_peers_t  ngx_http_background_rr_peers_t;
 typedef ngx_stream_upstream_rr_peer_t   ngx_http_background_rr_peer_t;
 
+typedef ngx_stream_upstream_server_t    ngx_http_background_us_server_t;
+
 #define ngx_http_background_access      ngx_http_background_stream_upstream
+#define ngx_http_background_rr_init     ngx_stream_upstream_init_round_robin
 #define NGX_HTTP_BACKGROUND_PEERS_ZONE  NGX_STREAM_UPSTREAM_ZONE
 
 #else
@@ -31,7 +36,10 @@ typedef ngx_http_upstream_srv_conf_t    ngx_http_background_us_t;
 typedef ngx_http_upstream_rr_peers_t    ngx_http_background_rr_peers_t;
 typedef ngx_http_upstream_rr_peer_t     ngx_http_background_rr_peer_t;
 
+typedef ngx_http_upstream_server_t      ngx_http_background_us_server_t;
+
 #define ngx_http_background_access      ngx_http_background_http_upstream
+#define ngx_http_background_rr_init     ngx_http_upstream_init_round_robin
 #define NGX_HTTP_BACKGROUND_PEERS_ZONE  NGX_HTTP_UPSTREAM_ZONE
 
 #endif
@@ -49,6 +57,10 @@ typedef ngx_http_upstream_rr_peer_t     ngx_http_background_rr_peer_t;
 #define NGX_HTTP_BACKGROUND_WLOCK  ((ngx_atomic_uint_t) -1)
 
 
+static const char *ngx_http_background_peers_bind(
+    ngx_http_background_probe_op_t *op, ngx_array_t *upstreams);
+static ngx_http_background_us_t *ngx_http_background_peers_find(
+    ngx_array_t *upstreams, ngx_str_t *name);
 static ngx_int_t ngx_http_background_peers_list(void *upstream,
     ngx_http_background_target_t *targets, ngx_uint_t n, ngx_uint_t *total);
 static ngx_int_t ngx_http_background_peers_apply(void *upstream,
@@ -56,6 +68,7 @@ static ngx_int_t ngx_http_background_peers_apply(void *upstream,
 
 
 const ngx_http_background_upstream_t  ngx_http_background_access = {
+    ngx_http_background_peers_bind,
     ngx_http_background_peers_list,
     ngx_http_background_peers_apply,
     NGX_HTTP_BACKGROUND_PEER_DRAIN != 0
@@ -64,6 +77,8 @@ const ngx_http_background_upstream_t  ngx_http_background_access = {
 
 #if (NGX_HTTP_BACKGROUND_PEERS_ZONE)
 
+static ngx_uint_t ngx_http_background_peers_foreign(
+    ngx_http_background_us_t *us);
 static ngx_int_t ngx_http_background_peers_read_lock(
     ngx_http_background_rr_peers_t *peers);
 static ngx_int_t ngx_http_background_peers_write_lock(
@@ -81,6 +96,109 @@ static void ngx_http_background_peers_judge(ngx_http_background_us_t *us,
 static ngx_http_background_target_t *ngx_http_background_peers_target(
     ngx_http_background_rr_peer_t *peer, ngx_http_background_target_t *targets,
     ngx_uint_t n, ngx_uint_t *next);
+
+#endif
+
+
+static const char *
+ngx_http_background_peers_bind(ngx_http_background_probe_op_t *op,
+    ngx_array_t *upstreams)
+{
+    ngx_uint_t                        i, servers;
+    ngx_http_background_us_t         *us;
+    ngx_http_background_us_server_t  *server;
+
+    us = ngx_http_background_peers_find(upstreams, &op->name);
+
+    op->upstream = us;
+
+    if (us == NULL) {
+        return "is unknown";
+    }
+
+#if (NGX_HTTP_BACKGROUND_PEERS_ZONE)
+
+    if (us->shm_zone == NULL) {
+        return "needs a \"zone\"";
+    }
+
+    if (ngx_http_background_peers_foreign(us)) {
+        return "has a balancer that is not nginx's own,";
+    }
+
+#else
+
+    return "needs a \"zone\", which this nginx was built without,";
+
+#endif
+
+    servers = 0;
+    server = us->servers->elts;
+
+    for (i = 0; i < us->servers->nelts; i++) {
+        servers += server[i].naddrs;
+    }
+
+    if (op->peers == 0) {
+        op->peers = 2 * servers + 16;
+    }
+
+    return NULL;
+}
+
+
+static ngx_http_background_us_t *
+ngx_http_background_peers_find(ngx_array_t *upstreams, ngx_str_t *name)
+{
+    ngx_uint_t                  i;
+    ngx_http_background_us_t  **us;
+
+    us = upstreams->elts;
+
+    for (i = 0; i < upstreams->nelts; i++) {
+
+        if (us[i]->srv_conf && us[i]->host.len == name->len
+            && ngx_strncasecmp(us[i]->host.data, name->data, name->len) == 0)
+        {
+            return us[i];
+        }
+    }
+
+    return NULL;
+}
+
+
+#if (NGX_HTTP_BACKGROUND_PEERS_ZONE)
+
+/*
+ * Whether the peers may be of another type.  Peers of all balancers of nginx
+ * begin with the members of round robin, as "zone" requires it, too.
+ */
+
+static ngx_uint_t
+ngx_http_background_peers_foreign(ngx_http_background_us_t *us)
+{
+    Dl_info                          own, other;
+    ngx_http_background_rr_peers_t  *peers;
+
+    peers = us->peer.data;
+
+    if (peers == NULL || peers->name != &us->host) {
+        return 1;
+    }
+
+    if (us->peer.init_upstream == NULL) {
+        return 0;
+    }
+
+    if (dladdr((void *) ngx_http_background_rr_init, &own) == 0
+        || dladdr((void *) us->peer.init_upstream, &other) == 0)
+    {
+        return 0;
+    }
+
+    return own.dli_fbase != other.dli_fbase;
+}
 
 
 static ngx_int_t

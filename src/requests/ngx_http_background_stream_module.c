@@ -17,15 +17,11 @@
 
 #include "ngx_http_background_probe_peers.c"
 
-#include <dlfcn.h>
-
 
 static char *ngx_http_background_stream_init_conf(ngx_cycle_t *cycle,
     void *conf);
 static char *ngx_http_background_stream_bind(ngx_cycle_t *cycle,
     ngx_http_background_probe_op_t *op);
-static ngx_uint_t ngx_http_background_stream_foreign(
-    ngx_stream_upstream_srv_conf_t *uscf);
 static ngx_int_t ngx_http_background_stream_peer_init(
     ngx_stream_session_t *s, ngx_stream_upstream_srv_conf_t *uscf);
 
@@ -98,109 +94,40 @@ static char *
 ngx_http_background_stream_bind(ngx_cycle_t *cycle,
     ngx_http_background_probe_op_t *op)
 {
-    const char                       *error;
-    ngx_uint_t                        i, servers;
-    ngx_stream_upstream_server_t     *server;
-    ngx_stream_upstream_srv_conf_t   *uscf, **uscfp;
+    const char                       *reason;
+    ngx_array_t                       none;
+    ngx_stream_upstream_srv_conf_t   *uscf;
     ngx_stream_upstream_main_conf_t  *umcf;
+
+    ngx_memzero(&none, sizeof(ngx_array_t));
 
     umcf = ngx_stream_cycle_get_module_main_conf(cycle,
                                                  ngx_stream_upstream_module);
-    uscf = NULL;
-
-    for (i = 0; umcf && i < umcf->upstreams.nelts; i++) {
-        uscfp = umcf->upstreams.elts;
-
-        if (uscfp[i]->srv_conf && uscfp[i]->host.len == op->name.len
-            && ngx_strncasecmp(uscfp[i]->host.data, op->name.data,
-                               op->name.len)
-               == 0)
-        {
-            uscf = uscfp[i];
-            break;
-        }
-    }
-
-    if (uscf == NULL) {
-        error = "no upstream \"%V\" for \"probe\" directive in %s:%ui";
-        goto failed;
-    }
-
-#if (NGX_STREAM_UPSTREAM_ZONE)
-
-    if (uscf->shm_zone == NULL) {
-        error = "upstream \"%V\" needs a \"zone\" for \"probe\" directive in "
-                "%s:%ui";
-        goto failed;
-    }
-
-#else
-
-    error = "upstream \"%V\" needs a \"zone\", which this nginx was built "
-            "without, for \"probe\" directive in %s:%ui";
-    goto failed;
-
-#endif
-
-    if (ngx_http_background_stream_foreign(uscf)) {
-        error = "upstream \"%V\" has a balancer that is not nginx's own, for "
-                "\"probe\" directive in %s:%ui";
-        goto failed;
-    }
-
-    servers = 0;
-    server = uscf->servers->elts;
-
-    for (i = 0; i < uscf->servers->nelts; i++) {
-        servers += server[i].naddrs;
-    }
-
-    if (op->peers == 0) {
-        op->peers = 2 * servers + 16;
-    }
 
     op->access = &ngx_http_background_stream_upstream;
-    op->upstream = uscf;
+
+    reason = op->access->bind(op, umcf ? &umcf->upstreams : &none);
+
+    if (op->upstream == NULL) {
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
+                      "no upstream \"%V\" for \"probe\" directive in %s:%ui",
+                      &op->title, op->file, op->line);
+        return NGX_CONF_ERROR;
+    }
+
+    if (reason) {
+        ngx_log_error(NGX_LOG_EMERG, cycle->log, 0,
+                      "upstream \"%V\" %s for \"probe\" directive in %s:%ui",
+                      &op->title, reason, op->file, op->line);
+        return NGX_CONF_ERROR;
+    }
+
+    uscf = op->upstream;
 
     op->stream_init = (void (*)(void)) uscf->peer.init;
     uscf->peer.init = ngx_http_background_stream_peer_init;
 
     return NGX_CONF_OK;
-
-failed:
-
-    ngx_log_error(NGX_LOG_EMERG, cycle->log, 0, error, &op->title, op->file,
-                  op->line);
-
-    return NGX_CONF_ERROR;
-}
-
-
-/* as in http */
-
-static ngx_uint_t
-ngx_http_background_stream_foreign(ngx_stream_upstream_srv_conf_t *uscf)
-{
-    Dl_info                          own, other;
-    ngx_stream_upstream_rr_peers_t  *peers;
-
-    peers = uscf->peer.data;
-
-    if (peers == NULL || peers->name != &uscf->host) {
-        return 1;
-    }
-
-    if (uscf->peer.init_upstream == NULL) {
-        return 0;
-    }
-
-    if (dladdr((void *) ngx_stream_upstream_init_round_robin, &own) == 0
-        || dladdr((void *) uscf->peer.init_upstream, &other) == 0)
-    {
-        return 0;
-    }
-
-    return own.dli_fbase != other.dli_fbase;
 }
 
 
