@@ -5,6 +5,7 @@ package BackgroundPeer;
 use strict;
 use warnings;
 
+use BackgroundPoll ();
 use BackgroundStatus;
 use Exporter qw/ import /;
 use IO::Select;
@@ -101,7 +102,7 @@ sub drained {
 
     for my $listener (grep { defined } @listeners) {
         $drained{$listener} = 0;
-        push @BackgroundStatus::at_poll,
+        push @BackgroundPoll::each,
              sub { $drained{$listener} += accept_now($listener) };
     }
 

@@ -7,6 +7,7 @@ use strict;
 use warnings;
 
 use BackgroundCall;
+use BackgroundPoll;
 use Exporter qw/ import /;
 use File::Temp qw/ tempdir /;
 use IO::Socket::UNIX;
@@ -85,22 +86,12 @@ sub read_file {
 sub poll {
     my ($name, $function) = @_;
 
-    my $end = time + $deadline;
-
-    for ( ;; ) {
-        my $rv = $function->();
-        return $rv if $rv;
-
-        last if time > $end;
-        sleep 0.02;
-    }
-
-    for my $host (sort keys %host) {
-        diag("$host:\n" . join '', grep { defined }
-                          (split /^/, host_log($host))[-40 .. -1]);
-    }
-
-    die "timed out: $name\n";
+    return poll_until($name, $deadline, $function, sub {
+        for my $host (sort keys %host) {
+            diag("$host:\n" . join '', grep { defined }
+                              (split /^/, host_log($host))[-40 .. -1]);
+        }
+    });
 }
 
 # a port of the test's own

@@ -6,6 +6,7 @@ package BackgroundStatus;
 use strict;
 use warnings;
 
+use BackgroundPoll;
 use Exporter qw/ import /;
 use File::Temp qw/ tempdir /;
 use IO::Socket::UNIX;
@@ -39,15 +40,6 @@ my $pid;
 # ten times what slow and busy machines and sanitizers need
 
 our $deadline = 300;
-
-# called at each turn of poll()
-
-our @at_poll;
-
-# a pause before each look of poll(), in seconds: to a slow test each server is
-# a fast one
-
-my $poll_delay = $ENV{BACKGROUND_POLL_DELAY} || 0;
 
 # seconds for which the server holds each answer, which is made by then
 
@@ -279,22 +271,11 @@ sub utf8_text {
 sub poll {
     my ($name, $function) = @_;
 
-    my $end = time + $deadline;
-
-    for ( ;; ) {
-        sleep $poll_delay if $poll_delay;
-        $_->() for @at_poll;
-
-        my $rv = $function->();
-        return $rv if $rv;
-
-        last if time > $end;
-        sleep 0.02;
-    }
-
-    diag(join '', grep { defined } (split /^/, slurp('error.log'))[-100 .. -1]);
-    diag(eval { (get('/status'))[2] } || 'no status');
-    die "timed out: $name\n";
+    return poll_until($name, $deadline, $function, sub {
+        diag(join '', grep { defined }
+                           (split /^/, slurp('error.log'))[-100 .. -1]);
+        diag(eval { (get('/status'))[2] } || 'no status');
+    });
 }
 
 sub by_name {
