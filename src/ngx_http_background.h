@@ -613,6 +613,9 @@ ngx_int_t ngx_http_background_output_header(ngx_http_background_run_t *run,
  */
 ngx_uint_t ngx_http_background_few_connections(u_char *text);
 
+/* returns the error of a connection that is writable, 0 if it is open */
+ngx_err_t ngx_http_background_connect_error(ngx_connection_t *c);
+
 
 /*
  * Clocks.

@@ -112,7 +112,6 @@ static void ngx_http_background_redis_resolved(ngx_resolver_ctx_t *ctx);
 static void ngx_http_background_redis_connect_to(
     ngx_http_background_redis_link_t *link);
 static void ngx_http_background_redis_connect_handler(ngx_event_t *ev);
-static ngx_err_t ngx_http_background_redis_test(ngx_connection_t *c);
 static void ngx_http_background_redis_connected_to(
     ngx_http_background_redis_link_t *link);
 #if (NGX_SSL)
@@ -475,7 +474,7 @@ ngx_http_background_redis_connect_handler(ngx_event_t *ev)
     c = ev->data;
     link = c->data;
 
-    err = ngx_http_background_redis_test(c);
+    err = ngx_http_background_connect_error(c);
 
     if (err) {
         ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_CONNECT,
@@ -492,23 +491,6 @@ ngx_http_background_redis_connect_handler(ngx_event_t *ev)
     }
 
     ngx_http_background_redis_connected_to(link);
-}
-
-
-static ngx_err_t
-ngx_http_background_redis_test(ngx_connection_t *c)
-{
-    int        err;
-    socklen_t  len;
-
-    err = 0;
-    len = sizeof(int);
-
-    if (getsockopt(c->fd, SOL_SOCKET, SO_ERROR, (void *) &err, &len) == -1) {
-        err = ngx_socket_errno;
-    }
-
-    return err;
 }
 
 

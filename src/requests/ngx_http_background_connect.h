@@ -15,13 +15,10 @@
 
 
 /*
- * error   returns the error of a connection that has become writable, 0 if it
- *         is open
  * linger  takes an open connection and closes it, at once or later
  * trim    closes lingering connections if few connections are free; called
  *         before a connection is opened
  */
-ngx_err_t ngx_http_background_connect_error(ngx_connection_t *c);
 void ngx_http_background_connect_linger(ngx_connection_t *c);
 void ngx_http_background_connect_trim(void);
 
