@@ -34,6 +34,8 @@ typedef struct {
 } ngx_http_background_save_t;
 
 
+static ngx_uint_t ngx_http_background_state_parse(
+    ngx_http_background_zone_conf_t *zcf, u_char *p, u_char *last);
 static ngx_int_t ngx_http_background_state_line(
     ngx_http_background_zone_conf_t *zcf, u_char *p, u_char *last);
 static ngx_http_background_save_t *ngx_http_background_save_create(
@@ -105,7 +107,9 @@ ngx_http_background_state_read(ngx_http_background_zone_conf_t *zcf)
 }
 
 
-ngx_uint_t
+/* applies the lines of the file to tasks; returns the number of invalid ones */
+
+static ngx_uint_t
 ngx_http_background_state_parse(ngx_http_background_zone_conf_t *zcf,
     u_char *p, u_char *last)
 {

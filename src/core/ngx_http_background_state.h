@@ -19,15 +19,11 @@
 
 
 /*
- * read   reads the file into a new zone, in the master
- * parse  applies the lines of the file to tasks; returns the number of invalid
- *        lines
- * poll   starts the thread if it is time, and answers requests; in each worker
- * exit   writes the file when the worker exits
+ * read  reads the file into a new zone, in the master
+ * poll  starts the thread if it is time, and answers requests; in each worker
+ * exit  writes the file when the worker exits
  */
 void ngx_http_background_state_read(ngx_http_background_zone_conf_t *zcf);
-ngx_uint_t ngx_http_background_state_parse(
-    ngx_http_background_zone_conf_t *zcf, u_char *p, u_char *last);
 void ngx_http_background_state_poll(ngx_http_background_zone_conf_t *zcf,
     ngx_log_t *log);
 void ngx_http_background_state_exit(ngx_http_background_zone_conf_t *zcf,

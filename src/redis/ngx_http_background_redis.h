@@ -170,7 +170,6 @@ extern const ngx_http_background_cluster_t  ngx_http_background_redis_lease;
 
 ngx_int_t ngx_http_background_redis_lease_init(ngx_conf_t *cf,
     ngx_http_background_redis_main_conf_t *rmcf);
-void ngx_http_background_redis_lease_exit(void);
 
 
 /*

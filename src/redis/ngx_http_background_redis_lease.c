@@ -151,6 +151,7 @@ static ngx_uint_t ngx_http_background_redis_holds(
     ngx_http_background_claim_t *m);
 static void ngx_http_background_redis_leave(ngx_http_background_claim_t *m,
     ngx_uint_t give);
+static void ngx_http_background_redis_lease_exit(void);
 static void ngx_http_background_redis_view(void *conf,
     ngx_http_background_cluster_view_t *view);
 
@@ -537,7 +538,7 @@ ngx_http_background_redis_leave(ngx_http_background_claim_t *m,
 }
 
 
-void
+static void
 ngx_http_background_redis_lease_exit(void)
 {
     ngx_uint_t                               i;
