@@ -5,8 +5,7 @@
 
 
 #include "ngx_http_background_state.h"
-
-#include <pthread.h>
+#include "ngx_http_background_thread.h"
 
 
 #define NGX_HTTP_BACKGROUND_STATE_HEAD   "background_state 1\n"
@@ -207,9 +206,7 @@ void
 ngx_http_background_state_poll(ngx_http_background_zone_conf_t *zcf,
     ngx_log_t *log)
 {
-    int                          err;
-    pthread_t                    thread;
-    pthread_attr_t               attr;
+    ngx_err_t                    err;
     ngx_http_background_save_t  *save;
 
     if (zcf->state.len == 0) {
@@ -236,16 +233,10 @@ ngx_http_background_state_poll(ngx_http_background_zone_conf_t *zcf,
         return;
     }
 
-    err = pthread_attr_init(&attr);
+    ngx_http_background_save = save;
 
-    if (err == 0) {
-        (void) pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-        ngx_http_background_save = save;
-        err = pthread_create(&thread, &attr, ngx_http_background_save_thread,
-                             save);
-        (void) pthread_attr_destroy(&attr);
-    }
-
+    err = ngx_http_background_thread_detached(ngx_http_background_save_thread,
+                                              save);
     if (err) {
         ngx_log_error(NGX_LOG_ERR, log, err,
                       "background_state: pthread_create() failed");
@@ -352,15 +343,6 @@ static void *
 ngx_http_background_save_thread(void *data)
 {
     ngx_http_background_save_t *save = data;
-
-    sigset_t  set;
-
-    sigfillset(&set);
-    sigdelset(&set, SIGSEGV);
-    sigdelset(&set, SIGBUS);
-    sigdelset(&set, SIGFPE);
-    sigdelset(&set, SIGILL);
-    (void) pthread_sigmask(SIG_BLOCK, &set, NULL);
 
     save->err = ngx_http_background_save_write(save);
     __atomic_store_n(&save->done, 1, __ATOMIC_RELEASE);

@@ -6,6 +6,7 @@
 
 #include "ngx_http_background_step.h"
 #include "ngx_http_background_job.h"
+#include "ngx_http_background_thread.h"
 
 #include <dlfcn.h>
 #include <sys/eventfd.h>
@@ -297,41 +298,15 @@ ngx_http_background_steps_start(ngx_http_background_run_t *run)
 }
 
 
-/*
- * Starts a thread.  It blocks all signals but those of a crash, so that the
- * main thread handles them.  The mutex must be locked.
- */
+/* starts a thread; the mutex must be locked */
 
 static ngx_int_t
 ngx_http_background_steps_thread(ngx_log_t *log)
 {
-    int             err;
-    sigset_t        set, old;
-    pthread_t       tid;
-    pthread_attr_t  attr;
+    ngx_err_t  err;
 
-    err = pthread_attr_init(&attr);
-    if (err) {
-        ngx_log_error(NGX_LOG_ALERT, log, err, "pthread_attr_init() failed");
-        return NGX_ERROR;
-    }
-
-    (void) pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
-
-    sigfillset(&set);
-    sigdelset(&set, SIGILL);
-    sigdelset(&set, SIGFPE);
-    sigdelset(&set, SIGSEGV);
-    sigdelset(&set, SIGBUS);
-
-    (void) pthread_sigmask(SIG_BLOCK, &set, &old);
-
-    err = pthread_create(&tid, &attr, ngx_http_background_steps_cycle, NULL);
-
-    (void) pthread_sigmask(SIG_SETMASK, &old, NULL);
-
-    (void) pthread_attr_destroy(&attr);
-
+    err = ngx_http_background_thread_detached(ngx_http_background_steps_cycle,
+                                              NULL);
     if (err) {
         ngx_log_error(NGX_LOG_ALERT, log, err, "pthread_create() failed");
         return NGX_ERROR;

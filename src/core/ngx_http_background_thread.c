@@ -155,3 +155,36 @@ ngx_http_background_threads_stop(ngx_http_background_thread_t *threads,
         ngx_thread_pool_module.exit_process(own);
     }
 }
+
+
+ngx_err_t
+ngx_http_background_thread_detached(void *(*start)(void *data), void *data)
+{
+    int             err;
+    sigset_t        set, old;
+    pthread_t       tid;
+    pthread_attr_t  attr;
+
+    err = pthread_attr_init(&attr);
+    if (err) {
+        return err;
+    }
+
+    (void) pthread_attr_setdetachstate(&attr, PTHREAD_CREATE_DETACHED);
+
+    sigfillset(&set);
+    sigdelset(&set, SIGILL);
+    sigdelset(&set, SIGFPE);
+    sigdelset(&set, SIGSEGV);
+    sigdelset(&set, SIGBUS);
+
+    (void) pthread_sigmask(SIG_BLOCK, &set, &old);
+
+    err = pthread_create(&tid, &attr, start, data);
+
+    (void) pthread_sigmask(SIG_SETMASK, &old, NULL);
+
+    (void) pthread_attr_destroy(&attr);
+
+    return err;
+}

@@ -43,4 +43,13 @@ void ngx_http_background_threads_stop(ngx_http_background_thread_t *threads,
     ngx_uint_t n);
 
 
+/*
+ * Creates a detached thread for work that blocks but uses little CPU.  The
+ * thread blocks all signals but those of a crash, so that the main thread
+ * handles them.  Returns 0 or an error number; nothing is logged.
+ */
+ngx_err_t ngx_http_background_thread_detached(void *(*start)(void *data),
+    void *data);
+
+
 #endif /* _NGX_HTTP_BACKGROUND_THREAD_H_INCLUDED_ */
