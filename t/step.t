@@ -9,6 +9,7 @@ use lib "$FindBin::Bin/lib";
 
 use BackgroundKind;
 use BackgroundLife;
+use BackgroundPost qw/ begin /;
 use BackgroundStatus;
 use Fcntl qw/ O_WRONLY O_NONBLOCK /;
 use POSIX qw/ mkfifo /;
@@ -150,13 +151,7 @@ start(<<"EOF", 'location /run { arrive many; }', "$kind\n$arrive\nworker_process
     background_task again { interval 1ms; step file; }
 EOF
 
-my @open = map {
-    my $socket = BackgroundStatus::connection() or die "connect: $!\n";
-
-    print $socket "GET /run HTTP/1.0\r\n\r\n";
-    $socket->flush;
-    $socket;
-} 1 .. 70;
+my @open = map { begin('/run', '') } 1 .. 70;
 
 poll('all have arrived', sub {
     %task = by_name(status());

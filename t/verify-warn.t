@@ -9,6 +9,7 @@ use lib "$FindBin::Bin/lib";
 
 use BackgroundKind;
 use BackgroundLife;
+use BackgroundPost qw/ begin /;
 use BackgroundStatus;
 use Test::More;
 
@@ -69,13 +70,7 @@ my $kind = load_kind('arrive');
 EOF
 }
 
-my @open = map {
-    my $socket = BackgroundStatus::connection() or die "connect: $!\n";
-
-    print $socket "GET /run HTTP/1.0\r\n\r\n";
-    $socket->flush;
-    $socket;
-} 1 .. 2;
+my @open = map { begin('/run', '') } 1 .. 2;
 
 poll('both cycles', sub {
     my %task = by_name(status());
