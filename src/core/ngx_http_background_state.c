@@ -19,6 +19,14 @@
 /* in milliseconds */
 #define NGX_HTTP_BACKGROUND_STATE_PAUSE  60000
 
+/*
+ * How long a worker waits for its thread at exit, in milliseconds.  The master
+ * kills workers after 1.5 seconds when it terminates.
+ */
+#define NGX_HTTP_BACKGROUND_STATE_FAST   500
+#define NGX_HTTP_BACKGROUND_STATE_EXIT   5000
+#define NGX_HTTP_BACKGROUND_STATE_POLL   10
+
 
 /* allocated by malloc(), as the thread may outlive the configuration */
 
@@ -29,6 +37,7 @@ typedef struct {
     size_t      size;
     uint64_t    number;           /* of the last request */
     ngx_err_t   err;
+    ngx_uint_t  unstarted;        /* there is no thread */
     ngx_uint_t  done;             /* atomic */
 } ngx_http_background_save_t;
 
@@ -37,6 +46,10 @@ static ngx_uint_t ngx_http_background_state_parse(
     ngx_http_background_zone_conf_t *zcf, u_char *p, u_char *last);
 static ngx_int_t ngx_http_background_state_line(
     ngx_http_background_zone_conf_t *zcf, u_char *p, u_char *last);
+static void ngx_http_background_save_start(
+    ngx_http_background_zone_conf_t *zcf, ngx_log_t *log);
+static void ngx_http_background_save_wait(ngx_http_background_zone_conf_t *zcf,
+    ngx_log_t *log, ngx_msec_t *left);
 static ngx_http_background_save_t *ngx_http_background_save_create(
     ngx_http_background_zone_conf_t *zcf, ngx_log_t *log);
 static void *ngx_http_background_save_thread(void *data);
@@ -206,9 +219,6 @@ void
 ngx_http_background_state_poll(ngx_http_background_zone_conf_t *zcf,
     ngx_log_t *log)
 {
-    ngx_err_t                    err;
-    ngx_http_background_save_t  *save;
-
     if (zcf->state.len == 0) {
         return;
     }
@@ -228,8 +238,59 @@ ngx_http_background_state_poll(ngx_http_background_zone_conf_t *zcf,
 
     ngx_http_background_saved = ngx_current_msec;
 
+    ngx_http_background_save_start(zcf, log);
+}
+
+
+/*
+ * The event loop is over, but the file system may block: the worker exits
+ * without the thread.
+ */
+
+void
+ngx_http_background_state_exit(ngx_http_background_zone_conf_t *zcf,
+    ngx_log_t *log)
+{
+    ngx_msec_t  left;
+
+    if (zcf->state.len == 0) {
+        return;
+    }
+
+    ngx_http_background_thread_pin((void *) ngx_http_background_save_thread);
+
+    left = ngx_terminate ? NGX_HTTP_BACKGROUND_STATE_FAST
+                         : NGX_HTTP_BACKGROUND_STATE_EXIT;
+
+    ngx_http_background_save_wait(zcf, log, &left);
+
+    if (ngx_worker == 0 && ngx_http_background_save == NULL
+        && ngx_http_background_zone_current())
+    {
+        ngx_http_background_save_start(zcf, log);
+        ngx_http_background_save_wait(zcf, log, &left);
+    }
+
+    if (ngx_http_background_save) {
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "background_state: \"%V\" is still being written, "
+                      "the worker exits without it", &zcf->state);
+    }
+}
+
+
+static void
+ngx_http_background_save_start(ngx_http_background_zone_conf_t *zcf,
+    ngx_log_t *log)
+{
+    ngx_err_t                    err;
+    ngx_http_background_save_t  *save;
+
     save = ngx_http_background_save_create(zcf, log);
+
     if (save == NULL) {
+        ngx_http_background_state_answer(zcf->zone,
+                                   ngx_http_background_state_asked(zcf->zone));
         return;
     }
 
@@ -238,44 +299,27 @@ ngx_http_background_state_poll(ngx_http_background_zone_conf_t *zcf,
     err = ngx_http_background_thread_detached(ngx_http_background_save_thread,
                                               save);
     if (err) {
-        ngx_log_error(NGX_LOG_ERR, log, err,
-                      "background_state: pthread_create() failed");
-        ngx_http_background_save = NULL;
-        ngx_free(save);
+        save->err = err;
+        save->unstarted = 1;
+        save->done = 1;
+        ngx_http_background_save_end(zcf, log);
     }
 }
 
 
-void
-ngx_http_background_state_exit(ngx_http_background_zone_conf_t *zcf,
-    ngx_log_t *log)
+static void
+ngx_http_background_save_wait(ngx_http_background_zone_conf_t *zcf,
+    ngx_log_t *log, ngx_msec_t *left)
 {
-    ngx_uint_t                   i;
-    ngx_http_background_save_t  *save;
-
-    /* a thread that is blocked in the file system ends with the process */
-
-    for (i = 0; ngx_http_background_save && i < 50; i++) {
+    for ( ;; ) {
         ngx_http_background_save_end(zcf, log);
 
-        if (ngx_http_background_save) {
-            ngx_msleep(10);
+        if (ngx_http_background_save == NULL || *left == 0) {
+            return;
         }
-    }
 
-    if (zcf->state.len == 0 || ngx_worker != 0 || ngx_http_background_save
-        || !ngx_http_background_zone_current())
-    {
-        return;
-    }
-
-    save = ngx_http_background_save_create(zcf, log);
-
-    if (save) {
-        save->err = ngx_http_background_save_write(save);
-        save->done = 1;
-        ngx_http_background_save = save;
-        ngx_http_background_save_end(zcf, log);
+        ngx_msleep(NGX_HTTP_BACKGROUND_STATE_POLL);
+        *left -= NGX_HTTP_BACKGROUND_STATE_POLL;
     }
 }
 
@@ -309,6 +353,7 @@ ngx_http_background_save_create(ngx_http_background_zone_conf_t *zcf,
 
     save->number = number;
     save->err = 0;
+    save->unstarted = 0;
     save->done = 0;
 
     save->file = (u_char *) &save[1];
@@ -418,7 +463,13 @@ ngx_http_background_save_end(ngx_http_background_zone_conf_t *zcf,
 
     if (save->err && !ngx_http_background_save_failed) {
         ngx_log_error(NGX_LOG_ERR, log, save->err,
-                      "background_state: \"%V\" can't be written",
+                      "background_state: \"%V\" can't be written%s",
+                      &zcf->state, save->unstarted
+                                   ? ", pthread_create() failed" : "");
+
+    } else if (save->err == 0 && ngx_http_background_save_failed) {
+        ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                      "background_state: \"%V\" is written again",
                       &zcf->state);
     }
 
