@@ -195,8 +195,6 @@ typedef struct {
 } ngx_http_background_outcome_t;
 
 
-/* the state of a task for a worker of another zone */
-
 /* what "background_state" has of a task */
 
 typedef struct {
@@ -207,6 +205,8 @@ typedef struct {
     ngx_uint_t                    success;
 } ngx_http_background_kept_t;
 
+
+/* the state of a task for a worker of another zone */
 
 typedef struct {
     uint64_t                      layout;
@@ -587,16 +587,6 @@ ngx_uint_t ngx_http_background_cell_judged(ngx_http_background_cell_t *cell,
 
 
 /*
- * Reading, by any process that has the zone; no call blocks.
- *
- * changes  returns a number that changes when this worker has begun or
- *          recorded a cycle
- * told     returns a number that changes when tell() was called, which who
- *          gives orders does
- */
-
-ngx_uint_t ngx_http_background_zone_changes(void);
-/*
  * keep, restore  what "background_state" has of the task; restore() is for the
  *                master and a new zone
  * ask            wants the file to be written, and returns the number for
@@ -617,6 +607,16 @@ uint64_t ngx_http_background_state_asked(ngx_http_background_zone_t *zone);
 void ngx_http_background_state_answer(ngx_http_background_zone_t *zone,
     uint64_t number);
 
+
+/*
+ * Reading, by any process that has the zone; no call blocks.
+ *
+ * changes  returns a number that changes when this worker has begun or
+ *          recorded a cycle
+ * told     returns a number that changes when tell() was called, which who
+ *          gives orders does
+ */
+ngx_uint_t ngx_http_background_zone_changes(void);
 uint64_t ngx_http_background_zone_told(ngx_http_background_zone_t *zone);
 void ngx_http_background_zone_tell(ngx_http_background_zone_t *zone);
 void ngx_http_background_zone_info(ngx_http_background_zone_conf_t *zcf,
