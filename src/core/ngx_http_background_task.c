@@ -353,6 +353,7 @@ ngx_http_background_tasks_start(ngx_cycle_t *cycle,
 static void
 ngx_http_background_tasks_crashed(int signo)
 {
+    uint64_t                       self;
     ngx_uint_t                     i, known;
     ngx_http_background_cell_t    *guilty, *arrived;
     ngx_http_background_tasks_t   *ts;
@@ -364,7 +365,15 @@ ngx_http_background_tasks_crashed(int signo)
         return;
     }
 
-    guilty = ngx_http_background_job_current();
+    guilty = ngx_http_background_job_current(&self);
+
+    if (guilty) {
+
+        /* a worker that was revoked meanwhile does not have the lease */
+
+        ngx_http_background_cell_mark(guilty, signo,
+                                      NGX_HTTP_BACKGROUND_BLAMED, self);
+    }
 
     known = guilty || (ngx_thread_tid() != ngx_pid
                        && ngx_http_background_pool_runs(NULL));
@@ -406,7 +415,8 @@ ngx_http_background_cell_crashed(ngx_http_background_cell_t *cell, int signo,
         mark = NGX_HTTP_BACKGROUND_SPARED;
     }
 
-    ngx_http_background_cell_mark(cell, signo, mark);
+    ngx_http_background_cell_mark(cell, signo, mark,
+                                  ngx_http_background_zone_self());
 }
 
 
@@ -1406,7 +1416,8 @@ ngx_http_background_runner_crashed(ngx_http_background_runner_t *r,
 
     ngx_memzero(&outcome, sizeof(ngx_http_background_outcome_t));
 
-    revoked = ngx_http_background_cell_revoked();
+    revoked = ngx_http_background_cell_revoked()
+              && !ngx_http_background_cell_blamed(cell);
     spared = !revoked && ngx_http_background_cell_spared(cell);
     name = revoked ? NULL : ngx_http_background_crash_name(
                                      ngx_http_background_cell_signal(cell));

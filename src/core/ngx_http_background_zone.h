@@ -442,8 +442,10 @@ ngx_http_background_cell_t *ngx_http_background_cell_orphan(
  * mark               the worker crashes: stores the signal, unless one is
  *                    stored already, and adds SPARED or BLAMED, of which
  *                    BLAMED counts if both are set.  Async-signal-safe, for
- *                    any thread
+ *                    any thread.  "self" is the owner that the worker is, or
+ *                    was when the run started that crashes
  * spared             whether the interrupted cycles did not cause the crash
+ * blamed             whether a job of them did
  * signal             the signal that killed the former owner; 0: not known
  * settle             clears the mark, when the interrupted cycles are recorded
  * save               returns the state for a worker of another zone
@@ -474,8 +476,9 @@ uint64_t ngx_http_background_cell_interrupted(
     ngx_http_background_cell_t *cell);
 uint64_t ngx_http_background_cell_started(ngx_http_background_cell_t *cell);
 void ngx_http_background_cell_mark(ngx_http_background_cell_t *cell, int signo,
-    uint32_t mark);
+    uint32_t mark, uint64_t self);
 ngx_uint_t ngx_http_background_cell_spared(ngx_http_background_cell_t *cell);
+ngx_uint_t ngx_http_background_cell_blamed(ngx_http_background_cell_t *cell);
 int ngx_http_background_cell_signal(ngx_http_background_cell_t *cell);
 void ngx_http_background_cell_settle(ngx_http_background_cell_t *cell);
 void ngx_http_background_cell_save(ngx_http_background_record_t *record,

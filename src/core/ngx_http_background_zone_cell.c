@@ -250,12 +250,12 @@ ngx_http_background_cell_started(ngx_http_background_cell_t *cell)
 
 void
 ngx_http_background_cell_mark(ngx_http_background_cell_t *cell, int signo,
-    uint32_t mark)
+    uint32_t mark, uint64_t self)
 {
     uint64_t  old, new, tag;
 
     old = ngx_http_background_load(&cell->crash);
-    tag = ngx_http_background_tag(ngx_http_background_self);
+    tag = ngx_http_background_tag(self);
 
     do {
         if (old >> 48 != tag) {
@@ -281,6 +281,15 @@ ngx_http_background_cell_spared(ngx_http_background_cell_t *cell)
 
     return (crash & NGX_HTTP_BACKGROUND_SPARED)
            && !(crash & NGX_HTTP_BACKGROUND_BLAMED);
+}
+
+
+ngx_uint_t
+ngx_http_background_cell_blamed(ngx_http_background_cell_t *cell)
+{
+    return (ngx_http_background_load(&cell->crash)
+            & NGX_HTTP_BACKGROUND_BLAMED)
+           != 0;
 }
 
 
