@@ -256,8 +256,16 @@ ngx_http_background_record_copy(ngx_http_background_zone_conf_t *zcf,
     }
 
     record->crashes = ngx_http_background_load(&from->crashes);
+    record->unhealthy = ngx_http_background_load(&from->unhealthy);
+    record->failures = ngx_http_background_load(&from->failures);
+    record->successes = ngx_http_background_load(&from->successes);
     record->number = ngx_http_background_load(&from->number);
     ngx_memcpy(record->history, from->history, sizeof(record->history));
+
+    /* a text that is written meanwhile has a wrong CRC, so it is not read */
+
+    record->ntexts = ngx_http_background_load(&from->ntexts);
+    ngx_memcpy(record->texts, from->texts, sizeof(record->texts));
 
     ngx_http_background_orders_copy(record->orders, from->orders);
 
