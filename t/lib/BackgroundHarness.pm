@@ -28,6 +28,7 @@ my $lines = 100;      # of what a file says, the last ones
 my $first = 20000;
 my $ports = 20;
 
+my @options = qw/ ASAN_OPTIONS UBSAN_OPTIONS TSAN_OPTIONS /;
 my %folders;      # by the parser
 my %claims;       # what keeps its ports
 my %skipped;      # by file and reason, how many tests
@@ -77,6 +78,15 @@ sub make_parser {
     local $ENV{TMPDIR} = $own;
     local $ENV{TEST_NGINX_PORT} = $port;
     local $ENV{TEST_NGINX_SERVROOT} = "$own/servroot";
+
+    # in a long run a process gets the pid of an earlier one, whose report a
+    # process of another user can't replace: sanitizers would end it
+
+    my @set = grep { defined $ENV{$_} } @options;
+
+    local @ENV{@set} = map {
+        $ENV{$_} =~ s/(log_path=[^:,]*)/"$1." . basename($own)/er
+    } @set;
 
     # complaints come with their file's result, not among those of others
 
