@@ -128,6 +128,7 @@ typedef struct {
  * failed   handles an error reply; closes the connection if another server or
  *          connection may help
  * strange  closes the connection, as the reply has an unexpected type
+ * hurry    connects at once if it waits before the next attempt
  * close    closes the connection and frees the link
  */
 
@@ -146,6 +147,7 @@ ngx_int_t ngx_http_background_redis_command(
 void ngx_http_background_redis_failed(ngx_http_background_redis_link_t *link,
     ngx_http_background_redis_reply_t *reply);
 void ngx_http_background_redis_strange(ngx_http_background_redis_link_t *link);
+void ngx_http_background_redis_hurry(ngx_http_background_redis_link_t *link);
 void ngx_http_background_redis_close(ngx_http_background_redis_link_t *link);
 
 

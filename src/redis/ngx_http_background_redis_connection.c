@@ -218,6 +218,16 @@ ngx_http_background_redis_ready(ngx_http_background_redis_link_t *link)
 
 
 void
+ngx_http_background_redis_hurry(ngx_http_background_redis_link_t *link)
+{
+    if (link->state == ngx_http_background_redis_pausing) {
+        link->failures = 0;
+        ngx_add_timer(&link->timer, 0);
+    }
+}
+
+
+void
 ngx_http_background_redis_close(ngx_http_background_redis_link_t *link)
 {
     link->changed = NULL;
