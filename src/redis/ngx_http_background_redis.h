@@ -185,6 +185,7 @@ ngx_int_t ngx_http_background_redis_lease_init(ngx_conf_t *cf,
  * took       stores an ID with which this nginx takes the task
  * owns       returns whether took() has stored this ID
  * fence      returns the highest fence that was passed for the task
+ * restart    forgets it
  * honoured   returns whether this quarantine was passed before
  */
 
@@ -219,6 +220,8 @@ ngx_uint_t ngx_http_background_redis_entry_owns(
     ngx_http_background_redis_entry_t *entry, const u_char *id);
 uint64_t ngx_http_background_redis_entry_fence(
     ngx_http_background_redis_entry_t *entry, uint64_t fence);
+void ngx_http_background_redis_entry_restart(
+    ngx_http_background_redis_entry_t *entry);
 ngx_uint_t ngx_http_background_redis_entry_honoured(
     ngx_http_background_redis_entry_t *entry, uint64_t quarantine);
 

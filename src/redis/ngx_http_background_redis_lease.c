@@ -179,6 +179,8 @@ static void ngx_http_background_redis_send_batch(
 static ngx_uint_t ngx_http_background_redis_args(
     ngx_http_background_redis_lease_t *lease, ngx_pool_t *pool,
     ngx_str_t *argv);
+static uint64_t ngx_http_background_redis_next_fence(
+    ngx_http_background_redis_lease_t *lease, uint64_t fence);
 static u_char *ngx_http_background_redis_tail(
     ngx_http_background_redis_lease_t *lease, u_char *p, u_char *last,
     u_char state);
@@ -1089,9 +1091,7 @@ ngx_http_background_redis_args(ngx_http_background_redis_lease_t *lease,
         argv[1].len = lease->len;
     }
 
-    fence = ngx_http_background_redis_entry_fence(lease->entry,
-                                                  ok ? value.fence : 0)
-            + 1;
+    fence = ngx_http_background_redis_next_fence(lease, ok ? value.fence : 0);
 
     argv[2].data = p;
     p = ngx_sprintf(p, "%uL", fence);
@@ -1124,6 +1124,33 @@ ngx_http_background_redis_args(ngx_http_background_redis_lease_t *lease,
     argv[3].len = p - argv[3].data;
 
     return 4;
+}
+
+
+/* the time of the server is a fence, too, if it is higher */
+
+static uint64_t
+ngx_http_background_redis_next_fence(ngx_http_background_redis_lease_t *lease,
+    uint64_t fence)
+{
+    fence = ngx_http_background_redis_entry_fence(lease->entry, fence) + 1;
+
+    if (fence < NGX_HTTP_BACKGROUND_REDIS_NUMBER) {
+        return fence;
+    }
+
+    /* no number of takeovers leads there from the time of a server */
+
+    ngx_log_error(NGX_LOG_ALERT, lease->group->log, 0,
+                  "background task \"%V\": another program has written the "
+                  "highest possible fence to the key \"%V\" of redis \"%V\", "
+                  "so fences start again with the time; what compares fences "
+                  "must forget the old ones", lease->claim->task,
+                  &lease->conf->key, &lease->conf->rcf->name);
+
+    ngx_http_background_redis_entry_restart(lease->entry);
+
+    return 0;
 }
 
 
