@@ -71,10 +71,8 @@ typedef struct {
     ngx_array_t                       servers;    /* ..._redis_server_t */
     ngx_str_t                         sentinel;   /* the master's name */
     ngx_str_t                         user;
-    ngx_str_t                         password_file;
     ngx_str_t                         password;
     ngx_str_t                         sentinel_user;
-    ngx_str_t                         sentinel_password_file;
     ngx_str_t                         sentinel_password;
     ngx_int_t                         database;
     ngx_str_t                         prefix;

@@ -656,16 +656,6 @@ ngx_http_background_redis_greet(ngx_http_background_redis_link_t *link)
     user = link->asks ? &rcf->sentinel_user : &rcf->user;
     password = link->asks ? &rcf->sentinel_password : &rcf->password;
 
-    if (password->data == NULL
-        && (link->asks ? rcf->sentinel_password_file.len
-                       : rcf->password_file.len))
-    {
-        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_AUTH, 0,
-                                       "there is no password, its file was not "
-                                       "read when nginx was configured");
-        return;
-    }
-
     if (password->len) {
         n = 0;
         ngx_str_set(&argv[n], "AUTH");
@@ -1063,6 +1053,9 @@ ngx_http_background_redis_format(ngx_http_background_redis_link_t *link,
 
     if (len > 0) {
         rc = ngx_http_background_redis_append(link, text, (size_t) len);
+
+        /* it may have a password */
+        ngx_explicit_memzero(text, (size_t) len);
         redisFreeCommand(text);
     }
 
@@ -1150,6 +1143,11 @@ ngx_http_background_redis_flush(ngx_http_background_redis_link_t *link)
     }
 
     if (link->out_pos == link->out_len) {
+
+        if (link->state == ngx_http_background_redis_greeting) {
+            ngx_explicit_memzero(link->out, link->out_len);
+        }
+
         link->out_pos = 0;
         link->out_len = 0;
     }
