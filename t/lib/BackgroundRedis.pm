@@ -406,45 +406,60 @@ sub leader {
 ###############################################################################
 
 # what the function of t/calls/lease.c has written: [HOST, PID, FENCE, START,
-# END], in seconds; END is undef if it never came
+# END], in seconds; END is undef if it never came.  A file only grows, so that
+# what was read once is kept.
+
+my %written;
 
 sub runs {
     my ($file) = @_;
 
-    my (@runs, %open);
+    my $w = $written{$file} //= { size => 0, runs => [], open => {} };
 
-    for (split /\n/, read_file($file)) {
-        my ($host, $pid, $fence, $what, $usec) = split ' ';
+    open my $handle, '<', "$dir/$file" or return;
+    seek $handle, $w->{size}, 0;
+
+    while (my $line = <$handle>) {
+        last if $line !~ /\n\z/;
+
+        $w->{size} += length $line;
+
+        my ($host, $pid, $fence, $what, $usec) = split ' ', $line;
 
         if ($what eq 'start') {
-            push @runs, [$host, $pid, $fence, $usec / 1e6, undef];
-            $open{"$host $pid"} = $runs[-1];
+            my $run = [$host, $pid, $fence, $usec / 1e6, undef];
 
-        } elsif (my $run = delete $open{"$host $pid"}) {
+            push @{$w->{runs}}, $run;
+            $w->{open}{"$host $pid"} = $run;
+
+        } elsif (my $run = delete $w->{open}{"$host $pid"}) {
             $run->[4] = $usec / 1e6;
         }
     }
 
-    return @runs;
+    return @{$w->{runs}};
 }
 
-# pairs of runs at the same time; one without an end was killed with its nginx
-# at a time that "dead", a reference to a hash by PID, has
+# Runs that started before an earlier one had ended.  "ends", a reference to a
+# hash by PID, has the times at which processes were killed or stopped: no run of
+# such a process that started before counts from then on.
 
 sub overlaps {
-    my ($file, $dead) = @_;
+    my ($file, $ends) = @_;
 
-    my @runs = runs($file);
+    my ($before, $end) = (undef, 0);
     my @overlaps;
 
-    for my $i (0 .. $#runs) {
-        for my $j ($i + 1 .. $#runs) {
-            my ($a, $b) = @runs[$i, $j];
-            my $end = $a->[4] // $dead->{$a->[1]} // 9e99;
+    for my $run (sort { $a->[3] <=> $b->[3] } runs($file)) {
+        push @overlaps, "@$before[0 .. 3] $end and @$run[0 .. 3]"
+            if $run->[3] < $end;
 
-            push @overlaps, "@$a[0 .. 3] $end and @$b[0 .. 3]"
-                if $b->[3] < $end;
-        }
+        my $e = $run->[4] // 9e99;
+        my $cut = $ends->{$run->[1]};
+
+        $e = $cut if defined $cut && $run->[3] < $cut && $cut < $e;
+
+        ($before, $end) = ($run, $e) if $e > $end;
     }
 
     return @overlaps;
