@@ -22,8 +22,9 @@ my (%host, %port, %pid, %held);
 
 ###############################################################################
 
-# server(NAME, ANSWER, HOST, PORT): returns its address.  ANSWER is a status, or "hang", or
-# "close", then more of the header; it is "NAME ANSWER" in the body.
+# server(NAME, ANSWER, HOST, PORT): returns its address.  ANSWER is a status, or
+# "hang", or "close", then more of the header; it is "NAME ANSWER" in the body.
+# With "Connection: keep-alive" in the header the connection is not closed.
 
 sub server {
     my ($name, $answer, $host, $port) = @_;
@@ -122,14 +123,21 @@ sub serve {
 
             next if $answer eq 'hang';
 
+            my $keeps = $more =~ /^Connection: keep-alive/m;
+
             if ($answer ne 'close') {
                 my $body = "$name $answer";
 
                 print $socket "HTTP/1.1 $answer X\r\n$more"
                     . "Content-Length: " . length($body) . "\r\n"
-                    . "Connection: close\r\n\r\n"
+                    . ($keeps ? '' : "Connection: close\r\n") . "\r\n"
                     . ($line =~ /^HEAD/ ? '' : $body);
                 $socket->flush;
+            }
+
+            if ($keeps) {
+                $in{$socket} = '';
+                next;
             }
 
             $select->remove($socket);
