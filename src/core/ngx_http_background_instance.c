@@ -4,6 +4,7 @@
  */
 
 
+#include "ngx_http_background.h"
 #include "ngx_http_background_instance.h"
 
 #include <ngx_md5.h>
@@ -18,6 +19,14 @@
 #define NGX_HTTP_BACKGROUND_INSTANCE_MAGIC  0x0173747365676b62
 
 #define NGX_HTTP_BACKGROUND_INSTANCE_PAGE   4096
+
+
+/* the first page; all processes have mapped it */
+
+typedef struct {
+    uint64_t      magic;
+    ngx_atomic_t  changes;
+} ngx_http_background_first_t;
 
 
 typedef struct {
@@ -35,7 +44,9 @@ typedef char  ngx_http_background_page_fits
 
 static ngx_fd_t ngx_http_background_instance_inherit(void);
 static ngx_fd_t ngx_http_background_instance_create(ngx_log_t *log);
+static void ngx_http_background_instance_map(ngx_log_t *log);
 static ngx_int_t ngx_http_background_instance_environment(ngx_cycle_t *cycle);
+static ngx_fd_t ngx_http_background_instance_fd(void);
 static ngx_int_t ngx_http_background_instance_set(off_t offset, short type);
 static off_t ngx_http_background_instance_offset(ngx_str_t *task,
     uint64_t instance);
@@ -48,6 +59,9 @@ static ngx_fd_t  ngx_http_background_shared = NGX_INVALID_FILE;
 static ngx_fd_t  ngx_http_background_own = NGX_INVALID_FILE;
 
 static uint64_t  ngx_http_background_instance;
+
+/* NULL: not mapped */
+static ngx_http_background_first_t  *ngx_http_background_first;
 
 
 void
@@ -73,6 +87,8 @@ ngx_http_background_instance_init(ngx_cycle_t *cycle)
                       "background: tasks will run in both instances while "
                       "nginx's binary is upgraded");
     }
+
+    ngx_http_background_instance_map(cycle->log);
 }
 
 
@@ -107,8 +123,8 @@ ngx_http_background_instance_inherit(void)
 static ngx_fd_t
 ngx_http_background_instance_create(ngx_log_t *log)
 {
-    uint64_t  magic;
-    ngx_fd_t  fd;
+    ngx_fd_t                     fd;
+    ngx_http_background_first_t  first;
 
     fd = memfd_create(NGX_HTTP_BACKGROUND_INSTANCE_NAME, 0);
 
@@ -117,9 +133,10 @@ ngx_http_background_instance_create(ngx_log_t *log)
         return NGX_INVALID_FILE;
     }
 
-    magic = NGX_HTTP_BACKGROUND_INSTANCE_MAGIC;
+    first.magic = NGX_HTTP_BACKGROUND_INSTANCE_MAGIC;
+    first.changes = 0;
 
-    if (pwrite(fd, &magic, sizeof(uint64_t), 0) == sizeof(uint64_t)) {
+    if (pwrite(fd, &first, sizeof(first), 0) == sizeof(first)) {
         return fd;
     }
 
@@ -131,6 +148,31 @@ ngx_http_background_instance_create(ngx_log_t *log)
     }
 
     return NGX_INVALID_FILE;
+}
+
+
+/* the mapping is inherited by workers, and is not changed by a reload */
+
+static void
+ngx_http_background_instance_map(ngx_log_t *log)
+{
+    void  *p;
+
+    if (ngx_http_background_first
+        || ngx_http_background_shared == NGX_INVALID_FILE)
+    {
+        return;
+    }
+
+    p = mmap(NULL, sizeof(ngx_http_background_first_t), PROT_READ|PROT_WRITE,
+             MAP_SHARED, ngx_http_background_shared, 0);
+
+    if (p == MAP_FAILED) {
+        ngx_log_error(NGX_LOG_WARN, log, ngx_errno, "mmap() of a memfd failed");
+        return;
+    }
+
+    ngx_http_background_first = p;
 }
 
 
@@ -303,6 +345,16 @@ ngx_http_background_instance_set(off_t offset, short type)
 }
 
 
+/* the descriptor of a worker or of the master */
+
+static ngx_fd_t
+ngx_http_background_instance_fd(void)
+{
+    return ngx_http_background_own != NGX_INVALID_FILE
+           ? ngx_http_background_own : ngx_http_background_shared;
+}
+
+
 /* a page that is written at the same time has a wrong CRC */
 
 ngx_int_t
@@ -310,18 +362,19 @@ ngx_http_background_instance_read(ngx_str_t *task, void *data, size_t size)
 {
     off_t                       offset;
     size_t                      len;
+    ngx_fd_t                    fd;
     ngx_http_background_page_t  page;
 
-    if (ngx_http_background_own == NGX_INVALID_FILE
-        || size > NGX_HTTP_BACKGROUND_INSTANCE_MAX)
-    {
+    fd = ngx_http_background_instance_fd();
+
+    if (fd == NGX_INVALID_FILE || size > NGX_HTTP_BACKGROUND_INSTANCE_MAX) {
         return NGX_DECLINED;
     }
 
     offset = ngx_http_background_instance_offset(task, 0);
     len = offsetof(ngx_http_background_page_t, data) + size;
 
-    if (pread(ngx_http_background_own, &page, len, offset) != (ssize_t) len
+    if (pread(fd, &page, len, offset) != (ssize_t) len
         || page.instance == 0
         || page.instance == ngx_http_background_instance
         || page.size != size
@@ -362,6 +415,37 @@ ngx_http_background_instance_write(ngx_str_t *task, const void *data,
         ngx_log_error(NGX_LOG_WARN, log, ngx_errno,
                       "pwrite() of task \"%V\" to a memfd failed", task);
     }
+}
+
+
+ngx_int_t
+ngx_http_background_page_read(ngx_str_t *name, void *data, size_t size)
+{
+    return ngx_http_background_instance_read(name, data, size);
+}
+
+
+void
+ngx_http_background_page_write(ngx_str_t *name, const void *data, size_t size,
+    ngx_log_t *log)
+{
+    ngx_http_background_instance_write(name, data, size, log);
+}
+
+
+void
+ngx_http_background_pages_changed(void)
+{
+    if (ngx_http_background_first) {
+        (void) ngx_atomic_fetch_add(&ngx_http_background_first->changes, 1);
+    }
+}
+
+
+uint64_t
+ngx_http_background_pages_changes(void)
+{
+    return ngx_http_background_first ? ngx_http_background_first->changes : 0;
 }
 
 

@@ -41,7 +41,8 @@
  *        NGX_DECLINED if the caller may run the task, but must lock it later:
  *        a worker of its own instance that hangs or exits still has the lock
  * read   returns NGX_OK if another instance has written a state of this size
- *        last; it may still have the task
+ *        last; it may still have the task.  In the master it is that of any
+ *        instance
  * write  called by the worker that has the task
  */
 void ngx_http_background_instance_init(ngx_cycle_t *cycle);
