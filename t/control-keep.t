@@ -85,9 +85,9 @@ is(order('app', $_, 'up'), 202, 'up') for qw/ a b /;
 settles('app', map { $_ => 'up' } qw/ a b c /);
 balanced('/', 'a b c', 'all are up');
 
-SKIP: {
-    skip 'nginx drains no servers', 5 unless $drains;
+# before 1.29.6 nginx has no "sticky", and "drain" is an error
 
+if ($drains) {
     my %cookie;
 
     poll('a session of each', sub {

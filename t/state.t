@@ -54,7 +54,11 @@ sub begin { clock_start($_[0], $http, $location, 'worker_processes 2;') }
 # without a file nothing was missed
 
 begin('2026-06-01 11:59:57');
-poll('it ran', sub { task('daily')->{cycles}{completed} == 1 });
+
+for my $name (qw/ daily skips /) {
+    poll("$name ran", sub { task($name)->{cycles}{completed} == 1 });
+}
+
 is(order('paused/pause'), 202, 'a pause');
 poll('paused', sub { task('paused')->{paused} });
 stop();
