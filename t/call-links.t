@@ -12,6 +12,9 @@ use BackgroundConf;
 use BackgroundPreload;
 use Test::More;
 
+plan skip_all => 'ThreadSanitizer calls functions of libc itself'
+    if $ENV{TSAN_OPTIONS};
+
 my $dir = conf_dir();
 
 chmod 0755, $dir or die "chmod: $!\n";

@@ -13,6 +13,9 @@ use BackgroundStatus;
 use Fcntl qw/ LOCK_EX LOCK_UN /;
 use Test::More;
 
+plan skip_all => 'ThreadSanitizer calls functions of libc itself'
+    if $ENV{TSAN_OPTIONS};
+
 my $dir = dir();
 my $tree = "$dir/tree";
 my $list = "$tree/.ngx_http_background_compress";
