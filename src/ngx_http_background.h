@@ -613,8 +613,41 @@ ngx_int_t ngx_http_background_output_header(ngx_http_background_run_t *run,
  */
 ngx_uint_t ngx_http_background_few_connections(u_char *text);
 
+/*
+ * Reads a file with a key or a password while the configuration is read, without
+ * a line end at its end.  "path" becomes a full name, of which a relative one
+ * begins in the folder of the configuration.  The text is overwritten when the
+ * configuration is freed.  NGX_ERROR, which was logged: the file cannot be read,
+ * is none, is empty, or has more than 4096 bytes.
+ */
+ngx_int_t ngx_http_background_secret_read(ngx_conf_t *cf, ngx_str_t *path,
+    ngx_str_t *text);
+
 /* returns the error of a connection that is writable, 0 if it is open */
 ngx_err_t ngx_http_background_connect_error(ngx_connection_t *c);
+
+
+/*
+ * Pages of memory that an upgrade of the nginx binary does not lose, and that
+ * the workers of both binaries share meanwhile.  A name has the name of the kind
+ * in front, and a zero byte, which names of tasks can't have.
+ *
+ * read     returns NGX_OK if a page of this name and size was written last by a
+ *          worker of another binary, or, in the master, by any worker
+ * write    replaces the page.  Called by a worker; size is at most
+ *          NGX_HTTP_BACKGROUND_PAGE bytes
+ * changed  tells all workers that pages were written
+ * changes  returns how often that was; it costs no system call.  Call it before
+ *          pages are read
+ */
+#define NGX_HTTP_BACKGROUND_PAGE  4000
+
+ngx_int_t ngx_http_background_page_read(ngx_str_t *name, void *data,
+    size_t size);
+void ngx_http_background_page_write(ngx_str_t *name, const void *data,
+    size_t size, ngx_log_t *log);
+void ngx_http_background_pages_changed(void);
+uint64_t ngx_http_background_pages_changes(void);
 
 
 /*

@@ -4,6 +4,7 @@
  */
 
 
+#include "ngx_http_background.h"
 #include "ngx_http_background_instance.h"
 #include "ngx_http_background_word.h"
 
@@ -30,9 +31,9 @@
 
 
 /*
- * A task.  "name" is a hash of the name and is set once.  "owner" is 0 or the
- * number of the worker that has the task, with a hash of its instance in the
- * high 32 bits.
+ * A task, or a page of a kind.  "name" is a hash of the name and is set once.
+ * "owner" is 0 or the number of the worker that has the task, with a hash of its
+ * instance in the high 32 bits.
  */
 
 typedef struct {
@@ -45,19 +46,20 @@ typedef struct {
     uint64_t    instance;
     uint32_t    size;
     uint32_t    hash;
-    u_char      data[NGX_HTTP_BACKGROUND_INSTANCE_MAX];
+    u_char      data[NGX_HTTP_BACKGROUND_PAGE];
 } ngx_http_background_page_t;
 
 
 /*
- * The file.  Workers map all but "pages", each of which has the state of the
- * entry with the same index.  The byte after the file at the number of a worker
- * is locked by that worker as long as it lives.
+ * The file.  All processes map this part.  Pages follow, each of which has the
+ * state of the entry with the same index.  The byte after the file at the number
+ * of a worker is locked by that worker as long as it lives.
  */
 
 typedef struct {
     uint64_t                       magic;
     uint64_t                       workers;      /* that were ever started */
+    uint64_t                       changes;      /* of pages of kinds */
     ngx_http_background_entry_t    entries[NGX_HTTP_BACKGROUND_INSTANCE_NAMES];
 } ngx_http_background_table_t;
 
@@ -81,14 +83,16 @@ static ngx_fd_t ngx_http_background_instance_inherit(void);
 static ngx_fd_t ngx_http_background_instance_create(ngx_log_t *log);
 static ngx_int_t ngx_http_background_instance_format(ngx_fd_t fd,
     ngx_log_t *log);
+static ngx_int_t ngx_http_background_instance_map(ngx_log_t *log);
 static ngx_int_t ngx_http_background_instance_environment(ngx_cycle_t *cycle);
-static ngx_int_t ngx_http_background_instance_map(uint64_t instance,
+static ngx_int_t ngx_http_background_instance_number(uint64_t instance,
     ngx_log_t *log);
 static ngx_uint_t ngx_http_background_instance_alive(uint64_t owner);
 static void ngx_http_background_instance_byte(struct flock *fl,
     uint64_t owner);
+static ngx_fd_t ngx_http_background_instance_fd(void);
 static ngx_http_background_entry_t *ngx_http_background_instance_entry(
-    ngx_str_t *task);
+    ngx_str_t *name);
 static off_t ngx_http_background_instance_page(
     ngx_http_background_entry_t *entry);
 
@@ -124,6 +128,7 @@ ngx_http_background_instance_init(ngx_cycle_t *cycle)
     }
 
     if (ngx_http_background_shared == NGX_INVALID_FILE
+        || ngx_http_background_instance_map(cycle->log) != NGX_OK
         || ngx_http_background_instance_environment(cycle) != NGX_OK)
     {
         ngx_log_error(NGX_LOG_WARN, cycle->log, 0,
@@ -249,6 +254,31 @@ ngx_http_background_instance_format(ngx_fd_t fd, ngx_log_t *log)
 }
 
 
+/* workers inherit the mapping; a reload does not change it */
+
+static ngx_int_t
+ngx_http_background_instance_map(ngx_log_t *log)
+{
+    void  *p;
+
+    if (ngx_http_background_table) {
+        return NGX_OK;
+    }
+
+    p = mmap(NULL, sizeof(ngx_http_background_table_t), PROT_READ|PROT_WRITE,
+             MAP_SHARED, ngx_http_background_shared, 0);
+
+    if (p == MAP_FAILED) {
+        ngx_log_error(NGX_LOG_WARN, log, ngx_errno, "mmap() of a memfd failed");
+        return NGX_ERROR;
+    }
+
+    ngx_http_background_table = p;
+
+    return NGX_OK;
+}
+
+
 /*
  * Passes the descriptor to a new binary by an environment variable, as if
  * "env" had set it.
@@ -303,7 +333,9 @@ ngx_http_background_instance_open(uint64_t instance, ngx_log_t *log)
         ngx_log_error(NGX_LOG_WARN, log, ngx_errno, "open() \"%s\" failed",
                       path);
 
-    } else if (ngx_http_background_instance_map(instance, log) != NGX_OK) {
+    } else if (ngx_http_background_table == NULL
+               || ngx_http_background_instance_number(instance, log) != NGX_OK)
+    {
         ngx_http_background_instance_close(log);
     }
 
@@ -327,21 +359,10 @@ ngx_http_background_instance_open(uint64_t instance, ngx_log_t *log)
 /* the worker has the lock of its number before it has any task */
 
 static ngx_int_t
-ngx_http_background_instance_map(uint64_t instance, ngx_log_t *log)
+ngx_http_background_instance_number(uint64_t instance, ngx_log_t *log)
 {
-    void          *p;
-    uint32_t       n;
-    struct flock   fl;
-
-    p = mmap(NULL, sizeof(ngx_http_background_table_t), PROT_READ|PROT_WRITE,
-             MAP_SHARED, ngx_http_background_own, 0);
-
-    if (p == MAP_FAILED) {
-        ngx_log_error(NGX_LOG_WARN, log, ngx_errno, "mmap() of a memfd failed");
-        return NGX_ERROR;
-    }
-
-    ngx_http_background_table = p;
+    uint32_t      n;
+    struct flock  fl;
 
     n = ngx_http_background_add(&ngx_http_background_table->workers, 1);
 
@@ -475,22 +496,50 @@ ngx_http_background_instance_byte(struct flock *fl, uint64_t owner)
 }
 
 
-/* a page that is written at the same time has a wrong hash */
-
 ngx_int_t
 ngx_http_background_instance_read(ngx_str_t *task, void *data, size_t size)
 {
-    size_t                        len;
-    ngx_http_background_page_t    page;
+    return ngx_http_background_page_read(task, data, size);
+}
+
+
+void
+ngx_http_background_instance_write(ngx_str_t *task, const void *data,
+    size_t size, ngx_log_t *log)
+{
     ngx_http_background_entry_t  *entry;
 
-    if (ngx_http_background_own == NGX_INVALID_FILE
-        || size > NGX_HTTP_BACKGROUND_INSTANCE_MAX)
-    {
-        return NGX_DECLINED;
+    if (ngx_http_background_own == NGX_INVALID_FILE) {
+        return;
     }
 
     entry = ngx_http_background_instance_entry(task);
+
+    if (entry && ngx_http_background_load(&entry->owner)
+                 == ngx_http_background_owning)
+    {
+        ngx_http_background_page_write(task, data, size, log);
+    }
+}
+
+
+/* a page that is written at the same time has a wrong hash */
+
+ngx_int_t
+ngx_http_background_page_read(ngx_str_t *name, void *data, size_t size)
+{
+    size_t                        len;
+    ngx_fd_t                      fd;
+    ngx_http_background_page_t    page;
+    ngx_http_background_entry_t  *entry;
+
+    fd = ngx_http_background_instance_fd();
+
+    if (fd == NGX_INVALID_FILE || size > NGX_HTTP_BACKGROUND_PAGE) {
+        return NGX_DECLINED;
+    }
+
+    entry = ngx_http_background_instance_entry(name);
 
     if (entry == NULL) {
         return NGX_DECLINED;
@@ -498,8 +547,7 @@ ngx_http_background_instance_read(ngx_str_t *task, void *data, size_t size)
 
     len = offsetof(ngx_http_background_page_t, data) + size;
 
-    if (pread(ngx_http_background_own, &page, len,
-              ngx_http_background_instance_page(entry))
+    if (pread(fd, &page, len, ngx_http_background_instance_page(entry))
         != (ssize_t) len
         || page.instance == 0
         || page.instance == ngx_http_background_instance
@@ -516,25 +564,22 @@ ngx_http_background_instance_read(ngx_str_t *task, void *data, size_t size)
 
 
 void
-ngx_http_background_instance_write(ngx_str_t *task, const void *data,
-    size_t size, ngx_log_t *log)
+ngx_http_background_page_write(ngx_str_t *name, const void *data, size_t size,
+    ngx_log_t *log)
 {
     size_t                        len;
     ngx_http_background_page_t    page;
     ngx_http_background_entry_t  *entry;
 
     if (ngx_http_background_own == NGX_INVALID_FILE
-        || size > NGX_HTTP_BACKGROUND_INSTANCE_MAX)
+        || size > NGX_HTTP_BACKGROUND_PAGE)
     {
         return;
     }
 
-    entry = ngx_http_background_instance_entry(task);
+    entry = ngx_http_background_instance_entry(name);
 
-    if (entry == NULL
-        || ngx_http_background_load(&entry->owner)
-           != ngx_http_background_owning)
-    {
+    if (entry == NULL) {
         return;
     }
 
@@ -550,28 +595,59 @@ ngx_http_background_instance_write(ngx_str_t *task, const void *data,
         != (ssize_t) len)
     {
         ngx_log_error(NGX_LOG_WARN, log, ngx_errno,
-                      "pwrite() of task \"%V\" to a memfd failed", task);
+                      "pwrite() of \"%V\" to a memfd failed", name);
     }
 }
 
 
+void
+ngx_http_background_pages_changed(void)
+{
+    if (ngx_http_background_table) {
+        (void) ngx_http_background_add(&ngx_http_background_table->changes, 1);
+    }
+}
+
+
+uint64_t
+ngx_http_background_pages_changes(void)
+{
+    return ngx_http_background_table
+           ? ngx_http_background_load(&ngx_http_background_table->changes) : 0;
+}
+
+
+/* the descriptor of a worker or of the master */
+
+static ngx_fd_t
+ngx_http_background_instance_fd(void)
+{
+    if (ngx_http_background_own != NGX_INVALID_FILE) {
+        return ngx_http_background_own;
+    }
+
+    return ngx_http_background_table ? ngx_http_background_shared
+                                     : NGX_INVALID_FILE;
+}
+
+
 /*
- * Finds or adds the entry of a task; NULL: the table is full.  Entries are not
+ * Finds or adds the entry of a task or page; NULL: the table is full.  Entries are not
  * removed, as another instance may use them.  The hash has 64 bits, so two
  * names do not share an entry in practice.
  */
 
 static ngx_http_background_entry_t *
-ngx_http_background_instance_entry(ngx_str_t *task)
+ngx_http_background_instance_entry(ngx_str_t *name)
 {
     u_char                        digest[16];
-    uint64_t                      hash, name;
+    uint64_t                      hash, found;
     ngx_md5_t                     md5;
     ngx_uint_t                    i;
     ngx_http_background_entry_t  *entry;
 
     ngx_md5_init(&md5);
-    ngx_md5_update(&md5, task->data, task->len);
+    ngx_md5_update(&md5, name->data, name->len);
     ngx_md5_final(digest, &md5);
 
     ngx_memcpy(&hash, digest, sizeof(uint64_t));
@@ -583,11 +659,12 @@ ngx_http_background_instance_entry(ngx_str_t *task)
         entry = &ngx_http_background_table->entries
                         [(hash + i) % NGX_HTTP_BACKGROUND_INSTANCE_NAMES];
 
-        name = ngx_http_background_load(&entry->name);
+        found = ngx_http_background_load(&entry->name);
 
-        if (name == hash
-            || (name == 0 && ngx_http_background_cas(&entry->name, &name, hash))
-            || name == hash)
+        if (found == hash
+            || (found == 0
+                && ngx_http_background_cas(&entry->name, &found, hash))
+            || found == hash)
         {
             return entry;
         }

@@ -17,7 +17,7 @@
  * lock of that worker is free, and by a worker of the same instance, which asks
  * only if it has the lease of its zone: so the task leaves a worker that hangs
  * when its lease does.  The file has the state of the task for the other
- * instance, too.
+ * instance, too, of NGX_HTTP_BACKGROUND_PAGE bytes at most, and pages of kinds.
  */
 
 
@@ -27,10 +27,6 @@
 
 #include <ngx_config.h>
 #include <ngx_core.h>
-
-
-/* the largest state of a task, in bytes */
-#define NGX_HTTP_BACKGROUND_INSTANCE_MAX  4000
 
 
 /*

@@ -1523,9 +1523,7 @@ ngx_http_background_interval_arm(ngx_http_background_runner_t *r)
         return;
     }
 
-    if (task->interval == 0 && task->rules == NULL
-        && (task->after == NULL || task->retry == 0))
-    {
+    if (task->interval == 0 && task->rules == NULL && task->retry == 0) {
         ngx_http_background_cell_schedule(r->cell, 0);
         return;
     }
@@ -2366,7 +2364,7 @@ ngx_http_background_runner_log(ngx_http_background_runner_t *r,
     ngx_uint_t   retries;
 
     name = &r->task->zone.name;
-    retries = (cell == r->cell && !outcome->abandoned
+    retries = (cell == r->cell && !outcome->abandoned && !r->paused
                && !ngx_http_background_quarantined(r));
 
     if (outcome->outcome == ngx_http_background_success) {

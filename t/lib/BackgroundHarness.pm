@@ -16,11 +16,12 @@ use IO::Socket::INET;
 # those that take longest, as they do so
 
 my @long = map { "$_.t" } qw/
-    config request-scale status-schema page-many example-kind page-stale
-    life-names compress-faults request-leak request-cancel status-http
-    digest-faults call-stubborn status-many call-readme share-tree conf-schedule
-    life-leak slow-tree storm-kill poison log-fold compress-without budget-fair
-    cpu_limit_nginx page storm-reload prom-server conf-request recipes
+    config fuzz kind-build redis-peers hardening kind-checks probe-answer
+    cluster-many example-kind revoked poison late request-scale reload-again
+    redis-sentinel request-leak slow-tree cluster-lost verify-extra storm-exec
+    page-states page-run status-schema page-many page-stale storm-stop
+    requests-retry kind-misuse run-wait run-reserve life-robust prom-rules
+    compress-faults prom-counters probe-reload page life-names cluster
 /;
 
 my $dir = $ENV{BACKGROUND_TESTS} or die "BACKGROUND_TESTS is not set\n";
