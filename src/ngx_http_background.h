@@ -628,6 +628,29 @@ ngx_err_t ngx_http_background_connect_error(ngx_connection_t *c);
 
 
 /*
+ * Pages of memory that an upgrade of the nginx binary does not lose, and that
+ * the workers of both binaries share meanwhile.  A name has the name of the kind
+ * in front, and a zero byte, which names of tasks can't have.
+ *
+ * read     returns NGX_OK if a page of this name and size was written last by a
+ *          worker of another binary, or, in the master, by any worker
+ * write    replaces the page.  Called by a worker; size is at most
+ *          NGX_HTTP_BACKGROUND_PAGE bytes
+ * changed  tells all workers that pages were written
+ * changes  returns how often that was; it costs no system call.  Call it before
+ *          pages are read
+ */
+#define NGX_HTTP_BACKGROUND_PAGE  4000
+
+ngx_int_t ngx_http_background_page_read(ngx_str_t *name, void *data,
+    size_t size);
+void ngx_http_background_page_write(ngx_str_t *name, const void *data,
+    size_t size, ngx_log_t *log);
+void ngx_http_background_pages_changed(void);
+uint64_t ngx_http_background_pages_changes(void);
+
+
+/*
  * Clocks.
  *
  * wall_clock  returns the wall clock that nginx has cached, in milliseconds

@@ -205,8 +205,8 @@ for (['SET', $key, 'x' x 1000], ['SET', $key, ''],
     lead();
 }
 
-redis_ask('redis', 'DEL', $key);
-redis_ask('redis', 'LPUSH', $key, 'a');
+redis_ask('redis', 'LPUSH', '{t}list', 'a');
+redis_ask('redis', 'RENAME', '{t}list', $key);
 poll('it is told', sub {
     (host_status('a')->{redis}[0]{error} // '')
         =~ /the key has another type: "WRONGTYPE /;

@@ -130,10 +130,7 @@ like($said, qr/^nginx: \[emerg\] upstream "app" has a balancer that is not nginx
 
 # stream, which may be behind http
 
-SKIP: {
-    skip 'no stream module', 6
-        unless $ENV{TEST_NGINX_LOAD_MODULES} =~ /background_stream/;
-
+if ($ENV{TEST_NGINX_LOAD_MODULES} =~ /background_stream/) {
     my $stream = 'stream { upstream app { zone db 64k; server 127.0.0.1:1; } }';
 
     accepts('all', conf('probe stream:app;') . " $stream",
@@ -143,7 +140,9 @@ SKIP: {
     stream_fails('no upstream "stream:app" for "probe" directive', 'stream { }');
     stream_fails('upstream "stream:app" needs a "zone" for "probe" directive',
                  'stream { upstream app { server 127.0.0.1:1; } }');
+}
 
+{
     local @BackgroundConf::without = ('ngx_http_background_stream_module');
 
     rejects('all', conf('probe stream:app; # here') => '"probe stream:app" needs '

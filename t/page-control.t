@@ -158,8 +158,26 @@ js("document.querySelector('$lever').click()");
 wait_text($lever, qr/^Down$/, 'it is up');
 poll('both', sub { answers('/') eq 'a b' });
 
+# "Drain" is there where nginx has it
+
+my ($major, $minor, $patch) = status()->{nginx} =~ /^(\d+)\.(\d+)\.(\d+)/;
+my $drains = $major * 1e6 + $minor * 1e3 + $patch >= 1029006;
+my $drain = qq([aria-label="Drain $address{a} of app"]);
+
+is(js("document.querySelectorAll('$drain').length"), $drains ? 1 : 0, 'Drain');
+
+if ($drains) {
+    js("document.querySelector('$drain').click()");
+    wait_text($lever, qr/^Up$/, 'it is drained');
+    says_order('app', qr/^\Q$address{a}\E: drain was ordered$/, 'which is said');
+    poll('only the other one', sub { answers('/') eq 'b' });
+    js("document.querySelector('$lever').click()");
+    wait_text($lever, qr/^Down$/, 'it is up');
+    poll('both', sub { answers('/') eq 'a b' });
+}
+
 is(logged(qr/\[notice\].*(?:idle": run|idle": pause|idle": resume|long": run|long": cancel|: down|: up) by 127\.0\.0\.1/),
-   7, 'who has ordered it is logged');
+   $drains ? 8 : 7, 'who has ordered it is logged');
 
 # only what the location allows
 

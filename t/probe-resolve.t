@@ -1,4 +1,5 @@
-# probe: servers that nginx resolves again and again: they come, go, and come
+# probe: servers by name: those that nginx resolves when it starts, and those that
+# it resolves again and again, where it has "resolve": they come, go, and come
 # back, and nginx's count of those that are up stays right.
 
 use strict;
@@ -7,6 +8,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use BackgroundConf qw/ nginx_t /;
 use BackgroundDns;
 use BackgroundKind;
 use BackgroundLife;
@@ -17,12 +19,45 @@ use Test::More;
 my $nginx = $ENV{TEST_NGINX_BINARY} || 'nginx';
 my ($major, $minor, $patch) = `'$nginx' -v 2>&1` =~ /(\d+)\.(\d+)\.(\d+)/;
 
-plan skip_all => 'no "resolve" in upstreams of nginx before 1.27.3'
-    if $major * 1e6 + $minor * 1e3 + $patch < 1027003;
-
 my $kind = load_kind('peers');
 my $a = server('a', 500);
 my ($port) = $a =~ /:(\d+)$/;
+
+# a name of the system
+
+start(<<"EOF_HTTP", <<'EOF_SERVER', 'worker_processes 2;');
+    upstream named {
+        zone named 256k;
+        server localhost:$port max_fails=0;
+    }
+EOF_HTTP
+        background_task named { interval 100ms; retry 100ms; probe named /x timeout=30s; }
+        location = /x { internal; proxy_pass http://named; }
+        location /named { proxy_pass http://named; proxy_next_upstream off; }
+EOF_SERVER
+
+settles('named', a => 'down');
+is(peer('named', 'a')->{server}, "localhost:$port", 'the name');
+is(logged(qr/upstream "named": server localhost:$port \(127\.0\.0\.1:$port\) is down after 1 failure: unexpected status 500/),
+   1, 'both are logged');
+is(answers('/named'), '502', 'the server is down');
+says('a', 200);
+settles('named', a => 'up');
+is(answers('/named'), 'a', 'it is up');
+says('a', 500);
+
+stop();
+
+# names that are resolved again and again
+
+if ($major * 1e6 + $minor * 1e3 + $patch < 1027003) {
+    my ($code, $said) = nginx_t('events { } http { upstream app { zone app 64k; '
+                                . 'server localhost:1 resolve; } }');
+
+    like($said, qr/invalid parameter "resolve"/, 'nginx does not resolve again');
+    done_testing();
+    exit;
+}
 
 server('b', 200, '127.0.0.2', $port);
 server('c', 500, '127.0.0.3', $port);

@@ -7,14 +7,23 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use BackgroundConf qw/ nginx_t /;
+use BackgroundControl;
 use BackgroundLife;
 use BackgroundServer;
 use BackgroundStatus;
 use IO::Socket::UNIX;
 use Test::More;
 
-plan skip_all => 'no stream module'
-    unless $ENV{TEST_NGINX_LOAD_MODULES} =~ /ngx_http_background_stream_module/;
+if ($ENV{TEST_NGINX_LOAD_MODULES} !~ /ngx_http_background_stream_module/) {
+    my ($code, $said) = nginx_t('events { } http { server { listen unix:socket; '
+                                . 'background_task t { probe stream:db; } } }');
+
+    like($said, qr/"probe stream:db" needs ngx_http_background_stream_module\.so/,
+        'nginx has no stream');
+    done_testing();
+    exit;
+}
 
 my $dir = dir();
 my %address = map { $_ => server($_) } qw/ db1 db2 agent /;
@@ -44,6 +53,7 @@ start('', <<"EOF_SERVER", "worker_processes 2;\n$stream");
             probe stream:primary /primary port=$agent status=200 mandatory persistent;
         }
         location = /primary { internal; proxy_pass http://\$background_peer; }
+        location /control/ { background_control peers; }
         location = /up { return 200 \$background_peers_up_db/\$background_peers_up_primary; }
 EOF_SERVER
 
@@ -95,6 +105,28 @@ lives('db1');
 settles('db', db1 => 'up');
 is(all_through('db'), 'db1 db2', 'both again');
 
+# orders
+
+sub order {
+    my ($upstream, $action) = @_;
+
+    return code("/control/peers/$upstream/$address{db1}/$action");
+}
+
+is(order('db', 'down'), 404, 'an order for http is not one for stream');
+is(order('stream:db', 'down'), 202, 'an order: down');
+is(state_of('db', 'db1'), 'disabled', 'its state');
+is(all_through('db'), 'db2', 'it gets no connection');
+applied('db');
+is(all_through('db'), 'db2', 'nor after cycles');
+is((get('/up'))[2], '1/0', 'nor is it counted');
+is(order('stream:db', 'drain'), 409, 'servers of stream are not drained');
+is(logged(qr/\[notice\].*upstream "stream:db": server \S+ is not drained, which needs nginx 1\.29\.6 and an upstream of http/),
+   1, 'why is logged');
+is(order('stream:db', 'up'), 202, 'an order: up');
+is(all_through('db'), 'db1 db2', 'both once more');
+is(order('stream:db', 'down'), 202, 'an order before a reload');
+
 # a reload, with no cycle in an hour
 
 my %old = map { $_ => 1 } workers();
@@ -106,6 +138,9 @@ poll('new workers', sub {
 });
 
 is(all_through('primary'), 'none', 'nor after a reload');
+is(all_through('db'), 'db2', 'the order, too');
+is(order('stream:db', 'up'), 202, 'up');
+is(all_through('db'), 'db1 db2', 'without a cycle');
 
 stop();
 done_testing();

@@ -164,6 +164,7 @@ completed('backup', 1);
 my $told = told(1);
 
 like($told->[0], qr{^GET /ping/backup }, 'a good backup: a ping');
+is(completed('backup_ping', 1)->{causes}[0]{cause}, 'after', 'the cause');
 
 my ($archive) = glob "$dir/backups/*.tar.gz";
 
@@ -195,7 +196,6 @@ unlink "$dir/lost" or die "unlink: $!\n";
 completed('backup_ping', 2);
 completed('backup_webhook', 2);
 
-
 my @posts = @{poll('the webhook, again', sub {
     my @found = grep { /^POST/ } @{told(1)};
     @found >= 2 && \@found;
@@ -203,7 +203,6 @@ my @posts = @{poll('the webhook, again', sub {
 
 is(scalar @posts, 2, 'the webhook, again');
 like($posts[1], qr{^POST /hooks/backup text/plain backup: success}, 'recovery');
-is(task('backup_ping')->{causes}[0]{cause}, 'after', 'the cause');
 
 like(join('', map { read_file($_) } glob "$dir/logs/backup.log*"),
      qr/task "backup": .*can't cd to /, 'the log of the task');

@@ -7,13 +7,25 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use BackgroundKind;
 use BackgroundLife;
 use BackgroundStatus;
 use Test::More;
 
-start('background_threads 1;
-       background_task two { retry 10ms; simulate_cpu 1h; simulate_cpu 1h; }',
-      '', 'worker_processes 1; worker_rlimit_core 0;');
+my $kind = load_kind('gate');
+my $gate = dir() . '/gate';
+
+put('gate', '');
+
+# "keep", as otherwise the jobs take turns, and neither waits in the queue
+
+start("background_threads 1;
+       background_task two {
+           retry 10ms;
+           gate $gate keep;
+           gate $gate keep;
+       }",
+      '', "$kind worker_processes 1; worker_rlimit_core 0;");
 
 my $first = one_of_two(1, 0);
 

@@ -31,6 +31,9 @@
 #define NGX_HTTP_BACKGROUND_PEER_DOWN      0x40000000
 #define NGX_HTTP_BACKGROUND_PEER_ORDERED   0x20000000
 
+/* the most servers of an upstream */
+#define NGX_HTTP_BACKGROUND_PROBE_MAX      100000
+
 #define NGX_HTTP_BACKGROUND_PEER_SERVER    NGX_HTTP_BACKGROUND_SERVER_LEN
 #define NGX_HTTP_BACKGROUND_PEER_ERROR     NGX_HTTP_BACKGROUND_SERVER_ERROR_LEN
 
@@ -163,6 +166,7 @@ struct ngx_http_background_probe_op_s {
     /* used in the worker */
     uint64_t                               late;       /* "late" when verdicts
                                                           were applied last */
+    uint64_t                               changes;    /* of pages, likewise */
     ngx_http_background_run_t             *run;        /* the current run, or
                                                           NULL */
     ngx_uint_t                             spared;     /* number of servers
@@ -202,6 +206,22 @@ typedef struct {
 } ngx_http_background_verdict_t;
 
 
+/* what another binary has to know of a server */
+
+typedef struct {
+    uint64_t                               key[2];
+    uint64_t                               order;
+    uint64_t                               state;
+    uint64_t                               since;
+    uint64_t                               since_at;
+    uint64_t                               fails;
+    uint64_t                               passes;
+    uint64_t                               failed;
+    uint64_t                               passed;
+    uint64_t                               flips;
+} ngx_http_background_saved_t;
+
+
 /*
  * Records in shared memory.
  *
@@ -224,6 +244,11 @@ typedef struct {
  * order   as "order" of a judge, without applying it
  * disabled
  *         whether the server gets no requests whatever the verdict is
+ * save    copies the next record, from number *n; NGX_DONE if there is none
+ * restore sets the verdict or the order of the server, if there is a record of
+ *         it; *n is a hint where, 0 at first
+ * table_id
+ *         identifies the shared memory, also after reloads
  */
 ngx_int_t ngx_http_background_probes_add(ngx_conf_t *cf,
     ngx_http_background_probes_t *probes, void *tag);
@@ -257,6 +282,26 @@ ngx_int_t ngx_http_background_probe_order_record(
     ngx_http_background_order_e order);
 ngx_uint_t ngx_http_background_probe_disabled(
     ngx_http_background_target_t *target);
+ngx_int_t ngx_http_background_probe_save(ngx_http_background_probe_op_t *op,
+    ngx_uint_t *n, ngx_http_background_saved_t *saved);
+void ngx_http_background_probe_restore(ngx_http_background_probe_op_t *op,
+    ngx_uint_t *n, const ngx_http_background_saved_t *saved, ngx_uint_t orders);
+uint64_t ngx_http_background_probe_table_id(ngx_http_background_probe_op_t *op);
+
+
+/*
+ * An upgrade of the nginx binary: both binaries have shared memory of their own,
+ * and pages tell one what the other knows.  Verdicts are written by the worker
+ * that has the task, orders by the one that gets them.
+ *
+ * export  writes pages of all servers; with "tell" all workers read them
+ * others  whether the pages are those of another binary
+ * import  takes over verdicts and orders of another binary
+ */
+void ngx_http_background_probe_export(ngx_http_background_probe_op_t *op,
+    ngx_uint_t orders, ngx_uint_t tell, ngx_log_t *log);
+ngx_uint_t ngx_http_background_probe_others(ngx_http_background_probe_op_t *op);
+void ngx_http_background_probe_import(ngx_http_background_probe_op_t *op);
 
 
 /* start and cancel a cycle */

@@ -10,7 +10,6 @@
 #include "ngx_http_background_probe.h"
 
 
-#define NGX_HTTP_BACKGROUND_PROBE_MAX       100000
 #define NGX_HTTP_BACKGROUND_PROBE_MAX_TIME  (24 * 60 * 60 * 1000)
 
 

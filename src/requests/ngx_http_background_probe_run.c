@@ -78,6 +78,9 @@ struct ngx_http_background_probe_s {
                                                          checks */
     ngx_event_t                           changed;    /* applies changed
                                                          verdicts */
+    ngx_uint_t                            tell;       /* there are changes that
+                                                         other binaries do not
+                                                         know */
     ngx_log_t                             log;        /* for connections */
 };
 
@@ -109,6 +112,7 @@ static void ngx_http_background_probe_over(ngx_http_background_check_t *check);
 static void ngx_http_background_probe_unmade(
     ngx_http_background_probe_t *probe, ngx_http_background_target_t *target,
     ngx_http_background_result_t *why);
+static void ngx_http_background_probe_tell(ngx_http_background_probe_t *probe);
 static void ngx_http_background_probe_apply(ngx_event_t *ev);
 static void ngx_http_background_probe_end(ngx_event_t *ev);
 static void ngx_http_background_probe_result(
@@ -172,8 +176,6 @@ ngx_http_background_probe_start(ngx_http_background_run_t *run)
     run->ctx = probe;
     run->result.allow_empty = 1;
 
-    ngx_http_background_probe_lift(op, 0);
-
     ngx_http_background_probe_list(&probe->event);
 
     return;
@@ -206,6 +208,8 @@ ngx_http_background_probe_cancel(ngx_http_background_run_t *run)
     }
 
     if (probe->changed.posted || probe->changed.timer_set) {
+        ngx_http_background_probe_tell(probe);
+
         ngx_http_background_probe_wanted(probe->op, probe->targets,
                                          probe->ntargets, run->log);
 
@@ -283,8 +287,18 @@ ngx_http_background_probe_list(ngx_event_t *ev)
                       &op->title, total - op->peers, op->peers);
     }
 
+    /* this applies verdicts of workers of older configurations, too */
+
+    op->late = ngx_http_background_probe_late(op);
+    op->changes = ngx_http_background_pages_changes();
+
     ngx_http_background_probe_begin(op, probe->targets, probe->ntargets,
                                     probe->run->log);
+
+    ngx_http_background_probe_import(op);
+
+    probe->tell = ngx_http_background_probe_lifted(op);
+    ngx_http_background_probe_lift(op, 0);
 
     if (ngx_http_background_probe_sort(probe) != NGX_OK) {
         ngx_http_background_fail(&probe->run->result, 0, "no memory");
@@ -292,9 +306,6 @@ ngx_http_background_probe_list(ngx_event_t *ev)
         return;
     }
 
-    /* this applies verdicts of workers of older configurations, too */
-
-    op->late = ngx_http_background_probe_late(op);
     ngx_post_event(&probe->changed, &ngx_posted_next_events);
 
     ev->handler = ngx_http_background_probe_slice;
@@ -797,10 +808,13 @@ ngx_http_background_probe_over(ngx_http_background_check_t *check)
         verdict.error.data = result->error;
 
         if (ngx_http_background_probe_judge(probe->op, target, &verdict,
-                                            probe->run->log)
-            && !probe->changed.timer_set && !probe->changed.posted)
+                                            probe->run->log))
         {
-            ngx_post_event(&probe->changed, &ngx_posted_next_events);
+            probe->tell = 1;
+
+            if (!probe->changed.timer_set && !probe->changed.posted) {
+                ngx_post_event(&probe->changed, &ngx_posted_next_events);
+            }
         }
     }
 
@@ -822,6 +836,19 @@ ngx_http_background_probe_unmade(ngx_http_background_probe_t *probe,
 }
 
 
+/* tells workers of other binaries of changed verdicts */
+
+static void
+ngx_http_background_probe_tell(ngx_http_background_probe_t *probe)
+{
+    if (probe->tell) {
+        probe->tell = 0;
+
+        ngx_http_background_probe_export(probe->op, 0, 1, probe->run->log);
+    }
+}
+
+
 /* applies changed verdicts to the peers */
 
 static void
@@ -832,6 +859,8 @@ ngx_http_background_probe_apply(ngx_event_t *ev)
     ngx_http_background_probe_op_t  *op;
 
     op = probe->op;
+
+    ngx_http_background_probe_tell(probe);
 
     ngx_http_background_probe_wanted(op, probe->targets, probe->ntargets,
                                      probe->run->log);
@@ -878,6 +907,8 @@ ngx_http_background_probe_end(ngx_event_t *ev)
         ngx_add_timer(ev, NGX_HTTP_BACKGROUND_PROBE_AGAIN);
         return;
     }
+
+    ngx_http_background_probe_export(probe->op, 0, 0, probe->run->log);
 
     ngx_http_background_probe_result(probe);
     ngx_http_background_probe_done(probe);
@@ -949,14 +980,20 @@ void
 ngx_http_background_probe_catch_up(ngx_http_background_probe_op_t *op,
     ngx_log_t *log)
 {
-    uint64_t  late;
+    uint64_t  late, changes;
 
     late = ngx_http_background_probe_late(op);
+    changes = ngx_http_background_pages_changes();
 
-    if (late != op->late
-        && ngx_http_background_probe_reapply(op, log) == NGX_OK)
+    if (late == op->late && changes == op->changes) {
+        return;
+    }
+
+    if ((late == op->late && !ngx_http_background_probe_others(op))
+        || ngx_http_background_probe_reapply(op, log) == NGX_OK)
     {
         op->late = late;
+        op->changes = changes;
     }
 }
 
@@ -987,6 +1024,7 @@ ngx_http_background_probe_reapply(ngx_http_background_probe_op_t *op,
     {
         n = ngx_min(n, op->peers);
 
+        ngx_http_background_probe_import(op);
         ngx_http_background_probe_known(op, targets, n);
         ngx_http_background_probe_wanted(op, targets, n, log);
 
@@ -1015,11 +1053,15 @@ ngx_http_background_probe_order(void *conf, ngx_str_t *upstream,
         return NGX_DECLINED;
     }
 
+    ngx_http_background_probe_import(op);
+
     rc = ngx_http_background_probe_order_record(op, address, order);
 
     if (rc != NGX_OK) {
         return rc;
     }
+
+    ngx_http_background_probe_export(op, 1, 1, ngx_cycle->log);
 
     op->ordered.handler = ngx_http_background_probe_order_again;
     op->ordered.data = op;
@@ -1055,6 +1097,7 @@ ngx_http_background_probe_clear(void *conf)
     ngx_http_background_probe_op_t *op = conf;
 
     ngx_http_background_probe_lift(op, 1);
+    ngx_http_background_probe_export(op, 0, 1, ngx_cycle->log);
 
     op->lift.handler = ngx_http_background_probe_clear_again;
     op->lift.data = op;

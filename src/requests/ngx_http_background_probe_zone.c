@@ -27,7 +27,7 @@
 #include <ngx_md5.h>
 
 
-#define NGX_HTTP_BACKGROUND_PROBE_MAGIC    0x62676e6470726f62ULL
+#define NGX_HTTP_BACKGROUND_PROBE_MAGIC    0x62676e6470726f63ULL
 #define NGX_HTTP_BACKGROUND_PROBE_RECORDS  256
 #define NGX_HTTP_BACKGROUND_PROBE_GROUPS   16
 
@@ -87,6 +87,8 @@ typedef struct {
     uint64_t                      layout;
     uint64_t                      ngroups;
     uint64_t                      nrecords;
+    uint64_t                      id;          /* of all memory that was taken
+                                                  over one from the other */
     ngx_atomic_t                  generation;
     ngx_http_background_group_t   groups[];
 } ngx_http_background_table_t;
@@ -118,6 +120,9 @@ static void ngx_http_background_probes_apply(
     ngx_http_background_probe_op_t *op, ngx_log_t *log);
 static void ngx_http_background_probe_key(uint64_t key[2], ngx_str_t *upstream,
     ngx_http_background_target_t *target);
+static ngx_http_background_server_t *ngx_http_background_probe_by_key(
+    ngx_http_background_probe_op_t *op, const uint64_t key[2],
+    ngx_uint_t *next);
 static void ngx_http_background_probe_find(ngx_http_background_probe_op_t *op,
     ngx_http_background_target_t *targets, ngx_uint_t n, ngx_uint_t claim);
 static ngx_http_background_server_t *ngx_http_background_probe_claim(
@@ -132,6 +137,8 @@ static void ngx_http_background_probe_edited(
 static void ngx_http_background_probe_changed(
     ngx_http_background_probe_op_t *op, ngx_http_background_target_t *target,
     ngx_http_background_peer_e state, ngx_log_t *log);
+static ngx_http_background_server_t *ngx_http_background_probe_next(
+    ngx_http_background_probe_op_t *op, ngx_uint_t *n);
 static ngx_uint_t ngx_http_background_probe_keep(
     ngx_http_background_probe_op_t *op, ngx_http_background_target_t *targets,
     ngx_uint_t n);
@@ -237,6 +244,8 @@ ngx_http_background_probes_init(ngx_shm_zone_t *shm_zone, void *data)
     table->layout = sizeof(ngx_http_background_server_t);
     table->nrecords = probes->nrecords;
     table->ngroups = probes->ngroups;
+    table->id = (ngx_http_background_usec(CLOCK_REALTIME) << 20)
+                ^ (uint64_t) ngx_pid;
 
     shpool->data = table;
 
@@ -394,6 +403,8 @@ ngx_http_background_probes_copy(ngx_http_background_table_t *to,
 
     k = 0;
 
+    to->id = from->id;
+
     for (g = 0; g < from->ngroups && g < to->ngroups; g++) {
         to->groups[g] = from->groups[g];
     }
@@ -508,6 +519,15 @@ ngx_http_background_probes_apply(ngx_http_background_probe_op_t *op,
         }
     }
 
+    /* with what another binary knows, if there is one */
+
+    op->changes = ngx_http_background_pages_changes();
+
+    if (ngx_http_background_probe_others(op)) {
+        ngx_http_background_probe_find(op, targets, n, 1);
+        ngx_http_background_probe_import(op);
+    }
+
     /* records that are not listed will be freed */
 
     op->group->listings++;
@@ -613,20 +633,47 @@ ngx_http_background_probe_key(uint64_t key[2], ngx_str_t *upstream,
 }
 
 
+/* searches from number *next on, which becomes the one after the record */
+
+static ngx_http_background_server_t *
+ngx_http_background_probe_by_key(ngx_http_background_probe_op_t *op,
+    const uint64_t key[2], ngx_uint_t *next)
+{
+    uint64_t                      *heads;
+    ngx_uint_t                     i, n;
+    ngx_http_background_table_t   *table;
+    ngx_http_background_server_t  *records;
+
+    table = ngx_http_background_probes_table(op->probes->shm_zone);
+    heads = ngx_http_background_probes_heads(table);
+    records = ngx_http_background_probes_records(table);
+
+    for (i = 0; i < table->nrecords; i++) {
+        n = *next + i;
+        n = n < table->nrecords ? n : n - table->nrecords;
+
+        if (heads[n] == key[0] && records[n].key[0] == key[0]
+            && records[n].key[1] == key[1]
+            && records[n].used == NGX_HTTP_BACKGROUND_PROBE_USED)
+        {
+            *next = (n + 1) % table->nrecords;
+            return &records[n];
+        }
+    }
+
+    return NULL;
+}
+
+
 /* usually records have the order of the servers */
 
 static void
 ngx_http_background_probe_find(ngx_http_background_probe_op_t *op,
     ngx_http_background_target_t *targets, ngx_uint_t n, ngx_uint_t claim)
 {
-    uint64_t                       key[2], *heads;
-    ngx_uint_t                     i, k, m, next, from;
-    ngx_http_background_table_t   *table;
-    ngx_http_background_server_t  *records, *record;
-
-    table = ngx_http_background_probes_table(op->probes->shm_zone);
-    heads = ngx_http_background_probes_heads(table);
-    records = ngx_http_background_probes_records(table);
+    uint64_t                       key[2];
+    ngx_uint_t                     i, next, from;
+    ngx_http_background_server_t  *record;
 
     next = 0;
     from = 0;
@@ -640,21 +687,8 @@ ngx_http_background_probe_find(ngx_http_background_probe_op_t *op,
         ngx_http_background_probe_key(key, &op->title, &targets[i]);
 
         targets[i].key = key[0];
-        record = NULL;
 
-        for (m = 0; m < table->nrecords; m++) {
-            k = next + m;
-            k = k < table->nrecords ? k : k - table->nrecords;
-
-            if (heads[k] == key[0] && records[k].key[0] == key[0]
-                && records[k].key[1] == key[1]
-                && records[k].used == NGX_HTTP_BACKGROUND_PROBE_USED)
-            {
-                record = &records[k];
-                next = (k + 1) % table->nrecords;
-                break;
-            }
-        }
+        record = ngx_http_background_probe_by_key(op, key, &next);
 
         if (record == NULL && claim) {
             record = ngx_http_background_probe_claim(op, key, &targets[i],
@@ -1119,6 +1153,73 @@ ngx_http_background_probe_missed(ngx_http_background_target_t *target,
 }
 
 
+uint64_t
+ngx_http_background_probe_table_id(ngx_http_background_probe_op_t *op)
+{
+    return ngx_http_background_probes_table(op->probes->shm_zone)->id;
+}
+
+
+ngx_int_t
+ngx_http_background_probe_save(ngx_http_background_probe_op_t *op,
+    ngx_uint_t *n, ngx_http_background_saved_t *saved)
+{
+    ngx_http_background_server_t  *record;
+
+    record = ngx_http_background_probe_next(op, n);
+
+    if (record == NULL) {
+        return NGX_DONE;
+    }
+
+    saved->key[0] = record->key[0];
+    saved->key[1] = record->key[1];
+    saved->order = record->order;
+    saved->state = record->state;
+    saved->since = record->since;
+    saved->since_at = record->since_at;
+    saved->fails = record->fails;
+    saved->passes = record->passes;
+    saved->failed = record->failed;
+    saved->passed = record->passed;
+    saved->flips = record->flips;
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_background_probe_restore(ngx_http_background_probe_op_t *op,
+    ngx_uint_t *n, const ngx_http_background_saved_t *saved, ngx_uint_t orders)
+{
+    ngx_http_background_server_t  *record;
+
+    record = ngx_http_background_probe_by_key(op, saved->key, n);
+
+    if (record == NULL) {
+        return;
+    }
+
+    if (orders) {
+        record->order = ngx_min(saved->order, ngx_http_background_order_drain);
+        return;
+    }
+
+    ngx_http_background_probe_edit(record);
+
+    record->state = ngx_min(saved->state, ngx_http_background_peer_down);
+    record->since = saved->since;
+    record->since_at = saved->since_at;
+    record->fails = saved->fails;
+    record->passes = saved->passes;
+    record->failed = saved->failed;
+    record->passed = saved->passed;
+    record->flips = saved->flips;
+
+    ngx_http_background_probe_edited(record);
+}
+
+
 ngx_uint_t
 ngx_http_background_probe_is_missed(ngx_http_background_target_t *target)
 {
@@ -1210,93 +1311,105 @@ ngx_http_background_probe_order_record(ngx_http_background_probe_op_t *op,
 }
 
 
-/* returns the next record of the upstream, from number *n */
+/* returns the next record of the upstream, from number *n, which is advanced */
+
+static ngx_http_background_server_t *
+ngx_http_background_probe_next(ngx_http_background_probe_op_t *op,
+    ngx_uint_t *n)
+{
+    uint64_t                       group;
+    ngx_http_background_table_t   *table;
+    ngx_http_background_server_t  *record;
+
+    if (op->group == NULL) {
+        return NULL;
+    }
+
+    table = ngx_http_background_probes_table(op->probes->shm_zone);
+    group = op->group - table->groups;
+
+    while (*n < table->nrecords) {
+        record = &ngx_http_background_probes_records(table)[(*n)++];
+
+        if (record->used == NGX_HTTP_BACKGROUND_PROBE_USED
+            && record->group == group
+            && record->listed >= op->group->listings)
+        {
+            return record;
+        }
+    }
+
+    return NULL;
+}
+
 
 ngx_int_t
 ngx_http_background_probe_read(ngx_http_background_probe_op_t *op,
     ngx_uint_t *n, ngx_http_background_peer_t *peer)
 {
-    uint64_t                       group, changes;
-    ngx_uint_t                     i, tries;
-    ngx_http_background_table_t   *table;
-    ngx_http_background_server_t  *records, *record, copy;
+    uint64_t                       changes;
+    ngx_uint_t                     tries;
+    ngx_http_background_server_t  *record, copy;
 
-    if (op->group == NULL) {
+    record = ngx_http_background_probe_next(op, n);
+
+    if (record == NULL) {
         return NGX_DONE;
     }
 
-    table = ngx_http_background_probes_table(op->probes->shm_zone);
-    records = ngx_http_background_probes_records(table);
-    group = op->group - table->groups;
+    /*
+     * a writer that has died may have left "changes" odd, so tries are
+     * limited
+     */
 
-    for (i = *n; i < table->nrecords; i++) {
-        record = &records[i];
+    for (tries = 0; tries < 100; tries++) {
+        changes = record->changes;
 
-        if (record->used != NGX_HTTP_BACKGROUND_PROBE_USED
-            || record->group != group
-            || record->listed < op->group->listings)
-        {
-            continue;
+        ngx_memory_barrier();
+        copy = *record;
+        ngx_memory_barrier();
+
+        if (!(changes & 1) && record->changes == changes) {
+            break;
         }
-
-        /*
-         * a writer that has died may have left "changes" odd, so tries are
-         * limited
-         */
-
-        for (tries = 0; tries < 100; tries++) {
-            changes = record->changes;
-
-            ngx_memory_barrier();
-            copy = *record;
-            ngx_memory_barrier();
-
-            if (!(changes & 1) && record->changes == changes) {
-                break;
-            }
-        }
-
-        ngx_memzero(peer, sizeof(ngx_http_background_peer_t));
-
-        peer->upstream = op->title;
-        peer->backup = copy.backup != 0;
-        peer->state = (copy.disabled
-                       || copy.order > ngx_http_background_order_up)
-                        ? ngx_http_background_server_disabled
-                      : copy.state == ngx_http_background_peer_up
-                        ? ngx_http_background_server_up
-                      : copy.state == ngx_http_background_peer_down
-                        ? ngx_http_background_server_down
-                        : ngx_http_background_server_unknown;
-        peer->usable = (peer->state == ngx_http_background_server_up
-                        || (peer->state == ngx_http_background_server_unknown
-                            && !op->mandatory));
-        peer->since_at = copy.since_at;
-        peer->fails = copy.fails;
-        peer->passes = copy.passes;
-        peer->failed = copy.failed;
-        peer->passed = copy.passed;
-        peer->changes = copy.flips;
-        peer->finished_at = copy.finished_at;
-        peer->wall_time = copy.wall_time;
-        peer->status = copy.status;
-
-        peer->address_len = ngx_min(copy.name_len,
-                                    NGX_HTTP_BACKGROUND_ADDRESS_LEN);
-        ngx_memcpy(peer->address, copy.name, peer->address_len);
-
-        peer->server_len = ngx_min(copy.server_len,
-                                   NGX_HTTP_BACKGROUND_SERVER_LEN);
-        ngx_memcpy(peer->server, copy.server, peer->server_len);
-
-        peer->error_len = ngx_min(copy.error_len,
-                                  NGX_HTTP_BACKGROUND_PEER_ERROR);
-        ngx_memcpy(peer->error, copy.error, peer->error_len);
-
-        *n = i + 1;
-
-        return NGX_OK;
     }
 
-    return NGX_DONE;
+    ngx_memzero(peer, sizeof(ngx_http_background_peer_t));
+
+    peer->upstream = op->title;
+    peer->backup = copy.backup != 0;
+    peer->state = (copy.disabled
+                   || copy.order > ngx_http_background_order_up)
+                    ? ngx_http_background_server_disabled
+                  : copy.state == ngx_http_background_peer_up
+                    ? ngx_http_background_server_up
+                  : copy.state == ngx_http_background_peer_down
+                    ? ngx_http_background_server_down
+                    : ngx_http_background_server_unknown;
+    peer->usable = (peer->state == ngx_http_background_server_up
+                    || (peer->state == ngx_http_background_server_unknown
+                        && !op->mandatory));
+    peer->since_at = copy.since_at;
+    peer->fails = copy.fails;
+    peer->passes = copy.passes;
+    peer->failed = copy.failed;
+    peer->passed = copy.passed;
+    peer->changes = copy.flips;
+    peer->finished_at = copy.finished_at;
+    peer->wall_time = copy.wall_time;
+    peer->status = copy.status;
+
+    peer->address_len = ngx_min(copy.name_len,
+                                NGX_HTTP_BACKGROUND_ADDRESS_LEN);
+    ngx_memcpy(peer->address, copy.name, peer->address_len);
+
+    peer->server_len = ngx_min(copy.server_len,
+                               NGX_HTTP_BACKGROUND_SERVER_LEN);
+    ngx_memcpy(peer->server, copy.server, peer->server_len);
+
+    peer->error_len = ngx_min(copy.error_len,
+                              NGX_HTTP_BACKGROUND_PEER_ERROR);
+    ngx_memcpy(peer->error, copy.error, peer->error_len);
+
+    return NGX_OK;
 }

@@ -29,6 +29,13 @@ static ngx_int_t ngx_http_background_html_hash(ngx_conf_t *cf,
 /* the attributes of the page are written after it */
 #define NGX_HTTP_BACKGROUND_HTML  "<html lang=\"en\""
 
+/* whether servers can be drained: since nginx 1.29.6 */
+#if (defined NGX_HTTP_UPSTREAM_DRAINING)
+#define NGX_HTTP_BACKGROUND_HTML_DRAINS  1
+#else
+#define NGX_HTTP_BACKGROUND_HTML_DRAINS  0
+#endif
+
 #define NGX_HTTP_BACKGROUND_HASH_LEN  (ngx_base64_encoded_length(32) + 1)
 
 
@@ -125,7 +132,8 @@ ngx_http_background_html_control(ngx_conf_t *cf, ngx_str_t *uri,
     size_t   len;
     u_char  *p;
 
-    len = sizeof(" data-control=\"\" data-actions=\"run pause cancel peers\"")
+    len = sizeof(" data-control=\"\""
+                 " data-actions=\"run pause cancel peers drain\"")
           + uri->len + ngx_escape_html(NULL, uri->data, uri->len);
 
     p = ngx_pnalloc(cf->pool, len);
@@ -138,12 +146,15 @@ ngx_http_background_html_control(ngx_conf_t *cf, ngx_str_t *uri,
     p = ngx_cpymem(p, " data-control=\"", sizeof(" data-control=\"") - 1);
     p = (u_char *) ngx_escape_html(p, uri->data, uri->len);
 
-    p = ngx_sprintf(p, "\" data-actions=\"%s%s%s%s\"",
+    p = ngx_sprintf(p, "\" data-actions=\"%s%s%s%s%s\"",
                     allowed & NGX_HTTP_BACKGROUND_CONTROL_RUN ? "run " : "",
                     allowed & NGX_HTTP_BACKGROUND_CONTROL_PAUSE ? "pause " : "",
                     allowed & NGX_HTTP_BACKGROUND_CONTROL_CANCEL ? "cancel "
                                                                  : "",
-                    allowed & NGX_HTTP_BACKGROUND_CONTROL_PEERS ? "peers" : "");
+                    allowed & NGX_HTTP_BACKGROUND_CONTROL_PEERS ? "peers" : "",
+                    NGX_HTTP_BACKGROUND_HTML_DRAINS
+                    && (allowed & NGX_HTTP_BACKGROUND_CONTROL_PEERS) ? " drain"
+                                                                     : "");
 
     attributes->len = p - attributes->data;
 

@@ -6,8 +6,9 @@
 
 /*
  * peers UPSTREAM show|lock|free: a location that shows the peers of an upstream,
- * as "ADDRESS down=N conns=N fails=N" and "tries=N", without a lock; that leaves
- * its lock as a process does that died with it; or that frees it.
+ * as "ADDRESS down=N conns=N fails=N weight=CURRENT/EFFECTIVE/WEIGHT" and
+ * "tries=N", without a lock; that leaves its lock as a process does that died
+ * with it; or that frees it.
  *
  * foreign_balancer: in an upstream, a balancer that is not nginx's.
  */
@@ -163,8 +164,10 @@ peers_show(u_char *p, u_char *last, ngx_http_upstream_rr_peers_t *set)
     ngx_http_upstream_rr_peer_t  *peer;
 
     for (peer = set->peer; peer; peer = peer->next) {
-        p = ngx_slprintf(p, last, "%V down=%xi conns=%ui fails=%ui\n",
-                         &peer->name, peer->down, peer->conns, peer->fails);
+        p = ngx_slprintf(p, last, "%V down=%xi conns=%ui fails=%ui "
+                         "weight=%i/%i/%i\n", &peer->name, peer->down,
+                         peer->conns, peer->fails, peer->current_weight,
+                         peer->effective_weight, peer->weight);
     }
 
     return ngx_slprintf(p, last, "tries=%ui\n", set->tries);

@@ -16,11 +16,12 @@ use IO::Socket::INET;
 # those that take longest, as they do so
 
 my @long = map { "$_.t" } qw/
-    config request-scale status-schema page-many example-kind page-stale
-    life-names compress-faults request-leak request-cancel status-http
-    digest-faults call-stubborn status-many call-readme share-tree conf-schedule
-    life-leak slow-tree storm-kill poison log-fold compress-without budget-fair
-    cpu_limit_nginx page storm-reload prom-server conf-request recipes
+    config fuzz kind-build redis-peers hardening kind-checks probe-answer
+    cluster-many example-kind revoked poison late request-scale reload-again
+    redis-sentinel request-leak slow-tree cluster-lost verify-extra storm-exec
+    page-states page-run status-schema page-many page-stale storm-stop
+    requests-retry kind-misuse run-wait run-reserve life-robust prom-rules
+    compress-faults prom-counters probe-reload page life-names cluster
 /;
 
 my $dir = $ENV{BACKGROUND_TESTS} or die "BACKGROUND_TESTS is not set\n";
@@ -28,6 +29,7 @@ my $lines = 100;      # of what a file says, the last ones
 my $first = 20000;
 my $ports = 20;
 
+my @options = qw/ ASAN_OPTIONS UBSAN_OPTIONS TSAN_OPTIONS /;
 my %folders;      # by the parser
 my %claims;       # what keeps its ports
 my %skipped;      # by file and reason, how many tests
@@ -77,6 +79,15 @@ sub make_parser {
     local $ENV{TMPDIR} = $own;
     local $ENV{TEST_NGINX_PORT} = $port;
     local $ENV{TEST_NGINX_SERVROOT} = "$own/servroot";
+
+    # in a long run a process gets the pid of an earlier one, whose report a
+    # process of another user can't replace: sanitizers would end it
+
+    my @set = grep { defined $ENV{$_} } @options;
+
+    local @ENV{@set} = map {
+        $ENV{$_} =~ s/(log_path=[^:,]*)/"$1." . basename($own)/er
+    } @set;
 
     # complaints come with their file's result, not among those of others
 

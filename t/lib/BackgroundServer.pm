@@ -6,6 +6,7 @@ package BackgroundServer;
 use strict;
 use warnings;
 
+use BackgroundProtocol ();
 use BackgroundStatus;
 use Exporter qw/ import /;
 use IO::Handle;
@@ -18,21 +19,24 @@ our @EXPORT = qw/ server says dies lives asked_for connected peers peer
                   state_of applied settles client answers /;
 
 my $test = $$;
-my (%host, %port, %pid, %held);
+my (%host, %port, %pid, %held, %protocol);
 
 ###############################################################################
 
-# server(NAME, ANSWER, HOST, PORT): returns its address.  ANSWER is a status, or "hang", or
-# "close", then more of the header; it is "NAME ANSWER" in the body.
+# server(NAME, ANSWER, HOST, PORT, PROTOCOL): returns its address.  ANSWER is a
+# status, or "hang", or "close", then more of the header; it is "NAME ANSWER" in
+# the body.  With "Connection: keep-alive" in the header the connection is not
+# closed.
 
 sub server {
-    my ($name, $answer, $host, $port) = @_;
+    my ($name, $answer, $host, $port, $protocol) = @_;
 
     # bound but not listening: the port is refused while the server is dead, and
     # nobody else gets it
 
     socket my $socket, PF_INET, SOCK_STREAM, 0 or die "socket: $!\n";
     setsockopt $socket, SOL_SOCKET, SO_REUSEADDR, 1 or die "setsockopt: $!\n";
+    $protocol{$name} = $protocol || 'http';
     $host{$name} = $host || '127.0.0.1';
     bind $socket, sockaddr_in($port || 0, inet_aton($host{$name}))
         or die "bind: $!\n";
@@ -109,27 +113,34 @@ sub serve {
                 next;
             }
 
-            my ($head) = $in{$socket} =~ /^(.*?\r\n\r\n)/s or next;
+            my $request = BackgroundProtocol::request($protocol{$name},
+                                                      $in{$socket})
+                // next;
 
-            my ($length) = $head =~ /\r\ncontent-length: (\d+)/i;
-            next if length $in{$socket} < length($head) + ($length || 0);
-
-            my ($line) = $head =~ /^(.*)\r/;
-            my ($host) = $head =~ /\r\nhost: ([^\r]*)/i;
-            print $log "$line host=", $host // '', "\n";
+            print $log $request =~ s/[^\x20-\x7e]+/ /gr, "\n";
 
             my ($answer, $more) = said("$dir/$name.says");
 
             next if $answer eq 'hang';
 
-            if ($answer ne 'close') {
-                my $body = "$name $answer";
+            my $keeps = $more =~ /^Connection: keep-alive/m;
 
-                print $socket "HTTP/1.1 $answer X\r\n$more"
-                    . "Content-Length: " . length($body) . "\r\n"
-                    . "Connection: close\r\n\r\n"
-                    . ($line =~ /^HEAD/ ? '' : $body);
+            if ($answer ne 'close') {
+                $more .= "Connection: close\r\n"
+                    if !$keeps && $protocol{$name} eq 'http';
+
+                my $text = BackgroundProtocol::response($protocol{$name},
+                               $answer, $more, "$name $answer", $request);
+
+                $text =~ s/\r\n\r\n\K.*//s if $request =~ /^HEAD/;
+
+                print $socket $text;
                 $socket->flush;
+            }
+
+            if ($keeps) {
+                $in{$socket} = '';
+                next;
             }
 
             $select->remove($socket);
