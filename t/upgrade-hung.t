@@ -58,7 +58,7 @@ my %task;
 
 poll('all in the second worker', sub {
     tasks();
-    return $task{job}{running} && $task{often}{cycles}{completed}
+    return $task{job}{progress} && $task{often}{cycles}{completed}
            && 1 == keys %{{ map { ($_->{lease} ? $_->{lease}{pid} : 0) => 1 }
                             @task{qw/ asks often job /} }};
 });
