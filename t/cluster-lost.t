@@ -34,6 +34,7 @@ a_stubborn_job();
 a_worker_that_stops();
 an_event_loop_that_blocks();
 what_goes_along();
+a_fence_at_its_limit();
 quarantine();
 
 done_testing();
@@ -257,6 +258,48 @@ sub what_goes_along {
     is($t->{cycles}{started}, 0, 'a planned exit keeps the rhythm, too');
     host($first);
     bye();
+}
+
+# a fence with no higher one, which somebody else has written, blocks no task
+
+sub a_fence_at_its_limit {
+    hosts(1, "interval 20ms; call $library lease $dir/out/limit HOST 1;");
+    poll('one has it', sub { leader('t', 'a', 'b') });
+
+    for my $state ('h', 'f') {
+        write_file("$_/error.log", '') for 'a', 'b';
+        redis_ask('redis', 'SET', 'nginx:{t}:lease',
+                  '9007199254740991 ' . 'a' x 32
+                  . " 1 $state 1000 1 0 0 0 0 other");
+
+        poll("$state: one has it", sub {
+            (redis_ask('redis', 'GET', 'nginx:{t}:lease') // '')
+                =~ /^1\d{12} (?!a{32})\w{32} \d+ h /
+            && leader('t', 'a', 'b');
+        });
+
+        my $n = () = runs('out/limit');
+
+        poll("$state: it runs", sub { runs('out/limit') > $n + 3 });
+        like(join('', map { host_log($_) } 'a', 'b'),
+             qr/\[alert\].* "t": another program has written the highest possible fence to the key "nginx:\{t\}:lease" of redis "main"/,
+             "$state: which is told");
+    }
+
+    my @fences = map { $_->[2] } runs('out/limit');
+
+    is_deeply([grep { !/^1\d{12}$/ } @fences], [], 'none has run with it');
+    is_deeply(\@fences, [sort { $a <=> $b } @fences], 'the fence rises');
+
+    # the other one has seen it, too
+
+    my $first = leader('t', 'a', 'b');
+
+    host_stop($first);
+    poll('the other one has it', sub { leader('t', $first eq 'a' ? 'b' : 'a') });
+    pass('after a takeover');
+    host_stop($_) for grep { $_ ne $first } 'a', 'b';
+    write_file("$_/error.log", '') for 'a', 'b';
 }
 
 # three workers die in it: no nginx runs it, each until its own reload

@@ -14,8 +14,9 @@ my $name = 'it must be 1-64 of "A-Z", "a-z", "0-9", "_", ".", and "-"';
 
 put('password', "secret\n");
 put('empty', "\n");
-put('long', 'x' x 513 . "\n");
-put('longest', 'x' x 512);
+put('long', 'x' x 4097);
+put('longest', 'x' x 4096);
+put('lines', "secret\nwords\n");
 
 accepts('http', 'background_redis a { server 127.0.0.1; }',
     'background_redis a { server 127.0.0.1:6380; server [::1]; '
@@ -53,8 +54,8 @@ rejects('http',
         . 'directive, it must be from 1ms to 1h',
     (map { ("background_redis a { $_->[0] $_->[1]; $_->[0] $_->[1]; }"
                 => "\"$_->[0]\" directive is duplicate") }
-        [qw/ sentinel a /], [qw/ user a /], [qw/ password_file a /],
-        [qw/ sentinel_user a /], [qw/ sentinel_password_file a /],
+        [qw/ sentinel a /], [qw/ user a /], [qw/ password_file password /],
+        [qw/ sentinel_user a /], [qw/ sentinel_password_file password /],
         [qw/ database 0 /], [qw/ prefix a /], [qw/ connect_timeout 1s /],
         [qw/ timeout 1s /], [qw/ tls on /], [qw/ tls_verify on /],
         [qw/ tls_name a /], [qw/ tls_trusted_certificate a /],
@@ -81,20 +82,20 @@ rejects('http',
     'background_redis a { server 127.0.0.1:0; }' => 'invalid port in address '
         . '"127.0.0.1:0" of "background_redis" "a"');
 
-# files and names that may be there later
+# files of passwords
 
-for (['none', 'open() "' . "$dir/none" . '" failed (2: No such file or '
-              . 'directory)'],
-     ['empty', "invalid password in the first line of \"$dir/empty\", it must have "
-               . '1 to 512 bytes'],
-     ['long', "invalid password in the first line of \"$dir/long\", it must have 1 "
-              . 'to 512 bytes']) {
-    my ($code, $said) = nginx_t("events {}\nhttp { background_redis a { server "
-                                . "127.0.0.1; password_file $_->[0]; } }\n");
+rejects('http', map {
+    my ($name, $error) = @$_;
 
-    is($code, 0, "$_->[0]: nginx starts");
-    like($said, qr/\[warn\] \Q$_->[1]\E$/m, "$_->[0]: a warning");
-}
+    map { ("background_redis a { $_ $name; }" => $error) }
+        'password_file', 'sentinel_password_file'
+} ['none', "open() \"$dir/none\" failed (2: No such file or directory)"],
+  ['empty', "\"$dir/empty\" is empty"],
+  ['long', "\"$dir/long\" is longer than 4096 bytes"],
+  ['lines', "\"$dir/lines\" has more than one line"],
+  ['.', "\"$dir/.\" is not a regular file"]);
+
+# a name that may have an address later
 
 warns('http', 'background_redis a { server no-such-host.invalid; }'
     => 'host not found in address "no-such-host.invalid" of '

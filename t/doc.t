@@ -379,7 +379,7 @@ sub test {
     $block =~ s/^load_module modules\/\w+\.so;.*\n//mg;
     $block =~ s/\/var\/cache\/nginx/$dir\/cache/g;
     $block =~ s/\/var\/log\/nginx/$dir\/logs/g;
-    $block =~ s/\/etc\/nginx\/webhook\.key/$dir\/webhook.key/g;
+    $block =~ s/\/etc\/nginx\/(webhook\.key|redis\.password)/$dir\/webhook.key/g;
     $block =~ s/\/etc\/ssl\/certs\/ca-certificates\.crt/$dir\/ca.crt/g;
 
     my $server = "server {\nlisten unix:$dir/socket;\n%s\n}\n";

@@ -54,7 +54,6 @@ start("background_zone 512k;\n# more", <<"EOF", 'worker_processes 1;');
     location /gate/ {
         set \$empty         "";
         proxy_pass         http://unix:$dir/\$background_task:/\$empty;
-        proxy_read_timeout 1h;
     }
 
     location = /first   { background_status task=first failing=503; }

@@ -102,6 +102,9 @@ SKIP: {
     });
 
     my ($thread) = threads($dead);
+    my @locks = locks($dead);
+
+    is(@locks, 2, 'a lock of each worker');
 
     skip 'ptrace() is not permitted', 3 if !hold($thread) && $!{EPERM};
 
@@ -117,12 +120,20 @@ SKIP: {
     cmp_ok(time - $killed, '>=', 5, 'the process was not gone');
     ok(kill(0, $dead), 'and is not yet');
 
-    is(locks(holder('burns')), 2, 'it has the locks of the task still');
+    my $other = holder('burns');
+
+    is_deeply([locks($other)], \@locks, 'it has its lock still');
 
     let_go($thread);
     poll('gone', sub { logged(qr/process $dead exited on signal 9/) });
 
-    poll('the other one has the locks', sub { locks(holder('burns')) == 2 });
+    # the worker in its place has another one
+
+    poll('that lock is free', sub {
+        my %now = map { $_ => 1 } locks($other);
+
+        return 1 == grep { $now{$_} } @locks;
+    });
 }
 
 forget_kills();
@@ -208,19 +219,19 @@ sub clone_as {
     return $child > 0 && $child;
 }
 
-# how many locks there are of the file that all workers have open
+# the locked bytes of the file that all workers have open
 
 sub locks {
     my ($pid) = @_;
 
     my ($file) = grep { (readlink // '') =~ /memfd:ngx_http_background/ }
                  glob "/proc/$pid/fd/*"
-        or return 0;
+        or return;
 
     my $inode = (stat $file)[1];
 
-    return scalar grep { /OFDLCK.*:$inode / }
-                  split /\n/, BackgroundLife::read_file('/proc/locks');
+    return sort map { /OFDLCK.*:$inode (\d+) / }
+                split /\n/, BackgroundLife::read_file('/proc/locks');
 }
 
 # PTRACE_SEIZE with PTRACE_O_TRACEEXIT; PTRACE_DETACH

@@ -38,7 +38,6 @@ EOF
     location /gate/ {
         set \$empty         "";
         proxy_pass         http://unix:$dir/\$background_task:/\$empty;
-        proxy_read_timeout 1h;
     }
     location /asked { arrive asked; }
     location /metrics { background_status prometheus; }

@@ -90,7 +90,7 @@ my @tasks = (
     task('queued', 'queued'),
     task('some', 'running', workers => 'all', running => 4, queued => 3,
          queued_seconds => 5),
-    task('short', 'waiting', last => { %last, wall_seconds => 0.099 }),
+    task('short', 'waiting', retry_seconds => undef, last => { %last, wall_seconds => 0.099 }),
     task('lost', 'waiting', last => { %last, failed => 1 },
          last_failure => { finished => $past, error => 'one that is over' },
          history => [{ finished => $past, wall_seconds => 1.5, failed => 1,
@@ -218,6 +218,8 @@ my %fact = %{facts('lost')};
 is($fact{'Configuration Runs'}, "digest \"/srv/www\"\nverify \"$evil\"",
     'what it runs');
 is($fact{'Configuration Time-out'}, '10 min', 'its time-out');
+is($fact{'Configuration Retry'}, 'after 250 ms', 'its retry');
+is(facts('short')->{'Configuration Retry'}, 'none', 'or none');
 is($fact{'Configuration Unhealthy after'}, '2 failures in a row', 'its health');
 is($fact{'Configuration Healthy after'}, '1 good cycle', 'the other way round');
 is($fact{'All cycles Duration'}, '21.9 s in total', 'totals');

@@ -230,6 +230,31 @@ for my $case (['two lines', "127.0.0.1\n[alert] forged"],
 
 unlike(host_log('b'), qr/forged|\e/, 'no byte of it is in the log');
 
+# two servers that are both a master: the one that the Sentinel names now
+
+SKIP: {
+    skip 'no redis-server', 2 unless redis_program();
+
+    my %port = map { $_ => free_port() } 'one', 'two';
+
+    redis($_, "port $port{$_}") for 'one', 'two';
+    write_file('master', $port{one});
+    peer(['another master', sub {
+        "*2\r\n" . bulk('127.0.0.1') . bulk(read_file('master'));
+    }]);
+
+    poll('it runs', sub { leader('t', 'b') });
+    ok(redis_ask('one', 'GET', 'nginx:{t}:lease'), 'a master that is named');
+
+    write_file('master', $port{two});
+    poll('it uses the other one', sub {
+        (redis_ask('two', 'GET', 'nginx:{t}:lease') // '') =~ / h /
+            && leader('t', 'b');
+    });
+    like(host_log('b'), qr/\[notice\].* redis "main": a Sentinel names 127\.0\.0\.1:$port{two} as the master/,
+         'another master that is named');
+}
+
 kill 'KILL', $pid;
 waitpid $pid, 0;
 host_stop('b');

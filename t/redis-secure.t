@@ -51,9 +51,6 @@ reload('server unix:' . "$dir/redis.sock; user nginx; password_file ../wrong;");
 says(qr/user or password is wrong, or the user is disabled: "WRONGPASS/,
      'a wrong password');
 
-reload('server unix:' . "$dir/redis.sock; user nginx; password_file ../none;");
-says(qr/there is no password, its file was not read/, 'no password');
-
 reload('server unix:' . "$dir/redis.sock;");
 says(qr/it needs a password, set "password_file": "NOAUTH/,
      'without one');

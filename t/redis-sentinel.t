@@ -19,31 +19,7 @@ my %port = map { $_ => free_port() } qw/ m1 m2 s1 s2 s3 /;
 
 write_file('password', "sesame\n");
 
-redis('m1', "port $port{m1}", 'repl-diskless-sync-delay 0');
-redis('m2', "port $port{m2}", "replicaof 127.0.0.1 $port{m1}");
-
-poll('the replica is one', sub {
-    (eval { redis_ask('m2', 'INFO', 'replication') } // '') =~ /master_link_status:up/;
-});
-
-redis($_, "port $port{$_}", "requirepass sesame",
-      'sentinel sentinel-pass sesame',
-      "sentinel monitor main 127.0.0.1 $port{m1} 2",
-      'sentinel down-after-milliseconds main 1000',
-      'sentinel failover-timeout main 3000')
-    for qw/ s1 s2 s3 /;
-
-poll('the Sentinels know each other', sub {
-    my $n = 0;
-
-    for my $s (qw/ s1 s2 s3 /) {
-        my $r = redis_ask($s, ['AUTH', 'sesame'], 'SENTINEL', 'MASTER', 'main');
-        my %m = @$r;
-        $n++ if $m{'num-other-sentinels'} == 2 && $m{'num-slaves'} == 1;
-    }
-
-    $n == 3;
-});
+redis_sentinels(\%port, 'sesame');
 
 host($_, conf($_, 'main')) for qw/ a b /;
 
@@ -55,6 +31,7 @@ my $fence = (runs('out/runs'))[-1][2];
 # the master dies
 
 redis_kill('m1');
+
 # a replica that becomes the master closes its connections
 
 poll('another master', sub {

@@ -203,9 +203,9 @@ put('error.log', join '', grep { !/hangs with a job/ } split /^/, log_text());
 stop();
 done_testing();
 
-sub tasks { %task = by_name(parse(ask())) }
+sub tasks { %task = by_name(status_of_any()) }
 
-sub status_cpu { parse(ask())->{cpu} }
+sub status_cpu { status_of_any()->{cpu} }
 
 # what began has ended, or is under way
 
@@ -252,29 +252,5 @@ sub stall {
 
         our $held = $socket;
         return 1;
-    });
-}
-
-# whichever worker answers
-
-sub ask {
-    return poll('an answer', sub {
-        my $socket = BackgroundStatus::connection() or return 0;
-        my $answer = '';
-        my $end = time + 2;
-
-        print $socket "GET /status HTTP/1.0\r\n\r\n";
-        $socket->flush;
-
-        while ((my $left = $end - time) > 0) {
-            my $in = '';
-
-            vec($in, fileno $socket, 1) = 1;
-            select $in, undef, undef, $left or last;
-
-            sysread $socket, $answer, 65536, length $answer or last;
-        }
-
-        return $answer =~ /\r\n\r\n(\{.*\]\}\n)\z/s ? $1 : 0;
     });
 }

@@ -17,7 +17,12 @@ my $conf = conf_dir();
 put('key', "s3cr3t-words\n");
 chmod 0600, "$dir/key" or die "chmod: $!\n";
 
-start("background_secret hook $dir/key; background_threads 1;", <<'EOF', 'worker_processes 1;');
+# free() writes to the first bytes of what it frees
+
+put('long', 'x' x 2000 . "l0ng-w0rds\n");
+
+start("background_secret hook $dir/key; background_threads 1;"
+      . join('', map { "background_secret long_$_ $dir/long;" } 1 .. 16), <<'EOF', 'worker_processes 1;');
         background_task hook {
             interval 20ms;
             request  /hook?$background_task "header=X-Key:Bearer $background_secret_hook";
@@ -44,11 +49,21 @@ my $dump = `'$ENV{TEST_NGINX_BINARY}' -T -p '$dir/' -c nginx.conf 2>&1`;
 like($dump, qr/background_secret hook/, 'nginx -T');
 unlike($dump, qr/s3cr3t/, 'nor nginx -T');
 
+my $has = in_memory(master(), 'l0ng-w0rds');
+
 # a reload reads it anew
 
 put('key', "other\r\n");
+put('long', "short\n");
 signal('HUP');
 ok(next_cycle('hook', 'failed', qr/404/), 'a reload');
+
+SKIP: {
+    skip 'no memory of other processes', 2 unless defined $has;
+
+    is($has, 1, 'the master process has it');
+    is(in_memory(master(), 'l0ng-w0rds'), 0, 'and has overwritten the old one');
+}
 
 stop();
 
@@ -83,3 +98,35 @@ rejects('http',
 );
 
 done_testing();
+
+# whether the process has the text in its memory, undef: nobody may look; what
+# a sanitizer keeps for itself is larger than memory
+
+sub in_memory {
+    my ($pid, $text) = @_;
+
+    open my $mem, '<:raw', "/proc/$pid/mem" or return undef;
+
+    for (split /\n/, slurp_file("/proc/$pid/maps")) {
+        /^(\w+)-(\w+) rw/ or next;
+
+        no warnings 'portable';
+        my ($from, $to) = (hex $1, hex $2);
+
+        next if $to - $from > 256 * 1024 * 1024;
+
+        sysseek $mem, $from, 0 or next;
+        sysread $mem, my $data, $to - $from or next;
+
+        return 1 if index($data, $text) >= 0;
+    }
+
+    return 0;
+}
+
+sub slurp_file {
+    open my $file, '<', $_[0] or die "open $_[0]: $!\n";
+    local $/;
+
+    return scalar <$file>;
+}

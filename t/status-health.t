@@ -38,7 +38,6 @@ start('', <<"EOF");
     location /gate/ {
         set \$empty         "";
         proxy_pass         http://unix:$dir/\$background_task:/\$empty;
-        proxy_read_timeout 1h;
     }
 
     location = /patient { background_status task=patient failing=503; }

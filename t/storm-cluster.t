@@ -1,7 +1,9 @@
-# A storm on "workers cluster": the nginx that has the task is killed, all its
-# processes at once, or exits, or the server is killed and comes back with its
-# data (AOF).  No two nginx run the task at the same time, it is run again soon,
-# and the fence only rises.
+# A storm on "workers cluster" with three nginx.  The nginx that has the task is
+# killed, all its processes at once, or exits, or reloads, or its worker stands
+# still for longer than the lease; the server is killed and comes back with its
+# data (AOF), stands still, loses its data, or its clock steps; a reply is lost.
+# No two nginx run the task at the same time, it is run again soon, and the fence
+# only rises.
 
 use strict;
 use warnings;
@@ -9,38 +11,62 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use BackgroundCall;
+use BackgroundGate;
 use BackgroundRedis;
 use Test::More;
 use Time::HiRes qw/ sleep time clock_gettime CLOCK_MONOTONIC /;
 
 plan skip_all => 'no redis-server' unless redis_program();
 
-# BACKGROUND_STORM: how many rounds, each with all three
+# BACKGROUND_STORM: how often nginx is killed; all others come less often
 
 my $rounds = $ENV{BACKGROUND_STORM} || 2;
 my $lease = 1;
 
 my $dir = redis_dir();
 my $library = lease_library() or plan skip_all => 'no compiler';
-my $server = redis('redis', 'appendonly yes', 'appendfsync always');
 
-my (%dead, %took);
+build_library("$dir/clock.so", root() . '/t/calls/clock.c');
+$ENV{CLOCK_FILE} = "$dir/clock";
+write_file('clock', "0\n");
+$BackgroundRedis::preload = "$dir/clock.so";
 
-host($_, conf($_)) for qw/ a b c /;
+redis('redis', 'appendonly yes', 'appendfsync always');
+
+my (%ends, %took);
+
+# the server and replies are lost for one nginx, or for all
+
+for my $host ('a', 'b', 'c') {
+    gate("$dir/$host.sock", "$dir/redis.sock");
+    host($host, conf($host));
+}
+
+my @less = (\&exits, \&reloads, \&server_dies);
+my @least = (\&server_stops, \&worker_stops, \&data_are_lost, \&clock_steps,
+             \&reply_is_lost);
 
 for my $round (1 .. $rounds) {
     died();
-    left();
-    server_died();
+
+    for ([3, @less], [10, @least]) {
+        my ($part, @kinds) = @$_;
+
+        for my $i (0 .. $#kinds) {
+            $kinds[$i]->() if ($round + $i) % $part == 0 || $rounds < $part;
+        }
+    }
 }
 
 host_stop($_) for qw/ a b c /;
 
-is(join("\n", overlaps('out/runs', \%dead)), '', 'no two at once');
+is(join("\n", overlaps('out/runs', \%ends)), '', 'no two at once');
 
-my @fences = map { $_->[2] } runs('out/runs');
+my @fences = map { $_->[2] } sort { $a->[3] <=> $b->[3] } runs('out/runs');
 
-is_deeply(\@fences, [sort { $a <=> $b } @fences], 'the fence only rises');
+is(scalar(grep { $fences[$_] < $fences[$_ - 1] } 1 .. $#fences), 0,
+   'the fence only rises');
 
 for my $what (sort keys %took) {
     my @times = sort { $a <=> $b } @{$took{$what}};
@@ -60,7 +86,7 @@ sub conf {
     my ($name) = @_;
 
     return <<"EOF";
-background_redis main { server $server; }
+background_redis main { server unix:$dir/$name.sock; }
 background_task t {
     workers cluster lease=${lease}s;
     interval 10ms;
@@ -82,14 +108,21 @@ sub runner {
     });
 }
 
-# the first run of others since then
+# the first run since then, or since then of others than the host
 
 sub again {
     my ($what, $host, $since) = @_;
 
     my $run = poll("$what: it runs again", sub {
-        (grep { $_->[3] > $since && (!$host || $_->[0] ne $host) }
-              runs('out/runs'))[0];
+        my @runs = runs('out/runs');
+        my $first;
+
+        for my $run (reverse @runs) {
+            last if $run->[3] < $since;
+            $first = $run if !$host || $run->[0] ne $host;
+        }
+
+        $first;
     });
 
     push @{$took{$what}}, $run->[3] - $since;
@@ -103,12 +136,12 @@ sub died {
 
     my $since = now();
 
-    $dead{$_} = $since for @pids;
+    $ends{$_} = $since for @pids;
     again('kill -9 of nginx', $host, $since);
     host($host);
 }
 
-sub left {
+sub exits {
     my $host = runner();
 
     my $since = now();
@@ -119,7 +152,24 @@ sub left {
     host($host);
 }
 
-sub server_died {
+# any nginx may have it afterwards
+
+sub reloads {
+    my $host = runner();
+    my %old = map { $_ => 1 } host_workers($host);
+
+    my $since = now();
+
+    host_signal($host, 'HUP');
+
+    my $run = poll('reload: it runs again', sub {
+        (grep { $_->[3] > $since && !$old{$_->[1]} } runs('out/runs'))[0];
+    });
+
+    push @{$took{'reload of nginx'}}, $run->[3] - $since;
+}
+
+sub server_dies {
     runner();
 
     my $since = now();
@@ -127,4 +177,70 @@ sub server_died {
     redis_kill('redis');
     redis('redis');
     again('kill -9 of Redis', '', $since);
+}
+
+# for less than the lease, or for longer
+
+sub server_stops {
+    for my $seconds (0.5, 3) {
+        runner();
+        redis_signal('redis', 'STOP');
+        sleep $seconds;
+        redis_signal('redis', 'CONT');
+        again("Redis stopped for $seconds s, from when it goes on", '', now());
+    }
+}
+
+# its job does not end before it goes on, and the storage refuses what comes then
+
+sub worker_stops {
+    my $host = runner();
+    my $pid = (runs('out/runs'))[-1][1];
+
+    my $since = now();
+
+    kill 'STOP', $pid;
+    $ends{$pid} = now() + 0.05;
+    again('SIGSTOP of the worker', $host, $since);
+    kill 'CONT', $pid;
+    poll('it sees that', sub {
+        host_status($host, 't')->{cluster}{state} ne 'leader';
+    });
+
+    # the next worker with this PID is another one
+
+    host_stop($host);
+    host($host);
+}
+
+sub data_are_lost {
+    runner();
+
+    my $since = now();
+
+    redis_ask('redis', 'FLUSHALL');
+    again('FLUSHALL', '', $since);
+}
+
+sub clock_steps {
+    for my $step (11, -60, 0) {
+        my $host = runner();
+
+        my $since = now();
+
+        write_file('clock', "$step\n");
+        again('step of the clock', '', $since);
+    }
+}
+
+sub reply_is_lost {
+    my $host = runner();
+
+    my $since = now();
+
+    gate_say("$dir/$host.sock", 'lose');
+    poll('a reply is lost', sub {
+        gate_say("$dir/$host.sock", 'state') eq 'pass';
+    });
+    again('a lost reply', '', $since);
 }

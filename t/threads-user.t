@@ -21,8 +21,8 @@ BEGIN {
     ($<, $>) = ($uid, $uid);
 
     $ENV{BACKGROUND_NGINX} = $ENV{TEST_NGINX_BINARY} || 'nginx';
-    $ENV{TEST_NGINX_BINARY} = "$FindBin::Bin/lib/with-nproc.sh";
-    $ENV{BACKGROUND_NPROC} = 60;
+    $ENV{TEST_NGINX_BINARY} = "$FindBin::Bin/lib/with-ulimit.sh";
+    $ENV{BACKGROUND_ULIMIT} = '-u 60';
 }
 
 use Test::More;

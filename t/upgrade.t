@@ -46,7 +46,6 @@ start("background_threads 2;\n# more", <<"EOF", "$kind\ndaemon on; worker_proces
     location /gate/ {
         set \$empty         "";
         proxy_pass         http://unix:$dir/\$background_task:/\$empty;
-        proxy_read_timeout 1d;
     }
 EOF
 

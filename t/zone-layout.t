@@ -21,13 +21,13 @@ like($layout, qr/^-?\d+$/, 'a layout');
 
 for (['zone.h', 'uint64_t    cycles_completed;', 'uint64_t    x;',
       'statistics'],
-     ['zone.c', 'uint64_t                        begun;', 'uint64_t x;',
+     ['zone_layout.h', 'uint64_t                        begun;', 'uint64_t x;',
       'a cell'],
-     ['zone.c', 'ngx_http_background_record_t   *next;', 'uint64_t x;',
+     ['zone_layout.h', 'ngx_http_background_record_t   *next;', 'uint64_t x;',
       'a record'],
-     ['zone.c', 'uint64_t                        epoch;', 'uint64_t x;',
+     ['zone_layout.h', 'uint64_t                        epoch;', 'uint64_t x;',
       'a registration'],
-     ['zone.c', 'ngx_slab_pool_t                *shpool;', 'uint64_t x;',
+     ['zone_layout.h', 'ngx_slab_pool_t                *shpool;', 'uint64_t x;',
       'the zone itself'],
      ['duty.h', 'uint64_t    checked;      /* a word */', 'uint64_t x;',
       'what a cell is to do'])
@@ -44,7 +44,7 @@ done_testing();
 sub layout {
     my ($changed, $before, $more) = @_;
 
-    for my $file ('duty.h', 'zone.h', 'zone.c') {
+    for my $file ('duty.h', 'zone.h', 'zone_layout.h', 'zone.c') {
         my $text = read_file("$root/src/core/ngx_http_background_$file");
 
         if ($changed && $file eq $changed) {

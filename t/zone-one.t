@@ -25,7 +25,6 @@ start("background_threads 2;\nbackground_zone 512k;", <<"EOF", "$kind\nworker_pr
 
     location = /gate {
         proxy_pass         http://unix:$dir/asks:/;
-        proxy_read_timeout 1h;
     }
 EOF
 

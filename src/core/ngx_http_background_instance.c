@@ -6,35 +6,72 @@
 
 #include "ngx_http_background.h"
 #include "ngx_http_background_instance.h"
+#include "ngx_http_background_word.h"
 
 #include <ngx_md5.h>
 
 #include <sys/mman.h>
+#include <sys/resource.h>
 
 
-#define NGX_HTTP_BACKGROUND_INSTANCE_NAME   "ngx_http_background"
-#define NGX_HTTP_BACKGROUND_INSTANCE_ENV    "NGX_HTTP_BACKGROUND"
+#define NGX_HTTP_BACKGROUND_INSTANCE_NAME    "ngx_http_background"
+#define NGX_HTTP_BACKGROUND_INSTANCE_ENV     "NGX_HTTP_BACKGROUND"
 
-/* the first bytes of the file; the first one is the version of the format */
-#define NGX_HTTP_BACKGROUND_INSTANCE_MAGIC  0x0173747365676b62
+/* the first byte is the version of the format */
+#define NGX_HTTP_BACKGROUND_INSTANCE_MAGIC   0x0173747365676b63
 
-#define NGX_HTTP_BACKGROUND_INSTANCE_PAGE   4096
+/* the number of names, a power of 2, and of those tried for one task */
+#define NGX_HTTP_BACKGROUND_INSTANCE_NAMES   65536
+#define NGX_HTTP_BACKGROUND_INSTANCE_PROBES  256
+
+#define NGX_HTTP_BACKGROUND_INSTANCE_PAGE    4096
+
+#define NGX_HTTP_BACKGROUND_INSTANCE_SEALS                                   \
+    (F_SEAL_GROW|F_SEAL_SHRINK|F_SEAL_SEAL)
 
 
-/* the first page; all processes have mapped it */
+/*
+ * A task, or a page of a kind.  "name" is a hash of the name and is set once.
+ * "owner" is 0 or the number of the worker that has the task, with a hash of its
+ * instance in the high 32 bits.
+ */
 
 typedef struct {
-    uint64_t      magic;
-    ngx_atomic_t  changes;
-} ngx_http_background_first_t;
+    uint64_t    name;
+    uint64_t    owner;
+} ngx_http_background_entry_t;
 
 
 typedef struct {
     uint64_t    instance;
     uint32_t    size;
-    uint32_t    crc;
-    u_char      data[NGX_HTTP_BACKGROUND_INSTANCE_MAX];
+    uint32_t    hash;
+    u_char      data[NGX_HTTP_BACKGROUND_PAGE];
 } ngx_http_background_page_t;
+
+
+/*
+ * The file.  All processes map this part.  Pages follow, each of which has the
+ * state of the entry with the same index.  The byte after the file at the number
+ * of a worker is locked by that worker as long as it lives.
+ */
+
+typedef struct {
+    uint64_t                       magic;
+    uint64_t                       workers;      /* that were ever started */
+    uint64_t                       changes;      /* of pages of kinds */
+    ngx_http_background_entry_t    entries[NGX_HTTP_BACKGROUND_INSTANCE_NAMES];
+} ngx_http_background_table_t;
+
+
+#define NGX_HTTP_BACKGROUND_INSTANCE_PAGES                                   \
+    ((off_t) ngx_align(sizeof(ngx_http_background_table_t),                  \
+                       NGX_HTTP_BACKGROUND_INSTANCE_PAGE))
+
+#define NGX_HTTP_BACKGROUND_INSTANCE_SIZE                                    \
+    (NGX_HTTP_BACKGROUND_INSTANCE_PAGES                                      \
+     + (off_t) NGX_HTTP_BACKGROUND_INSTANCE_NAMES                            \
+       * NGX_HTTP_BACKGROUND_INSTANCE_PAGE)
 
 
 typedef char  ngx_http_background_page_fits
@@ -44,12 +81,20 @@ typedef char  ngx_http_background_page_fits
 
 static ngx_fd_t ngx_http_background_instance_inherit(void);
 static ngx_fd_t ngx_http_background_instance_create(ngx_log_t *log);
-static void ngx_http_background_instance_map(ngx_log_t *log);
+static ngx_int_t ngx_http_background_instance_format(ngx_fd_t fd,
+    ngx_log_t *log);
+static ngx_int_t ngx_http_background_instance_map(ngx_log_t *log);
 static ngx_int_t ngx_http_background_instance_environment(ngx_cycle_t *cycle);
+static ngx_int_t ngx_http_background_instance_number(uint64_t instance,
+    ngx_log_t *log);
+static ngx_uint_t ngx_http_background_instance_alive(uint64_t owner);
+static void ngx_http_background_instance_byte(struct flock *fl,
+    uint64_t owner);
 static ngx_fd_t ngx_http_background_instance_fd(void);
-static ngx_int_t ngx_http_background_instance_set(off_t offset, short type);
-static off_t ngx_http_background_instance_offset(ngx_str_t *task,
-    uint64_t instance);
+static ngx_http_background_entry_t *ngx_http_background_instance_entry(
+    ngx_str_t *name);
+static off_t ngx_http_background_instance_page(
+    ngx_http_background_entry_t *entry);
 
 
 /* the descriptor of the master, which a new binary inherits */
@@ -58,10 +103,12 @@ static ngx_fd_t  ngx_http_background_shared = NGX_INVALID_FILE;
 /* the descriptor of this worker */
 static ngx_fd_t  ngx_http_background_own = NGX_INVALID_FILE;
 
+static ngx_http_background_table_t  *ngx_http_background_table;
+
 static uint64_t  ngx_http_background_instance;
 
-/* NULL: not mapped */
-static ngx_http_background_first_t  *ngx_http_background_first;
+/* the word that this worker writes as an owner */
+static uint64_t  ngx_http_background_owning;
 
 
 void
@@ -81,14 +128,13 @@ ngx_http_background_instance_init(ngx_cycle_t *cycle)
     }
 
     if (ngx_http_background_shared == NGX_INVALID_FILE
+        || ngx_http_background_instance_map(cycle->log) != NGX_OK
         || ngx_http_background_instance_environment(cycle) != NGX_OK)
     {
         ngx_log_error(NGX_LOG_WARN, cycle->log, 0,
                       "background: tasks will run in both instances while "
                       "nginx's binary is upgraded");
     }
-
-    ngx_http_background_instance_map(cycle->log);
 }
 
 
@@ -97,9 +143,11 @@ ngx_http_background_instance_init(ngx_cycle_t *cycle)
 static ngx_fd_t
 ngx_http_background_instance_inherit(void)
 {
-    char       *value;
-    uint64_t    magic;
-    ngx_int_t   n;
+    int              seals;
+    char            *value;
+    uint64_t         magic;
+    ngx_int_t        n;
+    ngx_file_info_t  fi;
 
     value = getenv(NGX_HTTP_BACKGROUND_INSTANCE_ENV);
     if (value == NULL) {
@@ -108,8 +156,19 @@ ngx_http_background_instance_inherit(void)
 
     n = ngx_atoi((u_char *) value, ngx_strlen(value));
 
-    if (n == NGX_ERROR || n > NGX_MAX_INT32_VALUE
-        || fcntl(n, F_GET_SEALS) == -1
+    if (n == NGX_ERROR || n > NGX_MAX_INT32_VALUE) {
+        return NGX_INVALID_FILE;
+    }
+
+    seals = fcntl(n, F_GET_SEALS);
+
+    /* what is mapped can't be truncated by others */
+
+    if (seals == -1
+        || (seals & NGX_HTTP_BACKGROUND_INSTANCE_SEALS)
+           != NGX_HTTP_BACKGROUND_INSTANCE_SEALS
+        || ngx_fd_info(n, &fi) == NGX_FILE_ERROR
+        || ngx_file_size(&fi) != NGX_HTTP_BACKGROUND_INSTANCE_SIZE
         || pread(n, &magic, sizeof(uint64_t), 0) != sizeof(uint64_t)
         || magic != NGX_HTTP_BACKGROUND_INSTANCE_MAGIC)
     {
@@ -123,24 +182,18 @@ ngx_http_background_instance_inherit(void)
 static ngx_fd_t
 ngx_http_background_instance_create(ngx_log_t *log)
 {
-    ngx_fd_t                     fd;
-    ngx_http_background_first_t  first;
+    ngx_fd_t  fd;
 
-    fd = memfd_create(NGX_HTTP_BACKGROUND_INSTANCE_NAME, 0);
+    fd = memfd_create(NGX_HTTP_BACKGROUND_INSTANCE_NAME, MFD_ALLOW_SEALING);
 
     if (fd == -1) {
         ngx_log_error(NGX_LOG_WARN, log, ngx_errno, "memfd_create() failed");
         return NGX_INVALID_FILE;
     }
 
-    first.magic = NGX_HTTP_BACKGROUND_INSTANCE_MAGIC;
-    first.changes = 0;
-
-    if (pwrite(fd, &first, sizeof(first), 0) == sizeof(first)) {
+    if (ngx_http_background_instance_format(fd, log) == NGX_OK) {
         return fd;
     }
-
-    ngx_log_error(NGX_LOG_WARN, log, ngx_errno, "pwrite() to a memfd failed");
 
     if (ngx_close_file(fd) == NGX_FILE_ERROR) {
         ngx_log_error(NGX_LOG_ALERT, log, ngx_errno,
@@ -151,28 +204,78 @@ ngx_http_background_instance_create(ngx_log_t *log)
 }
 
 
-/* the mapping is inherited by workers, and is not changed by a reload */
+/* the file is sparse: only names and states that are used take memory */
 
-static void
+static ngx_int_t
+ngx_http_background_instance_format(ngx_fd_t fd, ngx_log_t *log)
+{
+    uint64_t       magic;
+    struct rlimit  rlmt;
+
+    /* a longer file would be a signal that ends the process */
+
+    if (getrlimit(RLIMIT_FSIZE, &rlmt) == -1) {
+        ngx_log_error(NGX_LOG_WARN, log, ngx_errno,
+                      "getrlimit(RLIMIT_FSIZE) failed");
+        return NGX_ERROR;
+    }
+
+    if (rlmt.rlim_cur != RLIM_INFINITY
+        && rlmt.rlim_cur < (rlim_t) NGX_HTTP_BACKGROUND_INSTANCE_SIZE)
+    {
+        ngx_log_error(NGX_LOG_WARN, log, 0,
+                      "background: the limit of the file size, RLIMIT_FSIZE, "
+                      "is less than %O bytes",
+                      NGX_HTTP_BACKGROUND_INSTANCE_SIZE);
+        return NGX_ERROR;
+    }
+
+    if (ftruncate(fd, NGX_HTTP_BACKGROUND_INSTANCE_SIZE) == -1) {
+        ngx_log_error(NGX_LOG_WARN, log, ngx_errno,
+                      "ftruncate() of a memfd failed");
+        return NGX_ERROR;
+    }
+
+    magic = NGX_HTTP_BACKGROUND_INSTANCE_MAGIC;
+
+    if (pwrite(fd, &magic, sizeof(uint64_t), 0) != sizeof(uint64_t)) {
+        ngx_log_error(NGX_LOG_WARN, log, ngx_errno,
+                      "pwrite() to a memfd failed");
+        return NGX_ERROR;
+    }
+
+    if (fcntl(fd, F_ADD_SEALS, NGX_HTTP_BACKGROUND_INSTANCE_SEALS) == -1) {
+        ngx_log_error(NGX_LOG_WARN, log, ngx_errno,
+                      "fcntl(F_ADD_SEALS) of a memfd failed");
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+/* workers inherit the mapping; a reload does not change it */
+
+static ngx_int_t
 ngx_http_background_instance_map(ngx_log_t *log)
 {
     void  *p;
 
-    if (ngx_http_background_first
-        || ngx_http_background_shared == NGX_INVALID_FILE)
-    {
-        return;
+    if (ngx_http_background_table) {
+        return NGX_OK;
     }
 
-    p = mmap(NULL, sizeof(ngx_http_background_first_t), PROT_READ|PROT_WRITE,
+    p = mmap(NULL, sizeof(ngx_http_background_table_t), PROT_READ|PROT_WRITE,
              MAP_SHARED, ngx_http_background_shared, 0);
 
     if (p == MAP_FAILED) {
         ngx_log_error(NGX_LOG_WARN, log, ngx_errno, "mmap() of a memfd failed");
-        return;
+        return NGX_ERROR;
     }
 
-    ngx_http_background_first = p;
+    ngx_http_background_table = p;
+
+    return NGX_OK;
 }
 
 
@@ -218,8 +321,6 @@ ngx_http_background_instance_open(uint64_t instance, ngx_log_t *log)
 {
     u_char  path[sizeof("/proc/self/fd/") + NGX_INT_T_LEN];
 
-    ngx_http_background_instance = instance;
-
     if (ngx_http_background_shared == NGX_INVALID_FILE) {
         return;
     }
@@ -229,9 +330,19 @@ ngx_http_background_instance_open(uint64_t instance, ngx_log_t *log)
     ngx_http_background_own = open((char *) path, O_RDWR|O_CLOEXEC);
 
     if (ngx_http_background_own == NGX_INVALID_FILE) {
-        ngx_log_error(NGX_LOG_WARN, log, ngx_errno,
-                      "open() \"%s\" failed, tasks run in both instances while "
-                      "nginx's binary is upgraded", path);
+        ngx_log_error(NGX_LOG_WARN, log, ngx_errno, "open() \"%s\" failed",
+                      path);
+
+    } else if (ngx_http_background_table == NULL
+               || ngx_http_background_instance_number(instance, log) != NGX_OK)
+    {
+        ngx_http_background_instance_close(log);
+    }
+
+    if (ngx_http_background_own == NGX_INVALID_FILE) {
+        ngx_log_error(NGX_LOG_WARN, log, 0,
+                      "background: tasks run in both instances while nginx's "
+                      "binary is upgraded");
     }
 
     /* processes that libraries start must not inherit the descriptor */
@@ -245,56 +356,27 @@ ngx_http_background_instance_open(uint64_t instance, ngx_log_t *log)
 }
 
 
-void
-ngx_http_background_instance_close(ngx_log_t *log)
+/* the worker has the lock of its number before it has any task */
+
+static ngx_int_t
+ngx_http_background_instance_number(uint64_t instance, ngx_log_t *log)
 {
-    if (ngx_http_background_own == NGX_INVALID_FILE) {
-        return;
-    }
+    uint32_t      n;
+    struct flock  fl;
 
-    if (ngx_close_file(ngx_http_background_own) == NGX_FILE_ERROR) {
-        ngx_log_error(NGX_LOG_ALERT, log, ngx_errno,
-                      ngx_close_file_n " of a memfd failed");
-    }
+    n = ngx_http_background_add(&ngx_http_background_table->workers, 1);
 
-    ngx_http_background_own = NGX_INVALID_FILE;
-}
+    ngx_http_background_instance = instance;
+    ngx_http_background_owning =
+        (uint64_t) ngx_crc32_long((u_char *) &instance, sizeof(uint64_t)) << 32
+        | n;
 
+    ngx_http_background_instance_byte(&fl, ngx_http_background_owning);
 
-/*
- * The first lock is one of this instance, the second one is for all instances.
- * If another worker of this instance still has the first lock, its process is
- * dying or revoked, as the zone has given the lease to the caller.
- */
-
-ngx_int_t
-ngx_http_background_instance_lock(ngx_str_t *task, ngx_log_t *log)
-{
-    off_t      own;
-    ngx_int_t  rc;
-
-    if (ngx_http_background_own == NGX_INVALID_FILE) {
-        return NGX_OK;
-    }
-
-    own = ngx_http_background_instance_offset(task,
-                                              ngx_http_background_instance);
-
-    if (ngx_http_background_instance_set(own, F_WRLCK) == NGX_BUSY) {
-        return NGX_DECLINED;
-    }
-
-    rc = ngx_http_background_instance_set(
-                    ngx_http_background_instance_offset(task, 0), F_WRLCK);
-
-    if (rc == NGX_BUSY) {
-        (void) ngx_http_background_instance_set(own, F_UNLCK);
-        return NGX_BUSY;
-    }
-
-    if (rc == NGX_ERROR) {
+    if (fcntl(ngx_http_background_own, F_OFD_SETLK, &fl) == -1) {
         ngx_log_error(NGX_LOG_WARN, log, ngx_errno,
-                      "fcntl(F_OFD_SETLK) of task \"%V\" failed", task);
+                      "fcntl(F_OFD_SETLK) of a memfd failed");
+        return NGX_ERROR;
     }
 
     return NGX_OK;
@@ -302,83 +384,175 @@ ngx_http_background_instance_lock(ngx_str_t *task, ngx_log_t *log)
 
 
 void
-ngx_http_background_instance_unlock(ngx_str_t *task, ngx_log_t *log)
+ngx_http_background_instance_close(ngx_log_t *log)
 {
-    off_t  own;
+    if (ngx_http_background_own == NGX_INVALID_FILE) {
+        return;
+    }
+
+    if (ngx_http_background_table
+        && munmap(ngx_http_background_table,
+                  sizeof(ngx_http_background_table_t))
+           == -1)
+    {
+        ngx_log_error(NGX_LOG_ALERT, log, ngx_errno,
+                      "munmap() of a memfd failed");
+    }
+
+    if (ngx_close_file(ngx_http_background_own) == NGX_FILE_ERROR) {
+        ngx_log_error(NGX_LOG_ALERT, log, ngx_errno,
+                      ngx_close_file_n " of a memfd failed");
+    }
+
+    ngx_http_background_table = NULL;
+    ngx_http_background_own = NGX_INVALID_FILE;
+}
+
+
+/*
+ * A worker of the same instance that is named as the owner is dying or was
+ * revoked, as the zone has given the lease to the caller.
+ */
+
+ngx_int_t
+ngx_http_background_instance_lock(ngx_str_t *task, ngx_log_t *log)
+{
+    uint64_t                      owner;
+    ngx_http_background_entry_t  *entry;
+
+    if (ngx_http_background_own == NGX_INVALID_FILE) {
+        return NGX_OK;
+    }
+
+    entry = ngx_http_background_instance_entry(task);
+
+    if (entry == NULL) {
+        ngx_log_error(NGX_LOG_WARN, log, 0,
+                      "background task \"%V\": too many names of tasks since "
+                      "nginx was started, the task runs in both instances "
+                      "while nginx's binary is upgraded", task);
+        return NGX_OK;
+    }
+
+    owner = ngx_http_background_load(&entry->owner);
+
+    do {
+        if (owner
+            && owner >> 32 != ngx_http_background_owning >> 32
+            && ngx_http_background_instance_alive(owner))
+        {
+            return NGX_BUSY;
+        }
+
+    } while (!ngx_http_background_cas(&entry->owner, &owner,
+                                      ngx_http_background_owning));
+
+    return NGX_OK;
+}
+
+
+void
+ngx_http_background_instance_unlock(ngx_str_t *task)
+{
+    uint64_t                      owner;
+    ngx_http_background_entry_t  *entry;
 
     if (ngx_http_background_own == NGX_INVALID_FILE) {
         return;
     }
 
-    own = ngx_http_background_instance_offset(task,
-                                              ngx_http_background_instance);
+    entry = ngx_http_background_instance_entry(task);
 
-    if (ngx_http_background_instance_set(own, F_UNLCK) != NGX_OK
-        || ngx_http_background_instance_set(
-                       ngx_http_background_instance_offset(task, 0), F_UNLCK)
-           != NGX_OK)
-    {
-        ngx_log_error(NGX_LOG_WARN, log, ngx_errno,
-                      "fcntl(F_OFD_SETLK) of task \"%V\" failed", task);
+    if (entry) {
+        owner = ngx_http_background_owning;
+        (void) ngx_http_background_cas(&entry->owner, &owner, 0);
     }
 }
 
 
-static ngx_int_t
-ngx_http_background_instance_set(off_t offset, short type)
+/* if it can't be known, the other worker is taken for alive */
+
+static ngx_uint_t
+ngx_http_background_instance_alive(uint64_t owner)
 {
     struct flock  fl;
 
-    ngx_memzero(&fl, sizeof(struct flock));
+    ngx_http_background_instance_byte(&fl, owner);
 
-    fl.l_type = type;
-    fl.l_whence = SEEK_SET;
-    fl.l_start = offset;
-    fl.l_len = 1;
-
-    if (fcntl(ngx_http_background_own, F_OFD_SETLK, &fl) != -1) {
-        return NGX_OK;
-    }
-
-    return (ngx_errno == NGX_EAGAIN || ngx_errno == NGX_EACCES) ? NGX_BUSY
-                                                                : NGX_ERROR;
+    return fcntl(ngx_http_background_own, F_OFD_GETLK, &fl) == -1
+           || fl.l_type != F_UNLCK;
 }
 
 
-/* the descriptor of a worker or of the master */
-
-static ngx_fd_t
-ngx_http_background_instance_fd(void)
+static void
+ngx_http_background_instance_byte(struct flock *fl, uint64_t owner)
 {
-    return ngx_http_background_own != NGX_INVALID_FILE
-           ? ngx_http_background_own : ngx_http_background_shared;
+    ngx_memzero(fl, sizeof(struct flock));
+
+    fl->l_type = F_WRLCK;
+    fl->l_whence = SEEK_SET;
+    fl->l_start = NGX_HTTP_BACKGROUND_INSTANCE_SIZE + (uint32_t) owner;
+    fl->l_len = 1;
 }
 
-
-/* a page that is written at the same time has a wrong CRC */
 
 ngx_int_t
 ngx_http_background_instance_read(ngx_str_t *task, void *data, size_t size)
 {
-    off_t                       offset;
-    size_t                      len;
-    ngx_fd_t                    fd;
-    ngx_http_background_page_t  page;
+    return ngx_http_background_page_read(task, data, size);
+}
+
+
+void
+ngx_http_background_instance_write(ngx_str_t *task, const void *data,
+    size_t size, ngx_log_t *log)
+{
+    ngx_http_background_entry_t  *entry;
+
+    if (ngx_http_background_own == NGX_INVALID_FILE) {
+        return;
+    }
+
+    entry = ngx_http_background_instance_entry(task);
+
+    if (entry && ngx_http_background_load(&entry->owner)
+                 == ngx_http_background_owning)
+    {
+        ngx_http_background_page_write(task, data, size, log);
+    }
+}
+
+
+/* a page that is written at the same time has a wrong hash */
+
+ngx_int_t
+ngx_http_background_page_read(ngx_str_t *name, void *data, size_t size)
+{
+    size_t                        len;
+    ngx_fd_t                      fd;
+    ngx_http_background_page_t    page;
+    ngx_http_background_entry_t  *entry;
 
     fd = ngx_http_background_instance_fd();
 
-    if (fd == NGX_INVALID_FILE || size > NGX_HTTP_BACKGROUND_INSTANCE_MAX) {
+    if (fd == NGX_INVALID_FILE || size > NGX_HTTP_BACKGROUND_PAGE) {
         return NGX_DECLINED;
     }
 
-    offset = ngx_http_background_instance_offset(task, 0);
+    entry = ngx_http_background_instance_entry(name);
+
+    if (entry == NULL) {
+        return NGX_DECLINED;
+    }
+
     len = offsetof(ngx_http_background_page_t, data) + size;
 
-    if (pread(fd, &page, len, offset) != (ssize_t) len
+    if (pread(fd, &page, len, ngx_http_background_instance_page(entry))
+        != (ssize_t) len
         || page.instance == 0
         || page.instance == ngx_http_background_instance
         || page.size != size
-        || page.crc != ngx_crc32_long(page.data, size))
+        || page.hash != ngx_murmur_hash2(page.data, size))
     {
         return NGX_DECLINED;
     }
@@ -390,54 +564,47 @@ ngx_http_background_instance_read(ngx_str_t *task, void *data, size_t size)
 
 
 void
-ngx_http_background_instance_write(ngx_str_t *task, const void *data,
-    size_t size, ngx_log_t *log)
+ngx_http_background_page_write(ngx_str_t *name, const void *data, size_t size,
+    ngx_log_t *log)
 {
-    off_t                       offset;
-    size_t                      len;
-    ngx_http_background_page_t  page;
+    size_t                        len;
+    ngx_http_background_page_t    page;
+    ngx_http_background_entry_t  *entry;
 
     if (ngx_http_background_own == NGX_INVALID_FILE
-        || size > NGX_HTTP_BACKGROUND_INSTANCE_MAX)
+        || size > NGX_HTTP_BACKGROUND_PAGE)
     {
         return;
     }
 
-    offset = ngx_http_background_instance_offset(task, 0);
+    entry = ngx_http_background_instance_entry(name);
+
+    if (entry == NULL) {
+        return;
+    }
+
     len = offsetof(ngx_http_background_page_t, data) + size;
 
     page.instance = ngx_http_background_instance;
     page.size = size;
     ngx_memcpy(page.data, data, size);
-    page.crc = ngx_crc32_long(page.data, size);
+    page.hash = ngx_murmur_hash2(page.data, size);
 
-    if (pwrite(ngx_http_background_own, &page, len, offset) != (ssize_t) len) {
+    if (pwrite(ngx_http_background_own, &page, len,
+               ngx_http_background_instance_page(entry))
+        != (ssize_t) len)
+    {
         ngx_log_error(NGX_LOG_WARN, log, ngx_errno,
-                      "pwrite() of task \"%V\" to a memfd failed", task);
+                      "pwrite() of \"%V\" to a memfd failed", name);
     }
-}
-
-
-ngx_int_t
-ngx_http_background_page_read(ngx_str_t *name, void *data, size_t size)
-{
-    return ngx_http_background_instance_read(name, data, size);
-}
-
-
-void
-ngx_http_background_page_write(ngx_str_t *name, const void *data, size_t size,
-    ngx_log_t *log)
-{
-    ngx_http_background_instance_write(name, data, size, log);
 }
 
 
 void
 ngx_http_background_pages_changed(void)
 {
-    if (ngx_http_background_first) {
-        (void) ngx_atomic_fetch_add(&ngx_http_background_first->changes, 1);
+    if (ngx_http_background_table) {
+        (void) ngx_http_background_add(&ngx_http_background_table->changes, 1);
     }
 }
 
@@ -445,30 +612,72 @@ ngx_http_background_pages_changed(void)
 uint64_t
 ngx_http_background_pages_changes(void)
 {
-    return ngx_http_background_first ? ngx_http_background_first->changes : 0;
+    return ngx_http_background_table
+           ? ngx_http_background_load(&ngx_http_background_table->changes) : 0;
+}
+
+
+/* the descriptor of a worker or of the master */
+
+static ngx_fd_t
+ngx_http_background_instance_fd(void)
+{
+    if (ngx_http_background_own != NGX_INVALID_FILE) {
+        return ngx_http_background_own;
+    }
+
+    return ngx_http_background_table ? ngx_http_background_shared
+                                     : NGX_INVALID_FILE;
 }
 
 
 /*
- * Returns the offset of the page of a task; page 0 has the magic number.
- * There are 2^50 pages, so two names do not share one in practice.
+ * Finds or adds the entry of a task or page; NULL: the table is full.  Entries are not
+ * removed, as another instance may use them.  The hash has 64 bits, so two
+ * names do not share an entry in practice.
  */
 
-static off_t
-ngx_http_background_instance_offset(ngx_str_t *task, uint64_t instance)
+static ngx_http_background_entry_t *
+ngx_http_background_instance_entry(ngx_str_t *name)
 {
-    u_char     digest[16];
-    uint64_t   n;
-    ngx_md5_t  md5;
+    u_char                        digest[16];
+    uint64_t                      hash, found;
+    ngx_md5_t                     md5;
+    ngx_uint_t                    i;
+    ngx_http_background_entry_t  *entry;
 
     ngx_md5_init(&md5);
-    ngx_md5_update(&md5, task->data, task->len);
-    ngx_md5_update(&md5, &instance, sizeof(uint64_t));
+    ngx_md5_update(&md5, name->data, name->len);
     ngx_md5_final(digest, &md5);
 
-    ngx_memcpy(&n, digest, sizeof(uint64_t));
+    ngx_memcpy(&hash, digest, sizeof(uint64_t));
 
-    n &= ((uint64_t) 1 << 50) - 1;
+    hash |= (hash == 0);
 
-    return (off_t) (n + 1) * NGX_HTTP_BACKGROUND_INSTANCE_PAGE;
+    for (i = 0; i < NGX_HTTP_BACKGROUND_INSTANCE_PROBES; i++) {
+
+        entry = &ngx_http_background_table->entries
+                        [(hash + i) % NGX_HTTP_BACKGROUND_INSTANCE_NAMES];
+
+        found = ngx_http_background_load(&entry->name);
+
+        if (found == hash
+            || (found == 0
+                && ngx_http_background_cas(&entry->name, &found, hash))
+            || found == hash)
+        {
+            return entry;
+        }
+    }
+
+    return NULL;
+}
+
+
+static off_t
+ngx_http_background_instance_page(ngx_http_background_entry_t *entry)
+{
+    return NGX_HTTP_BACKGROUND_INSTANCE_PAGES
+           + (off_t) (entry - ngx_http_background_table->entries)
+             * NGX_HTTP_BACKGROUND_INSTANCE_PAGE;
 }

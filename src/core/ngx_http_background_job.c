@@ -146,13 +146,19 @@ ngx_http_background_job_set_current(ngx_http_background_job_t *job)
 
 
 ngx_http_background_cell_t *
-ngx_http_background_job_current(void)
+ngx_http_background_job_current(uint64_t *self)
 {
     ngx_http_background_job_t  *job;
 
     job = ngx_http_background_current;
 
-    return job ? job->cell : NULL;
+    if (job == NULL) {
+        return NULL;
+    }
+
+    *self = job->lead ? job->lead->worker : job->worker;
+
+    return job->cell;
 }
 
 

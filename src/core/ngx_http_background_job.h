@@ -20,15 +20,16 @@
  * run      runs the job; "cpu" is the CPU time of the thread, and is updated
  * begin    called by each thread of a run before its work
  * stops    whether the job was told to stop
- * current  returns the cell of the job of the calling thread, or NULL;
- *          async-signal-safe, for any thread
+ * current  returns the cell of the job of the calling thread, or NULL, and the
+ *          owner that the worker was when the run started; async-signal-safe,
+ *          for any thread
  */
 void ngx_http_background_job_run(ngx_http_background_job_t *job,
     ngx_http_background_slot_t *slot, uint64_t *cpu);
 void ngx_http_background_job_begin(ngx_http_background_job_t *job,
     ngx_http_background_slot_t *slot, uint64_t cpu);
 ngx_uint_t ngx_http_background_job_stops(ngx_http_background_job_t *job);
-ngx_http_background_cell_t *ngx_http_background_job_current(void);
+ngx_http_background_cell_t *ngx_http_background_job_current(uint64_t *self);
 void ngx_http_background_job_set_current(ngx_http_background_job_t *job);
 
 /*

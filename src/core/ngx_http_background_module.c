@@ -643,9 +643,9 @@ ngx_http_background_task_init(ngx_conf_t *cf, ngx_http_background_task_t *task)
 
     if (task->retry == NGX_CONF_UNSET_MSEC) {
 
-        /* by a schedule the next time is the next try */
+        /* another trigger's next cycle is the next try */
 
-        task->retry = other ? 0 : 5000;
+        task->retry = task->interval ? 5000 : 0;
         task->retry_max = task->retry;
     }
 

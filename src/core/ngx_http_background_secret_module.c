@@ -10,9 +10,7 @@
  */
 
 
-#include <ngx_config.h>
-#include <ngx_core.h>
-#include <ngx_http.h>
+#include "ngx_http_background.h"
 
 
 #define NGX_HTTP_BACKGROUND_SECRET_LEN  4096
@@ -22,10 +20,8 @@ static char *ngx_http_background_secret(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 static ngx_int_t ngx_http_background_secret_add(ngx_conf_t *cf,
     ngx_str_t *name, ngx_str_t *text);
-static ngx_int_t ngx_http_background_secret_open(ngx_conf_t *cf,
-    ngx_str_t *path, ngx_str_t *text);
-static ngx_int_t ngx_http_background_secret_read(ngx_conf_t *cf, ngx_fd_t fd,
-    ngx_str_t *path, ngx_str_t *text);
+static ngx_int_t ngx_http_background_secret_read_fd(ngx_conf_t *cf,
+    ngx_fd_t fd, ngx_str_t *path, ngx_str_t *text);
 static void ngx_http_background_secret_forget(void *data);
 static ngx_int_t ngx_http_background_secret_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
@@ -109,8 +105,7 @@ ngx_http_background_secret(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return NGX_CONF_ERROR;
     }
 
-    if (ngx_conf_full_name(cf->cycle, &value[2], 1) != NGX_OK
-        || ngx_http_background_secret_open(cf, &value[2], text) != NGX_OK
+    if (ngx_http_background_secret_read(cf, &value[2], text) != NGX_OK
         || ngx_http_background_secret_add(cf, &value[1], text) != NGX_OK)
     {
         return NGX_CONF_ERROR;
@@ -151,12 +146,18 @@ ngx_http_background_secret_add(ngx_conf_t *cf, ngx_str_t *name,
 }
 
 
-static ngx_int_t
-ngx_http_background_secret_open(ngx_conf_t *cf, ngx_str_t *path,
+ngx_int_t
+ngx_http_background_secret_read(ngx_conf_t *cf, ngx_str_t *path,
     ngx_str_t *text)
 {
     ngx_fd_t   fd;
     ngx_int_t  rc;
+
+    if (ngx_conf_full_name(cf->cycle, path, 1) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    /* open() of a FIFO must not block */
 
     fd = ngx_open_file(path->data, NGX_FILE_RDONLY|NGX_FILE_NONBLOCK,
                        NGX_FILE_OPEN, 0);
@@ -167,7 +168,7 @@ ngx_http_background_secret_open(ngx_conf_t *cf, ngx_str_t *path,
         return NGX_ERROR;
     }
 
-    rc = ngx_http_background_secret_read(cf, fd, path, text);
+    rc = ngx_http_background_secret_read_fd(cf, fd, path, text);
 
     if (ngx_close_file(fd) == NGX_FILE_ERROR) {
         ngx_conf_log_error(NGX_LOG_ALERT, cf, ngx_errno,
@@ -179,7 +180,7 @@ ngx_http_background_secret_open(ngx_conf_t *cf, ngx_str_t *path,
 
 
 static ngx_int_t
-ngx_http_background_secret_read(ngx_conf_t *cf, ngx_fd_t fd, ngx_str_t *path,
+ngx_http_background_secret_read_fd(ngx_conf_t *cf, ngx_fd_t fd, ngx_str_t *path,
     ngx_str_t *text)
 {
     ssize_t              n;

@@ -19,6 +19,14 @@
 /* in milliseconds */
 #define NGX_HTTP_BACKGROUND_STATE_PAUSE  60000
 
+/*
+ * How long a worker waits for its thread at exit, in milliseconds.  The master
+ * kills workers after 1.5 seconds when it terminates.
+ */
+#define NGX_HTTP_BACKGROUND_STATE_FAST   500
+#define NGX_HTTP_BACKGROUND_STATE_EXIT   5000
+#define NGX_HTTP_BACKGROUND_STATE_POLL   10
+
 
 /* allocated by malloc(), as the thread may outlive the configuration */
 
@@ -29,14 +37,24 @@ typedef struct {
     size_t      size;
     uint64_t    number;           /* of the last request */
     ngx_err_t   err;
+    ngx_uint_t  unstarted;        /* there is no thread */
     ngx_uint_t  done;             /* atomic */
 } ngx_http_background_save_t;
 
 
-static ngx_uint_t ngx_http_background_state_parse(
-    ngx_http_background_zone_conf_t *zcf, u_char *p, u_char *last);
-static ngx_int_t ngx_http_background_state_line(
-    ngx_http_background_zone_conf_t *zcf, u_char *p, u_char *last);
+static void ngx_http_background_state_load(
+    ngx_http_background_zone_conf_t *zcf, ngx_array_t *tasks, ngx_fd_t fd);
+static ngx_int_t ngx_http_background_state_sort(
+    ngx_http_background_zone_conf_t *zcf, ngx_array_t *tasks);
+static int ngx_http_background_state_cmp(const void *one, const void *two);
+static ngx_uint_t ngx_http_background_state_parse(ngx_array_t *tasks,
+    u_char *p, u_char *last);
+static ngx_int_t ngx_http_background_state_line(ngx_array_t *tasks, u_char *p,
+    u_char *last);
+static void ngx_http_background_save_start(
+    ngx_http_background_zone_conf_t *zcf, ngx_log_t *log);
+static void ngx_http_background_save_wait(ngx_http_background_zone_conf_t *zcf,
+    ngx_log_t *log, ngx_msec_t *left);
 static ngx_http_background_save_t *ngx_http_background_save_create(
     ngx_http_background_zone_conf_t *zcf, ngx_log_t *log);
 static void *ngx_http_background_save_thread(void *data);
@@ -56,11 +74,9 @@ static ngx_uint_t                   ngx_http_background_save_failed;
 void
 ngx_http_background_state_read(ngx_http_background_zone_conf_t *zcf)
 {
-    u_char      *buf;
-    ssize_t      n;
-    ngx_fd_t     fd;
-    ngx_log_t   *log;
-    ngx_uint_t   bad;
+    ngx_fd_t      fd;
+    ngx_log_t    *log;
+    ngx_array_t   tasks;
 
     log = zcf->shm_zone->shm.log;
 
@@ -76,27 +92,9 @@ ngx_http_background_state_read(ngx_http_background_zone_conf_t *zcf)
         return;
     }
 
-    buf = ngx_alloc(NGX_HTTP_BACKGROUND_STATE_MAX, log);
-
-    if (buf) {
-        n = ngx_read_fd(fd, buf, NGX_HTTP_BACKGROUND_STATE_MAX);
-
-        if (n == -1) {
-            ngx_log_error(NGX_LOG_WARN, log, ngx_errno,
-                          "background_state: read() \"%V\" failed",
-                          &zcf->state);
-
-        } else {
-            bad = ngx_http_background_state_parse(zcf, buf, buf + n);
-
-            if (bad) {
-                ngx_log_error(NGX_LOG_WARN, log, 0,
-                              "background_state: %ui bad lines in \"%V\"",
-                              bad, &zcf->state);
-            }
-        }
-
-        ngx_free(buf);
+    if (ngx_http_background_state_sort(zcf, &tasks) == NGX_OK) {
+        ngx_http_background_state_load(zcf, &tasks, fd);
+        ngx_free(tasks.elts);
     }
 
     if (ngx_close_file(fd) == NGX_FILE_ERROR) {
@@ -106,11 +104,87 @@ ngx_http_background_state_read(ngx_http_background_zone_conf_t *zcf)
 }
 
 
+static void
+ngx_http_background_state_load(ngx_http_background_zone_conf_t *zcf,
+    ngx_array_t *tasks, ngx_fd_t fd)
+{
+    u_char      *buf;
+    ssize_t      n;
+    ngx_log_t   *log;
+    ngx_uint_t   bad;
+
+    log = zcf->shm_zone->shm.log;
+
+    buf = ngx_alloc(NGX_HTTP_BACKGROUND_STATE_MAX, log);
+    if (buf == NULL) {
+        return;
+    }
+
+    n = ngx_read_fd(fd, buf, NGX_HTTP_BACKGROUND_STATE_MAX);
+
+    if (n == -1) {
+        ngx_log_error(NGX_LOG_WARN, log, ngx_errno,
+                      "background_state: read() \"%V\" failed", &zcf->state);
+
+    } else {
+        bad = ngx_http_background_state_parse(tasks, buf, buf + n);
+
+        if (bad) {
+            ngx_log_error(NGX_LOG_WARN, log, 0,
+                          "background_state: %ui bad lines in \"%V\"",
+                          bad, &zcf->state);
+        }
+    }
+
+    ngx_free(buf);
+}
+
+
+/*
+ * Workers may have written anything: with sorted names the time of the master
+ * does not grow with the product of lines and tasks.
+ */
+
+static ngx_int_t
+ngx_http_background_state_sort(ngx_http_background_zone_conf_t *zcf,
+    ngx_array_t *tasks)
+{
+    size_t  size;
+
+    size = zcf->tasks.nelts * sizeof(ngx_http_background_zone_task_t *);
+
+    tasks->nelts = zcf->tasks.nelts;
+    tasks->elts = ngx_alloc(size, zcf->shm_zone->shm.log);
+
+    if (tasks->elts == NULL) {
+        return NGX_ERROR;
+    }
+
+    ngx_memcpy(tasks->elts, zcf->tasks.elts, size);
+
+    ngx_qsort(tasks->elts, tasks->nelts,
+              sizeof(ngx_http_background_zone_task_t *),
+              ngx_http_background_state_cmp);
+
+    return NGX_OK;
+}
+
+
+static int
+ngx_http_background_state_cmp(const void *one, const void *two)
+{
+    ngx_http_background_zone_task_t *const *first = one;
+    ngx_http_background_zone_task_t *const *second = two;
+
+    return ngx_memn2cmp((*first)->name.data, (*second)->name.data,
+                        (*first)->name.len, (*second)->name.len);
+}
+
+
 /* applies the lines of the file to tasks; returns the number of invalid ones */
 
 static ngx_uint_t
-ngx_http_background_state_parse(ngx_http_background_zone_conf_t *zcf,
-    u_char *p, u_char *last)
+ngx_http_background_state_parse(ngx_array_t *tasks, u_char *p, u_char *last)
 {
     size_t       len;
     u_char      *end;
@@ -133,7 +207,7 @@ ngx_http_background_state_parse(ngx_http_background_zone_conf_t *zcf,
             return bad + 1;
         }
 
-        if (ngx_http_background_state_line(zcf, p, end) != NGX_OK) {
+        if (ngx_http_background_state_line(tasks, p, end) != NGX_OK) {
             bad++;
         }
     }
@@ -145,15 +219,13 @@ ngx_http_background_state_parse(ngx_http_background_zone_conf_t *zcf,
 /* a line of a task that is not configured any more is skipped */
 
 static ngx_int_t
-ngx_http_background_state_line(ngx_http_background_zone_conf_t *zcf,
-    u_char *p, u_char *last)
+ngx_http_background_state_line(ngx_array_t *tasks, u_char *p, u_char *last)
 {
     off_t                              n[5];
     u_char                            *end;
-    ngx_str_t                          name;
     ngx_uint_t                         i;
     ngx_http_background_kept_t         kept;
-    ngx_http_background_zone_task_t  **tasks;
+    ngx_http_background_zone_task_t    task, *key, **found;
 
     end = ngx_strlchr(p, last, ' ');
 
@@ -161,8 +233,8 @@ ngx_http_background_state_line(ngx_http_background_zone_conf_t *zcf,
         return NGX_ERROR;
     }
 
-    name.data = p;
-    name.len = end - p;
+    task.name.data = p;
+    task.name.len = end - p;
 
     for (i = 0; i < 5; i++) {
         p = end + 1;
@@ -187,15 +259,13 @@ ngx_http_background_state_line(ngx_http_background_zone_conf_t *zcf,
     kept.finished_at = n[3];
     kept.success = (n[4] != 0);
 
-    tasks = zcf->tasks.elts;
+    key = &task;
+    found = bsearch(&key, tasks->elts, tasks->nelts,
+                    sizeof(ngx_http_background_zone_task_t *),
+                    ngx_http_background_state_cmp);
 
-    for (i = 0; i < zcf->tasks.nelts; i++) {
-        if (tasks[i]->name.len == name.len
-            && ngx_memcmp(tasks[i]->name.data, name.data, name.len) == 0)
-        {
-            ngx_http_background_record_restore(tasks[i]->record, &kept);
-            break;
-        }
+    if (found) {
+        ngx_http_background_record_restore((*found)->record, &kept);
     }
 
     return NGX_OK;
@@ -206,9 +276,6 @@ void
 ngx_http_background_state_poll(ngx_http_background_zone_conf_t *zcf,
     ngx_log_t *log)
 {
-    ngx_err_t                    err;
-    ngx_http_background_save_t  *save;
-
     if (zcf->state.len == 0) {
         return;
     }
@@ -228,8 +295,59 @@ ngx_http_background_state_poll(ngx_http_background_zone_conf_t *zcf,
 
     ngx_http_background_saved = ngx_current_msec;
 
+    ngx_http_background_save_start(zcf, log);
+}
+
+
+/*
+ * The event loop is over, but the file system may block: the worker exits
+ * without the thread.
+ */
+
+void
+ngx_http_background_state_exit(ngx_http_background_zone_conf_t *zcf,
+    ngx_log_t *log)
+{
+    ngx_msec_t  left;
+
+    if (zcf->state.len == 0) {
+        return;
+    }
+
+    ngx_http_background_thread_pin((void *) ngx_http_background_save_thread);
+
+    left = ngx_terminate ? NGX_HTTP_BACKGROUND_STATE_FAST
+                         : NGX_HTTP_BACKGROUND_STATE_EXIT;
+
+    ngx_http_background_save_wait(zcf, log, &left);
+
+    if (ngx_worker == 0 && ngx_http_background_save == NULL
+        && ngx_http_background_zone_current())
+    {
+        ngx_http_background_save_start(zcf, log);
+        ngx_http_background_save_wait(zcf, log, &left);
+    }
+
+    if (ngx_http_background_save) {
+        ngx_log_error(NGX_LOG_ERR, log, 0,
+                      "background_state: \"%V\" is still being written, "
+                      "the worker exits without it", &zcf->state);
+    }
+}
+
+
+static void
+ngx_http_background_save_start(ngx_http_background_zone_conf_t *zcf,
+    ngx_log_t *log)
+{
+    ngx_err_t                    err;
+    ngx_http_background_save_t  *save;
+
     save = ngx_http_background_save_create(zcf, log);
+
     if (save == NULL) {
+        ngx_http_background_state_answer(zcf->zone,
+                                   ngx_http_background_state_asked(zcf->zone));
         return;
     }
 
@@ -238,44 +356,27 @@ ngx_http_background_state_poll(ngx_http_background_zone_conf_t *zcf,
     err = ngx_http_background_thread_detached(ngx_http_background_save_thread,
                                               save);
     if (err) {
-        ngx_log_error(NGX_LOG_ERR, log, err,
-                      "background_state: pthread_create() failed");
-        ngx_http_background_save = NULL;
-        ngx_free(save);
+        save->err = err;
+        save->unstarted = 1;
+        save->done = 1;
+        ngx_http_background_save_end(zcf, log);
     }
 }
 
 
-void
-ngx_http_background_state_exit(ngx_http_background_zone_conf_t *zcf,
-    ngx_log_t *log)
+static void
+ngx_http_background_save_wait(ngx_http_background_zone_conf_t *zcf,
+    ngx_log_t *log, ngx_msec_t *left)
 {
-    ngx_uint_t                   i;
-    ngx_http_background_save_t  *save;
-
-    /* a thread that is blocked in the file system ends with the process */
-
-    for (i = 0; ngx_http_background_save && i < 50; i++) {
+    for ( ;; ) {
         ngx_http_background_save_end(zcf, log);
 
-        if (ngx_http_background_save) {
-            ngx_msleep(10);
+        if (ngx_http_background_save == NULL || *left == 0) {
+            return;
         }
-    }
 
-    if (zcf->state.len == 0 || ngx_worker != 0 || ngx_http_background_save
-        || !ngx_http_background_zone_current())
-    {
-        return;
-    }
-
-    save = ngx_http_background_save_create(zcf, log);
-
-    if (save) {
-        save->err = ngx_http_background_save_write(save);
-        save->done = 1;
-        ngx_http_background_save = save;
-        ngx_http_background_save_end(zcf, log);
+        ngx_msleep(NGX_HTTP_BACKGROUND_STATE_POLL);
+        *left -= NGX_HTTP_BACKGROUND_STATE_POLL;
     }
 }
 
@@ -309,6 +410,7 @@ ngx_http_background_save_create(ngx_http_background_zone_conf_t *zcf,
 
     save->number = number;
     save->err = 0;
+    save->unstarted = 0;
     save->done = 0;
 
     save->file = (u_char *) &save[1];
@@ -418,7 +520,13 @@ ngx_http_background_save_end(ngx_http_background_zone_conf_t *zcf,
 
     if (save->err && !ngx_http_background_save_failed) {
         ngx_log_error(NGX_LOG_ERR, log, save->err,
-                      "background_state: \"%V\" can't be written",
+                      "background_state: \"%V\" can't be written%s",
+                      &zcf->state, save->unstarted
+                                   ? ", pthread_create() failed" : "");
+
+    } else if (save->err == 0 && ngx_http_background_save_failed) {
+        ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                      "background_state: \"%V\" is written again",
                       &zcf->state);
     }
 

@@ -8,7 +8,6 @@
 #include "ngx_http_background_job.h"
 #include "ngx_http_background_thread.h"
 
-#include <dlfcn.h>
 #include <sys/eventfd.h>
 
 
@@ -89,7 +88,6 @@ static ngx_uint_t ngx_http_background_steps_wait(ngx_cycle_t *cycle,
     ngx_msec_t begun);
 static void ngx_http_background_steps_name(ngx_log_t *log, const char *text);
 static void ngx_http_background_steps_pin(void);
-static void ngx_http_background_pin(void *address);
 
 
 static pthread_mutex_t  ngx_http_background_steps_mutex =
@@ -567,7 +565,7 @@ ngx_http_background_steps_stop(ngx_cycle_t *cycle, ngx_msec_t begun)
      * more, so its code must stay mapped.
      */
 
-    ngx_http_background_pin((void *) ngx_http_background_steps_cycle);
+    ngx_http_background_thread_pin((void *) ngx_http_background_steps_cycle);
 
     (void) pthread_mutex_lock(&ngx_http_background_steps_mutex);
 
@@ -681,22 +679,6 @@ ngx_http_background_steps_pin(void)
     {
         st = ngx_queue_data(q, ngx_http_background_step_t, all);
 
-        ngx_http_background_pin((void *) st->step);
-    }
-}
-
-
-/*
- * nginx unloads modules before the process exits.  This keeps the module with
- * "address" loaded.
- */
-
-static void
-ngx_http_background_pin(void *address)
-{
-    Dl_info  info;
-
-    if (dladdr(address, &info)) {
-        (void) dlopen(info.dli_fname, RTLD_NOW|RTLD_NOLOAD|RTLD_NODELETE);
+        ngx_http_background_thread_pin((void *) st->step);
     }
 }

@@ -103,8 +103,6 @@ struct ngx_http_background_runner_s {
                                                      leased, but a worker of
                                                      another zone may run the
                                                      task */
-    unsigned                          unlocked:1; /* the lock of the instance
-                                                     is not taken yet */
     unsigned                          joined:1;   /* "claim" is in use */
     unsigned                          candidate:1;
                                                   /* another nginx may have the
@@ -175,6 +173,8 @@ static void ngx_http_background_runner_save(ngx_http_background_runner_t *r);
 static void ngx_http_background_runner_carry(ngx_http_background_runner_t *r,
     ngx_http_background_state_t *state);
 static void ngx_http_background_runner_release(
+    ngx_http_background_runner_t *r);
+static void ngx_http_background_runner_forgo(
     ngx_http_background_runner_t *r);
 static void ngx_http_background_runner_stop(ngx_http_background_runner_t *r,
     ngx_uint_t all);
@@ -353,6 +353,7 @@ ngx_http_background_tasks_start(ngx_cycle_t *cycle,
 static void
 ngx_http_background_tasks_crashed(int signo)
 {
+    uint64_t                       self;
     ngx_uint_t                     i, known;
     ngx_http_background_cell_t    *guilty, *arrived;
     ngx_http_background_tasks_t   *ts;
@@ -364,7 +365,15 @@ ngx_http_background_tasks_crashed(int signo)
         return;
     }
 
-    guilty = ngx_http_background_job_current();
+    guilty = ngx_http_background_job_current(&self);
+
+    if (guilty) {
+
+        /* a worker that was revoked meanwhile does not have the lease */
+
+        ngx_http_background_cell_mark(guilty, signo,
+                                      NGX_HTTP_BACKGROUND_BLAMED, self);
+    }
 
     known = guilty || (ngx_thread_tid() != ngx_pid
                        && ngx_http_background_pool_runs(NULL));
@@ -406,7 +415,8 @@ ngx_http_background_cell_crashed(ngx_http_background_cell_t *cell, int signo,
         mark = NGX_HTTP_BACKGROUND_SPARED;
     }
 
-    ngx_http_background_cell_mark(cell, signo, mark);
+    ngx_http_background_cell_mark(cell, signo, mark,
+                                  ngx_http_background_zone_self());
 }
 
 
@@ -561,9 +571,7 @@ ngx_http_background_keeper_handler(ngx_event_t *ev)
 
 /*
  * Other workers have revoked this worker.  Its cycles are not recorded, since
- * other workers may run them again.  The locks of the instance are kept: a job
- * may still be on a thread, so another instance waits until this worker has
- * exited.
+ * other workers may run them again.
  */
 
 static void
@@ -582,11 +590,11 @@ ngx_http_background_tasks_lost(ngx_http_background_tasks_t *ts)
         __atomic_store_n(&r->leased, 0, __ATOMIC_RELAXED);
         __atomic_store_n(&r->arrived, NULL, __ATOMIC_RELAXED);
         r->elsewhere = 0;
-        r->unlocked = 0;
         r->pending = NULL;
         ngx_http_background_runner_depart(r, 0);
 
         ngx_http_background_runner_stop(r, 1);
+        ngx_http_background_runner_forgo(r);
     }
 
     ngx_http_background_zone_rejoin();
@@ -666,13 +674,6 @@ ngx_http_background_poll(void)
 
         } else if (r->elsewhere) {
             ngx_http_background_runner_enter(r);
-
-        } else if (r->unlocked
-                   && ngx_http_background_instance_lock(&r->task->zone.name,
-                                                        r->log)
-                      == NGX_OK)
-        {
-            r->unlocked = 0;
         }
 
         if (r->candidate && r->claim.other) {
@@ -837,7 +838,6 @@ ngx_http_background_runner_enter(ngx_http_background_runner_t *r)
         }
 
         r->elsewhere = 0;
-        r->unlocked = (rc == NGX_DECLINED);
 
         ngx_http_background_runner_save(r);
     }
@@ -1108,7 +1108,7 @@ ngx_http_background_runner_release(ngx_http_background_runner_t *r)
     ngx_http_background_runner_depart(r, 1);
 
     if (!r->task->zone.all && !r->elsewhere) {
-        ngx_http_background_instance_unlock(&r->task->zone.name, r->log);
+        ngx_http_background_instance_unlock(&r->task->zone.name);
     }
 
     ngx_http_background_lease_release(r->cell);
@@ -1122,7 +1122,20 @@ ngx_http_background_runner_release(ngx_http_background_runner_t *r)
     }
 
     r->elsewhere = 0;
-    r->unlocked = 0;
+}
+
+
+/*
+ * A worker that was revoked leaves the task to another instance, unless a
+ * worker of its own has it, when no job of it is on a thread any more.
+ */
+
+static void
+ngx_http_background_runner_forgo(ngx_http_background_runner_t *r)
+{
+    if (!r->leased && !r->task->zone.all && ngx_queue_empty(&r->cycles)) {
+        ngx_http_background_instance_unlock(&r->task->zone.name);
+    }
 }
 
 
@@ -1403,7 +1416,8 @@ ngx_http_background_runner_crashed(ngx_http_background_runner_t *r,
 
     ngx_memzero(&outcome, sizeof(ngx_http_background_outcome_t));
 
-    revoked = ngx_http_background_cell_revoked();
+    revoked = ngx_http_background_cell_revoked()
+              && !ngx_http_background_cell_blamed(cell);
     spared = !revoked && ngx_http_background_cell_spared(cell);
     name = revoked ? NULL : ngx_http_background_crash_name(
                                      ngx_http_background_cell_signal(cell));
@@ -1509,9 +1523,7 @@ ngx_http_background_interval_arm(ngx_http_background_runner_t *r)
         return;
     }
 
-    if (task->interval == 0 && task->rules == NULL
-        && (task->after == NULL || task->retry == 0))
-    {
+    if (task->interval == 0 && task->rules == NULL && task->retry == 0) {
         ngx_http_background_cell_schedule(r->cell, 0);
         return;
     }
@@ -2183,6 +2195,7 @@ ngx_http_background_runner_lost(ngx_http_background_runner_t *r,
     if (cycle->pending == 0) {
         ngx_queue_remove(&cycle->queue);
         r->narrived -= (cycle->cell != r->cell);
+        ngx_http_background_runner_forgo(r);
     }
 
     if (cycle->handler && !told) {
@@ -2351,7 +2364,7 @@ ngx_http_background_runner_log(ngx_http_background_runner_t *r,
     ngx_uint_t   retries;
 
     name = &r->task->zone.name;
-    retries = (cell == r->cell && !outcome->abandoned
+    retries = (cell == r->cell && !outcome->abandoned && !r->paused
                && !ngx_http_background_quarantined(r));
 
     if (outcome->outcome == ngx_http_background_success) {

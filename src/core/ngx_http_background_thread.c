@@ -6,6 +6,8 @@
 
 #include "ngx_http_background_thread.h"
 
+#include <dlfcn.h>
+
 
 static ngx_int_t ngx_http_background_thread_pool_start(ngx_cycle_t *cycle,
     ngx_http_background_thread_t *pool);
@@ -187,4 +189,15 @@ ngx_http_background_thread_detached(void *(*start)(void *data), void *data)
     (void) pthread_attr_destroy(&attr);
 
     return err;
+}
+
+
+void
+ngx_http_background_thread_pin(void *address)
+{
+    Dl_info  info;
+
+    if (dladdr(address, &info)) {
+        (void) dlopen(info.dli_fname, RTLD_NOW|RTLD_NOLOAD|RTLD_NODELETE);
+    }
 }

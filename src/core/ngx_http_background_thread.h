@@ -51,5 +51,11 @@ void ngx_http_background_threads_stop(ngx_http_background_thread_t *threads,
 ngx_err_t ngx_http_background_thread_detached(void *(*start)(void *data),
     void *data);
 
+/*
+ * nginx unloads modules before the process exits.  This keeps the module that
+ * has "address" loaded, whose code such a thread may still run.
+ */
+void ngx_http_background_thread_pin(void *address);
+
 
 #endif /* _NGX_HTTP_BACKGROUND_THREAD_H_INCLUDED_ */

@@ -37,12 +37,18 @@
 /*
  * get   the value
  * set   by the owner; nothing happens when it has lost the cell
+ * add   for any thread.  "self" is the value of ngx_http_background_zone_self()
+ *       when the cycle began: the worker may have been revoked and have joined
+ *       again since
  * seal  by who takes the cell: what "mask" keeps of the value is its own then.
  *       NGX_AGAIN: it has been revoked itself
+ * tag   of an owner
  */
 uint64_t ngx_http_background_word_get(uint64_t *word);
 void ngx_http_background_word_set(uint64_t *word, uint64_t value);
+void ngx_http_background_word_add(uint64_t *word, uint64_t n, uint64_t self);
 ngx_int_t ngx_http_background_word_seal(uint64_t *word, uint64_t mask);
+uint64_t ngx_http_background_tag(uint64_t owner);
 
 
 #endif /* _NGX_HTTP_BACKGROUND_WORD_H_INCLUDED_ */

@@ -195,8 +195,6 @@ typedef struct {
 } ngx_http_background_outcome_t;
 
 
-/* the state of a task for a worker of another zone */
-
 /* what "background_state" has of a task */
 
 typedef struct {
@@ -207,6 +205,8 @@ typedef struct {
     ngx_uint_t                    success;
 } ngx_http_background_kept_t;
 
+
+/* the state of a task for a worker of another zone */
 
 typedef struct {
     uint64_t                      layout;
@@ -442,8 +442,10 @@ ngx_http_background_cell_t *ngx_http_background_cell_orphan(
  * mark               the worker crashes: stores the signal, unless one is
  *                    stored already, and adds SPARED or BLAMED, of which
  *                    BLAMED counts if both are set.  Async-signal-safe, for
- *                    any thread
+ *                    any thread.  "self" is the owner that the worker is, or
+ *                    was when the run started that crashes
  * spared             whether the interrupted cycles did not cause the crash
+ * blamed             whether a job of them did
  * signal             the signal that killed the former owner; 0: not known
  * settle             clears the mark, when the interrupted cycles are recorded
  * save               returns the state for a worker of another zone
@@ -474,8 +476,9 @@ uint64_t ngx_http_background_cell_interrupted(
     ngx_http_background_cell_t *cell);
 uint64_t ngx_http_background_cell_started(ngx_http_background_cell_t *cell);
 void ngx_http_background_cell_mark(ngx_http_background_cell_t *cell, int signo,
-    uint32_t mark);
+    uint32_t mark, uint64_t self);
 ngx_uint_t ngx_http_background_cell_spared(ngx_http_background_cell_t *cell);
+ngx_uint_t ngx_http_background_cell_blamed(ngx_http_background_cell_t *cell);
 int ngx_http_background_cell_signal(ngx_http_background_cell_t *cell);
 void ngx_http_background_cell_settle(ngx_http_background_cell_t *cell);
 void ngx_http_background_cell_save(ngx_http_background_record_t *record,
@@ -587,16 +590,6 @@ ngx_uint_t ngx_http_background_cell_judged(ngx_http_background_cell_t *cell,
 
 
 /*
- * Reading, by any process that has the zone; no call blocks.
- *
- * changes  returns a number that changes when this worker has begun or
- *          recorded a cycle
- * told     returns a number that changes when tell() was called, which who
- *          gives orders does
- */
-
-ngx_uint_t ngx_http_background_zone_changes(void);
-/*
  * keep, restore  what "background_state" has of the task; restore() is for the
  *                master and a new zone
  * ask            wants the file to be written, and returns the number for
@@ -617,6 +610,16 @@ uint64_t ngx_http_background_state_asked(ngx_http_background_zone_t *zone);
 void ngx_http_background_state_answer(ngx_http_background_zone_t *zone,
     uint64_t number);
 
+
+/*
+ * Reading, by any process that has the zone; no call blocks.
+ *
+ * changes  returns a number that changes when this worker has begun or
+ *          recorded a cycle
+ * told     returns a number that changes when tell() was called, which who
+ *          gives orders does
+ */
+ngx_uint_t ngx_http_background_zone_changes(void);
 uint64_t ngx_http_background_zone_told(ngx_http_background_zone_t *zone);
 void ngx_http_background_zone_tell(ngx_http_background_zone_t *zone);
 void ngx_http_background_zone_info(ngx_http_background_zone_conf_t *zcf,

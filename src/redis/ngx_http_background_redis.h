@@ -71,10 +71,8 @@ typedef struct {
     ngx_array_t                       servers;    /* ..._redis_server_t */
     ngx_str_t                         sentinel;   /* the master's name */
     ngx_str_t                         user;
-    ngx_str_t                         password_file;
     ngx_str_t                         password;
     ngx_str_t                         sentinel_user;
-    ngx_str_t                         sentinel_password_file;
     ngx_str_t                         sentinel_password;
     ngx_int_t                         database;
     ngx_str_t                         prefix;
@@ -128,6 +126,7 @@ typedef struct {
  * failed   handles an error reply; closes the connection if another server or
  *          connection may help
  * strange  closes the connection, as the reply has an unexpected type
+ * hurry    connects at once if it waits before the next attempt
  * close    closes the connection and frees the link
  */
 
@@ -146,6 +145,7 @@ ngx_int_t ngx_http_background_redis_command(
 void ngx_http_background_redis_failed(ngx_http_background_redis_link_t *link,
     ngx_http_background_redis_reply_t *reply);
 void ngx_http_background_redis_strange(ngx_http_background_redis_link_t *link);
+void ngx_http_background_redis_hurry(ngx_http_background_redis_link_t *link);
 void ngx_http_background_redis_close(ngx_http_background_redis_link_t *link);
 
 
@@ -183,6 +183,7 @@ ngx_int_t ngx_http_background_redis_lease_init(ngx_conf_t *cf,
  * took       stores an ID with which this nginx takes the task
  * owns       returns whether took() has stored this ID
  * fence      returns the highest fence that was passed for the task
+ * restart    forgets it
  * honoured   returns whether this quarantine was passed before
  */
 
@@ -217,6 +218,8 @@ ngx_uint_t ngx_http_background_redis_entry_owns(
     ngx_http_background_redis_entry_t *entry, const u_char *id);
 uint64_t ngx_http_background_redis_entry_fence(
     ngx_http_background_redis_entry_t *entry, uint64_t fence);
+void ngx_http_background_redis_entry_restart(
+    ngx_http_background_redis_entry_t *entry);
 ngx_uint_t ngx_http_background_redis_entry_honoured(
     ngx_http_background_redis_entry_t *entry, uint64_t quarantine);
 

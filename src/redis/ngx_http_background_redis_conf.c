@@ -10,9 +10,6 @@
 #include "ngx_http_background_redis.h"
 
 
-/* the longest password, in bytes */
-#define NGX_HTTP_BACKGROUND_REDIS_PASSWORD       512
-
 #define NGX_HTTP_BACKGROUND_REDIS_PORT           6379
 #define NGX_HTTP_BACKGROUND_REDIS_SENTINEL_PORT  26379
 
@@ -34,12 +31,12 @@ static ngx_int_t ngx_http_background_redis_set_text(ngx_conf_t *cf,
     ngx_http_background_arg_t *arg, void *p);
 static ngx_int_t ngx_http_background_redis_set_file(ngx_conf_t *cf,
     ngx_http_background_arg_t *arg, void *p);
+static ngx_int_t ngx_http_background_redis_set_password(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p);
 static ngx_int_t ngx_http_background_redis_duplicate(ngx_conf_t *cf,
     ngx_http_background_arg_t *arg);
 static ngx_int_t ngx_http_background_redis_servers(ngx_conf_t *cf,
     ngx_http_background_redis_conf_t *rcf);
-static ngx_int_t ngx_http_background_redis_password(ngx_conf_t *cf,
-    ngx_str_t *file, ngx_str_t *password);
 static ngx_int_t ngx_http_background_redis_tls_init(ngx_conf_t *cf,
     ngx_http_background_redis_conf_t *rcf);
 static void ngx_http_background_redis_conf_error(ngx_conf_t *cf,
@@ -76,15 +73,15 @@ static const ngx_http_background_param_t
     { ngx_string("user"), 0, ngx_http_background_redis_set_text,
       ngx_http_background_redis_member(user), NULL },
 
-    { ngx_string("password_file"), 0, ngx_http_background_redis_set_file,
-      ngx_http_background_redis_member(password_file), NULL },
+    { ngx_string("password_file"), 0, ngx_http_background_redis_set_password,
+      ngx_http_background_redis_member(password), NULL },
 
     { ngx_string("sentinel_user"), 0, ngx_http_background_redis_set_text,
       ngx_http_background_redis_member(sentinel_user), NULL },
 
     { ngx_string("sentinel_password_file"), 0,
-      ngx_http_background_redis_set_file,
-      ngx_http_background_redis_member(sentinel_password_file), NULL },
+      ngx_http_background_redis_set_password,
+      ngx_http_background_redis_member(sentinel_password), NULL },
 
     { ngx_string("database"), 0, ngx_http_background_redis_set_number,
       ngx_http_background_redis_member(database),
@@ -392,6 +389,30 @@ ngx_http_background_redis_set_file(ngx_conf_t *cf,
 
 
 static ngx_int_t
+ngx_http_background_redis_set_password(ngx_conf_t *cf,
+    ngx_http_background_arg_t *arg, void *p)
+{
+    ngx_str_t *password = p;
+
+    if (password->data) {
+        return ngx_http_background_redis_duplicate(cf, arg);
+    }
+
+    if (ngx_http_background_secret_read(cf, &arg->value, password) != NGX_OK) {
+        return NGX_ERROR;
+    }
+
+    if (ngx_strlchr(password->data, password->data + password->len, LF)) {
+        ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                           "\"%V\" has more than one line", &arg->value);
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
 ngx_http_background_redis_duplicate(ngx_conf_t *cf,
     ngx_http_background_arg_t *arg)
 {
@@ -445,21 +466,21 @@ ngx_http_background_redis_init_conf(ngx_conf_t *cf,
         ngx_str_set(&rcf->prefix, "nginx:");
     }
 
-    if (rcf->user.len && rcf->password_file.len == 0) {
+    if (rcf->user.len && rcf->password.len == 0) {
         ngx_http_background_redis_conf_error(cf, rcf,
                                        "\"user\" needs \"password_file\"");
         return NGX_ERROR;
     }
 
     if (rcf->sentinel.len == 0 && (rcf->sentinel_user.len
-                                   || rcf->sentinel_password_file.len))
+                                   || rcf->sentinel_password.len))
     {
         ngx_http_background_redis_conf_error(cf, rcf, "\"sentinel_user\" and "
                           "\"sentinel_password_file\" need \"sentinel\"");
         return NGX_ERROR;
     }
 
-    if (rcf->sentinel_user.len && rcf->sentinel_password_file.len == 0) {
+    if (rcf->sentinel_user.len && rcf->sentinel_password.len == 0) {
         ngx_http_background_redis_conf_error(cf, rcf,
                      "\"sentinel_user\" needs \"sentinel_password_file\"");
         return NGX_ERROR;
@@ -476,14 +497,7 @@ ngx_http_background_redis_init_conf(ngx_conf_t *cf,
         ngx_conf_init_msec_value(rcf->resolver_timeout, 30000);
     }
 
-    if (ngx_http_background_redis_servers(cf, rcf) != NGX_OK
-        || ngx_http_background_redis_password(cf, &rcf->password_file,
-                                              &rcf->password)
-           != NGX_OK
-        || ngx_http_background_redis_password(cf, &rcf->sentinel_password_file,
-                                              &rcf->sentinel_password)
-           != NGX_OK)
-    {
+    if (ngx_http_background_redis_servers(cf, rcf) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -537,78 +551,6 @@ ngx_http_background_redis_servers(ngx_conf_t *cf,
         server[i].host = u.host;
         server[i].port = u.port;
     }
-
-    return NGX_OK;
-}
-
-
-/* reads the first line; "data" stays NULL if the file has no password */
-
-static ngx_int_t
-ngx_http_background_redis_password(ngx_conf_t *cf, ngx_str_t *file,
-    ngx_str_t *password)
-{
-    u_char     buf[NGX_HTTP_BACKGROUND_REDIS_PASSWORD + 2], *p;
-    size_t     len;
-    ssize_t    n;
-    ngx_fd_t   fd;
-
-    if (file->len == 0) {
-        return NGX_OK;
-    }
-
-    /* open() of a FIFO must not block */
-
-    fd = ngx_open_file(file->data, NGX_FILE_RDONLY|NGX_FILE_NONBLOCK,
-                       NGX_FILE_OPEN, 0);
-
-    if (fd == NGX_INVALID_FILE) {
-        ngx_log_error(NGX_LOG_WARN, cf->log, ngx_errno,
-                      ngx_open_file_n " \"%V\" failed", file);
-        return NGX_OK;
-    }
-
-    n = ngx_read_fd(fd, buf, sizeof(buf));
-
-    if (n == -1) {
-        ngx_log_error(NGX_LOG_WARN, cf->log, ngx_errno,
-                      ngx_read_fd_n " \"%V\" failed", file);
-    }
-
-    if (ngx_close_file(fd) == NGX_FILE_ERROR) {
-        ngx_log_error(NGX_LOG_ALERT, cf->log, ngx_errno,
-                      ngx_close_file_n " \"%V\" failed", file);
-    }
-
-    if (n == -1) {
-        return NGX_OK;
-    }
-
-    for (len = 0; len < (size_t) n; len++) {
-        if (buf[len] == '\n' || buf[len] == '\r' || buf[len] == '\0') {
-            break;
-        }
-    }
-
-    if (len == 0 || len > NGX_HTTP_BACKGROUND_REDIS_PASSWORD) {
-        ngx_log_error(NGX_LOG_WARN, cf->log, 0,
-                      "invalid password in the first line of \"%V\", it must "
-                      "have 1 to %d bytes", file,
-                      NGX_HTTP_BACKGROUND_REDIS_PASSWORD);
-        ngx_explicit_memzero(buf, sizeof(buf));
-        return NGX_OK;
-    }
-
-    p = ngx_pnalloc(cf->pool, len);
-    if (p == NULL) {
-        return NGX_ERROR;
-    }
-
-    ngx_memcpy(p, buf, len);
-    ngx_explicit_memzero(buf, sizeof(buf));
-
-    password->data = p;
-    password->len = len;
 
     return NGX_OK;
 }

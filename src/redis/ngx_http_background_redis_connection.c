@@ -28,6 +28,9 @@
 
 #define NGX_HTTP_BACKGROUND_REDIS_TEXT       512
 
+/* the longest time until a Sentinel is asked again, in milliseconds */
+#define NGX_HTTP_BACKGROUND_REDIS_WATCH      1000
+
 /* the oldest version that runs the scripts */
 #define NGX_HTTP_BACKGROUND_REDIS_VERSION    7
 
@@ -38,6 +41,7 @@ typedef enum {
     ngx_http_background_redis_resolving,
     ngx_http_background_redis_connecting,
     ngx_http_background_redis_greeting,
+    ngx_http_background_redis_resting,
     ngx_http_background_redis_usable
 } ngx_http_background_redis_state_e;
 
@@ -72,6 +76,15 @@ struct ngx_http_background_redis_link_s {
     size_t                                 out_len;
     size_t                                 out_size;
 
+    /*
+     * With Sentinels: another connection, which asks again and again for the
+     * master, as a server that stood still is a master until the Sentinels
+     * find it.  "known" is the length of its last answer, in "text".
+     */
+    ngx_http_background_redis_link_t      *watcher;
+    ngx_http_background_redis_link_t      *watched;
+    size_t                                 known;
+
     ngx_http_background_redis_state_e      state;
     ngx_uint_t                             attempt;   /* since it was ready */
     ngx_uint_t                             failures;  /* in a row */
@@ -100,6 +113,8 @@ struct ngx_http_background_redis_link_s {
 };
 
 
+static ngx_http_background_redis_link_t *ngx_http_background_redis_create(
+    ngx_http_background_redis_conf_t *rcf, ngx_log_t *log);
 static void ngx_http_background_redis_drain(
     ngx_http_background_redis_link_t *link);
 static void ngx_http_background_redis_next(
@@ -134,6 +149,8 @@ static void ngx_http_background_redis_ask(
     ngx_http_background_redis_link_t *link);
 static void ngx_http_background_redis_told(void *data,
     ngx_http_background_redis_reply_t *reply);
+static ngx_uint_t ngx_http_background_redis_news(
+    ngx_http_background_redis_link_t *link, ngx_str_t *name);
 static void ngx_http_background_redis_move(
     ngx_http_background_redis_link_t *link);
 static ngx_int_t ngx_http_background_redis_send(
@@ -178,14 +195,41 @@ ngx_http_background_redis_open(ngx_http_background_redis_conf_t *rcf,
 {
     ngx_http_background_redis_link_t  *link;
 
+    link = ngx_http_background_redis_create(rcf, log);
+    if (link == NULL) {
+        return NULL;
+    }
+
+    link->changed = changed;
+    link->data = data;
+
+    if (rcf->sentinel.len) {
+        link->watcher = ngx_http_background_redis_create(rcf, log);
+
+        if (link->watcher == NULL) {
+            ngx_http_background_redis_close(link);
+            return NULL;
+        }
+
+        link->watcher->watched = link;
+    }
+
+    return link;
+}
+
+
+static ngx_http_background_redis_link_t *
+ngx_http_background_redis_create(ngx_http_background_redis_conf_t *rcf,
+    ngx_log_t *log)
+{
+    ngx_http_background_redis_link_t  *link;
+
     link = ngx_calloc(sizeof(ngx_http_background_redis_link_t), log);
     if (link == NULL) {
         return NULL;
     }
 
     link->conf = rcf;
-    link->changed = changed;
-    link->data = data;
     link->ident = -1;
     link->log = log;
 
@@ -218,8 +262,22 @@ ngx_http_background_redis_ready(ngx_http_background_redis_link_t *link)
 
 
 void
+ngx_http_background_redis_hurry(ngx_http_background_redis_link_t *link)
+{
+    if (link->state == ngx_http_background_redis_pausing) {
+        link->failures = 0;
+        ngx_add_timer(&link->timer, 0);
+    }
+}
+
+
+void
 ngx_http_background_redis_close(ngx_http_background_redis_link_t *link)
 {
+    if (link->watcher) {
+        ngx_http_background_redis_close(link->watcher);
+    }
+
     link->changed = NULL;
     link->reading = 0;
 
@@ -646,16 +704,6 @@ ngx_http_background_redis_greet(ngx_http_background_redis_link_t *link)
     user = link->asks ? &rcf->sentinel_user : &rcf->user;
     password = link->asks ? &rcf->sentinel_password : &rcf->password;
 
-    if (password->data == NULL
-        && (link->asks ? rcf->sentinel_password_file.len
-                       : rcf->password_file.len))
-    {
-        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_AUTH, 0,
-                                       "there is no password, its file was not "
-                                       "read when nginx was configured");
-        return;
-    }
-
     if (password->len) {
         n = 0;
         ngx_str_set(&argv[n], "AUTH");
@@ -856,9 +904,10 @@ ngx_http_background_redis_told(void *data,
 {
     ngx_http_background_redis_link_t *link = data;
 
+    u_char      buf[sizeof(link->text)];
     size_t      i;
     ngx_int_t   port;
-    ngx_str_t  *host, *text;
+    ngx_str_t  *host, *text, name;
 
     if (reply == NULL || link->lost) {
         return;
@@ -900,6 +949,26 @@ ngx_http_background_redis_told(void *data,
         return;
     }
 
+    name.data = buf;
+    name.len = ngx_snprintf(buf, sizeof(buf),
+                            ngx_strlchr(host->data, host->data + host->len, ':')
+                            ? "[%V]:%i" : "%V:%i", host, port)
+               - buf;
+
+    if (link->watched) {
+        ngx_http_background_redis_good(link, reply);
+
+        link->state = ngx_http_background_redis_resting;
+        ngx_add_timer(&link->timer, ngx_min(link->conf->lease / 3,
+                                            NGX_HTTP_BACKGROUND_REDIS_WATCH));
+
+        if (!ngx_http_background_redis_news(link, &name)) {
+            return;
+        }
+
+        link = link->watched;
+    }
+
     link->host_len = host->len;
     ngx_memcpy(link->host, host->data, host->len);
     link->host[host->len] = '\0';
@@ -907,17 +976,53 @@ ngx_http_background_redis_told(void *data,
     link->asks = 0;
 
     link->name.data = link->text;
-    link->name.len = ngx_snprintf(link->text, sizeof(link->text),
-                              ngx_strlchr(host->data, host->data + host->len,
-                                          ':')
-                              ? "[%*s]:%i" : "%*s:%i",
-                              host->len, link->host, port)
-                     - link->text;
+    link->name.len = name.len;
+    ngx_memcpy(link->text, name.data, name.len);
 
-    /* the connection is closed when dispatch() has returned */
+    /* its own connection is closed when dispatch() has returned */
 
     link->moves = 1;
-    link->lost = 1;
+
+    if (link == data) {
+        link->lost = 1;
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_NOTICE, link->log, 0,
+                  "background: redis \"%V\": a Sentinel names %V as the master",
+                  &link->conf->name, &link->name);
+
+    ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_MASTER, 0,
+                                   "the master is another one");
+}
+
+
+/*
+ * Returns whether a Sentinel has named a master that it did not name before, and
+ * the connection is one to another server.
+ */
+
+static ngx_uint_t
+ngx_http_background_redis_news(ngx_http_background_redis_link_t *link,
+    ngx_str_t *name)
+{
+    ngx_http_background_redis_link_t  *watched;
+
+    if (link->known == name->len
+        && ngx_memcmp(link->text, name->data, name->len) == 0)
+    {
+        return 0;
+    }
+
+    ngx_memcpy(link->text, name->data, name->len);
+    link->known = name->len;
+
+    watched = link->watched;
+
+    return !watched->asks
+           && watched->state > ngx_http_background_redis_pausing
+           && (watched->name.len != name->len
+               || ngx_memcmp(watched->name.data, name->data, name->len) != 0);
 }
 
 
@@ -1053,6 +1158,9 @@ ngx_http_background_redis_format(ngx_http_background_redis_link_t *link,
 
     if (len > 0) {
         rc = ngx_http_background_redis_append(link, text, (size_t) len);
+
+        /* it may have a password */
+        ngx_explicit_memzero(text, (size_t) len);
         redisFreeCommand(text);
     }
 
@@ -1140,6 +1248,11 @@ ngx_http_background_redis_flush(ngx_http_background_redis_link_t *link)
     }
 
     if (link->out_pos == link->out_len) {
+
+        if (link->state == ngx_http_background_redis_greeting) {
+            ngx_explicit_memzero(link->out, link->out_len);
+        }
+
         link->out_pos = 0;
         link->out_len = 0;
     }
@@ -1343,6 +1456,11 @@ ngx_http_background_redis_timer_handler(ngx_event_t *ev)
         ngx_http_background_redis_next(link);
         break;
 
+    case ngx_http_background_redis_resting:
+        link->state = ngx_http_background_redis_greeting;
+        ngx_http_background_redis_ask(link);
+        break;
+
     case ngx_http_background_redis_connecting:
         ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_TIMEOUT,
                                        0, "connecting takes longer than "
@@ -1463,6 +1581,12 @@ ngx_http_background_redis_lose_now(ngx_http_background_redis_link_t *link)
 
     if (link->moves) {
         ngx_http_background_redis_drop(link);
+
+        if (was) {
+            ngx_http_background_redis_connected(link->conf, 0);
+            link->changed(link->data, 0);
+        }
+
         ngx_http_background_redis_move(link);
         return;
     }

@@ -97,6 +97,9 @@ typedef struct {
 
     uint64_t                                 number;
     uint64_t                                 sent;    /* the last command */
+    uint64_t                                 asked;   /* the last command that
+                                                         may have set the value,
+                                                         0: none has */
     uint64_t                                 renewed; /* sent, and was good */
     uint64_t                                 until;   /* this one's end */
     uint64_t                                 heard;   /* of the server */
@@ -116,6 +119,7 @@ typedef struct {
     unsigned                                 known:1; /* value */
     unsigned                                 dirty:1;
     unsigned                                 carries:1;
+    unsigned                                 giving:1; /* sent, no reply yet */
 } ngx_http_background_redis_lease_t;
 
 
@@ -128,6 +132,7 @@ struct ngx_http_background_redis_group_s {
 
     ngx_queue_t                              leases;
     ngx_uint_t                               nleases;
+    ngx_queue_t                              given;   /* leases to give back */
     ngx_event_t                              tick;
     ngx_msec_t                               pause;
 
@@ -151,6 +156,12 @@ static ngx_uint_t ngx_http_background_redis_holds(
     ngx_http_background_claim_t *m);
 static void ngx_http_background_redis_leave(ngx_http_background_claim_t *m,
     ngx_uint_t give);
+static void ngx_http_background_redis_give_back(
+    ngx_http_background_redis_group_t *group);
+static void ngx_http_background_redis_give(
+    ngx_http_background_redis_lease_t *lease);
+static void ngx_http_background_redis_given(void *data,
+    ngx_http_background_redis_reply_t *reply);
 static void ngx_http_background_redis_lease_exit(void);
 static void ngx_http_background_redis_view(void *conf,
     ngx_http_background_cluster_view_t *view);
@@ -168,12 +179,14 @@ static void ngx_http_background_redis_send_batch(
 static ngx_uint_t ngx_http_background_redis_args(
     ngx_http_background_redis_lease_t *lease, ngx_pool_t *pool,
     ngx_str_t *argv);
+static uint64_t ngx_http_background_redis_next_fence(
+    ngx_http_background_redis_lease_t *lease, uint64_t fence);
 static u_char *ngx_http_background_redis_tail(
     ngx_http_background_redis_lease_t *lease, u_char *p, u_char *last,
     u_char state);
 static void ngx_http_background_redis_answered(void *data,
     ngx_http_background_redis_reply_t *reply);
-static void ngx_http_background_redis_ignore(void *data,
+static ngx_uint_t ngx_http_background_redis_forgotten(
     ngx_http_background_redis_reply_t *reply);
 static void ngx_http_background_redis_answer(
     ngx_http_background_redis_lease_t *lease,
@@ -477,47 +490,13 @@ ngx_http_background_redis_leave(ngx_http_background_claim_t *m,
 {
     ngx_http_background_redis_lease_t *lease = m->ctx;
 
-    u_char                              tail[NGX_HTTP_BACKGROUND_REDIS_VALUE];
-    ngx_str_t                           argv[8];
+    u_char                             *p, *last;
+    uint64_t                            now, wait;
     ngx_uint_t                          i;
     ngx_http_background_redis_group_t  *group;
 
     group = lease->group;
-
-    lease->number++;
-
-    /*
-     * A command without a reply may still take the task, so it is given back
-     * after that command, on the same connection.
-     */
-
-    if (give) {
-        if (group->loaded) {
-            ngx_str_set(&argv[0], "EVALSHA");
-            argv[1].data = ngx_http_background_redis_sha1;
-            argv[1].len = sizeof(ngx_http_background_redis_sha1);
-
-        } else {
-            ngx_str_set(&argv[0], "EVAL");
-            argv[1] = ngx_http_background_redis_script;
-        }
-
-        ngx_str_set(&argv[2], "1");
-        argv[3] = lease->conf->key;
-        ngx_str_set(&argv[4], NGX_HTTP_BACKGROUND_REDIS_TTL);
-        ngx_str_set(&argv[5], "G");
-        argv[6].data = lease->id;
-        argv[6].len = NGX_HTTP_BACKGROUND_REDIS_ID;
-        argv[7].data = tail;
-        argv[7].len = ngx_http_background_redis_tail(lease, tail,
-                                                     tail + sizeof(tail), 'f')
-                      - tail;
-
-        (void) ngx_http_background_redis_command(group->link, 8, argv,
-                                           lease->conf->lease / 3,
-                                           ngx_http_background_redis_ignore,
-                                           group);
-    }
+    now = ngx_http_background_redis_boot();
 
     for (i = 0; i < group->nbatch; i++) {
         if (group->batch[i] == lease) {
@@ -528,13 +507,153 @@ ngx_http_background_redis_leave(ngx_http_background_claim_t *m,
     ngx_queue_remove(&lease->queue);
     group->nleases--;
 
+    m->ctx = NULL;
+
+    lease->number++;
+
+    p = lease->value;
+    last = p + NGX_HTTP_BACKGROUND_REDIS_VALUE;
+    lease->len = ngx_http_background_redis_tail(lease, p, last, 'f') - p;
+
     lease->holds = 0;
     lease->alone = 0;
     ngx_http_background_redis_show(lease, NULL);
 
-    m->ctx = NULL;
+    lease->claim = NULL;
 
-    ngx_free(lease);
+    if (!give || lease->asked == 0
+        || now - lease->asked >= lease->conf->lease)
+    {
+        ngx_free(lease);
+        return;
+    }
+
+    /*
+     * Without a reply of the server the other nginx may have to wait for LEASE,
+     * so the timer delays the exit of the worker until there is one.
+     */
+
+    group->tick.cancelable = 0;
+
+    wait = group->conf->connect_timeout + group->conf->timeout;
+    wait = ngx_min(wait, lease->asked + lease->conf->lease - now);
+
+    lease->until = now + wait;
+
+    ngx_queue_insert_tail(&group->given, &lease->queue);
+
+    ngx_http_background_redis_hurry(group->link);
+    ngx_http_background_redis_give(lease);
+}
+
+
+/* sends again what has no reply, and drops what is too old */
+
+static void
+ngx_http_background_redis_give_back(ngx_http_background_redis_group_t *group)
+{
+    ngx_queue_t                        *q, *next;
+    ngx_http_background_redis_lease_t  *lease;
+
+    for (q = ngx_queue_head(&group->given);
+         q != ngx_queue_sentinel(&group->given);
+         q = next)
+    {
+        next = ngx_queue_next(q);
+        lease = ngx_queue_data(q, ngx_http_background_redis_lease_t, queue);
+
+        if (lease->giving) {
+            continue;
+        }
+
+        if (ngx_http_background_redis_boot() >= lease->until) {
+            ngx_queue_remove(q);
+            ngx_free(lease);
+            continue;
+        }
+
+        ngx_http_background_redis_give(lease);
+    }
+
+    group->tick.cancelable = ngx_queue_empty(&group->given);
+}
+
+
+/*
+ * A command without a reply may still take the task, so it is given back after
+ * that command, on the same connection.
+ */
+
+static void
+ngx_http_background_redis_give(ngx_http_background_redis_lease_t *lease)
+{
+    ngx_str_t                           argv[8];
+    ngx_http_background_redis_group_t  *group;
+
+    group = lease->group;
+
+    if (group->loaded) {
+        ngx_str_set(&argv[0], "EVALSHA");
+        argv[1].data = ngx_http_background_redis_sha1;
+        argv[1].len = sizeof(ngx_http_background_redis_sha1);
+
+    } else {
+        ngx_str_set(&argv[0], "EVAL");
+        argv[1] = ngx_http_background_redis_script;
+    }
+
+    ngx_str_set(&argv[2], "1");
+    argv[3] = lease->conf->key;
+    ngx_str_set(&argv[4], NGX_HTTP_BACKGROUND_REDIS_TTL);
+    ngx_str_set(&argv[5], "G");
+    argv[6].data = lease->id;
+    argv[6].len = NGX_HTTP_BACKGROUND_REDIS_ID;
+    argv[7].data = lease->value;
+    argv[7].len = lease->len;
+
+    if (ngx_http_background_redis_command(group->link, 8, argv,
+                                          lease->conf->lease / 3,
+                                          ngx_http_background_redis_given,
+                                          lease)
+        == NGX_OK)
+    {
+        lease->giving = 1;
+    }
+}
+
+
+static void
+ngx_http_background_redis_given(void *data,
+    ngx_http_background_redis_reply_t *reply)
+{
+    ngx_http_background_redis_lease_t *lease = data;
+
+    ngx_http_background_redis_group_t  *group;
+
+    group = lease->group;
+
+    lease->giving = 0;
+
+    if (reply == NULL) {
+        return;
+    }
+
+    if (reply->type == ngx_http_background_redis_array && reply->n == 1) {
+        reply = reply->elements[0];
+    }
+
+    if (reply->type != ngx_http_background_redis_error_reply) {
+        lease->until = 0;
+
+    } else if (ngx_http_background_redis_forgotten(reply)) {
+        group->loaded = 0;
+
+    } else {
+        ngx_http_background_redis_failed(group->link, reply);
+        return;
+    }
+
+    ngx_http_background_redis_give_back(group);
 }
 
 
@@ -542,6 +661,7 @@ static void
 ngx_http_background_redis_lease_exit(void)
 {
     ngx_uint_t                               i;
+    ngx_queue_t                             *q;
     ngx_http_background_redis_conf_t       **redis;
     ngx_http_background_redis_group_t       *group;
     ngx_http_background_redis_main_conf_t   *rmcf;
@@ -569,6 +689,13 @@ ngx_http_background_redis_lease_exit(void)
 
         ngx_http_background_redis_close(group->link);
         ngx_http_background_redis_connected(redis[i], -1);
+
+        while (!ngx_queue_empty(&group->given)) {
+            q = ngx_queue_head(&group->given);
+            ngx_queue_remove(q);
+            ngx_free(ngx_queue_data(q, ngx_http_background_redis_lease_t,
+                                    queue));
+        }
 
         ngx_free(group->batch);
         ngx_free(group);
@@ -625,6 +752,7 @@ ngx_http_background_redis_group(ngx_http_background_redis_conf_t *rcf,
     group->ident = -1;
 
     ngx_queue_init(&group->leases);
+    ngx_queue_init(&group->given);
 
     group->pause = rcf->lease / NGX_HTTP_BACKGROUND_REDIS_TICK;
     group->pause = ngx_max(group->pause, NGX_HTTP_BACKGROUND_REDIS_TICK_MIN);
@@ -661,7 +789,13 @@ ngx_http_background_redis_changed(void *data, ngx_uint_t ready)
 
     group->loaded = 0;
 
-    if (ready && !group->asking) {
+    if (!ready) {
+        return;
+    }
+
+    ngx_http_background_redis_give_back(group);
+
+    if (!group->asking) {
         ngx_http_background_redis_send_batch(group);
     }
 }
@@ -675,6 +809,7 @@ ngx_http_background_redis_tick_handler(ngx_event_t *ev)
     ngx_add_timer(ev, group->pause);
 
     ngx_http_background_redis_expire(group);
+    ngx_http_background_redis_give_back(group);
 
     if (!group->asking) {
         ngx_http_background_redis_send_batch(group);
@@ -904,6 +1039,8 @@ ngx_http_background_redis_args(ngx_http_background_redis_lease_t *lease,
         return 0;
     }
 
+    lease->asked = now;
+
     last = p + NGX_HTTP_BACKGROUND_REDIS_VALUE;
 
     lease->dirty = 0;
@@ -954,9 +1091,7 @@ ngx_http_background_redis_args(ngx_http_background_redis_lease_t *lease,
         argv[1].len = lease->len;
     }
 
-    fence = ngx_http_background_redis_entry_fence(lease->entry,
-                                                  ok ? value.fence : 0)
-            + 1;
+    fence = ngx_http_background_redis_next_fence(lease, ok ? value.fence : 0);
 
     argv[2].data = p;
     p = ngx_sprintf(p, "%uL", fence);
@@ -992,6 +1127,33 @@ ngx_http_background_redis_args(ngx_http_background_redis_lease_t *lease,
 }
 
 
+/* the time of the server is a fence, too, if it is higher */
+
+static uint64_t
+ngx_http_background_redis_next_fence(ngx_http_background_redis_lease_t *lease,
+    uint64_t fence)
+{
+    fence = ngx_http_background_redis_entry_fence(lease->entry, fence) + 1;
+
+    if (fence < NGX_HTTP_BACKGROUND_REDIS_NUMBER) {
+        return fence;
+    }
+
+    /* no number of takeovers leads there from the time of a server */
+
+    ngx_log_error(NGX_LOG_ALERT, lease->group->log, 0,
+                  "background task \"%V\": another program has written the "
+                  "highest possible fence to the key \"%V\" of redis \"%V\", "
+                  "so fences start again with the time; what compares fences "
+                  "must forget the old ones", lease->claim->task,
+                  &lease->conf->key, &lease->conf->rcf->name);
+
+    ngx_http_background_redis_entry_restart(lease->entry);
+
+    return 0;
+}
+
+
 /* writes the fields after ID; "carried" is unchanged when the task is taken */
 
 static u_char *
@@ -1011,14 +1173,6 @@ ngx_http_background_redis_tail(ngx_http_background_redis_lease_t *lease,
                         lease->number, state, lease->conf->lease,
                         lease->since_at, carried->due_at, carried->failures,
                         carried->crashes, carried->quarantine, &host);
-}
-
-
-static void
-ngx_http_background_redis_ignore(void *data,
-    ngx_http_background_redis_reply_t *reply)
-{
-    /* void */
 }
 
 
@@ -1051,9 +1205,7 @@ ngx_http_background_redis_answered(void *data,
 
     if (reply->type == ngx_http_background_redis_error_reply) {
 
-        if (reply->text.len >= 8
-            && ngx_strncmp(reply->text.data, "NOSCRIPT", 8) == 0)
-        {
+        if (ngx_http_background_redis_forgotten(reply)) {
             group->text = 1;
             group->loaded = 0;
             ngx_http_background_redis_send_batch(group);
@@ -1084,6 +1236,16 @@ ngx_http_background_redis_answered(void *data,
     }
 
     group->nbatch = 0;
+}
+
+
+/* the server does not have the script any more, or not yet */
+
+static ngx_uint_t
+ngx_http_background_redis_forgotten(ngx_http_background_redis_reply_t *reply)
+{
+    return reply->text.len >= 8
+           && ngx_strncmp(reply->text.data, "NOSCRIPT", 8) == 0;
 }
 
 
@@ -1132,6 +1294,7 @@ ngx_http_background_redis_answer(ngx_http_background_redis_lease_t *lease,
         return;
     }
 
+    lease->asked = 0;
     lease->claim->other = (rc == NGX_OK && value.held);
 
     /* with "lost=run" it goes on if no other nginx holds the task */

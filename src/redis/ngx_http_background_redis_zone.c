@@ -554,6 +554,16 @@ ngx_http_background_redis_entry_fence(ngx_http_background_redis_entry_t *entry,
 }
 
 
+void
+ngx_http_background_redis_entry_restart(
+    ngx_http_background_redis_entry_t *entry)
+{
+    if (entry) {
+        entry->fence = 0;
+    }
+}
+
+
 /*
  * A quarantine is applied once by each nginx, as a reload of this nginx ends it
  * here.

@@ -227,10 +227,8 @@ static void
 ngx_http_background_view_add_lease(ngx_http_background_view_t *view,
     ngx_http_background_snapshot_t *snapshot)
 {
-    ngx_http_background_task_t   *task;
     ngx_http_background_stats_t  *stats;
 
-    task = view->task;
     stats = &snapshot->stats;
 
     view->stats.failures = ngx_max(view->stats.failures, stats->failures);
@@ -247,8 +245,7 @@ ngx_http_background_view_add_lease(ngx_http_background_view_t *view,
     view->pid = snapshot->pid;
     view->worker = snapshot->worker;
 
-    if (snapshot->running == 0 && snapshot->abandoned == 0
-        && (task->interval || task->rules) && stats->due
+    if (snapshot->running == 0 && snapshot->abandoned == 0 && stats->due
         && (view->due == 0 || stats->due < view->due))
     {
         view->due = stats->due;

@@ -5,6 +5,7 @@ package BackgroundClock;
 use strict;
 use warnings;
 
+use BackgroundPreload;
 use BackgroundStatus;
 use Exporter qw/ import /;
 use POSIX ();
@@ -20,16 +21,14 @@ my $offset = 0;
 
 sub clock_missing {
     return 'needs libfaketime' unless $library;
-    return 'a sanitizer is preloaded first' if $ENV{BACKGROUND_ASAN}
-                                               || $ENV{BACKGROUND_TSAN};
     return 'needs tzdata' unless -e '/usr/share/zoneinfo/Europe/Berlin';
     return;
 }
 
-# start() of an nginx whose clock shows that time
+# start() of an nginx whose clock shows that time, with more preloaded libraries
 
 sub clock_start {
-    my ($time, $http, $locations, $main) = @_;
+    my ($time, $http, $locations, $main, @preload) = @_;
 
     clock_set($time);
 
@@ -42,7 +41,7 @@ sub clock_start {
     );
 
     local @ENV{keys %env} = values %env;
-    local $ENV{LD_PRELOAD} = $library;
+    local $ENV{LD_PRELOAD} = preloaded($library, @preload);
 
     start($http, $locations,
           join("\n", $main // '', map { "env $_;" } keys %env));

@@ -8,10 +8,11 @@ use warnings;
 
 use BackgroundStatus;
 use Exporter qw/ import /;
+use Time::HiRes qw/ time /;
 
 our @EXPORT = qw/ master children process_stat workers a_worker threads
-                  offsets signal reconfigure logged log_text status_anyhow next_cycle
-                  frozen for_workers read_file /;
+                  offsets signal reconfigure logged log_text status_anyhow
+                  status_of_any next_cycle frozen for_workers read_file /;
 
 sub master { (slurp('nginx.pid') || 0) + 0 }
 
@@ -96,6 +97,30 @@ sub status_anyhow {
     local $BackgroundStatus::quiet = 1;
 
     return poll('an answer', sub { eval { status($uri) } });
+}
+
+# the status, from whichever worker answers, where some may stand still
+
+sub status_of_any {
+    return parse(poll('an answer', sub {
+        my $socket = BackgroundStatus::connection() or return 0;
+        my $answer = '';
+        my $end = time + 2;
+
+        print $socket "GET /status HTTP/1.0\r\n\r\n";
+        $socket->flush;
+
+        while ((my $left = $end - time) > 0) {
+            my $in = '';
+
+            vec($in, fileno $socket, 1) = 1;
+            select $in, undef, undef, $left or last;
+
+            sysread $socket, $answer, 65536, length $answer or last;
+        }
+
+        return $answer =~ /\r\n\r\n(\{.*\]\}\n)\z/s ? $1 : 0;
+    }));
 }
 
 # the task, after a cycle that started after the call and ended so: "completed"

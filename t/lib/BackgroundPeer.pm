@@ -136,11 +136,12 @@ sub accept_now {
     return $n;
 }
 
-# A peer that answers when the test says so: asked(LISTENER) waits for a request
-# and returns its connection, answer(CONNECTION, CODE) is the end of it.
+# A peer that answers when the test says so: asked(LISTENER, HEADER) waits for a
+# request, stores its header, if there is a reference for it, and returns the
+# connection; answer(CONNECTION, CODE) is the end of it.
 
 sub asked {
-    my ($listener) = @_;
+    my ($listener, $header) = @_;
 
     my $request = '';
 
@@ -153,6 +154,8 @@ sub asked {
         sysread $peer, $request, 65536, length $request
             or die "half a request\n";
     }
+
+    $$header = $request if $header;
 
     return $peer;
 }

@@ -17,7 +17,7 @@ use Test::More;
 use Time::HiRes qw/ sleep time /;
 
 our @EXPORT = qw/ redis_program redis_dir redis redis_kill redis_signal
-                  redis_wait redis_ask redis_pid
+                  redis_wait redis_ask redis_pid redis_sentinels
                   free_port
                   host host_reload host_kill host_stop host_status host_get
                   host_log host_workers host_signal leader
@@ -145,6 +145,42 @@ sub redis {
     redis_wait($name);
 
     return "unix:$dir/$name.sock";
+}
+
+# a master "m1", its replica "m2", and three Sentinels "s1", "s2", "s3", which
+# know it as "main" and have a password
+
+sub redis_sentinels {
+    my ($port, $password) = @_;
+
+    redis('m1', "port $port->{m1}", 'repl-diskless-sync-delay 0');
+    redis('m2', "port $port->{m2}", 'repl-diskless-sync-delay 0',
+          "replicaof 127.0.0.1 $port->{m1}");
+
+    poll('the replica is one', sub {
+        (eval { redis_ask('m2', 'INFO', 'replication') } // '')
+            =~ /master_link_status:up/;
+    });
+
+    redis($_, "port $port->{$_}", "requirepass $password",
+          "sentinel sentinel-pass $password",
+          "sentinel monitor main 127.0.0.1 $port->{m1} 2",
+          'sentinel down-after-milliseconds main 1000',
+          'sentinel failover-timeout main 3000')
+        for qw/ s1 s2 s3 /;
+
+    poll('the Sentinels know each other', sub {
+        my $n = 0;
+
+        for my $s (qw/ s1 s2 s3 /) {
+            my $r = redis_ask($s, ['AUTH', $password], 'SENTINEL', 'MASTER',
+                              'main');
+            my %m = @$r;
+            $n++ if $m{'num-other-sentinels'} == 2 && $m{'num-slaves'} == 1;
+        }
+
+        $n == 3;
+    });
 }
 
 sub redis_wait {
@@ -406,45 +442,64 @@ sub leader {
 ###############################################################################
 
 # what the function of t/calls/lease.c has written: [HOST, PID, FENCE, START,
-# END], in seconds; END is undef if it never came
+# END], in seconds; END is undef if it never came.  A file only grows, so that
+# what was read once is kept.
+
+my %written;
 
 sub runs {
     my ($file) = @_;
 
-    my (@runs, %open);
+    my $w = $written{$file} //= { size => 0, runs => [], open => {} };
 
-    for (split /\n/, read_file($file)) {
-        my ($host, $pid, $fence, $what, $usec) = split ' ';
+    if (open my $handle, '<', "$dir/$file") {
+        seek $handle, $w->{size}, 0;
 
-        if ($what eq 'start') {
-            push @runs, [$host, $pid, $fence, $usec / 1e6, undef];
-            $open{"$host $pid"} = $runs[-1];
+        while (my $line = <$handle>) {
+            last if $line !~ /\n\z/;
 
-        } elsif (my $run = delete $open{"$host $pid"}) {
-            $run->[4] = $usec / 1e6;
+            $w->{size} += length $line;
+            written($w, split ' ', $line);
         }
     }
 
-    return @runs;
+    return @{$w->{runs}};
 }
 
-# pairs of runs at the same time; one without an end was killed with its nginx
-# at a time that "dead", a reference to a hash by PID, has
+sub written {
+    my ($w, $host, $pid, $fence, $what, $usec) = @_;
+
+    if ($what eq 'start') {
+        my $run = [$host, $pid, $fence, $usec / 1e6, undef];
+
+        push @{$w->{runs}}, $run;
+        $w->{open}{"$host $pid"} = $run;
+
+    } elsif (my $run = delete $w->{open}{"$host $pid"}) {
+        $run->[4] = $usec / 1e6;
+    }
+}
+
+# Runs that started before an earlier one had ended.  "ends", a reference to a
+# hash by PID, has the times at which processes were killed or stopped: no run of
+# such a process that started before counts from then on.
 
 sub overlaps {
-    my ($file, $dead) = @_;
+    my ($file, $ends) = @_;
 
-    my @runs = runs($file);
+    my ($before, $end) = (undef, 0);
     my @overlaps;
 
-    for my $i (0 .. $#runs) {
-        for my $j ($i + 1 .. $#runs) {
-            my ($a, $b) = @runs[$i, $j];
-            my $end = $a->[4] // $dead->{$a->[1]} // 9e99;
+    for my $run (sort { $a->[3] <=> $b->[3] } runs($file)) {
+        push @overlaps, "@$before[0 .. 3] $end and @$run[0 .. 3]"
+            if $run->[3] < $end;
 
-            push @overlaps, "@$a[0 .. 3] $end and @$b[0 .. 3]"
-                if $b->[3] < $end;
-        }
+        my $e = $run->[4] // 9e99;
+        my $cut = $ends->{$run->[1]};
+
+        $e = $cut if defined $cut && $run->[3] < $cut && $cut < $e;
+
+        ($before, $end) = ($run, $e) if $e > $end;
     }
 
     return @overlaps;

@@ -73,6 +73,8 @@ sub start {
 
     my ($load, $delay) = answer_delay();
 
+    # a peer holds a response for as long as a test needs
+
     put('nginx.conf', <<"EOF");
 $modules$load$user
 $main
@@ -84,6 +86,7 @@ events {
 http {
     access_log off;
     $temp
+    proxy_read_timeout 1d;
     $http
     server {
         listen unix:$dir/socket;
