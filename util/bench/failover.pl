@@ -1,7 +1,7 @@
-# What clients meet when one of two servers dies: with "probe", with HAProxy and
-# the same check, and with nginx alone, which finds out by requests of clients.
-# No request is sent to another server instead, so each one counts that was sent
-# to the dead one.
+# What clients meet when one of two servers dies, or hangs: with "probe", with
+# HAProxy and the same check, and with nginx alone, which finds out by requests of
+# clients.  No request is sent to another server instead, so each one counts that
+# was sent to the dead one.
 
 package Bench::failover;
 
@@ -52,11 +52,11 @@ EOF
     });
 }
 
-# Returns how many requests met the dead server, how many there were at all, the
-# seconds from the death until the last one of them began, and when that was.
+# Kills or stops a server.  Returns how many requests met it then, the seconds
+# until the last one of them began, and when that was.
 
 sub kill_one {
-    my ($socket) = @_;
+    my ($socket, $signal) = @_;
 
     my @pipes = map { client($socket) } 1 .. $clients;
 
@@ -65,7 +65,7 @@ sub kill_one {
     my $dead = $server{$ports[0]};
     my $death = time;
 
-    kill 'KILL', $dead->{pid};
+    kill $signal, $dead->{pid};
     sleep $window;
 
     my ($met, $all, $last) = (0, 0, $death);
@@ -81,12 +81,12 @@ sub kill_one {
         $last = $_ > $last ? $_ : $last for @failed;
     }
 
-    finish($dead);
-    finish($server{$ports[1]});
+    kill 'KILL', $dead->{pid};
+    finish($_) for $dead, $server{$ports[1]};
 
     die "no requests\n" unless $all;
 
-    return ($met, $all, $last - $death, $last);
+    return ($met, $last - $death, $last);
 }
 
 # requests all the time; tells how many there were, and when those that failed
@@ -144,11 +144,13 @@ sub nginx {
     start(main => 'worker_processes 2;', log => 'crit',
           http => "upstream app { zone app 64k; $list }",
           server => "$task location /client { proxy_pass http://app; "
-                    . 'proxy_next_upstream off; } location = /status { '
-                    . 'background_status; }');
+                    . 'proxy_next_upstream off; proxy_read_timeout 1s; } '
+                    . 'location = /status { background_status; }');
 }
 
 sub ours {
+    my ($signal) = @_;
+
     nginx('max_fails=0', 'background_task app { interval 1s; retry 1s; '
           . 'probe app /health fails=2; } location = /health { internal; '
           . 'proxy_pass http://app; }');
@@ -157,7 +159,7 @@ sub ours {
         return 2 == grep { $_->{state} eq 'up' } @{peers() || []};
     });
 
-    my ($met, $all, $until, $last) = kill_one(dir() . '/socket');
+    my ($met, $until, $last) = kill_one(dir() . '/socket', $signal);
 
     # the verdict, by the same clock, on the same day
 
@@ -170,22 +172,26 @@ sub ours {
 
     stop();
 
-    return ($met, 100 * $met / $all, $until, $after > 0 ? 1000 * $after : 0);
+    return ($met, $until, $after > 0 ? 1000 * $after : 0);
 }
 
 sub peers { JSON::PP::decode_json(get('/status'))->{tasks}[0]{peers} }
 
 sub passive {
+    my ($signal) = @_;
+
     nginx('', '');
 
-    my @figures = kill_one(dir() . '/socket');
+    my @figures = kill_one(dir() . '/socket', $signal);
 
     stop();
 
-    return ($figures[0], 100 * $figures[0] / $figures[1], $figures[2]);
+    return @figures[0, 1];
 }
 
 sub haproxy {
+    my ($signal) = @_;
+
     server($_) for @ports;
 
     my $list = join '', map { "    server s$_ $host:$_ check inter 1s fall 2\n" }
@@ -201,7 +207,7 @@ defaults
     retries 0
     timeout connect 1s
     timeout client 5s
-    timeout server 5s
+    timeout server 1s
     timeout check 1s
 frontend front
     bind unix\@$dir/haproxy
@@ -217,30 +223,35 @@ EOF
 
     poll('HAProxy answers', sub { ok("$dir/haproxy") });
 
-    my @figures = kill_one("$dir/haproxy");
+    my @figures = kill_one("$dir/haproxy", $signal);
 
     finish($haproxy);
 
-    return ($figures[0], 100 * $figures[0] / $figures[1], $figures[2]);
+    return @figures[0, 1];
 }
 
 my $there = !system('haproxy -v > /dev/null 2>&1');
-my @units = ('requests met', '% of all', 's until the last');
+my @programs = ('probe', $there ? 'HAProxy' : (), 'max_fails');
+my %function = (probe => \&ours, HAProxy => \&haproxy, max_fails => \&passive);
+my %signal = (dead => 'KILL', hangs => 'STOP');
+my (@things, @rows);
+
+for my $how (sort keys %signal) {
+    for my $program (@programs) {
+        my @units = map { "$how: $_" } 'requests that met it',
+                    's until the last', $program eq 'probe'
+                                        ? 'ms after the verdict' : ();
+
+        push @things, [$program, \@units,
+                       sub { $function{$program}->($signal{$how}) }];
+        push @rows, map { [$_, $program, undef, /verdict/ ? '<= 20' : ()] }
+                    @units;
+    }
+}
 
 {
-    rounds => 3,
+    rounds => 2,
     $there ? () : (notes => ['no HAProxy (Debian\'s package haproxy)']),
-    things => [
-        ['probe', [@units, 'ms after the verdict'], \&ours],
-        $there ? ['HAProxy', \@units, \&haproxy] : (),
-        ['max_fails', \@units, \&passive],
-    ],
-    rows => [
-        map({
-            my $unit = $_;
-            map { [$unit, $_, undef] } 'probe', $there ? 'HAProxy' : (),
-                                       'max_fails'
-        } @units),
-        ['ms after the verdict', 'probe', undef, '<= 20'],
-    ],
+    things => \@things,
+    rows => \@rows,
 };
