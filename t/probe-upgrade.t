@@ -156,8 +156,9 @@ for my $order (qw/ up down up /) {
 
 my $failed = peer('app', 'a')->{checks}{failed};
 
-# the new one is alone
+# the new one is alone; it tries once more what crashed the old one
 
+unlink "$dir/crash" or die "unlink: $!\n";
 signal('WINCH', $old);
 poll('the old workers are gone', sub { !workers_of($old) });
 
