@@ -102,6 +102,7 @@ sub gone { process_stat($_[0])->[0] =~ /^[-Z]/ }
 
 # crashes: verdicts are lifted
 
+settles('app', a => 'up', b => 'up', c => 'up', d => 'up');
 dies('a');
 settles($_, a => 'down', b => 'up', c => 'up', d => 'up') for qw/ app must sick /;
 poll('many are down', sub { (get('/up'))[2] eq '0' });
