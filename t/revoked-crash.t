@@ -29,6 +29,8 @@ NGX_HTTP_BACKGROUND_CALL(falls)
 {
     struct timespec  ms = { 0, 1000000 };
 
+    call->progress(call, 1, 2);
+
     while (access(call->argv[0], F_OK) != 0) {
         (void) nanosleep(&ms, NULL);
     }
@@ -51,7 +53,7 @@ my $failed = 0;
 
 poll('a job, and all wait', sub {
     tasks();
-    return $task{falls}{running} && $task{waits}{running} == 2;
+    return $task{falls}{progress} && $task{waits}{running} == 2;
 });
 
 my $hangs = $task{falls}{lease}{pid};

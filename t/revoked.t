@@ -154,7 +154,7 @@ EOF
 
 poll('two jobs are on threads', sub {
     tasks();
-    return $task{asks}{running} && $task{stubborn}{running}
+    return $task{asks}{progress} && $task{stubborn}{progress}
            && status_cpu()->{running} == 2;
 });
 

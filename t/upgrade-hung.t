@@ -58,7 +58,7 @@ my %task;
 
 poll('all in the second worker', sub {
     tasks();
-    return $task{job}{running} && $task{often}{cycles}{completed}
+    return $task{job}{progress} && $task{often}{cycles}{completed}
            && 1 == keys %{{ map { ($_->{lease} ? $_->{lease}{pid} : 0) => 1 }
                             @task{qw/ asks often job /} }};
 });
@@ -138,6 +138,9 @@ tasks();
 ok($task{job}{running} && $task{asks}{running}, 'they still run');
 
 put('error.log', join '', grep { !/hangs with a job/ } split /^/, log_text());
+
+signal('TERM', $new);
+poll('all are gone', sub { process_stat($new)->[0] =~ /^[-Z]/ });
 
 stop();
 done_testing();

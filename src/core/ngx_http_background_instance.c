@@ -60,6 +60,7 @@ typedef struct {
     uint64_t                       magic;
     uint64_t                       workers;      /* that were ever started */
     uint64_t                       changes;      /* of pages of kinds */
+    uint64_t                       unused;
     ngx_http_background_entry_t    entries[NGX_HTTP_BACKGROUND_INSTANCE_NAMES];
 } ngx_http_background_table_t;
 

@@ -144,10 +144,15 @@ NGX_HTTP_BACKGROUND_CALL(waits)
 }
 
 
-/* runs until the file exists, and ignores cancelled() */
+/*
+ * sets a progress when it starts, runs until the file exists, and ignores
+ * cancelled()
+ */
 
 NGX_HTTP_BACKGROUND_CALL(stubborn)
 {
+    call->progress(call, 1, 2);
+
     while (access(call->argv[0], F_OK) == -1) {
         nap(1);
     }

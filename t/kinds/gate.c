@@ -6,8 +6,7 @@
 
 /*
  * gate FILE [keep]: a CPU operation that runs as long as the file exists.
- * With "keep" it does not give its slot away, and sets a progress when it
- * starts.
+ * It sets a progress when it starts.  With "keep" it does not give its slot away.
  */
 
 
@@ -65,6 +64,8 @@ gate_work(ngx_http_background_run_t *run)
 {
     ngx_file_info_t  fi;
 
+    ngx_http_background_progress(run, 1, 2);
+
     while (ngx_file_info((u_char *) run->conf, &fi) != NGX_FILE_ERROR) {
 
         if (ngx_http_background_cancelled(run)) {
@@ -82,8 +83,6 @@ static void
 gate_keep_work(ngx_http_background_run_t *run)
 {
     run->keep_slot = 1;
-
-    ngx_http_background_progress(run, 1, 2);
 
     gate_work(run);
 }
