@@ -124,7 +124,9 @@ for my $n (1 .. $reloads) {
 {
     local $BackgroundStatus::quiet = 1;
 
-    order('crash', 'run');
+    # the worker may be gone before it answers
+
+    eval { order('crash', 'run') };
 
     for my $name (sort keys %cause) {
         my $task = poll("$name: after a crash", sub {

@@ -8,6 +8,9 @@
  * schedule         tests schedules, in TAP
  * schedule --next  reads lines "ZONE|NOW|COUNT|AFTER|EXPRESSION", of seconds
  *                  since the epoch, and prints the next times of each, or the error
+ * schedule --bits  the same, but COUNT is a number of minutes after AFTER: prints
+ *                  in hexadecimal which of them are due, the first one as the
+ *                  highest bit
  */
 
 
@@ -94,8 +97,51 @@ times(const char *name, const char *zone_name, const char *text, int64_t after,
 }
 
 
+static void
+next(const ngx_http_background_schedule_t *schedule,
+    const ngx_http_background_timezone_t *zone, int n, int64_t after)
+{
+    while (n--) {
+        after = ngx_http_background_schedule_next(schedule, zone, after);
+        printf("%" PRId64 " ", after);
+
+        if (after == 0) {
+            break;
+        }
+    }
+}
+
+
+static void
+bits(const ngx_http_background_schedule_t *schedule,
+    const ngx_http_background_timezone_t *zone, int n, int64_t after)
+{
+    int      i, digit;
+    int64_t  t;
+
+    t = ngx_http_background_schedule_next(schedule, zone, after);
+    digit = 0;
+
+    for (i = 1; i <= n; i++) {
+        digit <<= 1;
+
+        if (t == after + i * 60) {
+            digit |= 1;
+            t = ngx_http_background_schedule_next(schedule, zone, t);
+        }
+
+        if (i % 4 == 0) {
+            putchar("0123456789abcdef"[digit]);
+            digit = 0;
+        }
+    }
+}
+
+
 static int
-next(void)
+answer(void (*print)(const ngx_http_background_schedule_t *schedule,
+                     const ngx_http_background_timezone_t *zone, int n,
+                     int64_t after))
 {
     int                              n;
     char                             line[1024], *zone_name, *p, *end;
@@ -133,13 +179,8 @@ next(void)
                                                        strlen(p));
         }
 
-        while (error == NULL && n--) {
-            after = ngx_http_background_schedule_next(&schedule, &zone, after);
-            printf("%" PRId64 " ", after);
-
-            if (after == 0) {
-                break;
-            }
+        if (error == NULL) {
+            print(&schedule, &zone, n, after);
         }
 
         printf("%s\n", error ? error : "");
@@ -157,7 +198,11 @@ main(int argc, char **argv)
     ngx_http_background_timezone_t   zone;
 
     if (argc == 2 && strcmp(argv[1], "--next") == 0) {
-        return next();
+        return answer(next);
+    }
+
+    if (argc == 2 && strcmp(argv[1], "--bits") == 0) {
+        return answer(bits);
     }
 
     /* 2026-03-28 12:00, 2026-10-24 12:00, 2026-01-01, all UTC */

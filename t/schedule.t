@@ -8,6 +8,7 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use BackgroundClock;
+use BackgroundControl;
 use BackgroundLife;
 use BackgroundStatus;
 use Test::More;
@@ -194,6 +195,50 @@ is($task->{state}, 'waiting', 'it waits for its time');
 is($task->{retry_seconds}, undef, 'without "retry"');
 like($task->{next}, qr/^2026-06-04T12:05:00/, 'which is the next day');
 is(task('again')->{causes}[-1]{cause}, 'retry', 'the cause of a retry');
+
+stop();
+
+###############################################################################
+
+# a worker that is stopped for hours; after a cycle it looks at the clock
+
+clock_start('2026-06-01 10:00:00', <<"EOF", <<'EOF2', 'worker_processes 1;');
+    background_task skip { schedule "*/5 12-13 * * *" timezone=UTC; $operation }
+    background_task once {
+        schedule "*/5 12-13 * * *" timezone=UTC missed=run;
+        $operation
+    }
+    background_task each { schedule "* 12-13 * * *" timezone=UTC; $operation }
+EOF
+    location /control/ { background_control run; }
+EOF2
+
+poll('next', sub { !grep { !$_->{next} } @{status()->{tasks}} });
+
+my $stopped = a_worker();
+
+signal('STOP', $stopped);
+poll('it is stopped', sub { process_stat($stopped)->[0] eq 'T' });
+clock_set('2026-06-01 13:31:02');
+signal('CONT', $stopped);
+
+for my $name (qw/ skip once each /) {
+    poll("$name: ordered", sub { code("/control/$name/run") == 202 });
+}
+
+my %causes = (skip => 'control', once => 'control missed',
+              each => 'control schedule');
+
+for my $name (qw/ skip once each /) {
+    $task = completed($name, my $n = split ' ', $causes{$name});
+    is(join(' ', sort map { $_->{cause} } @{$task->{causes}}), $causes{$name},
+       "$name, after SIGSTOP: no more than one cycle is late");
+}
+
+is(task('skip')->{cycles}{missed}, 19, 'those of "missed=skip" are counted');
+is(task('once')->{cycles}{missed}, 19, 'those of "missed=run"');
+is(task('each')->{cycles}{missed}, 91, 'but for one in time');
+like(task('skip')->{next}, qr/^2026-06-01T13:35:00/, 'the next at its time');
 
 stop();
 

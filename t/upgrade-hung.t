@@ -139,6 +139,9 @@ ok($task{job}{running} && $task{asks}{running}, 'they still run');
 
 put('error.log', join '', grep { !/hangs with a job/ } split /^/, log_text());
 
+signal('TERM', $new);
+poll('all are gone', sub { process_stat($new)->[0] =~ /^[-Z]/ });
+
 stop();
 done_testing();
 

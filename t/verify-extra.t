@@ -118,7 +118,10 @@ open my $file, '>', "$dir/many" or die "open: $!";
 print $file '00  ', $_, "\n" for 1 .. 4_000_001;
 close $file or die "close: $!";
 
+# not niced, as on a busy machine that might be all that is left for it
+
 start(<<"EOF_CONF", '', 'worker_processes 1;');
+    background_threads 1 priority=0 quota=100%;
     background_task many {
         retry 1h;
         verify $dir/many root=$tree extra=fail algorithm=blake2b512;

@@ -3,14 +3,16 @@
 
     schedule.py PROGRAM [ZONES [EXPRESSIONS]]
 
-PROGRAM is t/schedule.c.  For so many zones, with as many random expressions
-each, the times in the 48 hours around each change of 20 years, and around as
-many random times, are worked out a second time: minute by minute, by the rule
-of doc/schedule.md.  Where there is systemd-analyze, what it says of days on
-which no clock changes is compared, too.
+PROGRAM is t/schedule.c.  For so many zones, by default each one that differs
+from all others, with as many random expressions each, by default 200, the times
+in the 48 hours around each change of 20 years, and around ten random times, are
+worked out a second time: minute by minute, by the rule of doc/schedule.md.
+Where there is systemd-analyze, what it says of days on which no clock changes
+is compared, too.
 """
 
 import datetime
+import os
 import random
 import shutil
 import subprocess
@@ -20,6 +22,11 @@ import zoneinfo
 UTC = datetime.timezone.utc
 NOW = int(datetime.datetime(2026, 6, 1, tzinfo=UTC).timestamp())
 DAY = 86400
+EPOCH = datetime.datetime(1970, 1, 1)
+
+# of each comparison, and how many are at random times, for each zone
+MINUTES = 2880
+RANDOM = 10
 
 FIELDS = [(0, 59), (0, 23), (1, 31), (1, 12), (0, 6)]
 NAMES = {3: 'jan feb mar apr may jun jul aug sep oct nov dec'.split(),
@@ -73,17 +80,24 @@ class Schedule:
         self.every_hour = fields[1][0] == '*'
         self.any = fields[2][0][0] == '*' or fields[4][0][0] == '*'
 
-    def matches(self, local):
-        """Whether a local time, as a naive datetime, is one of them."""
+    def matches(self, times):
+        """The bits of the local times that are some of these."""
 
-        if (local.minute not in self.minutes or local.hour not in self.hours
-                or local.month not in self.months):
-            return False
+        def any_of(table, numbers):
+            bits = 0
 
-        day = local.day in self.days
-        weekday = (local.weekday() + 1) % 7 in self.weekdays
+            for number in numbers:
+                bits |= table.get(number, 0)
 
-        return (day and weekday) if self.any else (day or weekday)
+            return bits
+
+        day = any_of(times.days, self.days)
+        weekday = any_of(times.weekdays, self.weekdays)
+
+        return (any_of(times.minutes, self.minutes)
+                & any_of(times.hours, self.hours)
+                & any_of(times.months, self.months)
+                & ((day & weekday) if self.any else (day | weekday)))
 
 
 def offset(zone, t):
@@ -91,46 +105,86 @@ def offset(zone, t):
     return int(at.utcoffset().total_seconds())
 
 
-def expected(schedule, zone, start, end):
-    """All times after start until end, minute by minute."""
+def offsets(zone, t, last):
+    """Each minute until the last one, with its offset."""
 
-    found = []
-    first = start // 60 * 60 + 60
-    before = offset(zone, first - 60)
-
-    # local times that have been there, of the day before, too
-    seen_until = max(t + offset(zone, t)
-                     for t in range(first - 2 * DAY, first, 900)) + 840
-
-    for t in range(first, end + 1, 60):
+    while t <= last:
         now = offset(zone, t)
-        local = t + now
-        due = schedule.matches(datetime.datetime.fromtimestamp(local, UTC)
-                               .replace(tzinfo=None))
+        end = min(t + 3600, last + 60)
 
-        if schedule.every_hour:
-            if due:
-                found.append(t)
+        if offset(zone, end - 60) == now:
+            yield from ((m, now) for m in range(t, end, 60))
         else:
-            if local <= seen_until:
-                due = False
+            yield from ((m, offset(zone, m)) for m in range(t, end, 60))
+
+        t = end
+
+
+class Window:
+    """The minutes after a time, whose bits are as those of "--bits".
+
+    Bits above them are minutes that local time leaves out.
+    """
+
+    def __init__(self, zone, start):
+        self.start = start
+        self.all = (1 << MINUTES) - 1
+        self.first = 0              # local times that were not there before
+        self.gaps = []              # the bit of a change, and what it leaves out
+        self.minutes, self.hours, self.days = {}, {}, {}
+        self.months, self.weekdays = {}, {}
+
+        # local times that have been there, of the day before, too
+
+        before = offset(zone, start)
+        seen = max(t + now for t, now in offsets(zone, start - DAY, start))
+        bit = 1 << MINUTES
+        left_out = bit
+
+        for t, now in offsets(zone, start + 60, start + MINUTES * 60):
+            bit >>= 1
+            local = t + now
+            self.add(bit, local)
+
+            if local > seen:
+                self.first |= bit
 
             if now > before:
-                # what is left out is due now, once
-                for skipped in range(max(t + before, seen_until + 60), local,
-                                     60):
-                    if schedule.matches(
-                            datetime.datetime.fromtimestamp(skipped, UTC)
-                            .replace(tzinfo=None)):
-                        due = True
+                gap = 0
 
-            if due:
-                found.append(t)
+                for skipped in range(max(t + before, seen + 60), local, 60):
+                    self.add(left_out, skipped)
+                    gap |= left_out
+                    left_out <<= 1
 
-        seen_until = max(seen_until, local)
-        before = now
+                self.gaps.append((bit, gap))
 
-    return found
+            seen = max(seen, local)
+            before = now
+
+    def add(self, bit, local):
+        at = EPOCH + datetime.timedelta(seconds=local)
+
+        for table, number in ((self.minutes, at.minute), (self.hours, at.hour),
+                              (self.days, at.day), (self.months, at.month),
+                              (self.weekdays, (at.weekday() + 1) % 7)):
+            table[number] = table.get(number, 0) | bit
+
+    def expected(self, schedule):
+        """What is due, by the rule of doc/schedule.md."""
+
+        bits = schedule.matches(self)
+
+        if schedule.every_hour:
+            return bits & self.all
+
+        due = bits & self.first
+
+        for change, gap in self.gaps:
+            if bits & gap:
+                due |= change
+
+        return due
 
 
 def changes(zone):
@@ -157,42 +211,56 @@ def changes(zone):
     return found
 
 
-def ask(program, lines):
-    out = subprocess.run([program, '--next'], input='\n'.join(lines) + '\n',
+def ask(program, mode, lines):
+    out = subprocess.run([program, mode], input='\n'.join(lines) + '\n',
                          stdout=subprocess.PIPE, text=True, check=True).stdout
     return out.splitlines()
 
 
+def distinct():
+    """The names of all zones whose tables differ."""
+
+    names = {}
+
+    for name in sorted(zoneinfo.available_timezones() - {'localtime'}):
+        for path in zoneinfo.TZPATH:
+            if os.path.exists(f'{path}/{name}'):
+                with open(f'{path}/{name}', 'rb') as file:
+                    names.setdefault(file.read(), name)
+                break
+
+    return list(names.values())
+
+
 def compare(program, names, expressions):
-    compared, wrong = 0, 0
+    windows, compared, wrong = 0, 0, 0
 
     for name in names:
         zone = zoneinfo.ZoneInfo(name)
         at = changes(zone)
-        cases, lines = [], []
+        at += [random.randrange(NOW, NOW + 20 * 365 * DAY) // 60 * 60
+               for _ in range(RANDOM)]
+        schedules = [Schedule() for _ in range(expressions)]
 
-        for _ in range(expressions):
-            schedule = Schedule()
-            around = random.choice(at) if at and random.random() < 0.7 \
-                else random.randrange(NOW, NOW + 20 * 365 * DAY)
-            start = around - DAY + random.randrange(3600)
-            cases.append((schedule, start, start + 2 * DAY))
-            lines.append(f'{name}|{NOW}|3000|{start}|{schedule.text}')
+        for around in at:
+            window = Window(zone, around - MINUTES // 2 * 60)
+            windows += 1
 
-        for (schedule, start, end), answer in zip(cases, ask(program, lines)):
-            if not answer.replace(' ', '').isdigit():
-                continue        # no such day
+            answers = ask(program, '--bits',
+                          [f'{name}|{NOW}|{MINUTES}|{window.start}|{s.text}'
+                           for s in schedules])
 
-            got = [t for t in map(int, answer.split()) if start < t <= end]
-            want = expected(schedule, zone, start, end)
-            compared += 1
+            for schedule, answer in zip(schedules, answers):
+                if answer == 'no month of it has such a day':
+                    continue
 
-            if got != want:
-                wrong += 1
-                print(f'{name} "{schedule.text}" after {start}: '
-                      f'{sorted(set(got) ^ set(want))[:3]}')
+                compared += 1
 
-    return compared, wrong
+                if int(answer, 16) != window.expected(schedule):
+                    wrong += 1
+                    print(f'{name} "{schedule.text}" after {window.start}')
+
+    return windows, compared, wrong
 
 
 def systemd(program, n):
@@ -225,7 +293,8 @@ def systemd(program, n):
                 if 'Next elapse' in line or 'Iter' in line
                 or 'Iteration' in line]
         got = [int(t) for t in
-               ask(program, [f'UTC|{NOW}|3|{start}|{text}'])[0].split()]
+               ask(program, '--next',
+                   [f'UTC|{NOW}|3|{start}|{text}'])[0].split()]
         compared += 1
 
         if got != want:
@@ -239,7 +308,7 @@ def main():
     program = sys.argv[1]
     zones = int(sys.argv[2]) if len(sys.argv) > 2 else 0
     expressions = int(sys.argv[3]) if len(sys.argv) > 3 else 200
-    names = sorted(zoneinfo.available_timezones() - {'localtime'})
+    names = distinct()
 
     seed = random.randrange(1 << 32)
     print(f'seed {seed}')
@@ -248,8 +317,9 @@ def main():
     if zones:
         names = random.sample(names, zones)
 
-    compared, wrong = compare(program, names, expressions)
-    print(f'zoneinfo: {len(names)} zones, {compared} compared, {wrong} differ')
+    windows, compared, wrong = compare(program, names, expressions)
+    print(f'zoneinfo: {len(names)} zones, {windows} times of 48 hours, '
+          f'{compared} compared, {wrong} differ')
 
     if shutil.which('systemd-analyze'):
         n, more = systemd(program, 20 if zones else 500)

@@ -57,10 +57,9 @@ EOF_C
 
     die "$name was not built:\n$said" if $said ne '';
 
-    if ($known) {
-        rename $so, $known or die "rename $so: $!\n";
-        $so = $known;
-    }
+    # not where a test has file systems of its own
+
+    $so = $known if $known && rename $so, $known;
 
     return "load_module $so;";
 }
