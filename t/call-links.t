@@ -9,10 +9,8 @@ use lib "$FindBin::Bin/lib";
 
 use BackgroundCall;
 use BackgroundConf;
+use BackgroundPreload;
 use Test::More;
-
-plan skip_all => 'sanitizers want to be the first library'
-    if $ENV{BACKGROUND_ASAN};
 
 my $dir = conf_dir();
 
@@ -56,7 +54,7 @@ symlink $_->[0], "$dir/$_->[1]" or die "symlink: $!\n"
         ['../bad.so', 'open/other'];
 
 {
-    local $ENV{LD_PRELOAD} = "$dir/switch.so";
+    local $ENV{LD_PRELOAD} = preloaded("$dir/switch.so");
 
     accepts('empty', 'call link.so echo;');
 }

@@ -8,12 +8,10 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use BackgroundLife;
+use BackgroundPreload;
 use BackgroundStatus;
 use Fcntl qw/ LOCK_EX LOCK_UN /;
 use Test::More;
-
-plan skip_all => 'sanitizers want to be the first library'
-    if $ENV{BACKGROUND_ASAN};
 
 my $dir = dir();
 my $tree = "$dir/tree";
@@ -97,7 +95,7 @@ put("tree/$_.css", 'text ' x 1000) for qw/ a b c /;
 for_workers($tree, glob "$tree/*");
 
 {
-    local $ENV{LD_PRELOAD} = "$dir/numbers.so";
+    local $ENV{LD_PRELOAD} = preloaded("$dir/numbers.so");
 
     start(<<"EOF_CONF", '', 'worker_processes 1;');
     background_threads 2;

@@ -11,12 +11,10 @@ use lib "$FindBin::Bin/lib";
 use BackgroundKind;
 use BackgroundLife;
 use BackgroundPeer;
+use BackgroundPreload;
 use BackgroundStatus;
 use POSIX qw/ mkfifo /;
 use Test::More;
-
-plan skip_all => 'sanitizers want to be the first library'
-    if $ENV{BACKGROUND_ASAN};
 
 my $dir = dir();
 
@@ -142,7 +140,7 @@ my $http = <<"EOF";
 EOF
 
 {
-    local $ENV{LD_PRELOAD} = "$dir/names.so";
+    local $ENV{LD_PRELOAD} = preloaded("$dir/names.so");
 
     start($http, <<"EOF", "env NAMES; env LD_PRELOAD; worker_processes 1;");
         background_task requests { $often requests $dir/URIS; }
@@ -238,7 +236,7 @@ for_workers("$dir/fifo");
 unlink "$dir/names/held.test" or die "unlink: $!";
 
 {
-    local $ENV{LD_PRELOAD} = "$dir/names.so";
+    local $ENV{LD_PRELOAD} = preloaded("$dir/names.so");
 
     start(<<"EOF", 'location /run { arrive wait; }',
         background_task busy { interval 1h; timeout 1h; $busy }

@@ -8,11 +8,9 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use BackgroundLife;
+use BackgroundPreload;
 use BackgroundStatus;
 use Test::More;
-
-plan skip_all => 'sanitizers want to be the first library'
-    if $ENV{BACKGROUND_ASAN};
 
 my $dir = dir();
 my $tree = "$dir/tree";
@@ -65,7 +63,7 @@ put("tree/sub/$_", $_) for qw/ long other /;
 for_workers($tree, "$tree/sub");
 
 {
-    local $ENV{LD_PRELOAD} = "$dir/names.so";
+    local $ENV{LD_PRELOAD} = preloaded("$dir/names.so");
 
     start(<<"EOF_CONF", '', 'worker_processes 1;');
     background_threads 2;

@@ -7,11 +7,9 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use BackgroundLife;
+use BackgroundPreload;
 use BackgroundStatus;
 use Test::More;
-
-plan skip_all => 'sanitizers want to be the first library'
-    if $ENV{BACKGROUND_ASAN};
 
 my $dir = dir();
 my $tree = "$dir/tree";
@@ -57,7 +55,7 @@ put("tree/$_.css", "$_ of many, " x 100) for qw/ stays changes /;
 for_workers($tree, "$dir/own", map { "$tree/$_.css" } qw/ stays changes /);
 
 {
-    local $ENV{LD_PRELOAD} = "$dir/refuse.so";
+    local $ENV{LD_PRELOAD} = preloaded("$dir/refuse.so");
 
     start(<<"EOF_CONF", '', 'worker_processes 1;');
     background_threads 2;

@@ -7,11 +7,9 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use BackgroundLife;
+use BackgroundPreload;
 use BackgroundStatus;
 use Test::More;
-
-plan skip_all => 'sanitizers want to be the first library'
-    if $ENV{BACKGROUND_ASAN};
 
 my $dir = dir();
 
@@ -72,7 +70,7 @@ my %name = (good => "a/b\n$hash  ./a//b\n$hash  c", link => 'link/b',
 put($_, "$hash  $name{$_}\n") for keys %name;
 
 for my $errno (38, 1) {
-    local $ENV{LD_PRELOAD} = "$dir/$errno.so";
+    local $ENV{LD_PRELOAD} = preloaded("$dir/$errno.so");
 
     start(join "\n", 'background_threads 2;', map {
         "background_task $_ { interval 1h; retry 1h; "

@@ -9,12 +9,10 @@ use lib "$FindBin::Bin/lib";
 
 use BackgroundKind;
 use BackgroundLife;
+use BackgroundPreload;
 use BackgroundPost qw/ begin /;
 use BackgroundStatus;
 use Test::More;
-
-plan skip_all => 'sanitizers want to be the first library'
-    if $ENV{BACKGROUND_ASAN};
 
 my $dir = dir();
 
@@ -62,7 +60,7 @@ for_workers("$dir/list", "$dir/file");
 my $kind = load_kind('arrive');
 
 {
-    local $ENV{LD_PRELOAD} = "$dir/look.so";
+    local $ENV{LD_PRELOAD} = preloaded("$dir/look.so");
 
     start(<<"EOF", 'location /run { arrive verify; }', "$kind\nworker_processes 1;");
     background_threads 4;
