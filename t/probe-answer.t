@@ -38,6 +38,7 @@ my %probe = (
     agent  => "probe agent /agent port=$health timeout=30s",
     post   => 'probe post /post method=PUT body=$background_peer timeout=30s',
     args   => 'probe args /args?$background_task timeout=30s',
+    few    => 'probe few /few peers=1 timeout=30s',
 );
 
 my ($upstreams, $tasks, $locations) = ('', '', '');
@@ -88,6 +89,12 @@ EOF_SERVER
 
 settles($_, a => 'up', b => 'up') for qw/ page five body keep need post args /;
 
+# more servers than "peers=" says
+
+settles('few', a => 'up', b => 'none');
+is(logged(qr/\[error\] .* upstream "few": 1 servers are not judged, "peers=" of "probe" is 1$/m),
+    1, 'peers: is logged');
+
 # what has no answer of a server counts as neither
 
 my %error = (
@@ -118,7 +125,8 @@ ok((grep { /^GET \/agent .* host=127\.0\.0\.1:$health$/ } asked_for('health')),
 
 # requests as they are said to be
 
-ok((grep { /^PUT \/post / } asked_for('a')), 'a method, a body');
+ok((grep { m{^PUT /post .* body=\Q$address{a}\E$} } asked_for('a')),
+    'a method, a body');
 ok((grep { /^GET \/args\?args / } asked_for('a')), 'variables in the URI');
 
 # a header, a body

@@ -46,11 +46,11 @@ sub grpc {
             proxy_pass   http://unix:$dir/files:/$file;
             proxy_method GET;
             add_trailer  grpc-status $status always;
-            mirror       /seen;
+            mirror       /seen/$name;
         }
-        location = /seen {
+        location /seen/ {
             internal;
-            proxy_pass http://unix:$dir/seen:/ok/1;
+            proxy_pass http://unix:$dir/seen:/ok/1/;
         }
         location = /plain { return 204; }
     }
@@ -102,6 +102,16 @@ is(found('unknown', 'down'), 'the service is not serving, its status is 0',
     'unknown');
 is(found($_, 'down'), 'invalid gRPC message', $_)
     for qw/ short long packed text /;
+
+# the requests: a message of HealthCheckRequest, whose field 1 is the service
+
+for ([serving => "\0\0\0\0\5\x0a\3abc"], [unimplemented => "\0\0\0\0\0"]) {
+    my ($name, $message) = @$_;
+
+    like(read_text("$dir/seen.log"),
+        qr{^request POST /ok/1/$name\|.*content-type: application/grpc(?:\|.*)?\nbody \Q$message\E\n}mi,
+        "$name: the request");
+}
 
 stop();
 done_testing();

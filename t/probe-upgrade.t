@@ -102,6 +102,7 @@ sub gone { process_stat($_[0])->[0] =~ /^[-Z]/ }
 
 # crashes: verdicts are lifted
 
+settles('app', a => 'up', b => 'up', c => 'up', d => 'up');
 dies('a');
 settles($_, a => 'down', b => 'up', c => 'up', d => 'up') for qw/ app must sick /;
 poll('many are down', sub { (get('/up'))[2] eq '0' });
@@ -156,8 +157,9 @@ for my $order (qw/ up down up /) {
 
 my $failed = peer('app', 'a')->{checks}{failed};
 
-# the new one is alone
+# the new one is alone; it tries once more what crashed the old one
 
+unlink "$dir/crash" or die "unlink: $!\n";
 signal('WINCH', $old);
 poll('the old workers are gone', sub { !workers_of($old) });
 

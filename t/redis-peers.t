@@ -8,6 +8,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use BackgroundDns;
 use BackgroundRedis;
 use IO::Select;
 use IO::Socket::UNIX;
@@ -196,7 +197,7 @@ host_stop('a');
 
 # a Sentinel
 
-host('b', <<"EOF");
+my $conf = <<"EOF";
 background_redis main {
     server   unix:$socket;
     sentinel main;
@@ -207,6 +208,8 @@ background_task t {
     simulate_io 1 delay=1ms-1ms;
 }
 EOF
+
+host('b', $conf);
 
 for my $case (['two lines', "127.0.0.1\n[alert] forged"],
               ['control characters', "\e[31m"],
@@ -233,7 +236,7 @@ unlike(host_log('b'), qr/forged|\e/, 'no byte of it is in the log');
 # two servers that are both a master: the one that the Sentinel names now
 
 SKIP: {
-    skip 'no redis-server', 2 unless redis_program();
+    skip 'no redis-server', 3 unless redis_program();
 
     my %port = map { $_ => free_port() } 'one', 'two';
 
@@ -253,6 +256,20 @@ SKIP: {
     });
     like(host_log('b'), qr/\[notice\].* redis "main": a Sentinel names 127\.0\.0\.1:$port{two} as the master/,
          'another master that is named');
+
+    # a name
+
+    my $dns = dns_start();
+
+    dns_names('master.test' => '127.0.0.1');
+    redis_ask('one', 'DEL', 'nginx:{t}:lease');
+    peer(['a name of the master', sub {
+        "*2\r\n" . bulk('master.test') . bulk($port{one});
+    }]);
+    host_reload('b', "resolver 127.0.0.1:$dns valid=1s ipv6=off;\n$conf");
+    ok(poll('it runs', sub { redis_ask('one', 'GET', 'nginx:{t}:lease') }),
+       'a name of the master');
+    dns_stop();
 }
 
 kill 'KILL', $pid;

@@ -87,6 +87,18 @@ says(qr/the certificate is not for "other\.test"/, 'another name');
 reload("$tls tls_name redis.test; tls_trusted_certificate ../other.crt;");
 says(qr/the certificate is not accepted \(/, 'another authority');
 
+# the authority and all certificates are replaced, in the same files
+
+reload("$tls tls_name redis.test; tls_trusted_certificate ../ca.crt;");
+runs_there('TLS again');
+certificates();
+redis_kill('tls');
+redis('tls');
+says(qr/the certificate is not accepted \(|the connection was closed|the TLS handshake failed/,
+     'other certificates');
+host_reload('a');
+runs_there('other certificates after a reload');
+
 reload("$tls tls_verify off;");
 runs_there('TLS without verification');
 
@@ -127,6 +139,16 @@ SKIP: {
     reload("server [::1]:$port6;");
     runs_there('IPv6');
 }
+
+# Redis Cluster
+
+my ($port_cluster, $bus) = (free_port(), free_port());
+
+redis('cluster', "port $port_cluster", 'cluster-enabled yes',
+      "cluster-port $bus");
+reload("server 127.0.0.1:$port_cluster;");
+says(qr/it is a node of a Redis Cluster, which is not supported/,
+     'Redis Cluster');
 
 host_stop('a');
 

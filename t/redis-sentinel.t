@@ -7,6 +7,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use BackgroundDoc;
 use BackgroundRedis;
 use Test::More;
 use Time::HiRes qw/ sleep time /;
@@ -17,9 +18,16 @@ my $dir = redis_dir();
 my $library = lease_library() or plan skip_all => 'no compiler';
 my %port = map { $_ => free_port() } qw/ m1 m2 s1 s2 s3 /;
 
-write_file('password', "sesame\n");
+# the user with the least rights, as the page has it, and one with none
 
-redis_sentinels(\%port, 'sesame');
+my ($acl) = doc_text('doc/redis.md')
+            =~ /^(user nginx on >PASSWORD -\@all \+sentinel.*)$/m;
+$acl =~ s/PASSWORD/secret/;
+
+write_file('password', "sesame\n");
+write_file('secret', "secret\n");
+
+redis_sentinels(\%port, 'sesame', $acl, 'user none on >secret -@all');
 
 host($_, conf($_, 'main')) for qw/ a b /;
 
@@ -88,6 +96,21 @@ like(poll('nginx says so', sub {
 }), qr/it knows no master "other"/, 'an unknown master');
 cmp_ok(host_status('b')->{redis}[0]{errors}{sentinel}, '>', 0, 'is counted');
 
+# users
+
+host_reload('b', conf('b', 'main', 'nginx'));
+poll('it is connected', sub {
+    my ($redis) = @{host_status('b')->{redis}};
+    $redis->{connected} && $redis->{connected} == $redis->{workers};
+});
+pass('a user with the least rights');
+
+host_reload('b', conf('b', 'main', 'none'));
+like(poll('nginx says so', sub {
+    my $e = host_status('b')->{redis}[0]{error} // '';
+    $e =~ /NOPERM/ && $e;
+}), qr/the user has no right to a command or key/, 'a user without rights');
+
 # with another password
 
 write_file('password', "wrong\n");
@@ -102,7 +125,10 @@ host_stop($_) for 'a', 'b';
 done_testing();
 
 sub conf {
-    my ($name, $master) = @_;
+    my ($name, $master, $user) = @_;
+
+    my $login = $user ? "sentinel_user $user; sentinel_password_file $dir/secret;"
+                      : "sentinel_password_file $dir/password;";
 
     return <<"EOF";
 background_redis main {
@@ -110,7 +136,7 @@ background_redis main {
     server 127.0.0.1:$port{s2};
     server 127.0.0.1:$port{s3};
     sentinel $master;
-    sentinel_password_file $dir/password;
+    $login
     connect_timeout 300ms;
     timeout 300ms;
 }

@@ -17,7 +17,10 @@ use Test::More;
 
 my $dir = dir();
 
-# a job that does not stop, and crashes when the file is there
+# a job that does not stop, and crashes when the file is there, which it removes
+
+mkdir "$dir/crash" or die "mkdir: $!\n";
+chmod 0777, "$dir/crash" or die "chmod: $!\n";
 
 put('falls.c', <<'EOF');
 #include <signal.h>
@@ -31,7 +34,7 @@ NGX_HTTP_BACKGROUND_CALL(falls)
 
     call->progress(call, 1, 2);
 
-    while (access(call->argv[0], F_OK) != 0) {
+    while (unlink(call->argv[0]) != 0) {
         (void) nanosleep(&ms, NULL);
     }
 
@@ -44,7 +47,7 @@ build_library("$dir/falls.so", "$dir/falls.c")
 
 start(<<"EOF", '', 'worker_processes 2; worker_rlimit_core 0;');
     background_threads 2;
-    background_task falls { interval 10ms; retry 10ms; health fails=9; call falls.so falls $dir/now; }
+    background_task falls { interval 10ms; retry 10ms; health fails=9; call falls.so falls $dir/crash/now; }
     background_task waits { workers all; retry 10ms; simulate_io 1 delay=1h-1h; }
 EOF
 
@@ -115,9 +118,8 @@ sub falls {
         return $n == 1 || $task{falls}{running};
     });
 
-    put('now', '');
+    put('crash/now', '');
     poll("$n: a worker dies", sub { logged(qr/exited on signal 11/) > $exited });
-    unlink "$dir/now" or die "unlink: $!\n";
 
     poll("$n: recorded", sub {
         tasks();

@@ -7,15 +7,15 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use BackgroundClients;
 use BackgroundLife;
 use BackgroundServer;
 use BackgroundStatus;
 use BackgroundStorm;
-use POSIX ();
 use Test::More;
+use Time::HiRes qw/ time /;
 
-my $dir = dir();
-my $rounds = rounds(10);
+my $rounds = rounds(5);
 my %address = map { $_ => server($_) } qw/ dead good /;
 
 says('dead', 500);
@@ -36,46 +36,47 @@ settles('app', dead => 'down', good => 'up');
 
 my $before = clients('dead');
 
-defined(my $pid = fork) or die "fork: $!\n";
+clients_start('/client');
 
-if ($pid == 0) {
-    my $parent = getppid();
-    $SIG{$_} = 'DEFAULT' for qw/ INT TERM HUP /;
-    local $BackgroundStatus::quiet = 1;
-    eval { get('/client') } while getppid() == $parent;
-    POSIX::_exit(0);
-}
+my $start = time;
 
 for my $n (1 .. $rounds) {
-    my $served = clients('good');
+    my @old = workers();
 
-    if ($n % 2) {
-        my %old = map { $_ => 1 } workers();
+    signal('HUP');
+    others('new workers', @old);
+    served('good');
 
-        signal('HUP');
-        poll('new workers', sub { grep { !$old{$_} } workers() });
-
-    } else {
-        my @pids = workers();
-        my %dead = map { $_ => 1 } @pids;
-
-        signal('KILL', @pids);
-        poll('other workers', sub { grep { !$dead{$_} } workers() });
-    }
-
-    poll('clients are served', sub { clients('good') > $served + 5 });
+    @old = workers();
+    signal('KILL', @old);
+    others('other workers', @old);
+    served('good');
 }
 
-kill 'KILL', $pid;
-waitpid $pid, 0;
+my $took = time - $start;
 
-sub clients { scalar grep { m{^GET /client} } asked_for($_[0]) }
+clients_end();
 
-is(clients('dead'), $before, "$rounds rounds: no client met the server that is "
-   . 'down');
+# workers that are none of these
+
+sub others {
+    my ($what, @old) = @_;
+
+    my %old = map { $_ => 1 } @old;
+
+    poll($what, sub { grep { !$old{$_} } workers() });
+}
+
+is(clients('dead'), $before, 'no client met the server that is down');
 
 poll('the status', sub { eval { state_of('app', 'dead') eq 'down' } });
 is(peer('app', 'dead')->{changes}, 0, 'its verdict has never changed');
+is(peer('app', 'good')->{changes}, 0, 'nor that of the good one');
+
+figures('reloads' => $rounds, 'kill -9 of all workers' => $rounds,
+        'seconds' => $took, 'client requests' => clients('good'),
+        'of the dead' => clients('dead') - $before,
+        'checks of the dead' => connected('dead'));
 
 put('error.log', join '', grep { !/exited on signal/ } split /^/, log_text());
 stop();

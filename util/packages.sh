@@ -18,12 +18,23 @@ test_packages=(perl procps libtest-nginx-perl prometheus
                chromium-headless-shell brotli zstd openssl php-fpm
                libnginx-mod-http-lua libnginx-mod-http-js
                libnginx-mod-http-brotli-static libnginx-mod-stream
+               libnginx-mod-nchan
                mariadb-server-core mariadb-client-core openssh-server redis-server
                rsync systemd python3-seccomp libfaketime tzdata
                g++ rustc libtesseract-dev libleptonica-dev tesseract-ocr)
 fuzz_packages=(clang libclang-rt-dev binutils)
 bench_packages=(perl python3 python3-uvloop python3-fastapi uvicorn wrk wget
-                libnginx-mod-http-lua libnginx-mod-http-js haproxy)
+                libnginx-mod-http-lua libnginx-mod-http-js haproxy
+                redis-server lua-nginx-redis)
+
+ID='' VERSION_ID=''
+# shellcheck source=/dev/null
+. /etc/os-release 2> /dev/null || true
+
+# not in Debian 12
+if [ "$ID" = debian ] && [ "${VERSION_ID:-99}" -gt 12 ]; then
+    test_packages+=(valkey-server)
+fi
 
 policy=/usr/sbin/policy-rc.d
 policy_mark='# temporary, of ngx_http_background_module'
@@ -103,10 +114,6 @@ done
 if [ ${#missing[@]} -eq 0 ]; then
     exit
 fi
-
-ID='' VERSION_ID=''
-# shellcheck source=/dev/null
-. /etc/os-release 2> /dev/null || true
 
 if [ "$ID" != debian ] || [ "${VERSION_ID:-99}" -lt 12 ]; then
     die "this system is not Debian 12 or later. Install by hand what these" \

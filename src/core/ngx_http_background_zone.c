@@ -19,11 +19,19 @@
 
 static ngx_int_t ngx_http_background_zone_init(ngx_shm_zone_t *shm_zone,
     void *data);
+static void ngx_http_background_zone_count(
+    ngx_http_background_zone_conf_t *zcf);
+static ngx_int_t ngx_http_background_zone_add_tasks(
+    ngx_http_background_zone_conf_t *zcf);
 static ngx_int_t ngx_http_background_zone_create(
     ngx_http_background_zone_conf_t *zcf);
 static ngx_int_t ngx_http_background_zone_reuse(
     ngx_http_background_zone_conf_t *zcf);
 static ngx_int_t ngx_http_background_zone_add_task(
+    ngx_http_background_zone_conf_t *zcf,
+    ngx_http_background_zone_task_t *task,
+    ngx_http_background_record_t **next, ngx_uint_t known);
+static ngx_http_background_record_t *ngx_http_background_zone_add_record(
     ngx_http_background_zone_conf_t *zcf,
     ngx_http_background_zone_task_t *task,
     ngx_http_background_record_t **next);
@@ -68,27 +76,10 @@ ngx_http_background_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 {
     ngx_http_background_zone_conf_t *zcf = shm_zone->data;
 
-    ngx_int_t                          rc;
-    ngx_uint_t                         i, n, fresh;
-    ngx_core_conf_t                   *ccf;
-    ngx_http_background_record_t     **next;
-    ngx_http_background_zone_task_t  **tasks;
+    ngx_int_t   rc;
+    ngx_uint_t  fresh;
 
-    ccf = (ngx_core_conf_t *) ngx_get_conf(zcf->cycle->conf_ctx,
-                                           ngx_core_module);
-
-    zcf->workers = ccf->master ? ccf->worker_processes : 1;
-
-    tasks = zcf->tasks.elts;
-
-    /* workers of older configurations may still own a cell each */
-
-    n = zcf->workers + ngx_http_background_zone_children();
-
-    for (i = 0; i < zcf->tasks.nelts; i++) {
-        tasks[i]->cells = tasks[i]->all ? zcf->workers : 1;
-        tasks[i]->arrived = tasks[i]->arrives ? n : 0;
-    }
+    ngx_http_background_zone_count(zcf);
 
     fresh = 0;
 
@@ -104,28 +95,8 @@ ngx_http_background_zone_init(ngx_shm_zone_t *shm_zone, void *data)
         return rc;
     }
 
-    /* records are in the order of the tasks, where these are as before */
-
-    next = &zcf->zone->records;
-
-    for (i = 0; i < zcf->tasks.nelts; i++) {
-        if (ngx_http_background_zone_add_task(zcf, tasks[i], next) != NGX_OK) {
-            return ngx_http_background_zone_too_small(zcf);
-        }
-
-        next = &tasks[i]->record->next;
-    }
-
-    for (i = 0; i < zcf->tasks.nelts; i++) {
-        if (ngx_http_background_zone_add_copies(zcf->zone, tasks[i]->record)
-            != NGX_OK)
-        {
-            ngx_log_error(NGX_LOG_WARN, shm_zone->shm.log, 0,
-                          "background_zone is full: some tasks can't be taken "
-                          "over from a worker that hangs in %s:%ui",
-                          zcf->file, zcf->line);
-            break;
-        }
+    if (ngx_http_background_zone_add_tasks(zcf) != NGX_OK) {
+        return ngx_http_background_zone_too_small(zcf);
     }
 
     if (fresh && zcf->state.len) {
@@ -139,15 +110,79 @@ ngx_http_background_zone_init(ngx_shm_zone_t *shm_zone, void *data)
 }
 
 
+/* the number of workers, and of the cells of each task */
+
+static void
+ngx_http_background_zone_count(ngx_http_background_zone_conf_t *zcf)
+{
+    ngx_uint_t                         i, n;
+    ngx_core_conf_t                   *ccf;
+    ngx_http_background_zone_task_t  **tasks;
+
+    ccf = (ngx_core_conf_t *) ngx_get_conf(zcf->cycle->conf_ctx,
+                                           ngx_core_module);
+
+    zcf->workers = ccf->master ? ccf->worker_processes : 1;
+
+    /* workers of older configurations may still own a cell each */
+
+    n = zcf->workers + ngx_http_background_zone_children();
+
+    tasks = zcf->tasks.elts;
+
+    for (i = 0; i < zcf->tasks.nelts; i++) {
+        tasks[i]->cells = tasks[i]->all ? zcf->workers : 1;
+        tasks[i]->arrived = tasks[i]->arrives ? n : 0;
+    }
+}
+
+
+static ngx_int_t
+ngx_http_background_zone_add_tasks(ngx_http_background_zone_conf_t *zcf)
+{
+    ngx_uint_t                         i, known;
+    ngx_http_background_record_t     **next;
+    ngx_http_background_zone_task_t  **tasks;
+
+    /* records are in the order of the tasks, where these are as before */
+
+    next = &zcf->zone->records;
+    known = (*next != NULL);
+
+    tasks = zcf->tasks.elts;
+
+    for (i = 0; i < zcf->tasks.nelts; i++) {
+        if (ngx_http_background_zone_add_task(zcf, tasks[i], next, known)
+            != NGX_OK)
+        {
+            return NGX_ERROR;
+        }
+
+        next = &tasks[i]->record->next;
+    }
+
+    for (i = 0; i < zcf->tasks.nelts; i++) {
+        if (ngx_http_background_zone_add_copies(zcf->zone, tasks[i]->record)
+            != NGX_OK)
+        {
+            ngx_log_error(NGX_LOG_WARN, zcf->shm_zone->shm.log, 0,
+                          "background_zone is full: some tasks can't be taken "
+                          "over from a worker that hangs in %s:%ui",
+                          zcf->file, zcf->line);
+            break;
+        }
+    }
+
+    return NGX_OK;
+}
+
+
 static ngx_int_t
 ngx_http_background_zone_create(ngx_http_background_zone_conf_t *zcf)
 {
-    int                          err;
     ngx_log_t                   *log;
-    ngx_uint_t                   i;
     ngx_shm_zone_t              *before;
     ngx_slab_pool_t             *shpool;
-    pthread_mutexattr_t          attr;
     ngx_http_background_zone_t  *zone;
 
     log = zcf->shm_zone->shm.log;
@@ -161,28 +196,7 @@ ngx_http_background_zone_create(ngx_http_background_zone_conf_t *zcf)
         return ngx_http_background_zone_too_small(zcf);
     }
 
-    err = pthread_mutexattr_init(&attr);
-    if (err) {
-        ngx_log_error(NGX_LOG_EMERG, log, err,
-                      "pthread_mutexattr_init() failed");
-        return NGX_ERROR;
-    }
-
-    (void) pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
-    (void) pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
-
-    for (i = 0; i < NGX_MAX_PROCESSES; i++) {
-        err = pthread_mutex_init(&zone->members[i].mutex, &attr);
-        if (err) {
-            ngx_log_error(NGX_LOG_EMERG, log, err,
-                          "pthread_mutex_init() failed");
-            break;
-        }
-    }
-
-    (void) pthread_mutexattr_destroy(&attr);
-
-    if (err) {
+    if (ngx_http_background_members_init(zone, log) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -256,9 +270,12 @@ ngx_http_background_zone_of(ngx_shm_zone_t *shm_zone)
 }
 
 
+/* "known": the zone has records of a configuration before */
+
 static ngx_int_t
 ngx_http_background_zone_add_task(ngx_http_background_zone_conf_t *zcf,
-    ngx_http_background_zone_task_t *task, ngx_http_background_record_t **next)
+    ngx_http_background_zone_task_t *task, ngx_http_background_record_t **next,
+    ngx_uint_t known)
 {
     ngx_http_background_zone_t    *zone;
     ngx_http_background_record_t  *record;
@@ -270,31 +287,15 @@ ngx_http_background_zone_add_task(ngx_http_background_zone_conf_t *zcf,
         || !ngx_http_background_record_is(record, task->name.data,
                                           task->name.len))
     {
-        record = ngx_http_background_zone_lookup(zone, task->name.data,
-                                                 task->name.len);
+        record = known ? ngx_http_background_zone_lookup(zone, task->name.data,
+                                                         task->name.len)
+                       : NULL;
     }
 
     if (record == NULL) {
-        record = ngx_slab_calloc(zone->shpool,
-                                 sizeof(ngx_http_background_record_t));
+        record = ngx_http_background_zone_add_record(zcf, task, next);
+
         if (record == NULL) {
-            return NGX_ERROR;
-        }
-
-        record->orders = ngx_http_background_orders_create(zone->shpool);
-
-        if (record->orders == NULL) {
-            ngx_slab_free(zone->shpool, record);
-            return NGX_ERROR;
-        }
-
-        ngx_memcpy(record->name, task->name.data, task->name.len);
-        record->name_len = task->name.len;
-
-        record->next = *next;
-        *next = record;
-
-        if (ngx_http_background_record_copy(zcf, record) != NGX_OK) {
             return NGX_ERROR;
         }
     }
@@ -322,6 +323,38 @@ ngx_http_background_zone_add_task(ngx_http_background_zone_conf_t *zcf,
 
     return ngx_http_background_zone_add_cells(zone, record, &record->arrived,
                                               task->arrived, 0);
+}
+
+
+static ngx_http_background_record_t *
+ngx_http_background_zone_add_record(ngx_http_background_zone_conf_t *zcf,
+    ngx_http_background_zone_task_t *task, ngx_http_background_record_t **next)
+{
+    ngx_slab_pool_t               *shpool;
+    ngx_http_background_record_t  *record;
+
+    shpool = zcf->zone->shpool;
+
+    record = ngx_slab_calloc(shpool, sizeof(ngx_http_background_record_t));
+    if (record == NULL) {
+        return NULL;
+    }
+
+    record->orders = ngx_http_background_orders_create(shpool);
+
+    if (record->orders == NULL) {
+        ngx_slab_free(shpool, record);
+        return NULL;
+    }
+
+    ngx_memcpy(record->name, task->name.data, task->name.len);
+    record->name_len = task->name.len;
+
+    record->next = *next;
+    *next = record;
+
+    return (ngx_http_background_record_copy(zcf, record) == NGX_OK) ? record
+                                                                    : NULL;
 }
 
 

@@ -258,6 +258,7 @@ extern uint64_t                       ngx_http_background_life;
  * sweep         frees records that neither this configuration nor a running
  *               process uses
  * children      the number of child processes
+ * members_init  creates the registrations of a new zone
  * bury          frees the registrations of dead workers
  */
 ngx_http_background_zone_t *ngx_http_background_zone_of(
@@ -280,6 +281,8 @@ ngx_int_t ngx_http_background_record_copy(ngx_http_background_zone_conf_t *zcf,
     ngx_http_background_record_t *record);
 void ngx_http_background_zone_sweep(ngx_http_background_zone_conf_t *zcf);
 ngx_uint_t ngx_http_background_zone_children(void);
+ngx_int_t ngx_http_background_members_init(ngx_http_background_zone_t *zone,
+    ngx_log_t *log);
 void ngx_http_background_zone_bury(ngx_http_background_zone_t *zone,
     ngx_log_t *log);
 

@@ -78,6 +78,39 @@ static ngx_http_background_watched_t
 
 
 ngx_int_t
+ngx_http_background_members_init(ngx_http_background_zone_t *zone,
+    ngx_log_t *log)
+{
+    int                  err;
+    ngx_uint_t           i;
+    pthread_mutexattr_t  attr;
+
+    err = pthread_mutexattr_init(&attr);
+    if (err) {
+        ngx_log_error(NGX_LOG_EMERG, log, err,
+                      "pthread_mutexattr_init() failed");
+        return NGX_ERROR;
+    }
+
+    (void) pthread_mutexattr_setpshared(&attr, PTHREAD_PROCESS_SHARED);
+    (void) pthread_mutexattr_setrobust(&attr, PTHREAD_MUTEX_ROBUST);
+
+    for (i = 0; i < NGX_MAX_PROCESSES; i++) {
+        err = pthread_mutex_init(&zone->members[i].mutex, &attr);
+        if (err) {
+            ngx_log_error(NGX_LOG_EMERG, log, err,
+                          "pthread_mutex_init() failed");
+            break;
+        }
+    }
+
+    (void) pthread_mutexattr_destroy(&attr);
+
+    return err ? NGX_ERROR : NGX_OK;
+}
+
+
+ngx_int_t
 ngx_http_background_zone_join(ngx_http_background_zone_conf_t *zcf)
 {
     uint32_t                       n;

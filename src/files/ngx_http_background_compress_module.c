@@ -113,6 +113,10 @@ static ngx_int_t ngx_http_background_compress_file(
     ngx_http_background_compressor_t *c);
 static ngx_int_t ngx_http_background_compress_target(
     ngx_http_background_compressor_t *c, ngx_uint_t n);
+static ngx_int_t ngx_http_background_compress_name(
+    ngx_http_background_compressor_t *c);
+static ngx_int_t ngx_http_background_compress_there(
+    ngx_http_background_compressor_t *c, ngx_file_info_t *fi);
 static ngx_int_t ngx_http_background_compress_current(
     ngx_http_background_compressor_t *c, ngx_file_info_t *fi,
     ngx_http_background_stamp_t *stamp);
@@ -714,41 +718,23 @@ static ngx_int_t
 ngx_http_background_compress_target(ngx_http_background_compressor_t *c,
     ngx_uint_t n)
 {
-    u_char                               *p,
-                                          text[NGX_HTTP_BACKGROUND_PATH_TEXT];
     ngx_int_t                             rc;
     ngx_uint_t                            there, owned;
     ngx_file_info_t                       fi;
-    ngx_http_background_file_t           *file;
     ngx_http_background_stamp_t           stamp;
     ngx_http_background_target_t         *target;
     ngx_http_background_compress_conf_t  *ccf;
 
     ccf = c->run->conf;
-    file = c->file;
     target = &c->target;
 
     c->codec = &ngx_http_background_codecs[n];
 
-    p = ngx_cpymem(target->path.data, file->path.data, file->path.len);
-    p = ngx_cpymem(p, c->codec->suffix.data, c->codec->suffix.len);
-    *p = '\0';
-
-    target->path.len = p - target->path.data;
-    target->name = target->path.data + (file->name - file->path.data);
-    target->dirfd = file->dir->fd;
-
-    if (p - target->name > NAME_MAX) {
-        ngx_log_error(NGX_LOG_INFO, c->run->log, 0,
-                      "background task \"%V\": no \"%V\" file for %s, the "
-                      "name would be too long", c->run->task,
-                      &c->codec->suffix,
-                      ngx_http_background_path_log(text, &ccf->path,
-                                                   &file->path));
+    if (ngx_http_background_compress_name(c) != NGX_OK) {
         return NGX_OK;
     }
 
-    if (ngx_http_background_tree_stat(c->tree, file, &c->info)
+    if (ngx_http_background_tree_stat(c->tree, c->file, &c->info)
         == NGX_FILE_ERROR)
     {
         /*
@@ -766,24 +752,13 @@ ngx_http_background_compress_target(ngx_http_background_compressor_t *c,
         return NGX_OK;
     }
 
-    there = 1;
+    rc = ngx_http_background_compress_there(c, &fi);
 
-    if (fstatat(target->dirfd, (char *) target->name, &fi,
-                AT_SYMLINK_NOFOLLOW)
-        == -1)
-    {
-        if (ngx_errno != NGX_ENOENT) {
-            return ngx_http_background_compress_fail(c, ngx_errno,
-                                                     "fstatat() %s failed");
-        }
-
-        there = 0;
+    if (rc == NGX_ERROR) {
+        return NGX_ERROR;
     }
 
-    if (there && !ngx_is_file(&fi)) {
-        return ngx_http_background_compress_fail(c, 0,
-                                                 "%s is no regular file");
-    }
+    there = (rc == NGX_OK);
 
     owned = ngx_http_background_list_owns(c->list, target,
                                           there ? &fi : NULL, &stamp);
@@ -808,6 +783,65 @@ ngx_http_background_compress_target(ngx_http_background_compressor_t *c,
     }
 
     return (rc == NGX_DECLINED) ? ngx_http_background_compress_make(c, n) : rc;
+}
+
+
+/* sets the name of the target; NGX_DECLINED: it would be too long */
+
+static ngx_int_t
+ngx_http_background_compress_name(ngx_http_background_compressor_t *c)
+{
+    u_char                               *p,
+                                          text[NGX_HTTP_BACKGROUND_PATH_TEXT];
+    ngx_http_background_file_t           *file;
+    ngx_http_background_target_t         *target;
+    ngx_http_background_compress_conf_t  *ccf;
+
+    ccf = c->run->conf;
+    file = c->file;
+    target = &c->target;
+
+    p = ngx_cpymem(target->path.data, file->path.data, file->path.len);
+    p = ngx_cpymem(p, c->codec->suffix.data, c->codec->suffix.len);
+    *p = '\0';
+
+    target->path.len = p - target->path.data;
+    target->name = target->path.data + (file->name - file->path.data);
+    target->dirfd = file->dir->fd;
+
+    if (p - target->name > NAME_MAX) {
+        ngx_log_error(NGX_LOG_INFO, c->run->log, 0,
+                      "background task \"%V\": no \"%V\" file for %s, the "
+                      "name would be too long", c->run->task,
+                      &c->codec->suffix,
+                      ngx_http_background_path_log(text, &ccf->path,
+                                                   &file->path));
+        return NGX_DECLINED;
+    }
+
+    return NGX_OK;
+}
+
+
+/* NGX_OK: the target is a regular file; NGX_DECLINED: there is none */
+
+static ngx_int_t
+ngx_http_background_compress_there(ngx_http_background_compressor_t *c,
+    ngx_file_info_t *fi)
+{
+    if (fstatat(c->target.dirfd, (char *) c->target.name, fi,
+                AT_SYMLINK_NOFOLLOW)
+        == -1)
+    {
+        return (ngx_errno == NGX_ENOENT)
+               ? NGX_DECLINED
+               : ngx_http_background_compress_fail(c, ngx_errno,
+                                                   "fstatat() %s failed");
+    }
+
+    return ngx_is_file(fi) ? NGX_OK
+                           : ngx_http_background_compress_fail(c, 0,
+                                                     "%s is no regular file");
 }
 
 

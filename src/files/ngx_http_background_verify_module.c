@@ -98,6 +98,14 @@ static ngx_int_t ngx_http_background_verify_read(
 static void ngx_http_background_verify_fill(ngx_http_background_verify_t *v);
 static void ngx_http_background_verify_file(ngx_http_background_verify_t *v,
     ngx_http_background_hash_t *hash, ngx_http_background_verify_line_t *line);
+static ngx_int_t ngx_http_background_verify_possible(
+    ngx_http_background_hash_t *hash, ngx_http_background_verify_line_t *line);
+static int ngx_http_background_verify_open_file(
+    ngx_http_background_verify_t *v, ngx_http_background_run_t *run,
+    ngx_str_t *name, ngx_file_info_t *fi);
+static void ngx_http_background_verify_hash(ngx_http_background_verify_t *v,
+    ngx_http_background_hash_t *hash, ngx_http_background_verify_line_t *line,
+    int fd, ngx_file_info_t *fi);
 static void ngx_http_background_verify_extra(ngx_http_background_verify_t *v,
     ngx_http_background_hash_t *hash);
 static ngx_uint_t ngx_http_background_verify_skips(
@@ -745,21 +753,44 @@ ngx_http_background_verify_file(ngx_http_background_verify_t *v,
     ngx_http_background_hash_t *hash, ngx_http_background_verify_line_t *line)
 {
     int                                 fd;
-    ngx_int_t                           rc;
-    ngx_str_t                          *name;
     ngx_file_info_t                     fi;
     ngx_http_background_run_t          *run;
     ngx_http_background_verify_conf_t  *vcf;
 
     run = hash->run;
     vcf = run->conf;
-    name = &line->sum.name;
 
-    if (name->data == NULL) {
+    if (ngx_http_background_verify_possible(hash, line) != NGX_OK) {
+        return;
+    }
+
+    fd = ngx_http_background_verify_open_file(v, run, &line->sum.name, &fi);
+
+    if (fd == -1) {
+        return;
+    }
+
+    ngx_http_background_verify_hash(v, hash, line, fd, &fi);
+
+    ngx_http_background_close(run, fd, &vcf->root, &line->sum.name);
+}
+
+
+static ngx_int_t
+ngx_http_background_verify_possible(ngx_http_background_hash_t *hash,
+    ngx_http_background_verify_line_t *line)
+{
+    ngx_http_background_run_t          *run;
+    ngx_http_background_verify_conf_t  *vcf;
+
+    run = hash->run;
+    vcf = run->conf;
+
+    if (line->sum.name.data == NULL) {
         ngx_http_background_fail(&run->result, 0,
                                  "line %ui of \"%V\" is no checksum of the "
                                  "algorithm", line->number, &vcf->manifest);
-        return;
+        return NGX_ERROR;
     }
 
     if (!ngx_http_background_hash_has_size(hash, line->sum.len)) {
@@ -768,8 +799,23 @@ ngx_http_background_verify_file(ngx_http_background_verify_t *v,
                                  "bits, which this version of OpenSSL can't "
                                  "compute", line->number, &vcf->manifest,
                                  8 * line->sum.len);
-        return;
+        return NGX_ERROR;
     }
+
+    return NGX_OK;
+}
+
+
+/* returns the descriptor of a regular file, or -1 */
+
+static int
+ngx_http_background_verify_open_file(ngx_http_background_verify_t *v,
+    ngx_http_background_run_t *run, ngx_str_t *name, ngx_file_info_t *fi)
+{
+    int                                 fd;
+    ngx_http_background_verify_conf_t  *vcf;
+
+    vcf = run->conf;
 
     fd = ngx_http_background_open_beneath(v->root, name->data,
                                           NGX_HTTP_BACKGROUND_TREE_OPEN);
@@ -777,36 +823,56 @@ ngx_http_background_verify_file(ngx_http_background_verify_t *v,
     if (fd == -1 && ngx_errno == NGX_EXDEV) {
         ngx_http_background_fail_path(&run->result, NULL, name, 0,
                                       "%s leads out of the root");
-        return;
+        return -1;
     }
 
     if (fd == -1) {
         ngx_http_background_fail_path(&run->result, &vcf->root, name, ngx_errno,
                                       "open() %s failed");
-        return;
+        return -1;
     }
 
-    if (ngx_fd_info(fd, &fi) == NGX_FILE_ERROR) {
+    if (ngx_fd_info(fd, fi) == NGX_FILE_ERROR) {
         ngx_http_background_fail_path(&run->result, &vcf->root, name, ngx_errno,
                                       ngx_fd_info_n " %s failed");
-        goto done;
-    }
 
-    if (!ngx_is_file(&fi)) {
+    } else if (!ngx_is_file(fi)) {
         ngx_http_background_fail_path(&run->result, &vcf->root, name, 0,
                                       "%s is no regular file");
-        goto done;
+
+    } else {
+        return fd;
     }
+
+    ngx_http_background_close(run, fd, &vcf->root, name);
+
+    return -1;
+}
+
+
+static void
+ngx_http_background_verify_hash(ngx_http_background_verify_t *v,
+    ngx_http_background_hash_t *hash, ngx_http_background_verify_line_t *line,
+    int fd, ngx_file_info_t *fi)
+{
+    ngx_int_t                           rc;
+    ngx_str_t                          *name;
+    ngx_http_background_run_t          *run;
+    ngx_http_background_verify_conf_t  *vcf;
+
+    run = hash->run;
+    vcf = run->conf;
+    name = &line->sum.name;
 
     run->result.active = 1;
 
     hash->size = line->sum.len;
 
-    rc = ngx_http_background_hash_file(hash, fd, &fi,
+    rc = ngx_http_background_hash_file(hash, fd, fi,
                                        ngx_http_background_verify_progress);
 
     if (rc == NGX_ABORT) {
-        goto done;
+        return;
     }
 
     run->result.active = 0;
@@ -821,17 +887,13 @@ ngx_http_background_verify_file(ngx_http_background_verify_t *v,
         ngx_http_background_fail_path(&run->result, &vcf->root, name, 0,
                                       "%s has another checksum");
 
-    } else if (ngx_http_background_verify_changed(v, name, &fi)) {
+    } else if (ngx_http_background_verify_changed(v, name, fi)) {
         ngx_http_background_fail_path(&run->result, &vcf->root, name, 0,
                                       "%s changed while it was read");
 
     } else {
         run->result.completed++;
     }
-
-done:
-
-    ngx_http_background_close(run, fd, &vcf->root, name);
 }
 
 

@@ -998,8 +998,8 @@ ngx_http_background_redis_told(void *data,
 
 
 /*
- * Returns whether a Sentinel has named a master that it did not name before, and
- * the connection is one to another server.
+ * Returns whether a Sentinel has named a master that it did not name before,
+ * and the connection is one to another server.
  */
 
 static ngx_uint_t

@@ -263,6 +263,11 @@ ngx_http_background_fetch_connect(ngx_http_background_fetches_t *rs)
         return NULL;
     }
 
+    /*
+     * A socket, as nginx sets its options ("return 444"), and one for each
+     * request: closing a copy of a descriptor would not remove it from epoll.
+     */
+
     fd = socket(AF_UNIX, SOCK_DGRAM|SOCK_NONBLOCK|SOCK_CLOEXEC, 0);
 
     if (fd == -1) {

@@ -10,6 +10,10 @@
 #include "ngx_http_background_status.h"
 
 
+static void ngx_http_background_view_cells(ngx_http_background_view_t *view,
+    ngx_http_background_zone_conf_t *zcf);
+static ngx_http_background_state_e ngx_http_background_view_state(
+    ngx_http_background_view_t *view);
 static void ngx_http_background_view_add(ngx_http_background_view_t *view,
     ngx_http_background_snapshot_t *snapshot);
 static void ngx_http_background_view_add_running(
@@ -52,12 +56,9 @@ void
 ngx_http_background_view_read(ngx_http_background_view_t *view,
     ngx_http_background_zone_conf_t *zcf, ngx_http_background_task_t *task)
 {
-    uint64_t                         failures;
-    ngx_uint_t                       n;
-    ngx_http_background_cell_t      *cell;
-    ngx_http_background_snapshot_t   snapshot;
-    ngx_http_background_orders_info_t
-                                     orders;
+    uint64_t                            failures;
+    ngx_uint_t                          quarantined;
+    ngx_http_background_orders_info_t   orders;
 
     ngx_memzero(view, sizeof(ngx_http_background_view_t));
 
@@ -68,6 +69,50 @@ ngx_http_background_view_read(ngx_http_background_view_t *view,
                         ngx_http_background_record_orders(task->zone.record),
                         &orders);
     view->paused = orders.paused;
+
+    ngx_http_background_view_cells(view, zcf);
+
+    quarantined = ngx_http_background_record_quarantined(task->zone.record);
+
+    if (quarantined) {
+        view->overdue = ngx_http_background_not_late;
+    }
+
+    if (quarantined || view->paused) {
+        view->due = 0;
+        view->due_at = 0;
+    }
+
+    if (task->cluster) {
+        task->cluster->view(task->cluster_conf, &view->cluster);
+    }
+
+    view->last_failed = view->stats.last.finished_at
+                        && !view->stats.last.success;
+
+    view->state = quarantined ? ngx_http_background_quarantined
+                              : ngx_http_background_view_state(view);
+
+    if (!ngx_http_background_record_verdict(task->zone.record, &failures)
+        || quarantined || view->abandoned)
+    {
+        view->healthy = 0;
+    }
+
+    view->stats.failures = ngx_max(view->stats.failures, failures);
+}
+
+
+static void
+ngx_http_background_view_cells(ngx_http_background_view_t *view,
+    ngx_http_background_zone_conf_t *zcf)
+{
+    ngx_uint_t                       n;
+    ngx_http_background_cell_t      *cell;
+    ngx_http_background_task_t      *task;
+    ngx_http_background_snapshot_t   snapshot;
+
+    task = view->task;
 
     /* after "worker_processes" was lowered there are more cells than workers */
 
@@ -95,53 +140,33 @@ ngx_http_background_view_read(ngx_http_background_view_t *view,
         ngx_http_background_view_add(view, &snapshot);
         ngx_http_background_view_add_running(view, &snapshot);
     }
+}
+
+
+/* of a task that is not quarantined */
+
+static ngx_http_background_state_e
+ngx_http_background_view_state(ngx_http_background_view_t *view)
+{
+    if (view->abandoned) {
+        return ngx_http_background_abandoned;
+    }
+
+    if (view->running) {
+        return (view->queued == view->running) ? ngx_http_background_queued
+                                               : ngx_http_background_running;
+    }
 
     if (view->paused) {
-        view->due = 0;
-        view->due_at = 0;
+        return ngx_http_background_paused;
     }
 
-    if (task->cluster) {
-        task->cluster->view(task->cluster_conf, &view->cluster);
+    if (view->leased == 0) {
+        return ngx_http_background_stopped;
     }
 
-    view->last_failed = view->stats.last.finished_at
-                        && !view->stats.last.success;
-
-    if (ngx_http_background_record_quarantined(task->zone.record)) {
-        view->state = ngx_http_background_quarantined;
-        view->healthy = 0;
-        view->overdue = ngx_http_background_not_late;
-        view->due = 0;
-        view->due_at = 0;
-
-    } else if (view->abandoned) {
-        view->state = ngx_http_background_abandoned;
-        view->healthy = 0;
-
-    } else if (view->running) {
-        view->state = (view->queued == view->running)
-                      ? ngx_http_background_queued
-                      : ngx_http_background_running;
-
-    } else if (view->paused) {
-        view->state = ngx_http_background_paused;
-
-    } else if (view->leased == 0) {
-        view->state = ngx_http_background_stopped;
-
-    } else if (view->stats.failures && task->retry) {
-        view->state = ngx_http_background_retrying;
-
-    } else {
-        view->state = ngx_http_background_waiting;
-    }
-
-    if (!ngx_http_background_record_verdict(task->zone.record, &failures)) {
-        view->healthy = 0;
-    }
-
-    view->stats.failures = ngx_max(view->stats.failures, failures);
+    return (view->stats.failures && view->task->retry)
+           ? ngx_http_background_retrying : ngx_http_background_waiting;
 }
 
 

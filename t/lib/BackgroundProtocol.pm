@@ -37,7 +37,8 @@ sub http_request {
     my ($line) = $head =~ /^(.*)\r/;
     my ($host) = $head =~ /\r\nhost: ([^\r]*)/i;
 
-    return "$line host=" . ($host // '');
+    return "$line host=" . ($host // '')
+           . ($length ? ' body=' . substr $_[0], length $head, $length : '');
 }
 
 sub http_response {

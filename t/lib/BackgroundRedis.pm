@@ -29,6 +29,10 @@ my $nginx = $ENV{TEST_NGINX_BINARY} || 'nginx';
 my $modules = join '', map { "load_module $_;\n" }
     split ' ', $ENV{TEST_NGINX_LOAD_MODULES} || '';
 
+# modules before, and after, those that are tested
+
+our ($load_before, $load_after) = ('', '');
+
 my $user = $> == 0 ? 'user nobody ' . getgrgid((getpwnam 'nobody')[3]) . ';'
                    : '';
 
@@ -148,10 +152,10 @@ sub redis {
 }
 
 # a master "m1", its replica "m2", and three Sentinels "s1", "s2", "s3", which
-# know it as "main" and have a password
+# know it as "main" and have a password, and these options
 
 sub redis_sentinels {
-    my ($port, $password) = @_;
+    my ($port, $password, @options) = @_;
 
     redis('m1', "port $port->{m1}", 'repl-diskless-sync-delay 0');
     redis('m2', "port $port->{m2}", 'repl-diskless-sync-delay 0',
@@ -166,7 +170,7 @@ sub redis_sentinels {
           "sentinel sentinel-pass $password",
           "sentinel monitor main 127.0.0.1 $port->{m1} 2",
           'sentinel down-after-milliseconds main 1000',
-          'sentinel failover-timeout main 3000')
+          'sentinel failover-timeout main 3000', @options)
         for qw/ s1 s2 s3 /;
 
     poll('the Sentinels know each other', sub {
@@ -311,7 +315,7 @@ sub host_conf {
     $main = "worker_processes 2;\n$main" unless $main =~ /worker_processes/;
 
     write_file("$name/nginx.conf", <<"EOF_CONF");
-$modules$user
+$load_before$modules$load_after$user
 $main
 daemon off;
 pid nginx.pid;

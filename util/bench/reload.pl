@@ -29,12 +29,7 @@ sub reload {
 
         kill 'HUP', (processes())[0];
 
-        # more often than poll() would
-
-        until (get('/pid') != $old) {
-            die "timed out: another worker\n" if time > $start + 60;
-            sleep 0.002;
-        }
+        poll('another worker', sub { get('/pid') != $old });
 
         push @took, 1000 * (time - $start);
 

@@ -1,0 +1,15 @@
+# t/cluster.t with Valkey, where that is installed beside Redis.
+
+use strict;
+use warnings;
+
+use FindBin;
+use Test::More;
+
+my ($valkey) = grep { -x } map { "$_/valkey-server" } split /:/, $ENV{PATH};
+
+plan skip_all => 'no valkey-server' unless $valkey;
+
+$ENV{BACKGROUND_REDIS} = 'valkey-server';
+
+do "$FindBin::Bin/cluster.t" or die $@ || "cluster.t: $!\n";
