@@ -32,8 +32,8 @@
 
 /*
  * A task, or a page of a kind.  "name" is a hash of the name and is set once.
- * "owner" is 0 or the number of the worker that has the task, with a hash of its
- * instance in the high 32 bits.
+ * "owner" is 0 or the number of the worker that has the task, with a hash of
+ * its instance in the high 32 bits.
  */
 
 typedef struct {
@@ -52,8 +52,8 @@ typedef struct {
 
 /*
  * The file.  All processes map this part.  Pages follow, each of which has the
- * state of the entry with the same index.  The byte after the file at the number
- * of a worker is locked by that worker as long as it lives.
+ * state of the entry with the same index.  The byte after the file at the
+ * number of a worker is locked by that worker as long as it lives.
  */
 
 typedef struct {
@@ -633,9 +633,9 @@ ngx_http_background_instance_fd(void)
 
 
 /*
- * Finds or adds the entry of a task or page; NULL: the table is full.  Entries are not
- * removed, as another instance may use them.  The hash has 64 bits, so two
- * names do not share an entry in practice.
+ * Finds or adds the entry of a task or page; NULL: the table is full.  Entries
+ * are not removed, as another instance may use them.  The hash has 64 bits, so
+ * two names do not share an entry in practice.
  */
 
 static ngx_http_background_entry_t *

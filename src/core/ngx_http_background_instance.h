@@ -30,17 +30,17 @@
 
 
 /*
- * init   in the master, when the configuration can't fail any more
- * open   in the worker; "instance" identifies its zone.  If it fails, tasks
- *        run as if there were no other instance
- * close  releases all tasks
+ * init    in the master, when the configuration can't fail any more
+ * open    in the worker; "instance" identifies its zone.  If it fails, tasks
+ *         run as if there were no other instance
+ * close   releases all tasks
  *
- * lock   called by the worker that has the lease of its zone.  Returns NGX_OK
- *        if it has the task; NGX_BUSY if a worker of another instance does
+ * lock    called by the worker that has the lease of its zone.  Returns NGX_OK
+ *         if it has the task; NGX_BUSY if a worker of another instance does
  * unlock  does nothing if the caller does not have the task
- * read   returns NGX_OK if another instance has written a state of this size
- *        last; it may still have the task
- * write  does nothing if the caller does not have the task
+ * read    returns NGX_OK if another instance has written a state of this size
+ *         last; it may still have the task
+ * write   does nothing if the caller does not have the task
  */
 void ngx_http_background_instance_init(ngx_cycle_t *cycle);
 void ngx_http_background_instance_open(uint64_t instance, ngx_log_t *log);
