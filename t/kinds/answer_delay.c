@@ -115,9 +115,14 @@ answer_delay_header_filter(ngx_http_request_t *r)
 
     conf = ngx_http_get_module_loc_conf(r, answer_delay_module);
 
-    /* requests of tasks have no listening socket */
+    /*
+     * requests of tasks have no listening socket; a response that nginx does
+     * not buffer, of memcached, would wait for ever
+     */
 
-    if (conf->delay && r == r->main && r->connection->listening->connection) {
+    if (conf->delay && r == r->main && r->connection->listening->connection
+        && (r->upstream == NULL || r->upstream->buffering))
+    {
         wev = r->connection->write;
 
         wev->delayed = 1;
