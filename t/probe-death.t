@@ -71,29 +71,50 @@ is(answers('/'), 'a b', 'it comes back');
 # configuration is reloaded: new workers start with the old verdict, and their
 # location asks nobody.
 
-my %old = map { $_ => 1 } workers();
+# On a slow machine the worker may lose its leases as one that hangs, and with them
+# the check: then it is tried again.
 
-says('a', 503);
+my $tries = 0;
+my (%old, $asked);
 
-my $stopped = poll('a worker stops', sub {
-    return (grep { process_stat($_)->[0] eq 'T' } keys %old)[0];
-});
+until (a_late_verdict() || ++$tries == 10) {
+    says('a', 200);
+    reconfigure('return 204;', '# asks');
+    settles('app', a => 'up', b => 'up');
+}
 
-reconfigure('# asks', 'return 204;');
-
-poll('new workers', sub { 2 == grep { !$old{$_} } workers() });
-
-is(process_stat($stopped)->[0], 'T', 'the old worker is stopped');
-is(answers('/'), 'a b', 'new workers have the old verdict');
-
-my $asked = clients();
-
-signal('CONT', $stopped);
-poll('the verdict', sub { logged(qr/server \S+ is down after/) == 2 });
 is(answers('/'), 'b', 'new workers know the one that has come since');
 is(clients(), $asked, 'no client has met the server');
 
-poll('the old worker is gone', sub { process_stat($stopped)->[0] =~ /[-Z]/ });
+# returns false if the worker has lost the check
+
+sub a_late_verdict {
+    my $down = logged(qr/server \S+ is down after/);
+
+    %old = map { $_ => 1 } workers();
+    says('a', 503);
+
+    my $stopped = poll('a worker stops', sub {
+        return (grep { process_stat($_)->[0] eq 'T' } keys %old)[0];
+    });
+
+    reconfigure('# asks', 'return 204;');
+
+    poll('new workers', sub { 2 == grep { !$old{$_} } workers() });
+
+    is(process_stat($stopped)->[0], 'T', 'the old worker is stopped');
+    is(answers('/'), 'a b', 'new workers have the old verdict');
+
+    $asked = clients();
+
+    signal('CONT', $stopped);
+    poll('the old worker is gone', sub {
+        process_stat($stopped)->[0] =~ /[-Z]/
+    });
+
+    return logged(qr/server \S+ is down after/) > $down
+           || !logged(qr/worker process $stopped hangs/);
+}
 
 sub clients { scalar grep { !m{^GET /x } } asked_for('a') }
 
