@@ -33,8 +33,8 @@ export NGX_HTTP_BACKGROUND_SRC=$root/src
 cd $source
 
 quietly "$objs/configure.log" bash ./configure "${NGX_CONF_FLAGS[@]}" \
-    --with-cc="${CC:-gcc}" --with-cc-opt="${hardened[*]} ${CFLAGS-}" \
-    --with-ld-opt='-Wl,-z,relro -Wl,-z,now' --builddir="$objs" \
+    --with-cc="${CC:-gcc}" --with-cc-opt="${hardened[*]:1} ${CFLAGS-}" \
+    --with-ld-opt="${hardened[0]}" --builddir="$objs" \
     --add-dynamic-module="$folder"
 
 quietly "$objs/make.log" make -s -j"$(nproc)" -f "$objs/Makefile" modules
