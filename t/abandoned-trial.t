@@ -125,11 +125,16 @@ sub quarantined {
     is((get('/asked'))[0], 503, 'asked: declined');
 }
 
+# until the old worker accepts no connections
+
 sub reload {
     my $old = status_anyhow()->{pid};
 
     signal('HUP');
-    poll('a new worker', sub { status_anyhow()->{pid} != $old });
+    poll('a new worker', sub {
+        logged(qr/\] $old#\d+: gracefully shutting down/)
+            && !grep { status_anyhow()->{pid} == $old } 1 .. 10
+    });
 }
 
 # one cycle of each is on trial, and no other one starts
