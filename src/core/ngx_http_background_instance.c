@@ -91,6 +91,9 @@ static ngx_int_t ngx_http_background_instance_number(uint64_t instance,
 static ngx_uint_t ngx_http_background_instance_alive(uint64_t owner);
 static void ngx_http_background_instance_byte(struct flock *fl,
     uint64_t owner);
+static void ngx_http_background_instance_put(
+    ngx_http_background_entry_t *entry, const void *data, size_t size,
+    ngx_log_t *log);
 static ngx_fd_t ngx_http_background_instance_fd(void);
 static ngx_http_background_entry_t *ngx_http_background_instance_entry(
     ngx_str_t *name);
@@ -519,7 +522,7 @@ ngx_http_background_instance_write(ngx_str_t *task, const void *data,
     if (entry && ngx_http_background_load(&entry->owner)
                  == ngx_http_background_owning)
     {
-        ngx_http_background_page_write(task, data, size, log);
+        ngx_http_background_instance_put(entry, data, size, log);
     }
 }
 
@@ -568,19 +571,28 @@ void
 ngx_http_background_page_write(ngx_str_t *name, const void *data, size_t size,
     ngx_log_t *log)
 {
-    size_t                        len;
-    ngx_http_background_page_t    page;
     ngx_http_background_entry_t  *entry;
 
-    if (ngx_http_background_own == NGX_INVALID_FILE
-        || size > NGX_HTTP_BACKGROUND_PAGE)
-    {
+    if (ngx_http_background_own == NGX_INVALID_FILE) {
         return;
     }
 
     entry = ngx_http_background_instance_entry(name);
 
-    if (entry == NULL) {
+    if (entry) {
+        ngx_http_background_instance_put(entry, data, size, log);
+    }
+}
+
+
+static void
+ngx_http_background_instance_put(ngx_http_background_entry_t *entry,
+    const void *data, size_t size, ngx_log_t *log)
+{
+    size_t                      len;
+    ngx_http_background_page_t  page;
+
+    if (size > NGX_HTTP_BACKGROUND_PAGE) {
         return;
     }
 
@@ -596,7 +608,7 @@ ngx_http_background_page_write(ngx_str_t *name, const void *data, size_t size,
         != (ssize_t) len)
     {
         ngx_log_error(NGX_LOG_WARN, log, ngx_errno,
-                      "pwrite() of \"%V\" to a memfd failed", name);
+                      "pwrite() to a memfd failed");
     }
 }
 
