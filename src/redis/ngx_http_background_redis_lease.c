@@ -176,6 +176,7 @@ static void ngx_http_background_redis_go_alone(
     ngx_http_background_redis_lease_t *lease);
 static void ngx_http_background_redis_send_batch(
     ngx_http_background_redis_group_t *group);
+static void ngx_http_background_redis_eval(ngx_str_t *argv, ngx_uint_t text);
 static ngx_uint_t ngx_http_background_redis_args(
     ngx_http_background_redis_lease_t *lease, ngx_pool_t *pool,
     ngx_str_t *argv);
@@ -592,15 +593,7 @@ ngx_http_background_redis_give(ngx_http_background_redis_lease_t *lease)
 
     group = lease->group;
 
-    if (group->loaded) {
-        ngx_str_set(&argv[0], "EVALSHA");
-        argv[1].data = ngx_http_background_redis_sha1;
-        argv[1].len = sizeof(ngx_http_background_redis_sha1);
-
-    } else {
-        ngx_str_set(&argv[0], "EVAL");
-        argv[1] = ngx_http_background_redis_script;
-    }
+    ngx_http_background_redis_eval(argv, !group->loaded);
 
     ngx_str_set(&argv[2], "1");
     argv[3] = lease->conf->key;
@@ -954,15 +947,7 @@ ngx_http_background_redis_send_batch(ngx_http_background_redis_group_t *group)
     ngx_memcpy(&argv[n], args, nargs * sizeof(ngx_str_t));
     n += nargs;
 
-    if (group->text) {
-        ngx_str_set(&argv[0], "EVAL");
-        argv[1] = ngx_http_background_redis_script;
-
-    } else {
-        ngx_str_set(&argv[0], "EVALSHA");
-        argv[1].data = ngx_http_background_redis_sha1;
-        argv[1].len = sizeof(ngx_http_background_redis_sha1);
-    }
+    ngx_http_background_redis_eval(argv, group->text);
 
     group->text = 0;
 
@@ -986,6 +971,23 @@ ngx_http_background_redis_send_batch(ngx_http_background_redis_group_t *group)
 done:
 
     ngx_destroy_pool(pool);
+}
+
+
+/* with the text of the script the server need not know it yet */
+
+static void
+ngx_http_background_redis_eval(ngx_str_t *argv, ngx_uint_t text)
+{
+    if (text) {
+        ngx_str_set(&argv[0], "EVAL");
+        argv[1] = ngx_http_background_redis_script;
+        return;
+    }
+
+    ngx_str_set(&argv[0], "EVALSHA");
+    argv[1].data = ngx_http_background_redis_sha1;
+    argv[1].len = sizeof(ngx_http_background_redis_sha1);
 }
 
 
