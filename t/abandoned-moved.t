@@ -104,7 +104,7 @@ moved('another upgrade', $failed);
 
 my $started = $task{late}{cycles}{started};
 
-kill 'KILL', $old, workers_of($old);
+kill 'KILL', $old, active_workers($old);
 
 poll('late: goes on', sub { task('late')->{cycles}{started} > $started });
 is(parent_of('late'), $new, 'late: in the new one');
@@ -161,18 +161,10 @@ sub moved {
 # starts a new binary; returns both masters
 
 sub upgrade {
-    my $old = master();
-
-    signal('USR2', $old);
-
-    my $new = poll('a new master', sub {
-        my $new = master();
-
-        return $new && $new != $old && workers_of($new) == 1 && $new;
-    });
+    my ($old, $new) = new_binary(1);
 
     poll('it waits for the task', sub {
-        logged(qr/ ${\(workers_of($new))[0]}#\d+: background task "late": waits/)
+        logged(qr/ ${\(active_workers($new))[0]}#\d+: background task "late": waits/)
     });
 
     return ($old, $new);
@@ -183,10 +175,3 @@ sub parent_of {
 
     return $task->{lease} ? process_stat($task->{lease}{pid})->[1] : 0;
 }
-
-sub workers_of {
-    return grep { BackgroundLife::read_file("/proc/$_/cmdline") =~ /worker process$|worker process\0/ }
-           grep { !gone($_) } children($_[0]);
-}
-
-sub gone { process_stat($_[0])->[0] =~ /^[-Z]/ }

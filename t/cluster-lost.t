@@ -7,7 +7,6 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
-use BackgroundCall;
 use BackgroundKind ();
 use BackgroundRedis;
 use Test::More;
@@ -18,13 +17,8 @@ plan skip_all => 'no redis-server' unless redis_program();
 my $dir = redis_dir();
 my $library = lease_library() or plan skip_all => 'no compiler';
 
-build_library("$dir/clock.so", root() . '/t/calls/clock.c');
-
-$ENV{CLOCK_FILE} = "$dir/clock";
-write_file('clock', "0\n");
-
 my $server = do {
-    local $BackgroundRedis::preload = "$dir/clock.so";
+    local $BackgroundRedis::preload = redis_clock();
     redis('redis');
 };
 

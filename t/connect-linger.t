@@ -130,7 +130,7 @@ poll('a worker exits at once', sub {
 
     signal('QUIT', $old);
 
-    poll('exits', sub { process_stat($old)->[0] =~ /[-Z]/ });
+    poll('exits', sub { gone($old) });
     my $took = time - $start;
 
     poll('another one', sub { grep { $_ != $old } workers() });

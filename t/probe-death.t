@@ -108,9 +108,7 @@ sub a_late_verdict {
     $asked = clients();
 
     signal('CONT', $stopped);
-    poll('the old worker is gone', sub {
-        process_stat($stopped)->[0] =~ /[-Z]/
-    });
+    poll('the old worker is gone', sub { gone($stopped) });
 
     return logged(qr/server \S+ is down after/) > $down
            || !logged(qr/worker process $stopped hangs/);

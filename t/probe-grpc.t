@@ -79,20 +79,6 @@ start("$upstreams $tasks\n"
       . "server { listen unix:$dir/front.z; location / { grpc_pass grpc://serving; } }",
       '');
 
-sub found {
-    my ($task, $state) = @_;
-
-    my $peer;
-
-    poll("$task: $state", sub {
-        my %task = by_name(status());
-        $peer = $task{$task}{peers}[0];
-        return $peer && $peer->{state} eq $state;
-    });
-
-    return $peer->{last}{error};
-}
-
 is(found('serving', 'up'), undef, 'serving');
 is(found('others', 'up'), undef, 'serving, with a field that is not known');
 is(found('unimplemented', 'up'), undef, 'another code that is wanted');

@@ -115,23 +115,6 @@ task($_, "unix:$tls", "proxy_pass https://$_; proxy_set_header Host app.test; $h
 
 start($upstreams, $server);
 
-###############################################################################
-
-sub found {
-    my ($task, $state) = @_;
-
-    my $peer;
-
-    poll("$task: $state", sub {
-        my %task = by_name(status());
-
-        $peer = $task{$task}{peers}[0];
-        return $peer && $peer->{state} eq $state;
-    });
-
-    return $peer->{last}{error};
-}
-
 is(found('good', 'up'), undef, 'https: name, certificates');
 is((get('/good'))[2], 'tls 200', 'https: a client');
 

@@ -52,25 +52,6 @@ EOF_HTTP
         location = /up { return 200 \$background_peers_up_many; }
 EOF_SERVER
 
-sub upgrade {
-    my $old = master();
-    my $new;
-
-    signal('USR2', $old);
-
-    poll('a new master', sub {
-        $new = master();
-        return $new && $new != $old && workers_of($new);
-    });
-
-    return ($old, $new);
-}
-
-sub workers_of {
-    return grep { BackgroundLife::read_file("/proc/$_/cmdline") =~ /worker process/ }
-           children($_[0]);
-}
-
 # who answers 10 clients at least of workers of that master
 
 sub who {
@@ -98,8 +79,6 @@ sub who {
 
 sub asked { scalar grep { m{^GET /(?:app|must) } } asked_for($_[0]) }
 
-sub gone { process_stat($_[0])->[0] =~ /^[-Z]/ }
-
 # crashes: verdicts are lifted
 
 settles('app', a => 'up', b => 'up', c => 'up', d => 'up');
@@ -116,7 +95,7 @@ poll('quarantined', sub {
 is(code("/control/peers/app/$address{d}/down"), 202, 'an order');
 settles('app', a => 'down', b => 'up', c => 'up', d => 'disabled');
 
-my ($old, $new) = upgrade();
+my ($old, $new) = new_binary(1);
 
 is(who('/app', $new), 'b c', 'the new one knows verdicts, and an order');
 is(who('/must', $new), 'b c d', 'and those that are mandatory');
@@ -166,7 +145,7 @@ my $failed = peer('app', 'a')->{checks}{failed};
 
 unlink "$dir/crash" or die "unlink: $!\n";
 signal('WINCH', $old);
-poll('the old workers are gone', sub { !workers_of($old) });
+poll('the old workers are gone', sub { !workers($old) });
 
 poll('alone', sub { who('/app', $new) eq 'c d' });
 poll('it asks', sub { peer('app', 'a')->{checks}{failed} > $failed });
@@ -181,7 +160,7 @@ settles('app', a => 'up', b => 'down', c => 'disabled', d => 'up');
 # taken back
 
 signal('HUP', $old);
-poll('the old one has a worker', sub { workers_of($old) });
+poll('the old one has a worker', sub { workers($old) });
 is(who('/app', $old), 'a d', 'taken back: the old one knows what has come since');
 is(who('/must', $old), 'a c d', 'taken back: mandatory');
 

@@ -113,9 +113,3 @@ sub full {
                && $s->{cpu}{running} == 2 && $s->{cpu}{queued} >= $queued && $s;
     });
 }
-
-sub gone {
-    open my $stat, '<', "/proc/$_[0]/stat" or return 1;
-
-    return (<$stat> // ') Z') =~ /\) Z/;
-}

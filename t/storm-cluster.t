@@ -11,7 +11,6 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
-use BackgroundCall;
 use BackgroundGate;
 use BackgroundRedis;
 use Test::More;
@@ -28,10 +27,7 @@ my $lease = 1;
 my $dir = redis_dir();
 my $library = lease_library() or plan skip_all => 'no compiler';
 
-build_library("$dir/clock.so", root() . '/t/calls/clock.c');
-$ENV{CLOCK_FILE} = "$dir/clock";
-write_file('clock', "0\n");
-$BackgroundRedis::preload = "$dir/clock.so";
+$BackgroundRedis::preload = redis_clock();
 
 redis('redis', 'appendonly yes', 'appendfsync always');
 

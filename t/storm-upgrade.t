@@ -37,7 +37,7 @@ my $start = time;
 my @both;
 
 for my $round (1 .. $rounds) {
-    my ($old, $new) = upgrade();
+    my ($old, $new) = new_binary(2);
 
     # both have what is for all workers, the old one what is for one
 
@@ -75,7 +75,7 @@ for my $round (1 .. $rounds) {
 
 # taken back: the old one's workers come again, the new one leaves
 
-my ($old, $new) = upgrade();
+my ($old, $new) = new_binary(2);
 
 signal('WINCH', $old);
 poll('the old workers are gone', sub { !others($old, $new) });
@@ -105,23 +105,6 @@ poll('the end', sub { gone($old) });
 
 stop();
 done_testing();
-
-# starts a new binary; returns both masters when both have workers
-
-sub upgrade {
-    my $old = master();
-    my $new;
-
-    signal('USR2', $old);
-
-    poll('a new master', sub {
-        $new = master();
-
-        return $new && $new != $old && others($new) == 2;
-    });
-
-    return ($old, $new);
-}
 
 # what the workers of each say, when they run what they should
 
@@ -175,5 +158,3 @@ sub others {
 }
 
 sub parent { process_stat($_[0])->[1] }
-
-sub gone { process_stat($_[0])->[0] =~ /^[-Z]/ }

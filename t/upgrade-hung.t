@@ -86,12 +86,7 @@ poll('the job is told', sub {
 
 # the new one waits, then it has them
 
-signal('USR2', $old);
-
-my $new = poll('a new master', sub {
-    my $new = master();
-    return $new && $new != $old && workers() == 2 && $new;
-});
+my (undef, $new) = new_binary(2);
 
 poll('it waits for them', sub {
     !grep { !logged(qr/"$_": waits for a worker of another zone/) }
@@ -129,10 +124,10 @@ is(pending(), 0, 'asks: once');
 
 answer($request, 204);
 like(scalar <$waits>, qr/204/, 'its client has an answer');
-poll('it exits', sub { process_stat($hangs)->[0] =~ /^[-Z]/ });
+poll('it exits', sub { gone($hangs) });
 
 signal('QUIT', $old);
-poll('the old master is gone', sub { process_stat($old)->[0] =~ /^[-Z]/ });
+poll('the old master is gone', sub { gone($old) });
 
 tasks();
 ok($task{job}{running} && $task{asks}{running}, 'they still run');
@@ -140,7 +135,7 @@ ok($task{job}{running} && $task{asks}{running}, 'they still run');
 put('error.log', join '', grep { !/hangs with a job/ } split /^/, log_text());
 
 signal('TERM', $new);
-poll('all are gone', sub { process_stat($new)->[0] =~ /^[-Z]/ });
+poll('all are gone', sub { gone($new) });
 
 stop();
 done_testing();

@@ -104,11 +104,11 @@ is(pending(), 0, 'nobody else asks');
 
 # a reload of the new one changes nothing
 
-my @before = workers_of($new);
+my @before = active_workers($new);
 
 signal('HUP', $new);
 poll('another worker', sub {
-    my @now = workers_of($new);
+    my @now = active_workers($new);
     return @now == 1 && $now[0] != $before[0];
 });
 poll('it has the lease', sub { by('asks', $new)->{lease} });
@@ -118,7 +118,7 @@ is(pending(), 0, 'nobody else asks');
 # the new one's when the old one's workers leave
 
 signal('WINCH', $old);
-poll('the old workers are gone', sub { !workers_of($old) });
+poll('the old workers are gone', sub { !active_workers($old) });
 
 $held = asked($gate);
 
@@ -142,7 +142,7 @@ cmp_ok(by('short')->{cycles}{completed}, '>', $short, 'short: goes on');
 # taken back
 
 signal('HUP', $old);
-poll('the old one has a worker again', sub { workers_of($old) == 1 });
+poll('the old one has a worker again', sub { active_workers($old) == 1 });
 signal('QUIT', $new);
 poll('the new one is gone', sub { gone($new) });
 
@@ -163,7 +163,7 @@ poll('taken back: all run', sub {
 is(by('asks', $new)->{running}, 0, 'the new one waits');
 is(by('asks', $new)->{cycles}{completed}, 3, 'it knows');
 
-kill 'KILL', $old, workers_of($old);
+kill 'KILL', $old, active_workers($old);
 
 $held = asked($gate);
 poll('it is in the new one', sub { by('asks')->{running} });
@@ -217,16 +217,7 @@ sub pending {
 # new one has its task for all workers
 
 sub upgrade {
-    my $old = master();
-    my $new;
-
-    signal('USR2', $old);
-
-    poll('a new master', sub {
-        $new = master();
-
-        return $new && $new != $old && workers_of($new) == 1;
-    });
+    my ($old, $new) = new_binary(1);
 
     poll('it has its own task', sub { by('each', $new)->{running} });
 
@@ -236,13 +227,6 @@ sub upgrade {
 
     return ($old, $new);
 }
-
-sub workers_of {
-    return grep { BackgroundLife::read_file("/proc/$_/cmdline") =~ /worker process$|worker process\0/ }
-           grep { !gone($_) } children($_[0]);
-}
-
-sub gone { process_stat($_[0])->[0] =~ /^[-Z]/ }
 
 sub seconds {
     my ($y, $m, $d, @t) = $_[0] =~ /^(\d+)-(\d+)-(\d+)T(\d+):(\d+):(\d+)/;

@@ -10,7 +10,6 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/../t/lib";
 
-use BackgroundCall;
 use BackgroundRedis;
 use Test::More;
 use Time::HiRes qw/ sleep time /;
@@ -25,12 +24,8 @@ plan skip_all => 'no redis-server, redis-cli, or lua-nginx-redis'
 
 my $library = lease_library() or plan skip_all => 'no compiler';
 
-build_library("$dir/clock.so", root() . '/t/calls/clock.c');
-$ENV{CLOCK_FILE} = "$dir/clock";
-write_file('clock', "0\n");
-
 my $server = do {
-    local $BackgroundRedis::preload = "$dir/clock.so";
+    local $BackgroundRedis::preload = redis_clock();
     redis('redis');
 };
 

@@ -10,9 +10,10 @@ use BackgroundStatus;
 use Exporter qw/ import /;
 use Time::HiRes qw/ time /;
 
-our @EXPORT = qw/ master children process_stat workers a_worker threads
-                  offsets signal reconfigure logged log_text status_anyhow
-                  status_of_any next_cycle frozen for_workers read_file /;
+our @EXPORT = qw/ master children process_stat gone workers active_workers
+                  a_worker threads offsets signal new_binary reconfigure logged
+                  log_text status_anyhow status_of_any next_cycle frozen
+                  for_workers read_file /;
 
 sub master { (slurp('nginx.pid') || 0) + 0 }
 
@@ -31,11 +32,21 @@ sub process_stat {
     return [split ' ', read_file("/proc/$_[0]/stat") =~ /\) (.*)/ ? $1 : '- 0'];
 }
 
-# children of the master that are workers, by title; zombies have none
+sub gone { process_stat($_[0])->[0] =~ /^[-Z]/ }
+
+# children of a master, by default the one of now, that are workers, by title;
+# zombies have none
 
 sub workers {
     return grep { read_file("/proc/$_/cmdline") =~ /worker process/ }
-           children();
+           children(@_);
+}
+
+# those that are not shutting down
+
+sub active_workers {
+    return grep { read_file("/proc/$_/cmdline") =~ /worker process(?:\0|$)/ }
+           children(@_);
 }
 
 # but for its first one; a sanitizer's own threads block SIGSEGV, which is bit
@@ -60,6 +71,24 @@ sub signal {
     my ($name, @pids) = @_;
 
     kill $name, @pids ? @pids : master();
+}
+
+# starts a new binary; returns both masters when the new one has n workers
+
+sub new_binary {
+    my ($n) = @_;
+
+    my $old = master();
+
+    signal('USR2', $old);
+
+    my $new = poll('a new master', sub {
+        my $new = master();
+
+        return $new && $new != $old && active_workers($new) == $n && $new;
+    });
+
+    return ($old, $new);
 }
 
 # how far workers have read a file, for each descriptor of it

@@ -18,6 +18,7 @@ use Time::HiRes qw/ sleep time /;
 
 our @EXPORT = qw/ redis_program redis_dir redis redis_kill redis_signal
                   redis_wait redis_ask redis_pid redis_sentinels
+                  redis_clock
                   free_port
                   host host_reload host_kill host_stop host_status host_get
                   host_log host_workers host_signal leader
@@ -105,6 +106,19 @@ my $nports = 0;
 sub free_port { ($ENV{TEST_NGINX_PORT} || 20000) + $nports++ }
 
 ###############################################################################
+
+# a library for $preload: the clock of a server that is started with it is wrong
+# by as many seconds as the file "clock" has
+
+sub redis_clock {
+    my $library = "$dir/clock.so";
+
+    build_library($library, root() . '/t/calls/clock.c');
+    $ENV{CLOCK_FILE} = "$dir/clock";
+    write_file('clock', "0\n");
+
+    return $library;
+}
 
 # redis(NAME, OPTION...): starts one at the unix socket "NAME.sock", with the
 # options of a configuration file, a line each; the same NAME again goes on

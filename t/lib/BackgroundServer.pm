@@ -16,7 +16,7 @@ use POSIX ();
 use Socket;
 
 our @EXPORT = qw/ server says dies lives asked_for connected peers peer
-                  state_of applied settles client answers /;
+                  state_of found applied settles client answers /;
 
 my $test = $$;
 my (%host, %port, %pid, %held, %protocol);
@@ -196,6 +196,22 @@ sub peer {
 }
 
 sub state_of { (peer(@_) || {})->{state} || 'none' }
+
+# the last error of a task's only server, when it has that state
+
+sub found {
+    my ($task, $state) = @_;
+
+    my $peer;
+
+    poll("$task: $state", sub {
+        my %task = by_name(status());
+        $peer = $task{$task}{peers}[0];
+        return $peer && $peer->{state} eq $state;
+    });
+
+    return $peer->{last}{error};
+}
 
 # a cycle of the task that has begun after the call has ended
 
