@@ -24,8 +24,8 @@ test_packages=(perl libcpanel-json-xs-perl procps libtest-nginx-perl prometheus
                g++ rustc libtesseract-dev libleptonica-dev tesseract-ocr)
 fuzz_packages=(clang libclang-rt-dev binutils)
 bench_packages=(perl libcpanel-json-xs-perl python3 python3-uvloop
-                python3-fastapi uvicorn wrk wget libnginx-mod-http-lua libnginx-mod-http-js haproxy
-                redis-server lua-nginx-redis)
+                python3-fastapi uvicorn wrk wget libnginx-mod-http-lua
+                libnginx-mod-http-js haproxy redis-server lua-nginx-redis)
 
 ID='' VERSION_ID=''
 # shellcheck source=/dev/null
