@@ -264,7 +264,8 @@ sub a_fence_at_its_limit {
         write_file("$_/error.log", '') for 'a', 'b';
         redis_ask('redis', 'SET', 'nginx:{t}:lease',
                   '9007199254740991 ' . 'a' x 32
-                  . " 1 $state 1000 1 0 0 0 0 other");
+                  . " 1 $state 1000 1 0 0 0 0 " . redis_epoch('redis')
+                  . ' other');
 
         poll("$state: one has it", sub {
             (redis_ask('redis', 'GET', 'nginx:{t}:lease') // '')
