@@ -963,8 +963,14 @@ ngx_http_background_redis_send_batch(ngx_http_background_redis_group_t *group)
     ngx_queue_t                        *q;
     ngx_http_background_redis_lease_t  *lease;
 
+    group->named = ngx_http_background_redis_named(group->link);
+
+    /* a server that the Sentinels do not name is as one that does not answer */
+
     if (!ngx_http_background_redis_ready(group->link)
-        || group->nleases == 0)
+        || group->nleases == 0
+        || ngx_http_background_redis_boot() - group->named
+           >= group->conf->lease)
     {
         return;
     }
@@ -973,8 +979,6 @@ ngx_http_background_redis_send_batch(ngx_http_background_redis_group_t *group)
     if (pool == NULL) {
         return;
     }
-
-    group->named = ngx_http_background_redis_named(group->link);
 
     max = ngx_min(group->conf->tasks, NGX_HTTP_BACKGROUND_REDIS_BATCH);
 
@@ -1117,11 +1121,9 @@ ngx_http_background_redis_args(ngx_http_background_redis_lease_t *lease,
     lease->sent = now;
     lease->number++;
 
-    if (!lease->holds
-        && (ngx_http_background_redis_end(lease, lease->group->named) <= now
-            || (!mine && !ours
-                && !(current && !value.held)
-                && !(lease->known && now - lease->same >= wait))))
+    if (!lease->holds && !mine && !ours
+        && !(current && !value.held)
+        && !(lease->known && now - lease->same >= wait))
     {
         ngx_str_set(&argv[0], "L");
         return 1;
