@@ -92,8 +92,8 @@ sub another_master {
     host('b', named('b'));
     sees('b');
 
-    # The Sentinels that a asks do not answer any more, and the first master goes
-    # on.  For b there is another one, that has not got what a has written.
+    # The Sentinels that a asks do not answer any more, and the first master
+    # goes on.  For b there is another one, without what a has written.
 
     redis_ask('two', 'SET', $key, given('one'));
     redis_signal('one', 'STOP');

@@ -131,8 +131,8 @@ typedef struct {
  * strange  closes the connection, as the reply has an unexpected type
  * hurry    connects at once if it waits before the next attempt
  * epoch    returns a text that is another one when the server has restarted or
- *          another one has become the master: what it has may be older than what
- *          was read and written before
+ *          another one has become the master: what it has may be older than
+ *          what was read and written before
  * named    returns when more than half of the Sentinels were asked that have
  *          named this server as the master, on the clock of redis_boot();
  *          without Sentinels the time now, and 0 if the link is not ready

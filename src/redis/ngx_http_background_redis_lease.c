@@ -205,6 +205,16 @@ static void ngx_http_background_redis_eval(ngx_str_t *argv, ngx_uint_t text);
 static ngx_uint_t ngx_http_background_redis_args(
     ngx_http_background_redis_lease_t *lease, ngx_pool_t *pool,
     ngx_str_t *argv);
+static ngx_uint_t ngx_http_background_redis_current(
+    ngx_http_background_redis_lease_t *lease,
+    ngx_http_background_redis_value_t *value);
+static ngx_uint_t ngx_http_background_redis_renew_args(
+    ngx_http_background_redis_lease_t *lease,
+    ngx_http_background_redis_value_t *value, u_char *p, ngx_str_t *argv);
+static ngx_uint_t ngx_http_background_redis_take_args(
+    ngx_http_background_redis_lease_t *lease,
+    ngx_http_background_redis_value_t *value, ngx_uint_t ours, u_char *p,
+    ngx_str_t *argv);
 static uint64_t ngx_http_background_redis_next_fence(
     ngx_http_background_redis_lease_t *lease, uint64_t fence);
 static u_char *ngx_http_background_redis_tail(
@@ -1077,8 +1087,8 @@ static ngx_uint_t
 ngx_http_background_redis_args(ngx_http_background_redis_lease_t *lease,
     ngx_pool_t *pool, ngx_str_t *argv)
 {
-    u_char                             *p, *last;
-    uint64_t                            now, fence, wait;
+    u_char                             *p;
+    uint64_t                            now, wait;
     ngx_str_t                           text;
     ngx_uint_t                          ok, mine, ours, current;
     ngx_http_background_redis_value_t   value;
@@ -1099,10 +1109,7 @@ ngx_http_background_redis_args(ngx_http_background_redis_lease_t *lease,
 
     /* the last value that was written, not only the last one of this server */
 
-    current = ok && value.epoch.len == lease->group->epoch_len
-               && ngx_memcmp(value.epoch.data, lease->group->epoch,
-                             value.epoch.len)
-                  == 0;
+    current = ok && ngx_http_background_redis_current(lease, &value);
 
     mine = current
            && ngx_memcmp(value.id, lease->id, NGX_HTTP_BACKGROUND_REDIS_ID)
@@ -1136,46 +1143,86 @@ ngx_http_background_redis_args(ngx_http_background_redis_lease_t *lease,
 
     lease->asked = now;
 
-    last = p + NGX_HTTP_BACKGROUND_REDIS_VALUE;
-
     lease->dirty = 0;
 
     if (lease->holds || mine) {
-        fence = lease->holds ? lease->claim->fence : value.fence;
-
-        /* an expired lease may have been held by another nginx meanwhile */
-
-        if (lease->holds) {
-            ngx_str_set(&argv[0], "R");
-
-        } else {
-            ngx_str_set(&argv[0], "M");
-        }
-
-        argv[1].data = p;
-        p = ngx_sprintf(p, "%uL %*s ", fence, NGX_HTTP_BACKGROUND_REDIS_ID,
-                        lease->id);
-        argv[1].len = p - argv[1].data;
-
-        /* "carried" of another nginx is applied when this one gets the lease */
-
-        argv[2].data = p;
-        argv[2].len = ngx_http_background_redis_tail(lease, p, last, 'h') - p;
-
-        /* without the space, with which the previous argument ends */
-
-        argv[2].data++;
-        argv[2].len--;
-
-        return 3;
+        return ngx_http_background_redis_renew_args(lease, &value, p, argv);
     }
+
+    return ngx_http_background_redis_take_args(lease, ok ? &value : NULL, ours,
+                                               p, argv);
+}
+
+
+static ngx_uint_t
+ngx_http_background_redis_current(ngx_http_background_redis_lease_t *lease,
+    ngx_http_background_redis_value_t *value)
+{
+    ngx_http_background_redis_group_t *group = lease->group;
+
+    return value->epoch.len == group->epoch_len
+           && ngx_memcmp(value->epoch.data, group->epoch, group->epoch_len)
+              == 0;
+}
+
+
+/* "p" has place for three values; "value" is read if it does not hold */
+
+static ngx_uint_t
+ngx_http_background_redis_renew_args(ngx_http_background_redis_lease_t *lease,
+    ngx_http_background_redis_value_t *value, u_char *p, ngx_str_t *argv)
+{
+    u_char    *last;
+    uint64_t   fence;
+
+    last = p + NGX_HTTP_BACKGROUND_REDIS_VALUE;
+
+    /* an expired lease may have been held by another nginx meanwhile */
+
+    if (lease->holds) {
+        fence = lease->claim->fence;
+        ngx_str_set(&argv[0], "R");
+
+    } else {
+        fence = value->fence;
+        ngx_str_set(&argv[0], "M");
+    }
+
+    argv[1].data = p;
+    p = ngx_sprintf(p, "%uL %*s ", fence, NGX_HTTP_BACKGROUND_REDIS_ID,
+                    lease->id);
+    argv[1].len = p - argv[1].data;
+
+    /* "carried" of another nginx is applied when this one gets the lease */
+
+    argv[2].data = p;
+    argv[2].len = ngx_http_background_redis_tail(lease, p, last, 'h') - p;
+
+    /* without the space, with which the previous argument ends */
+
+    argv[2].data++;
+    argv[2].len--;
+
+    return 3;
+}
+
+
+/* "p" has place for three values; "value" is NULL if there is none */
+
+static ngx_uint_t
+ngx_http_background_redis_take_args(ngx_http_background_redis_lease_t *lease,
+    ngx_http_background_redis_value_t *value, ngx_uint_t ours, u_char *p,
+    ngx_str_t *argv)
+{
+    u_char    *last;
+    uint64_t   fence;
 
     if (ours) {
         ngx_str_set(&argv[0], "P");
 
         argv[1].data = p;
-        p = ngx_sprintf(p, "%uL %*s ", value.fence,
-                        NGX_HTTP_BACKGROUND_REDIS_ID, value.id);
+        p = ngx_sprintf(p, "%uL %*s ", value->fence,
+                        NGX_HTTP_BACKGROUND_REDIS_ID, value->id);
         argv[1].len = p - argv[1].data;
 
     } else {
@@ -1186,7 +1233,8 @@ ngx_http_background_redis_args(ngx_http_background_redis_lease_t *lease,
         argv[1].len = lease->len;
     }
 
-    fence = ngx_http_background_redis_next_fence(lease, ok ? value.fence : 0);
+    fence = ngx_http_background_redis_next_fence(lease,
+                                                 value ? value->fence : 0);
 
     argv[2].data = p;
     p = ngx_sprintf(p, "%uL", fence);
@@ -1194,22 +1242,23 @@ ngx_http_background_redis_args(ngx_http_background_redis_lease_t *lease,
 
     /* the state that the previous holder has written */
 
-    if (ok) {
-        lease->carried.due_at = value.due_at;
-        lease->carried.failures = value.failures;
-        lease->carried.crashes = value.crashes;
-        lease->carried.quarantine = value.quarantine;
+    ngx_memzero(&lease->carried, sizeof(ngx_http_background_carried_t));
 
-    } else {
-        ngx_memzero(&lease->carried, sizeof(ngx_http_background_carried_t));
+    lease->carries = 0;
+
+    if (value) {
+        lease->carried.due_at = value->due_at;
+        lease->carried.failures = value->failures;
+        lease->carried.crashes = value->crashes;
+        lease->carried.quarantine = value->quarantine;
+
+        /* the zone of the same nginx has newer state than the value has */
+
+        lease->carries = !(value->held
+                           && ngx_http_background_redis_entry_owns(lease->entry,
+                                                                 value->id));
     }
 
-    /* the zone of the same nginx has newer state than the value has */
-
-    lease->carries = ok
-                     && !(value.held
-                          && ngx_http_background_redis_entry_owns(lease->entry,
-                                                                  value.id));
     lease->since_at = ngx_http_background_redis_real();
 
     ngx_http_background_redis_entry_took(lease->entry, lease->id);
@@ -1471,8 +1520,8 @@ ngx_http_background_redis_end(ngx_http_background_redis_lease_t *lease,
 
 
 /*
- * The end of the lease.  It counts from the last renewal, and from the last time
- * that the Sentinels named the server as the master.
+ * The end of the lease.  It counts from the last renewal, and from the last
+ * time that the Sentinels named the server as the master.
  */
 
 static void
