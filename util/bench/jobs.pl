@@ -1,5 +1,6 @@
 # The number of CPU jobs a second of the pool, compared with a thread pool of
-# nginx, a ThreadPoolExecutor, and threads that need no jobs.
+# nginx, a ThreadPoolExecutor of Python, used alone and by run_in_executor() of
+# asyncio, and threads that need no jobs.
 
 package Bench::jobs;
 
@@ -80,7 +81,9 @@ sub begin {
 }
 
 sub executor {
-    return split ' ', run('/usr/bin/python3', "$Bench::folder/jobs.py",
+    my ($mode) = @_;
+
+    return split ' ', run('/usr/bin/python3', "$Bench::folder/jobs.py", $mode,
                           $seconds);
 }
 
@@ -97,19 +100,21 @@ my @things = (
     ['operations', \@units, sub { jobs(tasks(1, '')) }],
     ['pool alone', \@units, sub { pool(1000) }],
     ['bare posting', \@units, sub { post(1000) }],
-    ['ThreadPoolExecutor', \@units, \&executor],
+    ['ThreadPoolExecutor', \@units, sub { executor('submit') }],
+    ['run_in_executor', \@units, sub { executor('asyncio') }],
     ['pool, one by one', \@units, sub { pool(1) }],
     ['bare, one by one', \@units, sub { post(1) }],
     ['pool, on one CPU', \@units, sub { pool(1, $first) }],
     ['bare, on one CPU', \@units, sub { post(1, $first) }],
 );
 
-# The first three have 1,000 jobs in flight.  The time of single jobs depends on
+# The first five have 1,000 jobs in flight.  The time of single jobs depends on
 # the CPU that the kernel chooses for the thread, so both are bound to one CPU.
 
 my @pairs = (
     ['operations', 'bare posting', '>= 0.25'],
     ['operations', 'ThreadPoolExecutor', '>= 15'],
+    ['operations', 'run_in_executor', '>= 15'],
     ['pool alone', 'bare posting'],
     ['pool, one by one', 'bare, one by one'],
     ['pool, on one CPU', 'bare, on one CPU', '>= 0.9'],
