@@ -17,8 +17,9 @@ my $cpus = cpus();
 my ($first) = slurp('/proc/self/status') =~ /^Cpus_allowed_list:\s*(\d+)/m;
 my $turns = turns();
 
-# Two tasks: one has its pause between two cycles while the jobs of the other
-# one run.  Together they have at most 1,000 in flight.
+# Two tasks, each with its next cycle at the end of the last one: the jobs of one
+# run while the other one's cycle ends and begins.  Together they have at most
+# 1,000 in flight.
 
 sub tasks {
     my ($threads, $turns) = @_;
@@ -26,8 +27,8 @@ sub tasks {
     my $jobs = "bench_job $turns;\n" x 500;
 
     return "background_threads $threads max_queue=10000 priority=0;\n"
-           . "background_task one { interval 1ms; $jobs }\n"
-           . "background_task two { interval 1ms; $jobs }\n";
+           . "background_task one { bench_again; $jobs }\n"
+           . "background_task two { bench_again; $jobs }\n";
 }
 
 # Jobs on the pool without a cycle, or on a thread pool of nginx.  There is a
