@@ -44,6 +44,9 @@ typedef struct {
     ngx_uint_t                        nthreads;
     ngx_connection_t                 *notify;
     ngx_event_t                       timer;
+    ngx_uint_t                        blocked[2]; /* there was no thread or no
+                                                     slot for waiting jobs of
+                                                     this kind */
 
     /* jobs of requests use no more of the threads */
     ngx_uint_t                        max_arrived;
@@ -338,13 +341,10 @@ ngx_http_background_pool_post(ngx_http_background_job_t *job)
         (*job->posted)++;
     }
 
-    /*
-     * If jobs of its kind wait, and no thread comes for them, there is no slot
-     * or thread for this one either.
-     */
+    /* otherwise others of its kind wait for what this one would need */
 
     dispatch = ngx_queue_empty(&pool->waiting[job->arrived])
-               || pool->called[0];
+               || !pool->blocked[job->arrived];
 
     ngx_queue_insert_tail(&pool->waiting[job->arrived], &job->queue);
     ngx_http_background_pool_count(pool, job, 1);
@@ -554,9 +554,16 @@ ngx_http_background_pool_call(ngx_http_background_pool_t *pool,
     ngx_queue_t                 *q;
     ngx_http_background_seat_t  *seat;
 
-    if (ngx_http_background_pool_startable(pool) == 0
-        || ngx_queue_empty(&pool->idle))
-    {
+    pool->blocked[0] = 0;
+    pool->blocked[1] = 0;
+
+    if (ngx_http_background_pool_startable(pool) == 0) {
+        return NGX_DONE;
+    }
+
+    if (ngx_queue_empty(&pool->idle)) {
+        pool->blocked[0] = 1;
+        pool->blocked[1] = 1;
         return NGX_DONE;
     }
 
@@ -566,6 +573,8 @@ ngx_http_background_pool_call(ngx_http_background_pool_t *pool,
     arrived = (pool->nwaiting[0] <= pool->called[1]);
 
     if (ngx_http_background_slot_take(&seat->slot, arrived) != NGX_OK) {
+        pool->blocked[0] = !arrived;
+        pool->blocked[1] = 1;
         return NGX_AGAIN;
     }
 
