@@ -1,4 +1,4 @@
-# t/cluster.t with Valkey, where that is installed beside Redis.
+# Planned where valkey-server is installed: t/cluster.t with it.
 
 use strict;
 use warnings;

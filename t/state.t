@@ -106,6 +106,24 @@ poll('it waits', sub { task('daily')->{next} });
 is(task('daily')->{cycles}{started}, 0, 'it does not run again');
 stop();
 
+# what a killed worker has left is removed, what a living one writes is not
+
+my $dead = do { my $pid = fork // die; exit unless $pid; waitpid $pid, 0; $pid };
+
+my @kept = ("tasks.$$.tmp", "tasks.$dead.tmp.gz", "other.$dead.tmp",
+            'tasks..tmp', "tasks.-$dead.tmp", 'tasks.99999999999999999999.tmp');
+
+put("state/$_", '') for @kept, "tasks.$dead.tmp";
+my $nginx = $ENV{TEST_NGINX_BINARY} || 'nginx';
+like(`'$nginx' -t -p '$dir/' -c nginx.conf -e error.log 2>&1`,
+     qr/test is successful/, 'nginx -t');
+ok(-e "$dir/state/tasks.$dead.tmp", 'removes nothing');
+begin('2026-06-03 16:30:00');
+stop();
+is(join(' ', map { s{.*/}{}r } sort glob "$dir/state/*"),
+   join(' ', sort 'tasks', @kept), 'the start removes the file of the dead');
+unlink "$dir/state/$_" for @kept;
+
 # a file that is not one
 
 for my $bad ("", "x", "background_state 1\n" . 'daily ' x 1000 . "\n",

@@ -101,6 +101,16 @@ test('last', "use Test::More tests => 1; pass('the last one');\n");
 $said = run('-j', 2, map { "$dir/$_.t" } qw/ waits some last /);
 like($said, qr{last\.t \.+ ok\n.*waits\.t \.+ ok\n}s, 'lines as they end');
 
+# what a release of Debian does not have is not planned there
+
+test('absent', "# Planned where frobd is installed.\ndie;\n");
+test('here', "# Planned where perl is installed.\n"
+             . "use Test::More tests => 1; pass('planned');\n");
+
+$said = run(map { "$dir/$_.t" } qw/ absent here some /);
+unlike($said, qr/absent/, 'a program that is not installed');
+like($said, qr/^2 files, 4 tests; /m, 'one that is');
+
 # a file that is not there
 
 mkdir "$dir/empty" or die "mkdir: $!\n";

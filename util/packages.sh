@@ -13,7 +13,7 @@ set -euo pipefail
 packages=(nginx nginx-dev libnginx-mod-http-ndk libnginx-mod-http-ndk-dev
           gcc libc6-dev make libssl-dev zlib1g-dev libdeflate-dev libbrotli-dev
           libzstd-dev libhiredis-dev util-linux curl)
-test_packages=(perl procps libtest-nginx-perl prometheus
+test_packages=(perl libcpanel-json-xs-perl procps libtest-nginx-perl prometheus
                python3-jsonschema python3-prometheus-client
                chromium-headless-shell brotli zstd openssl php-fpm
                libnginx-mod-http-lua libnginx-mod-http-js
@@ -23,9 +23,9 @@ test_packages=(perl procps libtest-nginx-perl prometheus
                rsync systemd python3-seccomp libfaketime tzdata
                g++ rustc libtesseract-dev libleptonica-dev tesseract-ocr)
 fuzz_packages=(clang libclang-rt-dev binutils)
-bench_packages=(perl python3 python3-uvloop python3-fastapi uvicorn wrk wget
-                libnginx-mod-http-lua libnginx-mod-http-js haproxy
-                redis-server lua-nginx-redis)
+bench_packages=(perl libcpanel-json-xs-perl python3 python3-uvloop
+                python3-fastapi uvicorn wrk wget libnginx-mod-http-lua
+                libnginx-mod-http-js haproxy redis-server lua-nginx-redis)
 
 ID='' VERSION_ID=''
 # shellcheck source=/dev/null

@@ -42,6 +42,10 @@ typedef struct {
 } ngx_http_background_save_t;
 
 
+static void ngx_http_background_state_sweep(
+    ngx_http_background_zone_conf_t *zcf);
+static ngx_uint_t ngx_http_background_state_left(u_char *name, size_t len,
+    ngx_str_t *base);
 static void ngx_http_background_state_load(
     ngx_http_background_zone_conf_t *zcf, ngx_array_t *tasks, ngx_fd_t fd);
 static ngx_int_t ngx_http_background_state_sort(
@@ -80,6 +84,10 @@ ngx_http_background_state_read(ngx_http_background_zone_conf_t *zcf)
 
     log = zcf->shm_zone->shm.log;
 
+    if (!ngx_test_config) {
+        ngx_http_background_state_sweep(zcf);
+    }
+
     fd = open((char *) zcf->state.data, O_RDONLY|O_NONBLOCK|O_CLOEXEC);
 
     if (fd == NGX_INVALID_FILE) {
@@ -101,6 +109,72 @@ ngx_http_background_state_read(ngx_http_background_zone_conf_t *zcf)
         ngx_log_error(NGX_LOG_ALERT, log, ngx_errno,
                       ngx_close_file_n " \"%V\" failed", &zcf->state);
     }
+}
+
+
+/*
+ * Removes temporary files of workers that were killed while they wrote.  The
+ * directory may be missing or unreadable: then nothing is removed.
+ */
+
+static void
+ngx_http_background_state_sweep(ngx_http_background_zone_conf_t *zcf)
+{
+    u_char     *p, *last;
+    ngx_dir_t   dir;
+    ngx_str_t   path, base;
+
+    last = zcf->state.data + zcf->state.len;
+
+    for (p = last; p[-1] != '/'; p--) { /* void */ }
+
+    base.data = p;
+    base.len = last - p;
+
+    path.len = p - zcf->state.data;
+    path.data = ngx_alloc(path.len + 1, zcf->shm_zone->shm.log);
+    if (path.data == NULL) {
+        return;
+    }
+
+    ngx_cpystrn(path.data, zcf->state.data, path.len + 1);
+
+    if (ngx_open_dir(&path, &dir) == NGX_OK) {
+
+        while (ngx_read_dir(&dir) == NGX_OK) {
+            p = ngx_de_name(&dir);
+
+            if (ngx_http_background_state_left(p, ngx_strlen(p), &base)) {
+                (void) unlinkat(dirfd(dir.dir), (char *) p, 0);
+            }
+        }
+
+        (void) ngx_close_dir(&dir);
+    }
+
+    ngx_free(path.data);
+}
+
+
+/* whether the name is BASE.PID.tmp of a process that has ended */
+
+static ngx_uint_t
+ngx_http_background_state_left(u_char *name, size_t len, ngx_str_t *base)
+{
+    ngx_int_t  pid;
+
+    if (len < base->len + sizeof("..tmp")
+        || ngx_memcmp(name, base->data, base->len) != 0
+        || name[base->len] != '.'
+        || ngx_memcmp(name + len - 4, ".tmp", 4) != 0)
+    {
+        return 0;
+    }
+
+    pid = ngx_atoi(name + base->len + 1, len - base->len - 5);
+
+    return pid > 0 && pid == (ngx_pid_t) pid
+           && kill(pid, 0) == -1 && ngx_errno == NGX_ESRCH;
 }
 
 

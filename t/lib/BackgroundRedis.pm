@@ -8,10 +8,10 @@ use warnings;
 
 use BackgroundCall;
 use BackgroundPoll;
+use Cpanel::JSON::XS ();
 use Exporter qw/ import /;
 use File::Temp qw/ tempdir /;
 use IO::Socket::UNIX;
-use JSON::PP ();
 use POSIX qw/ WNOHANG /;
 use Test::More;
 use Time::HiRes qw/ sleep time /;
@@ -427,7 +427,7 @@ sub host_get {
 sub host_status {
     my ($name, $task) = @_;
 
-    my $status = JSON::PP->new->decode(host_get($name, '/status'));
+    my $status = Cpanel::JSON::XS->new->decode(host_get($name, '/status'));
 
     return $status unless defined $task;
     return (grep { $_->{name} eq $task } @{$status->{tasks}})[0];

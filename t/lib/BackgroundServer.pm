@@ -182,7 +182,7 @@ sub lines {
 sub peers {
     my ($task) = @_;
 
-    my %task = by_name(status('/status?history=1'));
+    my %task = by_name(status("/status?task=$task"));
 
     return map { $_->{address} => $_ } @{$task{$task}{peers} || []};
 }

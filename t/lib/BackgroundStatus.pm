@@ -7,6 +7,7 @@ use strict;
 use warnings;
 
 use BackgroundPoll;
+use Cpanel::JSON::XS ();
 use Exporter qw/ import /;
 use File::Temp qw/ tempdir /;
 use IO::Socket::UNIX;
@@ -241,7 +242,7 @@ sub parse {
 
     die "not UTF-8\n" if $text ne utf8_text($body, '?');
 
-    return JSON::PP->new->decode($text);
+    return Cpanel::JSON::XS->new->decode($text);
 }
 
 # text of bytes; each that is not in a well-formed sequence of UTF-8 (The
