@@ -560,9 +560,20 @@ ngx_http_background_list_read(ngx_http_background_list_t *list,
 }
 
 
+/* another process may have removed a file and its line */
+
 static void
 ngx_http_background_list_restart(ngx_http_background_list_t *list)
 {
+    ngx_http_background_made_t  *made;
+
+    for (made = ngx_http_background_table_next(&list->table, NULL);
+         made;
+         made = ngx_http_background_table_next(&list->table, made))
+    {
+        made->current = 0;
+    }
+
     ngx_http_background_table_restart(&list->table);
 
     list->parsed = list->opened;
