@@ -44,6 +44,7 @@ start(<<"EOF", <<"EOF2", 'worker_processes 2;');
         simulate_io 1 delay=1ms-1ms;
     }
     background_task never_good { interval 20ms; connect 127.0.0.1:1; }
+    background_task any { after never_good on=any; simulate_io 1 delay=1ms-1ms; }
     background_task each { workers all; interval 20ms; connect 127.0.0.1:1; }
     background_task once {
         workers one;
@@ -157,6 +158,7 @@ is(task('again')->{cycles}{completed}, 2, 'until it is good');
 
 is(cycles('never'), 0, 'nothing was good');
 is(cycles('once'), 1, 'one alarm of both workers');
+ok(poll('any', sub { cycles('any') >= 2 }), 'failed cycles are ends for "on=any"');
 
 # those that end while it runs become one
 
