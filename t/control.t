@@ -58,7 +58,7 @@ is(code('/none/idle/run'), 403, 'access control');
 is(code($_), 404, $_) for '/control/', '/control/idle', '/control/idle/',
     '/control//run', '/control/none/run', '/control/idle/stop',
     '/control/idle/run/', '/control/idle/runs', '/control/idle/ru',
-    '/run/other/run', '/run/idle/pause', '/run/idle/cancel', '/run/idle/resume';
+    '/runidle/run', '/run/other/run', '/run/idle/pause', '/run/idle/cancel', '/run/idle/resume';
 
 is(task('idle')->{cycles}{started}, 0, 'nothing has started');
 is(logged(qr/ by unix:/), 0, 'nor was logged');

@@ -571,7 +571,7 @@ ngx_http_background_control_find(ngx_http_request_t *r,
 }
 
 
-/* what follows the location in the URI */
+/* what follows the location in the URI, after a slash */
 
 static ngx_str_t
 ngx_http_background_control_rest(ngx_http_request_t *r)
@@ -584,8 +584,9 @@ ngx_http_background_control_rest(ngx_http_request_t *r)
 
     len = ngx_min(clcf->name.len, r->uri.len);
 
-    if (len < r->uri.len && r->uri.data[len] == '/') {
-        len++;
+    if (len && r->uri.data[len - 1] != '/') {
+        len = (len < r->uri.len && r->uri.data[len] == '/') ? len + 1
+                                                            : r->uri.len;
     }
 
     rest.data = r->uri.data + len;
