@@ -75,6 +75,11 @@ EOF
         after source on=recovery;
         request \@hook;
     }
+    background_task both_ways {
+        schedule \@yearly;
+        after source;
+        request \@hook;
+    }
     background_task chain { after alarm; request \@hook; }
     background_task failing { after source on=failure; request /state; }
     background_task again {
@@ -90,6 +95,8 @@ is(cycles($_), 0, "$_: not while it is good") for qw/ alarm back both chain /;
 is(task('good')->{causes}[-1]{cause}, 'after', 'the cause');
 is(task('good')->{interval_seconds}, undef, 'no interval');
 is(task('good')->{next}, undef, 'nothing that is due');
+ok(poll('by its end', sub { cycles('both_ways') }), 'with a schedule, too');
+ok(task('both_ways')->{next}, 'which is due at its time');
 is(join(' ', keys %{{ map { $_ => 1 } @{hooks('good')} }}),
    'source success []', 'what a good cycle tells');
 
