@@ -2058,7 +2058,10 @@ ngx_http_background_runner_begin(ngx_http_background_cell_t *cell,
 
     cause.started_at = ngx_http_background_wall_clock();
     cause.len = ngx_min(text->len, NGX_HTTP_BACKGROUND_CAUSE_LEN);
-    ngx_memcpy(cause.text, text->data, cause.len);
+
+    if (cause.len) {
+        ngx_memcpy(cause.text, text->data, cause.len);
+    }
 
     ngx_http_background_cell_begin(cell, ngx_current_msec, &cause);
 }
