@@ -44,6 +44,7 @@ start(<<"EOF", <<"EOF2", 'worker_processes 2;');
         simulate_io 1 delay=1ms-1ms;
     }
     background_task never_good { interval 20ms; connect 127.0.0.1:1; }
+    background_task any { after never_good on=any; simulate_io 1 delay=1ms-1ms; }
     background_task each { workers all; interval 20ms; connect 127.0.0.1:1; }
     background_task once {
         workers one;
@@ -74,6 +75,11 @@ EOF
         after source on=recovery;
         request \@hook;
     }
+    background_task both_ways {
+        schedule \@yearly;
+        after source;
+        request \@hook;
+    }
     background_task chain { after alarm; request \@hook; }
     background_task failing { after source on=failure; request /state; }
     background_task again {
@@ -89,6 +95,8 @@ is(cycles($_), 0, "$_: not while it is good") for qw/ alarm back both chain /;
 is(task('good')->{causes}[-1]{cause}, 'after', 'the cause');
 is(task('good')->{interval_seconds}, undef, 'no interval');
 is(task('good')->{next}, undef, 'nothing that is due');
+ok(poll('by its end', sub { cycles('both_ways') }), 'with a schedule, too');
+ok(task('both_ways')->{next}, 'which is due at its time');
 is(join(' ', keys %{{ map { $_ => 1 } @{hooks('good')} }}),
    'source success []', 'what a good cycle tells');
 
@@ -157,6 +165,7 @@ is(task('again')->{cycles}{completed}, 2, 'until it is good');
 
 is(cycles('never'), 0, 'nothing was good');
 is(cycles('once'), 1, 'one alarm of both workers');
+ok(poll('any', sub { cycles('any') >= 2 }), 'failed cycles are ends for "on=any"');
 
 # those that end while it runs become one
 

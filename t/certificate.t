@@ -49,6 +49,7 @@ make('near', -$day, 15 * $day - $hour);
 make('soon', -$day, 13 * $day);
 make('past', -2 * $day, -$day);
 make('later', $day, 100 * $day);
+make('odd', -$day, 100 * $day, 'a"b\\\\c');
 
 put('chain.pem', join '', map { read_file("$dir/$_.pem") } qw/ good soon /);
 put('text.pem', "no certificate\n");
@@ -93,6 +94,7 @@ my %tasks = (
     past => "certificate $dir/past.pem days=0;",
     later => "certificate $dir/later.pem;",
     chain => "certificate $dir/chain.pem;",
+    odd => "certificate $dir/odd.pem;",
     text => "certificate $dir/text.pem;",
     encrypted => "certificate $dir/encrypted.pem;",
     broken => "certificate $dir/broken.pem;",
@@ -170,6 +172,9 @@ is($expiry{three}, $now + 13 * $day, 'of the first of three files');
 is($expiry{server_name}, $now + 100 * $day, 'of a server');
 is($expiry{past}, $now - $day, 'of one that has expired');
 like($metrics, qr/\{task="server",subject="soon\.test"\}/, 'the subject');
+like($metrics, qr/\{task="odd",subject="a\?b\?c\.test"\} \d+$/m,
+     'a subject with a quote and a backslash ends no label');
+is($task{odd}{last}{message}, 'a"b\\c.test', 'the status has it');
 ok(!exists $expiry{none}, 'none without a certificate');
 
 poll('no descriptor is left', sub {
@@ -214,13 +219,15 @@ sub command {
 }
 
 sub make {
-    my ($name, $from, $to) = @_;
+    my ($name, $from, $to, $subject) = @_;
+
+    $subject //= $name;
 
     my ($start, $end) = map { my @t = gmtime($now + $_);
         sprintf '%04d%02d%02d%02d%02d%02dZ', $t[5] + 1900, $t[4] + 1,
                 @t[3, 2, 1, 0] } $from, $to;
 
-    command("openssl req -newkey rsa:2048 -nodes -subj /CN=$name.test "
+    command("openssl req -newkey rsa:2048 -nodes -subj '/CN=$subject.test' "
             . "-keyout $dir/$name.key -out $dir/$name.csr");
     command("openssl ca -batch -config $dir/ca.conf -cert $dir/ca.pem "
             . "-keyfile $dir/ca.key -startdate $start -enddate $end -notext "

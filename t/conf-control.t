@@ -36,6 +36,14 @@ rejects('location',
     "background_control run;\nbackground_control run; # here"
         => '"background_control" directive is duplicate');
 
+rejects('http', map { ("$task server { location $_ { background_control "
+        . "run; # here\n} }" => '"background_control" directive needs a '
+        . 'location that is given by a prefix') }
+    '= /a', '@a', '~ /a', '~* ^/a/');
+
+accepts('http', map { "$task server { listen unix:/none; location $_ { "
+                      . 'background_control run; } }' } '/', '^~ /a', '/a/');
+
 # access control
 
 for my $more ('deny all;', 'allow 127.0.0.1; deny all;',
@@ -52,5 +60,29 @@ my $warning = '"background_control" without "deny", "auth_basic", '
 
 warns('http', server('127.0.0.1:1', '') => $warning,
       server('127.0.0.1:1', 'auth_basic off;') => $warning);
+
+# certificates of clients, if all that the server listens on asks for them
+
+SKIP: {
+    my $dir = conf_dir();
+
+    skip 'no openssl', 1
+        if system("openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=a "
+                  . "-keyout $dir/key -out $dir/cert > /dev/null 2>&1") != 0;
+
+    my $tls = "ssl_certificate $dir/cert; ssl_certificate_key $dir/key; "
+              . "ssl_client_certificate $dir/cert; ssl_verify_client ";
+    my $listen = '127.0.0.1:1 ssl';
+
+    accepts('http', server($listen, '') =~ s/location/$tls on; location/r,
+            server("$listen; listen 127.0.0.1:2 ssl; listen unix:/none", '')
+            =~ s/location/$tls on; location/r);
+
+    warns('http',
+        (map { (server($_, '') =~ s/location/$tls on; location/r => $warning) }
+            '127.0.0.1:1', "$listen; listen 127.0.0.1:2"),
+        server($listen, '') =~ s/location/$tls optional; location/r
+            => $warning);
+}
 
 done_testing();

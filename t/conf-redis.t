@@ -133,6 +133,15 @@ rejects('task',
     'workers cluster redis=b;' => 'no "background_redis" "b" for "workers '
         . 'cluster" of background task "t"');
 
+# ends of cycles are known in one nginx only
+
+accepts('http', "${redis}background_task t { simulate_io 1; workers cluster; } "
+        . 'background_task b { after t; simulate_io 1; }');
+warns('http', "${redis}background_task a { simulate_io 1; } "
+      . 'background_task t { after a; simulate_io 1; workers cluster; }'
+      => 'background task "t" with "workers cluster" misses what ends in an '
+         . 'nginx that does not have it, "after" directive');
+
 # without the module
 
 {

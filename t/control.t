@@ -31,11 +31,14 @@ start(<<"EOF", <<"EOF2", 'worker_processes 2;');
     }
     background_task follows { after idle; simulate_io 1 delay=1ms-1ms; }
     background_task other { interval off; simulate_io 1 delay=1ms-1ms; }
+    background_task ends { after long on=any; simulate_io 1 delay=1ms-1ms; }
 EOF
     location /control/ { background_control run pause cancel; }
     location /run { background_control run task=idle task=often; }
     location = /metrics { background_status prometheus; }
     location /none/ { deny all; background_control run; }
+    background_task asked { interval off; exec /bin/true \$arg_a; }
+    location /wants { background_run idle; }
 EOF2
 
 # who may not
@@ -46,12 +49,16 @@ is(code('/control/idle/run', 'X-Background' => undef), 403, 'no field');
 is(code('/control/idle/run', 'X-Background' => '2'), 403, 'another value');
 is(code('/control/idle/run', 'Sec-Fetch-Site' => $_), 403, "from $_")
     for 'cross-site', 'same-site', '';
+is(code('/control/idle/run', 'Sec-Fetch-Site' => "same-origin\r\n"
+        . 'Sec-Fetch-Site: same-origin'), 403, 'the field twice');
+is(code('/control/idle/run', 'X-Background' => "1\r\nX-Background: 1"), 403,
+   'the other one, too');
 is(code('/none/idle/run'), 403, 'access control');
 
 is(code($_), 404, $_) for '/control/', '/control/idle', '/control/idle/',
     '/control//run', '/control/none/run', '/control/idle/stop',
     '/control/idle/run/', '/control/idle/runs', '/control/idle/ru',
-    '/run/other/run', '/run/idle/pause', '/run/idle/cancel', '/run/idle/resume';
+    '/runidle/run', '/run/other/run', '/run/idle/pause', '/run/idle/cancel', '/run/idle/resume';
 
 is(task('idle')->{cycles}{started}, 0, 'nothing has started');
 is(logged(qr/ by unix:/), 0, 'nor was logged');
@@ -135,12 +142,24 @@ poll('idle', sub { task('idle')->{state} eq 'waiting' });
 $n = task('follows')->{cycles}{started};
 is(code('/control/idle/run'), 202, 'the one before it');
 poll('ran', sub { task('idle')->{state} eq 'waiting' });
+is(task('follows')->{cycles}{started}, $n, 'paused: nothing comes after one');
 is(code('/control/follows/resume'), 202, 'resume');
 poll('waits', sub { task('follows')->{state} eq 'waiting' });
 
 is(code('/control/often/resume'), 202, 'resume');
 poll('it goes on', sub { task('often')->{cycles}{started} > $n + 3 });
 ok(!task('often')->{paused}, 'not paused');
+
+# requests that want a cycle
+
+like(code('/wants'), qr/^20[04]$/, 'a request has a cycle');
+is(code('/control/idle/pause'), 202, 'pause');
+$n = task('idle')->{cycles}{started};
+is(code('/wants'), 503, 'a paused task: it gets an error');
+is(task('idle')->{cycles}{started}, $n, 'and starts nothing');
+
+is(task('ends')->{cycles}{started}, 0,
+   'a cycle that was cancelled is no end for "after on=any"');
 
 stop();
 

@@ -30,7 +30,11 @@ script(signals => 'exec cat /proc/self/status');
 script(hold => q{exec perl -e '$| = 1; $SIG{TERM} = sub { print "told\n"; exit };
                                print "started\n"; sleep 1 while 1'});
 script(words => 'echo "my words" >&2; exec sleep 100');
-script(memory => 'perl -e "\$x = q(x) x 500000000; print length \$x"');
+script(group => q{exec perl -e '$| = 1; if (my $pid = fork) {
+                                    $SIG{TERM} = "IGNORE"; waitpid $pid, 0; exit }
+                                $SIG{TERM} = sub { print "child told\n"; exit };
+                                sleep 1 while 1'});
+script(memory => 'ulimit -v; perl -e "\$x = q(x) x 500000000; print length \$x"');
 script(long => 'head -c 5000 /dev/zero | tr "\0" x; echo; printf "%s" end');
 
 put('no_script', 'echo "no interpreter"');
@@ -52,6 +56,7 @@ start(<<"EOF2", '', 'worker_processes 1; env SECRET=1;');
     background_task class { $once exec class; }
     background_task signals { $once exec signals; }
     background_task hold { retry 10ms; timeout 500ms; exec hold; }
+    background_task group { retry 10ms; timeout 500ms; exec group; }
     background_task words { retry 10ms; timeout 500ms; exec words; }
     background_task memory { $once exec memory memory=100m; }
     background_task long { $once exec long; }
@@ -119,13 +124,17 @@ ok(poll('words', sub {
     task_now('words')->{last}{error} eq 'exec "words": my words';
 }), 'what it said before');
 
-isnt(error_of('memory'), undef, 'memory=');
+ok(poll('the child', sub { join('|', said('group')) =~ /child told/ }),
+   'its child is told, too');
+
+is((said('memory'))[0], 100 * 1024, 'memory=');
+isnt(error_of('memory'), undef, 'more than that');
 like(log_text(), qr/ exec "$dir\/long": x{1024}\n/, 'a long line is cut');
 is((said('long'))[-1], 'end', 'a last line without its end');
 
 # nothing is left: processes, descriptors
 
-my $conf = BackgroundLife::slurp('nginx.conf') =~ s/^\s*background_task (?:hold|words) .*\n//mgr;
+my $conf = BackgroundLife::slurp('nginx.conf') =~ s/^\s*background_task (?:hold|words|group) .*\n//mgr;
 my @before = workers();
 
 put('nginx.conf', $conf);

@@ -7,13 +7,20 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use BackgroundControl;
+use BackgroundExec;
 use BackgroundLife;
 use BackgroundStatus;
 use Test::More;
 
 sub task { my %task = by_name(status("/status?task=$_[0]")); $task{$_[0]} }
 
-start(<<"EOF", '', 'worker_processes 2;');
+my $dir = dir();
+
+script(deaf => "trap '' TERM; while [ ! -e $dir/end ]; do sleep 0.05; done");
+
+start(<<"EOF", <<'EOF2', 'worker_processes 2;');
+    background_threads 2;
     background_task long {
         lock one;
         interval 1h;
@@ -30,7 +37,18 @@ start(<<"EOF", '', 'worker_processes 2;');
     background_task a { lock three; interval 1ms; simulate_io 1 delay=5ms-5ms; }
     background_task b { lock three; interval 1ms; simulate_io 1 delay=5ms-5ms; }
     background_task c { lock three; interval 1ms; simulate_io 1 delay=5ms-5ms; }
+    background_task deaf {
+        lock four;
+        interval off;
+        timeout 50ms;
+        exec $dir/deaf kill=1h;
+    }
+    background_task later { lock four; interval off; simulate_io 1 delay=1ms-1ms; }
+    background_task wanted { lock four; interval off; simulate_io 1 delay=1ms-1ms; }
 EOF
+    location /control/ { background_control run; }
+    location /wanted { background_run wanted; }
+EOF2
 
 my ($has, $waits) = @{poll('one of them runs', sub {
     my %task = by_name(status());
@@ -46,6 +64,25 @@ poll('those with another lock run', sub {
 
 is(task($waits)->{cycles}{started}, 0, 'the other one waits');
 ok(task($waits)->{healthy}, 'and is not late');
+
+# a job that does not stop at its time-out has it still
+
+is(code('/control/deaf/run'), 202, 'a job');
+poll('abandoned', sub {
+    my $task = task('deaf');
+    return $task->{cycles}{failed} && $task->{abandoned};
+});
+is(code('/control/later/run'), 202, 'another task of that lock');
+is(code('/wanted'), 503, 'a request that wants a third one is refused');
+
+$before = task('free')->{cycles}{completed};
+poll('others run', sub { task('free')->{cycles}{completed} >= $before + 20 });
+is(task('later')->{cycles}{started}, 0, 'it waits for the job');
+
+put('end', '');
+poll('it runs then', sub { task('later')->{cycles}{completed} });
+poll('the lock is free', sub { code('/wanted') =~ /^20/ });
+pass('and so do requests');
 
 # dead, it has none
 

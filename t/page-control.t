@@ -39,7 +39,7 @@ EOF_HTTP
     location = /other { background_status html control=/nowhere; }
     location /control/ { background_control run pause cancel peers; }
     location /run { background_control run task=long; }
-    location = "/odd&\"<" { background_control run; }
+    location "/odd&\"<" { background_control run; }
     location = /odd { background_status html "control=/odd&\"<"; }
 EOF_SERVER
 

@@ -52,6 +52,10 @@ start('', <<"EOF", 'worker_processes 1;');
 
         background_task list { interval 20ms; retry 20ms; request /list save=$dir/saved/list; }
         background_task proxied { interval 20ms; request /proxy/list save=$dir/saved/proxied; }
+        background_task tagged { interval 20ms; request /proxy/tagged save=$dir/saved/tagged; }
+        background_task dated { interval 20ms; request /proxy/dated save=$dir/saved/dated; }
+        background_task moves { interval 20ms; request /proxy/dated?v=1 save=$dir/saved/moves; }
+        background_task host { interval 20ms; request /proxy/dated header=Host:one save=$dir/saved/host; }
         background_task large { $once request /large save=$dir/saved/large; }
         background_task gzip { $once request /gzip.txt header=Accept-Encoding:gzip save=$dir/saved/gzip; }
         background_task empty { $once request /empty save=$dir/saved/empty; }
@@ -70,7 +74,17 @@ start('', <<"EOF", 'worker_processes 1;');
 
         set \$none "";
 
-        location /proxy/ { proxy_pass http://unix:$dir/socket:/; }
+        location /proxy/ { proxy_set_header Host \$host; proxy_pass http://unix:$dir/socket:/; }
+        location = /tagged {
+            add_header ETag '"v1"';
+            if (\$http_if_none_match = '"v1"') { return 304; }
+            return 200 "tagged\n";
+        }
+        location = /dated {
+            add_header Last-Modified "Mon, 28 Sep 1970 06:00:00 GMT";
+            if (\$http_if_modified_since) { return 304; }
+            return 200 "\$host \$arg_v\n";
+        }
         location = /page.shtml { ssi on; ssi_types *; }
         location = /empty { return 200; }
         location = /created { return 201 "created"; }
@@ -142,7 +156,9 @@ if (`stat -f -c %T '$dir'` =~ /^tmpfs/ && `uname -r` =~ /^(\d+)\.(\d+)/
     exit;
 }
 
-for my $name (qw/ list proxied /) {
+# by both validators, and by either of them
+
+for my $name (qw/ list proxied tagged dated moves host /) {
     poll("$name: not modified", sub {
         %task = by_name(status());
         return ($task{$name}{last}{message} // '') eq 'not modified';
@@ -152,8 +168,11 @@ for my $name (qw/ list proxied /) {
 
     next_cycle($name, 'completed');
     is((stat "$dir/saved/$name")[1], $inode, "$name: the file stays");
-    is(saved($name), "one\n", "$name: as it was");
 }
+
+is(saved($_), "one\n", "$_: as it was") for qw/ list proxied /;
+is(saved('tagged'), "tagged\n", 'tagged: as it was');
+like(saved('moves'), qr/ 1$/, 'moves: as it was');
 
 # what has, here and there
 
@@ -168,6 +187,17 @@ pass('what others have written is replaced');
 unlink "$dir/saved/list" or die "unlink: $!\n";
 poll('removed', sub { saved('list') eq "two words\n" });
 pass('what was removed is there again');
+
+# another URI, or another server, is another file: 304 to the validators of the
+# former one says nothing
+
+reconfigure('/proxy/dated?v=1 save' => '/proxy/dated?v=2 save');
+poll('another URI', sub { saved('moves') =~ / 2$/ });
+pass('another URI: its response');
+
+reconfigure('header=Host:one' => 'header=Host:two');
+poll('another server', sub { saved('host') =~ /^two / });
+pass('another server: its response');
 
 # over a reload: the attribute of the file is known
 

@@ -19,6 +19,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "ngx_http_background_schedule.h"
 
@@ -94,6 +95,72 @@ times(const char *name, const char *zone_name, const char *text, int64_t after,
     snprintf(title, sizeof(title), "%s: %s %s", name, zone_name, text);
     check(error == NULL && strcmp(got, want) == 0, title,
           error ? error : got);
+}
+
+
+/* the file of a zone is replaced by that of another one */
+
+static void
+replace(const char *dir, const char *zone)
+{
+    char    from[256], to[256], new[256], buf[65536];
+    FILE   *in, *out;
+    size_t  n;
+
+    snprintf(from, sizeof(from), "/usr/share/zoneinfo/%s", zone);
+    snprintf(to, sizeof(to), "%s/Here", dir);
+    snprintf(new, sizeof(new), "%s/new", dir);
+
+    in = fopen(from, "r");
+    out = fopen(new, "w");
+
+    if (in == NULL || out == NULL) {
+        perror("fopen");
+        exit(1);
+    }
+
+    n = fread(buf, 1, sizeof(buf), in);
+
+    if (fwrite(buf, 1, n, out) != n || fclose(out) != 0 || rename(new, to) != 0)
+    {
+        perror("rename");
+        exit(1);
+    }
+
+    fclose(in);
+}
+
+
+/* what a reload reads is what the package "tzdata" has now */
+
+static void
+reads(const char *name, const char *zone_name)
+{
+    int                              ok;
+    char                             dir[] = "/tmp/schedule.XXXXXX", path[256];
+    const char                      *error;
+    ngx_http_background_timezone_t   zone;
+
+    if (mkdtemp(dir) == NULL) {
+        perror("mkdtemp");
+        exit(1);
+    }
+
+    setenv("TZDIR", dir, 1);
+    setenv("TZ", ":Here", 1);
+
+    replace(dir, "Asia/Tokyo");
+    error = ngx_http_background_timezone_init(&zone, zone_name, 1767225600);
+    ok = (error == NULL && zone.changes[0].offset == 9 * 3600);
+
+    replace(dir, "America/Phoenix");
+    error = ngx_http_background_timezone_init(&zone, zone_name, 1767225600);
+    check(ok && error == NULL && zone.changes[0].offset == -7 * 3600, name,
+          error ? error : "the offset of the old file");
+
+    snprintf(path, sizeof(path), "%s/Here", dir);
+    unlink(path);
+    rmdir(dir);
 }
 
 
@@ -339,6 +406,9 @@ main(int argc, char **argv)
           "a path", error ? error : "none");
     error = ngx_http_background_timezone_init(&zone, "tzdata.zi", spring);
     check(error != NULL, "another file", "none");
+
+    reads("a zone whose file has changed", "Here");
+    reads("the local time, whose file has changed", "");
 
     setenv("TZDIR", "/nonexistent", 1);
 

@@ -60,6 +60,7 @@ clock_start('2026-03-29 00:59:57', <<"EOF");
         $operation
     }
     background_task utc { schedule "30 2 * * *" timezone=UTC; $operation }
+    background_task hourly { schedule "15 * * * *" timezone=UTC; $operation }
 EOF
 
 is(task('skipped')->{timezone}, 'Europe/Berlin', 'the time zone is told');
@@ -105,14 +106,26 @@ is(task('skipped')->{cycles}{completed}, 2, 'no cycle');
 
 # the clock is put back by two hours: nothing starts again
 
+like(task('hourly')->{next}, qr/^2026-10-25T02:15:00/, 'each hour');
 clock_set('2026-10-24 23:45:00');
 look();
+like(task('hourly')->{next}, qr/^2026-10-25T00:15:00/,
+     'each hour: it does not wait for the clock');
+like(task('skipped')->{next}, qr/^2026-10-26T01:30:00/, 'others do');
 clock_set('2026-10-25 00:30:10');
 look();
 is(task('skipped')->{cycles}{completed}, 2,
    'after a clock was put back nothing starts again');
 like(task('skipped')->{next}, qr/^2026-10-26T01:30:00/, 'nor is due');
 is(task('skipped')->{cycles}{missed}, $missed, 'nor missed');
+
+# by more than three hours: it was wrong before
+
+clock_set('2026-10-24 20:00:00');
+look();
+like(task('skipped')->{next}, qr/^2026-10-25T00:30:00/,
+     'after a clock was put back by more it is due again');
+is(task('skipped')->{cycles}{completed}, 2, 'but not before');
 
 stop();
 

@@ -141,6 +141,21 @@ for my $bad ("", "x", "background_state 1\n" . 'daily ' x 1000 . "\n",
     stop();
 }
 
+# a link, which a worker may have made
+
+put('other', "background_state 1\ndaily 1 0 0 0 0\n");
+unlink "$dir/state/tasks" or die "unlink: $!\n";
+symlink "$dir/other", "$dir/state/tasks" or die "symlink: $!\n";
+begin('2026-06-03 17:00:00');
+poll('it starts', sub { task('daily')->{next} });
+is(task('daily')->{cycles}{started}, 0, 'a link is not followed');
+is(logged(qr/\[warn\].*background_state: open\(\) "\Q$dir\E\/state\/tasks" failed \(40: /),
+   1, 'a warning');
+stop();
+ok(!-l "$dir/state/tasks" && -s "$dir/state/tasks", 'it is replaced');
+is(read_file("$dir/other"), "background_state 1\ndaily 1 0 0 0 0\n",
+   'not its file');
+
 # a folder that can't be written
 
 unlink "$dir/state/tasks";

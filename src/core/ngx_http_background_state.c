@@ -39,7 +39,7 @@ typedef struct {
     ngx_err_t   err;
     ngx_uint_t  unstarted;        /* there is no thread */
     ngx_uint_t  done;             /* atomic */
-} ngx_http_background_save_t;
+} ngx_http_background_state_save_t;
 
 
 static void ngx_http_background_state_sweep(
@@ -55,22 +55,22 @@ static ngx_uint_t ngx_http_background_state_parse(ngx_array_t *tasks,
     u_char *p, u_char *last);
 static ngx_int_t ngx_http_background_state_line(ngx_array_t *tasks, u_char *p,
     u_char *last);
-static void ngx_http_background_save_start(
+static void ngx_http_background_state_start(
     ngx_http_background_zone_conf_t *zcf, ngx_log_t *log);
-static void ngx_http_background_save_wait(ngx_http_background_zone_conf_t *zcf,
+static void ngx_http_background_state_wait(ngx_http_background_zone_conf_t *zcf,
     ngx_log_t *log, ngx_msec_t *left);
-static ngx_http_background_save_t *ngx_http_background_save_create(
+static ngx_http_background_state_save_t *ngx_http_background_state_create(
     ngx_http_background_zone_conf_t *zcf, ngx_log_t *log);
-static void *ngx_http_background_save_thread(void *data);
-static ngx_err_t ngx_http_background_save_write(
-    ngx_http_background_save_t *save);
-static void ngx_http_background_save_end(ngx_http_background_zone_conf_t *zcf,
+static void *ngx_http_background_state_thread(void *data);
+static ngx_err_t ngx_http_background_state_write(
+    ngx_http_background_state_save_t *save);
+static void ngx_http_background_state_end(ngx_http_background_zone_conf_t *zcf,
     ngx_log_t *log);
 
 
-static ngx_http_background_save_t  *ngx_http_background_save;
-static ngx_msec_t                   ngx_http_background_saved;
-static ngx_uint_t                   ngx_http_background_save_failed;
+static ngx_http_background_state_save_t  *ngx_http_background_state_save;
+static ngx_msec_t                         ngx_http_background_state_written;
+static ngx_uint_t                         ngx_http_background_state_failed;
 
 
 /* nginx starts even if the file is missing or has bad lines */
@@ -88,7 +88,10 @@ ngx_http_background_state_read(ngx_http_background_zone_conf_t *zcf)
         ngx_http_background_state_sweep(zcf);
     }
 
-    fd = open((char *) zcf->state.data, O_RDONLY|O_NONBLOCK|O_CLOEXEC);
+    /* open() of a device may have effects, and workers may make links */
+
+    fd = open((char *) zcf->state.data,
+              O_RDONLY|O_NOFOLLOW|O_NONBLOCK|O_CLOEXEC);
 
     if (fd == NGX_INVALID_FILE) {
         if (ngx_errno != NGX_ENOENT) {
@@ -354,11 +357,11 @@ ngx_http_background_state_poll(ngx_http_background_zone_conf_t *zcf,
         return;
     }
 
-    ngx_http_background_save_end(zcf, log);
+    ngx_http_background_state_end(zcf, log);
 
-    if (ngx_worker != 0 || ngx_http_background_save
+    if (ngx_worker != 0 || ngx_http_background_state_save
         || !ngx_http_background_zone_current()
-        || (ngx_current_msec - ngx_http_background_saved
+        || (ngx_current_msec - ngx_http_background_state_written
             < NGX_HTTP_BACKGROUND_STATE_PAUSE
             && !ngx_http_background_state_wanted(zcf->zone)))
     {
@@ -367,9 +370,9 @@ ngx_http_background_state_poll(ngx_http_background_zone_conf_t *zcf,
 
     /* a failed write is repeated with the next request or after a minute */
 
-    ngx_http_background_saved = ngx_current_msec;
+    ngx_http_background_state_written = ngx_current_msec;
 
-    ngx_http_background_save_start(zcf, log);
+    ngx_http_background_state_start(zcf, log);
 }
 
 
@@ -388,21 +391,21 @@ ngx_http_background_state_exit(ngx_http_background_zone_conf_t *zcf,
         return;
     }
 
-    ngx_http_background_thread_pin((void *) ngx_http_background_save_thread);
+    ngx_http_background_thread_pin((void *) ngx_http_background_state_thread);
 
     left = ngx_terminate ? NGX_HTTP_BACKGROUND_STATE_FAST
                          : NGX_HTTP_BACKGROUND_STATE_EXIT;
 
-    ngx_http_background_save_wait(zcf, log, &left);
+    ngx_http_background_state_wait(zcf, log, &left);
 
-    if (ngx_worker == 0 && ngx_http_background_save == NULL
+    if (ngx_worker == 0 && ngx_http_background_state_save == NULL
         && ngx_http_background_zone_current())
     {
-        ngx_http_background_save_start(zcf, log);
-        ngx_http_background_save_wait(zcf, log, &left);
+        ngx_http_background_state_start(zcf, log);
+        ngx_http_background_state_wait(zcf, log, &left);
     }
 
-    if (ngx_http_background_save) {
+    if (ngx_http_background_state_save) {
         ngx_log_error(NGX_LOG_ERR, log, 0,
                       "background_state: \"%V\" is still being written, "
                       "the worker exits without it", &zcf->state);
@@ -411,13 +414,13 @@ ngx_http_background_state_exit(ngx_http_background_zone_conf_t *zcf,
 
 
 static void
-ngx_http_background_save_start(ngx_http_background_zone_conf_t *zcf,
+ngx_http_background_state_start(ngx_http_background_zone_conf_t *zcf,
     ngx_log_t *log)
 {
     ngx_err_t                    err;
-    ngx_http_background_save_t  *save;
+    ngx_http_background_state_save_t  *save;
 
-    save = ngx_http_background_save_create(zcf, log);
+    save = ngx_http_background_state_create(zcf, log);
 
     if (save == NULL) {
         ngx_http_background_state_answer(zcf->zone,
@@ -425,27 +428,27 @@ ngx_http_background_save_start(ngx_http_background_zone_conf_t *zcf,
         return;
     }
 
-    ngx_http_background_save = save;
+    ngx_http_background_state_save = save;
 
-    err = ngx_http_background_thread_detached(ngx_http_background_save_thread,
+    err = ngx_http_background_thread_detached(ngx_http_background_state_thread,
                                               save);
     if (err) {
         save->err = err;
         save->unstarted = 1;
         save->done = 1;
-        ngx_http_background_save_end(zcf, log);
+        ngx_http_background_state_end(zcf, log);
     }
 }
 
 
 static void
-ngx_http_background_save_wait(ngx_http_background_zone_conf_t *zcf,
+ngx_http_background_state_wait(ngx_http_background_zone_conf_t *zcf,
     ngx_log_t *log, ngx_msec_t *left)
 {
     for ( ;; ) {
-        ngx_http_background_save_end(zcf, log);
+        ngx_http_background_state_end(zcf, log);
 
-        if (ngx_http_background_save == NULL || *left == 0) {
+        if (ngx_http_background_state_save == NULL || *left == 0) {
             return;
         }
 
@@ -455,8 +458,8 @@ ngx_http_background_save_wait(ngx_http_background_zone_conf_t *zcf,
 }
 
 
-static ngx_http_background_save_t *
-ngx_http_background_save_create(ngx_http_background_zone_conf_t *zcf,
+static ngx_http_background_state_save_t *
+ngx_http_background_state_create(ngx_http_background_zone_conf_t *zcf,
     ngx_log_t *log)
 {
     size_t                             len;
@@ -464,7 +467,7 @@ ngx_http_background_save_create(ngx_http_background_zone_conf_t *zcf,
     uint64_t                           number;
     ngx_uint_t                         i;
     ngx_http_background_kept_t         kept;
-    ngx_http_background_save_t        *save;
+    ngx_http_background_state_save_t  *save;
     ngx_http_background_zone_task_t  **tasks;
 
     /* a request that is made later needs another write */
@@ -473,7 +476,7 @@ ngx_http_background_save_create(ngx_http_background_zone_conf_t *zcf,
 
     len = zcf->state.len + 1;
 
-    save = ngx_alloc(sizeof(ngx_http_background_save_t) + 2 * len
+    save = ngx_alloc(sizeof(ngx_http_background_state_save_t) + 2 * len
                      + sizeof("..tmp") + NGX_INT64_LEN
                      + sizeof(NGX_HTTP_BACKGROUND_STATE_HEAD)
                      + zcf->tasks.nelts * NGX_HTTP_BACKGROUND_STATE_LINE,
@@ -516,11 +519,11 @@ ngx_http_background_save_create(ngx_http_background_zone_conf_t *zcf,
 
 
 static void *
-ngx_http_background_save_thread(void *data)
+ngx_http_background_state_thread(void *data)
 {
-    ngx_http_background_save_t *save = data;
+    ngx_http_background_state_save_t *save = data;
 
-    save->err = ngx_http_background_save_write(save);
+    save->err = ngx_http_background_state_write(save);
     __atomic_store_n(&save->done, 1, __ATOMIC_RELEASE);
 
     return NULL;
@@ -530,7 +533,7 @@ ngx_http_background_save_thread(void *data)
 /* the file is replaced as a whole, also if the power fails meanwhile */
 
 static ngx_err_t
-ngx_http_background_save_write(ngx_http_background_save_t *save)
+ngx_http_background_state_write(ngx_http_background_state_save_t *save)
 {
     int        fd;
     size_t     size;
@@ -581,32 +584,32 @@ ngx_http_background_save_write(ngx_http_background_save_t *save)
 /* a failed write is answered, too, or cycles would wait for it forever */
 
 static void
-ngx_http_background_save_end(ngx_http_background_zone_conf_t *zcf,
+ngx_http_background_state_end(ngx_http_background_zone_conf_t *zcf,
     ngx_log_t *log)
 {
-    ngx_http_background_save_t  *save;
+    ngx_http_background_state_save_t  *save;
 
-    save = ngx_http_background_save;
+    save = ngx_http_background_state_save;
 
     if (save == NULL || !__atomic_load_n(&save->done, __ATOMIC_ACQUIRE)) {
         return;
     }
 
-    if (save->err && !ngx_http_background_save_failed) {
+    if (save->err && !ngx_http_background_state_failed) {
         ngx_log_error(NGX_LOG_ERR, log, save->err,
                       "background_state: \"%V\" can't be written%s",
                       &zcf->state, save->unstarted
                                    ? ", pthread_create() failed" : "");
 
-    } else if (save->err == 0 && ngx_http_background_save_failed) {
+    } else if (save->err == 0 && ngx_http_background_state_failed) {
         ngx_log_error(NGX_LOG_NOTICE, log, 0,
                       "background_state: \"%V\" is written again",
                       &zcf->state);
     }
 
-    ngx_http_background_save_failed = (save->err != 0);
+    ngx_http_background_state_failed = (save->err != 0);
     ngx_http_background_state_answer(zcf->zone, save->number);
 
     ngx_free(save);
-    ngx_http_background_save = NULL;
+    ngx_http_background_state_save = NULL;
 }

@@ -1717,6 +1717,10 @@ ngx_http_background_schedule_look(ngx_http_background_runner_t *r)
         >= NGX_HTTP_BACKGROUND_OFF)
     {
         ngx_http_background_cell_schedule(r->cell, due);
+
+        /* another nginx that takes the task over counts what was missed */
+
+        ngx_http_background_runner_save(r);
     }
 
     if (cause && cause != &ngx_http_background_retried

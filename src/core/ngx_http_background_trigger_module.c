@@ -509,6 +509,16 @@ ngx_http_background_after_init(ngx_http_background_main_conf_t *bmcf,
             return NGX_ERROR;
         }
 
+        /* ends of cycles are known in one nginx, the lease may be in another */
+
+        if (task->cluster) {
+            ngx_log_error(NGX_LOG_WARN, cf->log, 0,
+                          "background task \"%V\" with \"workers cluster\" "
+                          "misses what ends in an nginx that does not have it, "
+                          "\"after\" directive in %s:%ui",
+                          &task->zone.name, after[i].file, after[i].line);
+        }
+
         after[i].follow.task = before;
 
         if (before->followers == NULL) {

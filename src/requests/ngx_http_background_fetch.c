@@ -647,6 +647,9 @@ ngx_http_background_fetch_validators(ngx_http_background_fetch_t *req)
     static ngx_str_t  none_match = ngx_string("If-None-Match");
     static ngx_str_t  since = ngx_string("If-Modified-Since");
 
+    ngx_http_background_save_asks(req->requests->save, &req->uri,
+                                  &req->request->headers_in.host->value);
+
     known = &req->requests->save->known;
 
     if (known->etag.len) {

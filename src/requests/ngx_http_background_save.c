@@ -26,12 +26,16 @@ struct ngx_http_background_save_block_s {
 };
 
 
-/* the validators are valid while the file has this size and time */
+/*
+ * The validators are valid while the file has this size and time, for requests
+ * with this checksum of URI and host.
+ */
 
 typedef struct {
     int64_t                             size;
     int64_t                             sec;
     int64_t                             nsec;
+    uint32_t                            source;
     ngx_http_background_validators_t    validators;
 } ngx_http_background_save_mark_t;
 
@@ -41,6 +45,7 @@ typedef struct {
 typedef struct {
     ngx_str_t                          *path;
     ngx_str_t                          *task;
+    uint32_t                            source;
     ngx_http_background_validators_t    validators;
     ngx_http_background_save_block_t   *first;
     off_t                               size;
@@ -126,6 +131,28 @@ ngx_http_background_save_expected(ngx_http_background_save_t *save,
     return status == NGX_HTTP_OK
            || (status == NGX_HTTP_NOT_MODIFIED
                && (save->known.etag.len || save->known.modified.len));
+}
+
+
+/* 304 to the validators of another URI would keep what that one has sent */
+
+void
+ngx_http_background_save_asks(ngx_http_background_save_t *save, ngx_str_t *uri,
+    ngx_str_t *host)
+{
+    uint32_t  source;
+
+    ngx_crc32_init(source);
+    ngx_crc32_update(&source, uri->data, uri->len);
+    ngx_crc32_update(&source, (u_char *) "", 1);
+    ngx_crc32_update(&source, host->data, host->len);
+    ngx_crc32_final(source);
+
+    if (source != save->source) {
+        ngx_memzero(&save->known, sizeof(ngx_http_background_validators_t));
+    }
+
+    save->source = source;
 }
 
 
@@ -283,6 +310,7 @@ ngx_http_background_save_step(ngx_http_background_save_t *save,
 
     st.path = save->path;
     st.task = save->run->task;
+    st.source = save->source;
     st.validators = save->response;
     st.first = save->first;
     st.size = save->size;
@@ -321,6 +349,7 @@ ngx_http_background_save_then(ngx_http_background_run_t *run, void *data)
     save = *(ngx_http_background_save_t **) run->ctx;
 
     save->known = st->validators;
+    save->source = st->source;
 
     if (st->call) {
         ngx_http_background_fail(&run->result, st->err, "%s of \"save=%V\" "
@@ -362,6 +391,7 @@ ngx_http_background_save_load_step(void *data, ngx_log_t *log)
         && ngx_http_background_save_valid(&mark.validators.modified))
     {
         st->validators = mark.validators;
+        st->source = mark.source;
     }
 
     (void) ngx_close_file(fd);
@@ -509,6 +539,7 @@ ngx_http_background_save_mark(ngx_http_background_save_step_t *st, int fd)
     mark.size = fi.st_size;
     mark.sec = fi.st_mtim.tv_sec;
     mark.nsec = fi.st_mtim.tv_nsec;
+    mark.source = st->source;
     mark.validators = st->validators;
 
     (void) fsetxattr(fd, NGX_HTTP_BACKGROUND_SAVE_ATTR, &mark, sizeof(mark), 0);

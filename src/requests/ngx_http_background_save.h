@@ -52,6 +52,8 @@ typedef struct {
 
     ngx_http_background_validators_t     known;     /* of the file */
     ngx_http_background_validators_t     response;
+    uint32_t                             source;    /* of the file, then of the
+                                                       request */
     ngx_uint_t                           status;    /* of a complete one */
 
     ngx_http_background_save_block_t    *first;
@@ -67,6 +69,7 @@ typedef struct {
  *
  * create  NULL: no memory
  * load    reads the validators of the file, and calls the handler
+ * asks    what the request asks for; validators of another one are forgotten
  * header  the header of a response, which begins
  * body    a part of its body; NGX_ERROR: it is too large, or there is no memory
  * store   writes the file, and calls the handler
@@ -81,6 +84,8 @@ ngx_http_background_save_t *ngx_http_background_save_create(
     ngx_http_background_run_t *run, ngx_str_t *path, off_t max);
 ngx_int_t ngx_http_background_save_load(ngx_http_background_save_t *save,
     void (*handler)(ngx_http_background_run_t *run));
+void ngx_http_background_save_asks(ngx_http_background_save_t *save,
+    ngx_str_t *uri, ngx_str_t *host);
 void ngx_http_background_save_header(ngx_http_background_save_t *save,
     ngx_http_request_t *r);
 ngx_int_t ngx_http_background_save_body(ngx_http_background_save_t *save,

@@ -18,8 +18,10 @@ static ngx_uint_t ngx_http_background_access_module(ngx_conf_t *cf,
     void **loc_conf, const char *name);
 static ngx_uint_t ngx_http_background_access_ssl(ngx_conf_t *cf,
     void **srv_conf);
-static ngx_uint_t ngx_http_background_access_unix(ngx_conf_t *cf,
-    void **srv_conf);
+static ngx_uint_t ngx_http_background_access_listen(ngx_conf_t *cf,
+    void **srv_conf, ngx_uint_t ssl);
+static ngx_uint_t ngx_http_background_access_tls(
+    ngx_http_listen_opt_t *listen);
 static ngx_module_t *ngx_http_background_access_find(ngx_conf_t *cf,
     const char *name);
 
@@ -47,7 +49,7 @@ ngx_http_background_access(ngx_conf_t *cf, ngx_http_conf_ctx_t *ctx)
     }
 
     return ngx_http_background_access_ssl(cf, ctx->srv_conf)
-           || ngx_http_background_access_unix(cf, ctx->srv_conf);
+           || ngx_http_background_access_listen(cf, ctx->srv_conf, 0);
 }
 
 
@@ -96,7 +98,10 @@ ngx_http_background_access_ssl(ngx_conf_t *cf, void **srv_conf)
     if (module) {
         sscf = srv_conf[module->ctx_index];
 
-        return sscf && sscf->verify == 1;
+        /* without TLS there is nothing to verify */
+
+        return sscf && sscf->verify == 1
+               && ngx_http_background_access_listen(cf, srv_conf, 1);
     }
 
 #endif
@@ -105,10 +110,14 @@ ngx_http_background_access_ssl(ngx_conf_t *cf, void **srv_conf)
 }
 
 
-/* all listening sockets of the server are in the file system */
+/*
+ * Whether all listening sockets of the server are in the file system or, if
+ * "ssl" is set, use TLS.
+ */
 
 static ngx_uint_t
-ngx_http_background_access_unix(ngx_conf_t *cf, void **srv_conf)
+ngx_http_background_access_listen(ngx_conf_t *cf, void **srv_conf,
+    ngx_uint_t ssl)
 {
     ngx_uint_t                   i, j, k;
     ngx_http_conf_addr_t        *addr;
@@ -134,6 +143,11 @@ ngx_http_background_access_unix(ngx_conf_t *cf, void **srv_conf)
         addr = port[i].addrs.elts;
 
         for (j = 0; j < port[i].addrs.nelts; j++) {
+
+            if (ssl && ngx_http_background_access_tls(&addr[j].opt)) {
+                continue;
+            }
+
             servers = addr[j].servers.elts;
 
             for (k = 0; k < addr[j].servers.nelts; k++) {
@@ -145,6 +159,25 @@ ngx_http_background_access_unix(ngx_conf_t *cf, void **srv_conf)
     }
 
     return 1;
+}
+
+
+static ngx_uint_t
+ngx_http_background_access_tls(ngx_http_listen_opt_t *listen)
+{
+#if (NGX_HTTP_V3)
+
+    if (listen->quic) {
+        return 1;
+    }
+
+#endif
+
+#if (NGX_HTTP_SSL)
+    return listen->ssl;
+#else
+    return 0;
+#endif
 }
 
 

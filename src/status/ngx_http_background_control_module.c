@@ -66,6 +66,8 @@ static void *ngx_http_background_control_create_loc_conf(ngx_conf_t *cf);
 static ngx_int_t ngx_http_background_control_init(ngx_conf_t *cf);
 static char *ngx_http_background_control(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
+static ngx_uint_t ngx_http_background_control_prefix(
+    ngx_http_core_loc_conf_t *clcf);
 static ngx_int_t ngx_http_background_control_task(ngx_conf_t *cf,
     ngx_http_background_arg_t *arg, void *p);
 
@@ -232,6 +234,14 @@ ngx_http_background_control(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
         return "is duplicate";
     }
 
+    /* the task and the action follow the location's name in the URI */
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (!ngx_http_background_control_prefix(clcf)) {
+        return "needs a location that is given by a prefix";
+    }
+
     if (ngx_http_background_conf_params(cf, 1,
                                         ngx_http_background_control_params,
                                         ccf)
@@ -253,7 +263,6 @@ ngx_http_background_control(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     ccf->file = cf->conf_file->file.name.data;
     ccf->line = cf->conf_file->line;
 
-    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
     clcf->handler = ngx_http_background_control_handler;
 
     cmcf = ngx_http_conf_get_module_main_conf(cf,
@@ -268,6 +277,21 @@ ngx_http_background_control(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     location->ctx = cf->ctx;
 
     return NGX_CONF_OK;
+}
+
+
+static ngx_uint_t
+ngx_http_background_control_prefix(ngx_http_core_loc_conf_t *clcf)
+{
+#if (NGX_PCRE)
+
+    if (clcf->regex) {
+        return 0;
+    }
+
+#endif
+
+    return !clcf->exact_match && !clcf->named;
 }
 
 
@@ -547,7 +571,7 @@ ngx_http_background_control_find(ngx_http_request_t *r,
 }
 
 
-/* what follows the location in the URI */
+/* what follows the location in the URI, after a slash */
 
 static ngx_str_t
 ngx_http_background_control_rest(ngx_http_request_t *r)
@@ -560,8 +584,9 @@ ngx_http_background_control_rest(ngx_http_request_t *r)
 
     len = ngx_min(clcf->name.len, r->uri.len);
 
-    if (len < r->uri.len && r->uri.data[len] == '/') {
-        len++;
+    if (len && r->uri.data[len - 1] != '/') {
+        len = (len < r->uri.len && r->uri.data[len] == '/') ? len + 1
+                                                            : r->uri.len;
     }
 
     rest.data = r->uri.data + len;

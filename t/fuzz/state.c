@@ -42,7 +42,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz_input_t                       in;
     ngx_shm_zone_t                     shm_zone;
     fuzz_record_t                      records[FUZZ_TASKS];
-    ngx_http_background_save_t        *save;
+    ngx_http_background_state_save_t  *save;
     ngx_http_background_zone_conf_t    zcf;
     ngx_http_background_zone_task_t    tasks[FUZZ_TASKS], *elts[FUZZ_TASKS];
 
@@ -94,7 +94,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         fuzz_records[i].kept = records[i].kept;
     }
 
-    save = ngx_http_background_save_create(&zcf, &log);
+    save = ngx_http_background_state_create(&zcf, &log);
     fuzz_check(save != NULL);
 
     ngx_memzero(fuzz_records, sizeof(fuzz_records));

@@ -18,7 +18,7 @@ my @forked;
 BEGIN {
     $test = $$;
 
-    *CORE::GLOBAL::fork = sub {
+    *CORE::GLOBAL::fork = sub () {
         my $pid = CORE::fork;
 
         push @forked, $pid if $pid && $$ == $test;
