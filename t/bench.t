@@ -114,8 +114,8 @@ stop();
 
 # what it compares with
 
-like(qx{/usr/bin/python3 $folder/jobs.py 0.1}, qr/^[\d.]+ [\d.]+\n$/,
-    'ThreadPoolExecutor');
+like(qx{/usr/bin/python3 $folder/jobs.py $_ 0.1}, qr/^[\d.]+ [\d.]+\n$/,
+    "ThreadPoolExecutor, $_") for qw/ submit asyncio /;
 
 my $pid = open(my $waits, '-|', '/usr/bin/python3', "$folder/io.py", 10, 1, 2)
     or die "python3: $!\n";

@@ -51,8 +51,11 @@ build_nginx() {
     # shellcheck source=/dev/null
     . /usr/share/nginx/src/conf_flags
 
-    # modules of packages do not fit; tests look for the others
+    # modules of packages do not fit, and options of Debian's patches are not
+    # known; tests look for the others
     if [ -n "$complete" ]; then
+        mapfile -t NGX_CONF_FLAGS < <(
+            printf '%s\n' "${NGX_CONF_FLAGS[@]}" | grep -v '^--override-')
         NGX_CONF_FLAGS=(
             "${NGX_CONF_FLAGS[@]/#--modules-path=*/--modules-path=$objs}"
             --with-http_gzip_static_module --with-http_sub_module --with-stream)
