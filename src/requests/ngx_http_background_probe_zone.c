@@ -18,7 +18,8 @@
  * workers start.  An old worker that changes a verdict later increments
  * "late", and new workers that see another value apply the verdicts again.
  * The old worker writes the verdict before it reads "generation"; the master
- * increments "generation" before it reads verdicts.
+ * increments "generation" before it reads verdicts.  If the new memory has
+ * another size, it has none of these changes: the next cycle finds them.
  */
 
 
