@@ -9,7 +9,7 @@ use BackgroundStatus;
 use Exporter qw/ import /;
 use IO::Socket::UNIX;
 
-our @EXPORT = qw/ request code half_order whole_order /;
+our @EXPORT = qw/ request code half_order whole_order between_cycles /;
 
 # the code and the body of the answer; "method" and header fields may differ,
 # undef leaves a field out
@@ -56,6 +56,27 @@ sub whole_order {
     my $answer = join '', <$socket>;
 
     return $answer =~ m{^HTTP/1.1 (\d+)} ? $1 : $answer;
+}
+
+# Calls the function while no cycle of the task is under way: what a cycle writes
+# at its end does not replace what the function changes.  "pause" is allowed in
+# "location /control/".
+
+sub between_cycles {
+    my ($name, $function) = @_;
+
+    poll("$name: an order", sub { code("/control/$name/pause") == 202 });
+    poll("$name: no cycle", sub {
+        my %task = by_name(status());
+        my $task = $task{$name};
+
+        return $task->{paused} && !grep { $task->{$_} } qw/ running queued
+                                                            waiting /;
+    });
+
+    $function->();
+
+    poll("$name: an order", sub { code("/control/$name/resume") == 202 });
 }
 
 1;
