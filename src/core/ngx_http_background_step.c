@@ -88,6 +88,7 @@ static ngx_uint_t ngx_http_background_steps_wait(ngx_cycle_t *cycle,
     ngx_msec_t begun);
 static void ngx_http_background_steps_name(ngx_log_t *log, const char *text);
 static void ngx_http_background_steps_pin(void);
+static void ngx_http_background_steps_keep(ngx_cycle_t *cycle);
 
 
 static pthread_mutex_t  ngx_http_background_steps_mutex =
@@ -591,7 +592,29 @@ ngx_http_background_steps_stop(ngx_cycle_t *cycle, ngx_msec_t begun)
         ngx_http_background_steps_name(cycle->log,
                                        "the worker exits without it");
         ngx_http_background_steps_pin();
+        ngx_http_background_steps_keep(cycle);
     }
+}
+
+
+/*
+ * A step may use the configuration until the process exits.  nginx destroys a
+ * new pool instead of that of the configuration, with the same cleanups.
+ */
+
+static void
+ngx_http_background_steps_keep(ngx_cycle_t *cycle)
+{
+    ngx_pool_t  *pool;
+
+    pool = ngx_create_pool(NGX_MIN_POOL_SIZE, cycle->log);
+    if (pool == NULL) {
+        return;
+    }
+
+    pool->cleanup = cycle->pool->cleanup;
+    cycle->pool->cleanup = NULL;
+    cycle->pool = pool;
 }
 
 

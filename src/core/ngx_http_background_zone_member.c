@@ -173,9 +173,10 @@ ngx_http_background_zone_rejoin(void)
 
     epoch = ngx_http_background_add(&member->epoch, 1);
 
-    ngx_http_background_self = epoch << 16
-                               | (member - ngx_http_background_zone->members
-                                  + 1);
+    ngx_http_background_store(&ngx_http_background_self,
+                              epoch << 16
+                              | (member - ngx_http_background_zone->members
+                                 + 1));
 
     ngx_http_background_store(&member->joined, (uint32_t) epoch);
 }
@@ -201,7 +202,7 @@ ngx_http_background_zone_leave(void)
     (void) pthread_mutex_unlock(&member->mutex);
 
     ngx_http_background_member = NULL;
-    ngx_http_background_self = 0;
+    ngx_http_background_store(&ngx_http_background_self, 0);
     ngx_http_background_life = 0;
 }
 
@@ -209,7 +210,7 @@ ngx_http_background_zone_leave(void)
 uint64_t
 ngx_http_background_zone_self(void)
 {
-    return ngx_http_background_self;
+    return ngx_http_background_load(&ngx_http_background_self);
 }
 
 

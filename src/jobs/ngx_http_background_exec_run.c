@@ -415,7 +415,9 @@ ngx_http_background_exec_stop(ngx_http_background_exec_t *x)
 
     now = ngx_http_background_usec(CLOCK_MONOTONIC) / 1000;
 
-    if (ngx_terminate && x->terminated == 0) {
+    if (__atomic_load_n(&ngx_terminate, __ATOMIC_RELAXED)
+        && x->terminated == 0)
+    {
         x->terminated = now + NGX_HTTP_BACKGROUND_EXEC_TERMINATE;
         x->kill_at = ngx_min(x->kill_at, x->terminated);
     }
