@@ -428,6 +428,14 @@ typedef enum {
 } ngx_http_background_order_e;
 
 
+/* "drain" in "down" of a peer of http, since nginx 1.29.6; 0: there is none */
+#if (defined NGX_HTTP_UPSTREAM_DRAINING)
+#define NGX_HTTP_BACKGROUND_DRAIN  NGX_HTTP_UPSTREAM_DRAINING
+#else
+#define NGX_HTTP_BACKGROUND_DRAIN  0
+#endif
+
+
 /* times named "_at" are milliseconds of the wall clock, or 0 */
 
 typedef struct {

@@ -36,7 +36,7 @@ my ($major, $minor, $patch) = do {
 };
 
 my $drains = $major * 1000000 + $minor * 1000 + $patch >= 1029006;
-my $sticky = $drains ? 'sticky cookie route;' : '';
+my ($sticky, $drain) = $drains ? ('sticky cookie route;', 'drain') : ('', 'down');
 
 start(<<"EOF", <<'EOF2', 'worker_processes 2;');
     upstream app {
@@ -46,13 +46,21 @@ start(<<"EOF", <<'EOF2', 'worker_processes 2;');
         server $address{c} max_fails=0;
         $sticky
     }
+    upstream drained {
+        zone drained 64k;
+        server $address{a} max_fails=0;
+        server $address{b} max_fails=0 $drain;
+        $sticky
+    }
 EOF
     background_task app {
         interval 200ms;
         retry 200ms;
         probe app /x timeout=30s keep=1 need=2;
     }
+    background_task drained { interval 200ms; retry 200ms; probe drained timeout=30s; }
     location = /x { internal; proxy_pass http://app; }
+    location = /drained { proxy_pass http://drained; proxy_next_upstream off; }
     location / { proxy_pass http://app; proxy_next_upstream off; }
     location = /up { return 200 $background_peers_up_app; }
     location /control/ { background_control peers; }
@@ -84,6 +92,15 @@ says($_, 200) for qw/ a c /;
 is(order('app', $_, 'up'), 202, 'up') for qw/ a b /;
 settles('app', map { $_ => 'up' } qw/ a b c /);
 balanced('/', 'a b c', 'all are up');
+
+# what the configuration says stays
+
+settles('drained', a => 'up', b => 'disabled');
+is(answers('/drained'), 'a', "\"$drain\" of the configuration");
+is(order('drained', 'b', 'up'), 202, 'up');
+applied('drained');
+is(state_of('drained', 'b'), 'disabled', 'stays');
+is(answers('/drained'), 'a', 'and gets no requests');
 
 # before 1.29.6 nginx has no "sticky", and "drain" is an error
 

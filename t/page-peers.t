@@ -35,8 +35,8 @@ js('document.querySelector("[data-f=name]").click()');
 
 my $table = '[aria-label="Servers of app"]';
 
-wait_text($table, qr/\Q$address{a}\Edown.*unexpected status 503/,
-    'a server that is down');
+wait_text($table, qr/\Q$address{a}\Edown[^s]*\d:\d\d[^s]*\d+(?:\.\d+)? m?sunexpected status 503/,
+    'a server that is down: since when, how long the check took, why');
 wait_text($table, qr/\Q$address{spare}\E, backupup/, 'a backup that is up');
 
 says('a', 200);

@@ -7,11 +7,11 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use BackgroundControl;
 use BackgroundKind;
 use BackgroundLife;
 use BackgroundServer;
 use BackgroundStatus;
-use IO::Socket::UNIX;
 use Test::More;
 
 my $kind = load_kind('freeze');
@@ -118,7 +118,7 @@ sub clients { scalar grep { !m{^GET /x } } asked_for('a') }
 
 # an order that an old worker gets, as the client was there before
 
-my $client = half_order();
+my $client = half_order("/control/peers/app/$address{b}/down");
 
 %old = map { $_ => 1 } workers();
 signal('HUP');
@@ -127,30 +127,6 @@ poll('one old worker at least is there', sub { grep { $old{$_} } workers() });
 
 is(whole_order($client), 202, 'the order');
 poll('new workers know it', sub { answers('/') eq '502' });
-
-sub half_order {
-
-    my $socket = IO::Socket::UNIX->new(Type => SOCK_STREAM,
-                                       Peer => dir() . '/socket')
-        or die "connect: $!\n";
-
-    print $socket "POST /control/peers/app/$address{b}/down HTTP/1.1\r\n"
-                  . "Host: test\r\nX-Background: 1\r\n";
-    $socket->flush;
-
-    return $socket;
-}
-
-sub whole_order {
-    my ($socket) = @_;
-
-    print $socket "Connection: close\r\nContent-Length: 0\r\n\r\n";
-    $socket->flush;
-
-    my $answer = join '', <$socket>;
-
-    return $answer =~ m{^HTTP/1.1 (\d+)} ? $1 : $answer;
-}
 
 put('error.log', join '', grep { !/exited on signal/ } split /^/, log_text());
 stop();

@@ -55,7 +55,8 @@ my $task = next_cycle('app', 'failed', qr/is locked/);
 is($task->{last}{error}, 'probe "app": upstream "app" is locked, by a worker '
     . 'process that died? Restart nginx', 'the cycle fails');
 
-next_cycle('app', 'failed', qr/is locked/);
+$task = next_cycle('app', 'failed', qr/is locked/);
+cmp_ok($task->{last}{wall_seconds}, '>', 0.9, 'each cycle tries it for a second');
 is(logged(qr/\[alert\] .* upstream "app" is locked, by a worker process that died\? Requests to it hang, restart nginx/),
     1, 'one alert');
 

@@ -14,19 +14,23 @@ use BackgroundStatus;
 use IO::Socket::UNIX;
 use Test::More;
 
-my %address = map { $_ => server($_) } qw/ a b c /;
+my %address = map { $_ => server($_) } qw/ a b c d /;
 
-says('a', 'hang');
+says($_, 'hang') for qw/ a d /;
 
 start(<<"EOF_HTTP", <<'EOF_SERVER', 'worker_processes 1;');
     upstream few { zone few 64k; server $address{b} max_fails=0; server $address{c} max_fails=0; }
     upstream late { zone late 64k; server $address{a}; server $address{b}; server $address{c}; }
-    upstream big { zone big 64k; server $address{b}; }
+    upstream turns { zone turns 64k; server $address{a}; server $address{d}; server $address{c}; }
+    upstream tcp { zone tcp 64k; server $address{b}; }
 EOF_HTTP
         client_header_timeout 1d;
         background_task few { interval 100ms; retry 100ms; probe few /few; }
         background_task late { interval 100ms; retry 100ms; timeout 1s; probe late /late concurrency=1 timeout=10s; }
+        background_task turns { interval 100ms; retry 100ms; timeout 1s; probe turns /turns concurrency=1 timeout=10s; }
+        background_task tcp { interval 100ms; retry 100ms; probe tcp; }
         location = /few  { internal; proxy_pass http://few; }
+        location = /turns { internal; proxy_pass http://turns; }
         location = /late { internal; proxy_pass http://late; }
         location /client { proxy_pass http://few; proxy_next_upstream off; }
 EOF_SERVER
@@ -42,6 +46,10 @@ poll('the others are asked', sub {
 my $peer = peer('late', 'a');
 is($peer->{state}, 'unknown', 'the one that did not end is not judged');
 is($peer->{checks}{failed} + $peer->{checks}{passed}, 0, 'nor counted');
+
+# each one has its turn, whichever hangs
+
+poll('two that hang', sub { state_of('turns', 'c') eq 'up' });
 
 # clients take all connections; one with a part of a request is not closed for
 # another one
@@ -60,18 +68,22 @@ poll('few connections', sub {
         push @clients, $client;
     }
 
-    return logged(qr/probe "few": .* servers were not asked: .*connections/);
+    return 2 == grep {
+        logged(qr/probe "$_": .* servers were not asked: .*connections/)
+    } qw/ few tcp /;
 });
 
-my $failed = () = log_text() =~ /upstream "few": server \S+ is down/g;
+my $failed = () = log_text() =~ /upstream "(?:few|tcp)": server \S+ is down/g;
 is($failed, 0, 'no server is down for that');
 
 @clients = ();
 poll('connections again', sub {
     my %task = by_name(eval { status() } || { tasks => [] });
-    return $task{few} && $task{few}{last} && !$task{few}{last}{error};
+    return 2 == grep { $task{$_} && $task{$_}{last} && !$task{$_}{last}{error} }
+                     qw/ few tcp /;
 });
-is(peer('few', 'b')->{checks}{failed}, 0, 'nothing was counted');
+is(peer($_, 'b')->{checks}{failed}, 0, "$_: nothing was counted")
+    for qw/ few tcp /;
 
 # another size: more records than there were
 

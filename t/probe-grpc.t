@@ -27,6 +27,8 @@ my %message = (
     long    => "\0\0\0\0\1\x08",
     packed  => "\1\0\0\0\2\x08\1",
     others  => "\0\0\0\0\7\x12\3abc\x08\1",
+    fixed   => "\0\0\0\0\x10\x11abcdefgh\x1dabcd\x08\1",
+    cut     => "\0\0\0\0\6\x08\1\x1dabc",
     text    => 'x',
 );
 
@@ -80,14 +82,15 @@ start("$upstreams $tasks\n"
       '');
 
 is(found('serving', 'up'), undef, 'serving');
-is(found('others', 'up'), undef, 'serving, with a field that is not known');
+is(found($_, 'up'), undef, "serving, with fields that are not known: $_")
+    for qw/ others fixed /;
 is(found('unimplemented', 'up'), undef, 'another code that is wanted');
 is(found('not', 'down'), 'the service is not serving, its status is 2',
     'not serving');
 is(found('unknown', 'down'), 'the service is not serving, its status is 0',
     'unknown');
 is(found($_, 'down'), 'invalid gRPC message', $_)
-    for qw/ short long packed text /;
+    for qw/ short long packed cut text /;
 
 # the requests: a message of HealthCheckRequest, whose field 1 is the service
 

@@ -64,7 +64,10 @@ server('c', 500, '127.0.0.3', $port);
 
 my $dns = dns_start();
 
-dns_names('app.test' => '127.0.0.1 127.0.0.2');
+my %names = ('app.test' => '127.0.0.1 127.0.0.2', 'few.test' => '127.0.0.2',
+             'many.test' => addresses(0));
+
+dns_names(%names);
 
 start(<<"EOF_HTTP", <<'EOF_SERVER', "$kind\nworker_processes 2;");
     resolver 127.0.0.1:$dns ipv6=off valid=1s;
@@ -76,7 +79,19 @@ start(<<"EOF_HTTP", <<'EOF_SERVER', "$kind\nworker_processes 2;");
         zone must 256k;
         server app.test:$port resolve max_fails=0;
     }
+    upstream many {
+        zone many 1m;
+        server many.test:$port resolve;
+    }
+    upstream few {
+        zone few 256k;
+        server few.test:$port resolve;
+    }
 EOF_HTTP
+        background_task many { interval 400ms; retry 400ms; probe many timeout=30s peers=64; }
+        background_task few  { interval 100ms; retry 100ms; probe few timeout=30s; }
+        location = /many { proxy_pass http://many; }
+        location = /few { proxy_pass http://few; }
         background_task app  { interval 100ms; retry 100ms; probe app /x timeout=30s; }
         background_task must { interval 100ms; retry 100ms; probe must /y mandatory persistent timeout=30s; }
         location = /x { internal; proxy_pass http://app; }
@@ -96,7 +111,7 @@ is($peer->{server}, "app.test:$port", 'the name');
 # the one that is down goes and comes, with another one that is
 
 for my $n (1 .. 3) {
-    dns_names('app.test' => '127.0.0.2 127.0.0.3');
+    dns_names(%names, 'app.test' => '127.0.0.2 127.0.0.3');
 
     poll('the other one', sub {
         client('/must');
@@ -107,7 +122,7 @@ for my $n (1 .. 3) {
     is(answers('/must'), 'b', "change $n: one is up");
     like(shown(), qr/^tries=1$/m, "change $n: tries");
 
-    dns_names('app.test' => '127.0.0.1 127.0.0.2');
+    dns_names(%names, 'app.test' => '127.0.0.1 127.0.0.2');
 
     poll('the first one', sub {
         client('/must');
@@ -120,6 +135,29 @@ is(scalar(grep { m{^GET /must} } map { asked_for($_) } qw/ a c /), 0,
     'no client met one that is down or was not judged');
 
 settles('app', a => 'down', b => 'up');
+
+# an upstream whose addresses change again and again has as many records as
+# "peers=", each for a server of its own, and leaves those of others alone
+
+sub addresses { join ' ', map { "127.2.$_[0].$_" } 1 .. 64 }
+
+for my $n (0 .. 5) {
+    dns_names(%names, 'many.test' => addresses($n));
+
+    poll("change $n of many", sub {
+        my %peers = peers('many');
+
+        return 64 == grep { $peers{"127.2.$n.$_:$port"}
+                            && $peers{"127.2.$n.$_:$port"}{state} eq 'down' }
+                          1 .. 64;
+    });
+}
+
+is(logged(qr/servers are not judged/), 0, 'all are judged');
+dns_names(%names, 'many.test' => addresses(5),
+          'few.test' => '127.0.0.2 127.0.0.3');
+settles('few', b => 'up', c => 'up');
+is(logged(qr/servers are not judged/), 0, 'of others, too');
 
 # a reload keeps addresses and verdicts
 

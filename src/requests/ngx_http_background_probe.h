@@ -51,6 +51,7 @@ typedef struct {
                                                  record */
     uint64_t                       key;       /* key of the record */
     ngx_atomic_t                  *order;     /* in the record, or NULL */
+    ngx_uint_t                     missed;    /* cycles without a check */
 
     unsigned                       backup:1;
     unsigned                       disabled:1;  /* by others: "down" or
@@ -234,8 +235,8 @@ typedef struct {
  *         records
  * judge   counts a check; returns whether the verdict has changed
  * wanted  sets "down" of each target, by its verdict and "keep="
- * missed  the server was not checked in this cycle, so it is the first one in
- *         the next cycle
+ * missed  in how many cycles the server was not checked: those that wait longest
+ *         are the first ones in the next cycle
  * late    number of changes by workers of older configurations since the last
  *         commit
  * up      number of primary servers that get requests
@@ -266,8 +267,6 @@ void ngx_http_background_probe_wanted(ngx_http_background_probe_op_t *op,
     ngx_http_background_target_t *targets, ngx_uint_t n, ngx_log_t *log);
 void ngx_http_background_probe_missed(ngx_http_background_target_t *target,
     ngx_uint_t missed);
-ngx_uint_t ngx_http_background_probe_is_missed(
-    ngx_http_background_target_t *target);
 ngx_http_background_peer_e ngx_http_background_probe_state(
     ngx_http_background_target_t *target);
 uint64_t ngx_http_background_probe_late(ngx_http_background_probe_op_t *op);

@@ -227,7 +227,7 @@ ngx_http_background_probe_grpc_health(ngx_str_t *body)
 {
     u_char    *p, *last;
     size_t     len;
-    uint64_t   key, n, status;
+    uint64_t   key, n, type, status;
 
     p = body->data;
 
@@ -244,6 +244,7 @@ ngx_http_background_probe_grpc_health(ngx_str_t *body)
     p += NGX_HTTP_BACKGROUND_GRPC_FRAME;
     last = p + len;
     status = 0;
+    n = 0;
 
     while (p < last) {
         p = ngx_http_background_probe_grpc_number(p, last, &key);
@@ -252,32 +253,45 @@ ngx_http_background_probe_grpc_health(ngx_str_t *body)
             return NGX_ERROR;
         }
 
-        p = ngx_http_background_probe_grpc_number(p, last, &n);
+        type = key & 7;
 
-        if (p == NULL) {
-            return NGX_ERROR;
+        if (type == 0 || type == 2) {
+            p = ngx_http_background_probe_grpc_number(p, last, &n);
+
+            if (p == NULL) {
+                return NGX_ERROR;
+            }
         }
 
-        switch (key & 7) {
+        switch (type) {
 
         case 0:                             /* a number */
             if (key >> 3 == 1) {
                 status = n;
             }
 
+            continue;
+
+        case 1:                             /* of 8 bytes */
+            n = 8;
             break;
 
-        case 2:                             /* of that length */
-            if (n > (uint64_t) (last - p)) {
-                return NGX_ERROR;
-            }
+        case 2:                             /* of n bytes */
+            break;
 
-            p += n;
+        case 5:                             /* of 4 bytes */
+            n = 4;
             break;
 
         default:
             return NGX_ERROR;
         }
+
+        if (n > (uint64_t) (last - p)) {
+            return NGX_ERROR;
+        }
+
+        p += n;
     }
 
     return (ngx_int_t) ngx_min(status, NGX_MAX_INT32_VALUE);

@@ -45,11 +45,10 @@ typedef ngx_http_upstream_server_t      ngx_http_background_us_server_t;
 #endif
 
 
-/* "drain" in "down", of http since nginx 1.29.6; 0: there is none */
-#if (defined NGX_HTTP_UPSTREAM_DRAINING && !(NGX_HTTP_BACKGROUND_STREAM))
-#define NGX_HTTP_BACKGROUND_PEER_DRAIN  NGX_HTTP_UPSTREAM_DRAINING
-#else
+#if (NGX_HTTP_BACKGROUND_STREAM)
 #define NGX_HTTP_BACKGROUND_PEER_DRAIN  0
+#else
+#define NGX_HTTP_BACKGROUND_PEER_DRAIN  NGX_HTTP_BACKGROUND_DRAIN
 #endif
 
 

@@ -90,6 +90,8 @@ static ngx_int_t ngx_http_background_probe_locked(
     ngx_http_background_probe_t *probe);
 static ngx_int_t ngx_http_background_probe_sort(
     ngx_http_background_probe_t *probe);
+static int ngx_libc_cdecl ngx_http_background_probe_waits(const void *one,
+    const void *two);
 static ngx_uint_t ngx_http_background_probe_due(
     ngx_http_background_probe_t *probe, ngx_http_background_target_t *target);
 static void ngx_http_background_probe_slice(ngx_event_t *ev);
@@ -173,6 +175,7 @@ ngx_http_background_probe_start(ngx_http_background_run_t *run)
     probe->log.log_level = NGX_LOG_EMERG;
 
     op->run = run;
+    op->locked = 0;
     run->ctx = probe;
     run->result.allow_empty = 1;
 
@@ -204,7 +207,8 @@ ngx_http_background_probe_cancel(ngx_http_background_run_t *run)
     }
 
     for (i = probe->next; i < probe->norder; i++) {
-        ngx_http_background_probe_missed(probe->order[i], 1);
+        ngx_http_background_probe_missed(probe->order[i],
+                                         probe->order[i]->missed + 1);
     }
 
     if (probe->changed.posted || probe->changed.timer_set) {
@@ -349,7 +353,7 @@ ngx_http_background_probe_locked(ngx_http_background_probe_t *probe)
 static ngx_int_t
 ngx_http_background_probe_sort(ngx_http_background_probe_t *probe)
 {
-    ngx_uint_t                     i, missed;
+    ngx_uint_t                     i;
     ngx_http_background_target_t  *target;
 
     if (probe->ntargets == 0) {
@@ -362,22 +366,36 @@ ngx_http_background_probe_sort(ngx_http_background_probe_t *probe)
         return NGX_ERROR;
     }
 
-    for (missed = 1; /* void */ ; missed--) {
+    for (i = 0; i < probe->ntargets; i++) {
+        target = &probe->targets[i];
 
-        for (i = 0; i < probe->ntargets; i++) {
-            target = &probe->targets[i];
-
-            if (ngx_http_background_probe_is_missed(target) == missed
-                && ngx_http_background_probe_due(probe, target))
-            {
-                probe->order[probe->norder++] = target;
-            }
-        }
-
-        if (missed == 0) {
-            return NGX_OK;
+        if (ngx_http_background_probe_due(probe, target)) {
+            probe->order[probe->norder++] = target;
         }
     }
+
+    ngx_qsort(probe->order, probe->norder, sizeof(*probe->order),
+              ngx_http_background_probe_waits);
+
+    return NGX_OK;
+}
+
+
+/* those that wait longest first, others as they are listed */
+
+static int ngx_libc_cdecl
+ngx_http_background_probe_waits(const void *one, const void *two)
+{
+    ngx_http_background_target_t  *first, *second;
+
+    first = *(ngx_http_background_target_t **) one;
+    second = *(ngx_http_background_target_t **) two;
+
+    if (first->missed != second->missed) {
+        return first->missed > second->missed ? -1 : 1;
+    }
+
+    return first < second ? -1 : first > second;
 }
 
 
@@ -467,6 +485,10 @@ ngx_http_background_probe_check(ngx_http_background_probe_t *probe,
     check->probe = probe;
     check->target = target;
     check->started = ngx_current_msec;
+
+    /* one that does not end has had its turn */
+
+    ngx_http_background_probe_missed(target, 0);
 
     check->run = *probe->run;
     ngx_memzero(&check->run.result, sizeof(ngx_http_background_result_t));
@@ -828,7 +850,7 @@ static void
 ngx_http_background_probe_unmade(ngx_http_background_probe_t *probe,
     ngx_http_background_target_t *target, ngx_http_background_result_t *why)
 {
-    ngx_http_background_probe_missed(target, 1);
+    ngx_http_background_probe_missed(target, target->missed + 1);
 
     if (probe->unmade++ == 0 && why) {
         probe->trouble = *why;

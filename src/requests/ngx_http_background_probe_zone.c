@@ -18,7 +18,8 @@
  * workers start.  An old worker that changes a verdict later increments
  * "late", and new workers that see another value apply the verdicts again.
  * The old worker writes the verdict before it reads "generation"; the master
- * increments "generation" before it reads verdicts.
+ * increments "generation" before it reads verdicts.  If the new memory has
+ * another size, it has none of these changes: the next cycle finds them.
  */
 
 
@@ -27,9 +28,12 @@
 #include <ngx_md5.h>
 
 
-#define NGX_HTTP_BACKGROUND_PROBE_MAGIC    0x62676e6470726f63ULL
+#define NGX_HTTP_BACKGROUND_PROBE_MAGIC    0x62676e6470726f64ULL
 #define NGX_HTTP_BACKGROUND_PROBE_RECORDS  256
 #define NGX_HTTP_BACKGROUND_PROBE_GROUPS   16
+
+/* the bits of the group in the head of a record */
+#define NGX_HTTP_BACKGROUND_PROBE_HEAD     0xffff
 
 
 /* values of "used"; while a record is filled in, the pid of the process */
@@ -94,6 +98,14 @@ typedef struct {
 } ngx_http_background_table_t;
 
 
+/* a server that is down, and since when */
+
+typedef struct {
+    uint64_t                       since;
+    ngx_http_background_target_t  *target;
+} ngx_http_background_spare_t;
+
+
 static ngx_int_t ngx_http_background_probes_init(ngx_shm_zone_t *shm_zone,
     void *data);
 static ngx_http_background_table_t *ngx_http_background_probes_table(
@@ -104,6 +116,7 @@ static size_t ngx_http_background_probes_size(
     ngx_http_background_probes_t *probes);
 static uint64_t *ngx_http_background_probes_heads(
     ngx_http_background_table_t *table);
+static uint64_t ngx_http_background_probes_head(uint64_t key, uint64_t group);
 static ngx_http_background_server_t *ngx_http_background_probes_records(
     ngx_http_background_table_t *table);
 static void ngx_http_background_probes_take_over(
@@ -125,11 +138,14 @@ static ngx_http_background_server_t *ngx_http_background_probe_by_key(
     ngx_uint_t *next);
 static void ngx_http_background_probe_find(ngx_http_background_probe_op_t *op,
     ngx_http_background_target_t *targets, ngx_uint_t n, ngx_uint_t claim);
+static ngx_uint_t ngx_http_background_probe_count(
+    ngx_http_background_probe_op_t *op);
 static ngx_http_background_server_t *ngx_http_background_probe_claim(
     ngx_http_background_probe_op_t *op, uint64_t key[2],
-    ngx_http_background_target_t *target, ngx_uint_t *from);
-static void ngx_http_background_probe_fill(ngx_http_background_server_t *record,
-    uint64_t key[2], uint64_t group, ngx_http_background_target_t *target);
+    ngx_http_background_target_t *target, ngx_uint_t *count, ngx_uint_t *from);
+static void ngx_http_background_probe_fill(ngx_http_background_probe_op_t *op,
+    ngx_http_background_server_t *record, uint64_t key[2],
+    ngx_http_background_target_t *target);
 static void ngx_http_background_probe_edit(
     ngx_http_background_server_t *record);
 static void ngx_http_background_probe_edited(
@@ -138,10 +154,14 @@ static void ngx_http_background_probe_changed(
     ngx_http_background_probe_op_t *op, ngx_http_background_target_t *target,
     ngx_http_background_peer_e state, ngx_log_t *log);
 static ngx_http_background_server_t *ngx_http_background_probe_next(
-    ngx_http_background_probe_op_t *op, ngx_uint_t *n);
+    ngx_http_background_probe_op_t *op, ngx_uint_t *n, ngx_uint_t all);
 static ngx_uint_t ngx_http_background_probe_keep(
     ngx_http_background_probe_op_t *op, ngx_http_background_target_t *targets,
     ngx_uint_t n);
+static ngx_uint_t ngx_http_background_probe_spare(
+    ngx_http_background_target_t *targets, ngx_uint_t n, ngx_uint_t keep);
+static int ngx_libc_cdecl ngx_http_background_probe_later(const void *one,
+    const void *two);
 
 
 static ngx_str_t  ngx_http_background_probes_name =
@@ -273,7 +293,7 @@ ngx_http_background_probes_table(ngx_shm_zone_t *shm_zone)
 }
 
 
-/* the groups are followed by the first words of all keys and by the records */
+/* the groups are followed by the heads of all records and by the records */
 
 static size_t
 ngx_http_background_probes_size(ngx_http_background_probes_t *probes)
@@ -289,6 +309,19 @@ static uint64_t *
 ngx_http_background_probes_heads(ngx_http_background_table_t *table)
 {
     return (uint64_t *) &table->groups[table->ngroups];
+}
+
+
+/*
+ * Most of the key, and the group: records are searched by their heads, as these
+ * are few pages of memory
+ */
+
+static uint64_t
+ngx_http_background_probes_head(uint64_t key, uint64_t group)
+{
+    return (key & ~(uint64_t) NGX_HTTP_BACKGROUND_PROBE_HEAD)
+           | (group & NGX_HTTP_BACKGROUND_PROBE_HEAD);
 }
 
 
@@ -421,7 +454,8 @@ ngx_http_background_probes_copy(ngx_http_background_table_t *to,
 
         dst[k] = src[i];
         dst[k].changes = 0;
-        heads[k] = src[i].key[0];
+        heads[k] = ngx_http_background_probes_head(dst[k].key[0],
+                                                   dst[k].group);
         k++;
     }
 }
@@ -606,7 +640,9 @@ ngx_http_background_probes_gone(ngx_http_background_probes_t *probes,
 
     group = &table->groups[record->group];
 
-    return !group->used || record->listed != group->listings;
+    /* an old worker that lists its servers at this time may be ahead */
+
+    return !group->used || record->listed < group->listings;
 }
 
 
@@ -639,7 +675,7 @@ static ngx_http_background_server_t *
 ngx_http_background_probe_by_key(ngx_http_background_probe_op_t *op,
     const uint64_t key[2], ngx_uint_t *next)
 {
-    uint64_t                      *heads;
+    uint64_t                      *heads, head;
     ngx_uint_t                     i, n;
     ngx_http_background_table_t   *table;
     ngx_http_background_server_t  *records;
@@ -647,12 +683,13 @@ ngx_http_background_probe_by_key(ngx_http_background_probe_op_t *op,
     table = ngx_http_background_probes_table(op->probes->shm_zone);
     heads = ngx_http_background_probes_heads(table);
     records = ngx_http_background_probes_records(table);
+    head = ngx_http_background_probes_head(key[0], op->group - table->groups);
 
     for (i = 0; i < table->nrecords; i++) {
         n = *next + i;
         n = n < table->nrecords ? n : n - table->nrecords;
 
-        if (heads[n] == key[0] && records[n].key[0] == key[0]
+        if (heads[n] == head && records[n].key[0] == key[0]
             && records[n].key[1] == key[1]
             && records[n].used == NGX_HTTP_BACKGROUND_PROBE_USED)
         {
@@ -672,11 +709,12 @@ ngx_http_background_probe_find(ngx_http_background_probe_op_t *op,
     ngx_http_background_target_t *targets, ngx_uint_t n, ngx_uint_t claim)
 {
     uint64_t                       key[2];
-    ngx_uint_t                     i, next, from;
+    ngx_uint_t                     i, next, from, count;
     ngx_http_background_server_t  *record;
 
     next = 0;
     from = 0;
+    count = NGX_CONF_UNSET_UINT;
 
     for (i = 0; i < n; i++) {
 
@@ -692,7 +730,7 @@ ngx_http_background_probe_find(ngx_http_background_probe_op_t *op,
 
         if (record == NULL && claim) {
             record = ngx_http_background_probe_claim(op, key, &targets[i],
-                                                     &from);
+                                                     &count, &from);
         }
 
         targets[i].record = record;
@@ -713,14 +751,31 @@ ngx_http_background_probe_disabled(ngx_http_background_target_t *target)
 }
 
 
+/* number of records of the upstream, also of servers that it had */
+
+static ngx_uint_t
+ngx_http_background_probe_count(ngx_http_background_probe_op_t *op)
+{
+    ngx_uint_t  i, n;
+
+    i = 0;
+
+    for (n = 0; ngx_http_background_probe_next(op, &i, 1); n++) { /* void */ }
+
+    return n;
+}
+
+
 /*
  * Returns a free record, beginning with number *from, or else the record of a
- * server that the upstream does not have any more.
+ * server that the upstream does not have any more.  An upstream takes at most
+ * "peers=" records, so that others find one for their servers.
  */
 
 static ngx_http_background_server_t *
 ngx_http_background_probe_claim(ngx_http_background_probe_op_t *op,
-    uint64_t key[2], ngx_http_background_target_t *target, ngx_uint_t *from)
+    uint64_t key[2], ngx_http_background_target_t *target, ngx_uint_t *count,
+    ngx_uint_t *from)
 {
     uint64_t                       group, *heads;
     ngx_uint_t                     i;
@@ -732,21 +787,27 @@ ngx_http_background_probe_claim(ngx_http_background_probe_op_t *op,
     record = ngx_http_background_probes_records(table);
     group = op->group - table->groups;
 
-    for (i = *from; i < table->nrecords; i++) {
+    if (*count == NGX_CONF_UNSET_UINT) {
+        *count = ngx_http_background_probe_count(op);
+    }
+
+    for (i = *from; i < table->nrecords && *count < op->peers; i++) {
         if (ngx_atomic_cmp_set(&record[i].used, NGX_HTTP_BACKGROUND_PROBE_FREE,
                                (ngx_atomic_uint_t) ngx_pid))
         {
+            *from = i + 1;
+            (*count)++;
             goto found;
         }
     }
 
-    *from = table->nrecords;
+    *from = i;
     oldest = NULL;
 
     for (i = 0; i < table->nrecords; i++) {
         if (record[i].used == NGX_HTTP_BACKGROUND_PROBE_USED
             && record[i].group == group
-            && record[i].listed != op->group->listings
+            && record[i].listed < op->group->listings
             && (oldest == NULL || record[i].listed < oldest->listed))
         {
             oldest = &record[i];
@@ -764,30 +825,36 @@ ngx_http_background_probe_claim(ngx_http_background_probe_op_t *op,
 
 found:
 
-    heads[i] = key[0];
+    heads[i] = ngx_http_background_probes_head(key[0], group);
 
-    ngx_http_background_probe_fill(&record[i], key, group, target);
+    ngx_http_background_probe_fill(op, &record[i], key, target);
 
     return &record[i];
 }
 
 
-static void
-ngx_http_background_probe_fill(ngx_http_background_server_t *record,
-    uint64_t key[2], uint64_t group, ngx_http_background_target_t *target)
-{
-    size_t  from;
+/* the server counts as listed, so that the next claim() does not take it */
 
+static void
+ngx_http_background_probe_fill(ngx_http_background_probe_op_t *op,
+    ngx_http_background_server_t *record, uint64_t key[2],
+    ngx_http_background_target_t *target)
+{
+    size_t                        from;
+    ngx_http_background_table_t  *table;
+
+    table = ngx_http_background_probes_table(op->probes->shm_zone);
     from = offsetof(ngx_http_background_server_t, state);
+
+    ngx_http_background_probe_edit(record);
 
     ngx_memzero((u_char *) record + from,
                 sizeof(ngx_http_background_server_t) - from);
 
     record->key[0] = key[0];
     record->key[1] = key[1];
-    record->group = group;
-    record->listed = 0;
-    record->changes = 0;
+    record->group = op->group - table->groups;
+    record->listed = op->group->listings;
 
     record->since = ngx_current_msec;
 
@@ -798,7 +865,7 @@ ngx_http_background_probe_fill(ngx_http_background_server_t *record,
                                  NGX_HTTP_BACKGROUND_PEER_SERVER);
     ngx_memcpy(record->server, target->server.data, record->server_len);
 
-    ngx_memory_barrier();
+    ngx_http_background_probe_edited(record);
 
     record->used = NGX_HTTP_BACKGROUND_PROBE_USED;
 }
@@ -855,7 +922,7 @@ ngx_http_background_probe_begin(ngx_http_background_probe_op_t *op,
 
     ngx_http_background_probe_find(op, targets, n, 1);
 
-    for (i = 0; i < n; i++) {
+    for (i = n; i-- > 0; /* void */ ) {
         record = targets[i].record;
 
         if (record == NULL) {
@@ -872,9 +939,11 @@ ngx_http_background_probe_begin(ngx_http_background_probe_op_t *op,
                                && record->order
                                   != ngx_http_background_order_drain);
         ngx_http_background_probe_edited(record);
+
+        targets[i].missed = record->missed;
     }
 
-    /* if a server is listed twice, only the last one is checked */
+    /* if a server is listed twice, only the first one is checked */
 
     for (i = 0; i < n; i++) {
         record = targets[i].record;
@@ -1032,8 +1101,9 @@ void
 ngx_http_background_probe_wanted(ngx_http_background_probe_op_t *op,
     ngx_http_background_target_t *targets, ngx_uint_t n, ngx_log_t *log)
 {
-    ngx_uint_t                  i, up, spared;
-    ngx_http_background_peer_e  state;
+    ngx_uint_t                    i, up, spared;
+    ngx_http_background_peer_e    state;
+    ngx_http_background_table_t  *table;
 
     up = 0;
 
@@ -1045,14 +1115,20 @@ ngx_http_background_probe_wanted(ngx_http_background_probe_op_t *op,
                               || (state == ngx_http_background_peer_unknown
                                   && op->mandatory));
 
-        if (!targets[i].backup && !targets[i].again && !targets[i].down
+        if (!targets[i].backup && !targets[i].down
             && !ngx_http_background_probe_disabled(&targets[i]))
         {
             up++;
         }
     }
 
-    op->group->up = up;
+    /* a worker of an older configuration has other servers */
+
+    table = ngx_http_background_probes_table(op->probes->shm_zone);
+
+    if (table->generation == op->probes->generation) {
+        op->group->up = up;
+    }
 
     spared = op->keep ? ngx_http_background_probe_keep(op, targets, n) : 0;
 
@@ -1069,14 +1145,14 @@ ngx_http_background_probe_wanted(ngx_http_background_probe_op_t *op,
 }
 
 
-/* servers that became down last stay up */
+/* returns how many servers that are down get requests */
 
 static ngx_uint_t
 ngx_http_background_probe_keep(ngx_http_background_probe_op_t *op,
     ngx_http_background_target_t *targets, ngx_uint_t n)
 {
-    ngx_uint_t                     i, up, enabled, keep, spared;
-    ngx_http_background_target_t  *target, *last;
+    ngx_uint_t                     i, up, enabled, keep;
+    ngx_http_background_target_t  *target;
 
     up = 0;
     enabled = 0;
@@ -1104,34 +1180,72 @@ ngx_http_background_probe_keep(ngx_http_background_probe_op_t *op,
     }
 
     keep = op->percent ? (enabled * op->keep + 99) / 100 : op->keep;
-    spared = 0;
+    keep = ngx_min(keep, enabled);
 
-    for ( /* void */ ; up < keep; up++) {
-        last = NULL;
+    return up < keep
+           ? ngx_http_background_probe_spare(targets, n, keep - up) : 0;
+}
 
-        for (i = 0; i < n; i++) {
-            target = &targets[i];
 
-            if (!target->backup && target->down
-                && !ngx_http_background_probe_disabled(target)
-                && ngx_http_background_probe_state(target)
-                   == ngx_http_background_peer_down
-                && (last == NULL
-                    || target->record->since > last->record->since))
-            {
-                last = target;
-            }
-        }
+/* those that became down last */
 
-        if (last == NULL) {
-            break;
-        }
+static ngx_uint_t
+ngx_http_background_probe_spare(ngx_http_background_target_t *targets,
+    ngx_uint_t n, ngx_uint_t keep)
+{
+    ngx_uint_t                     i, ndown;
+    ngx_http_background_spare_t   *down;
+    ngx_http_background_target_t  *target;
 
-        last->down = 0;
-        spared++;
+    down = ngx_alloc(n * sizeof(ngx_http_background_spare_t), ngx_cycle->log);
+    if (down == NULL) {
+        return 0;
     }
 
-    return spared;
+    ndown = 0;
+
+    for (i = 0; i < n; i++) {
+        target = &targets[i];
+
+        if (!target->backup && target->down
+            && !ngx_http_background_probe_disabled(target)
+            && ngx_http_background_probe_state(target)
+               == ngx_http_background_peer_down)
+        {
+            down[ndown].since = target->record->since;
+            down[ndown++].target = target;
+        }
+    }
+
+    ngx_qsort(down, ndown, sizeof(ngx_http_background_spare_t),
+              ngx_http_background_probe_later);
+
+    keep = ngx_min(keep, ndown);
+
+    for (i = 0; i < keep; i++) {
+        down[i].target->down = 0;
+    }
+
+    ngx_free(down);
+
+    return keep;
+}
+
+
+static int ngx_libc_cdecl
+ngx_http_background_probe_later(const void *one, const void *two)
+{
+    const ngx_http_background_spare_t  *first, *second;
+
+    first = one;
+    second = two;
+
+    if (first->since != second->since) {
+        return first->since > second->since ? -1 : 1;
+    }
+
+    return first->target < second->target ? -1
+                                          : first->target > second->target;
 }
 
 
@@ -1166,7 +1280,7 @@ ngx_http_background_probe_save(ngx_http_background_probe_op_t *op,
 {
     ngx_http_background_server_t  *record;
 
-    record = ngx_http_background_probe_next(op, n);
+    record = ngx_http_background_probe_next(op, n, 0);
 
     if (record == NULL) {
         return NGX_DONE;
@@ -1220,13 +1334,6 @@ ngx_http_background_probe_restore(ngx_http_background_probe_op_t *op,
 }
 
 
-ngx_uint_t
-ngx_http_background_probe_is_missed(ngx_http_background_target_t *target)
-{
-    return target->record && target->record->missed;
-}
-
-
 uint64_t
 ngx_http_background_probe_late(ngx_http_background_probe_op_t *op)
 {
@@ -1264,29 +1371,24 @@ ngx_int_t
 ngx_http_background_probe_order_record(ngx_http_background_probe_op_t *op,
     ngx_str_t *address, ngx_http_background_order_e order)
 {
-    uint64_t                       group;
     ngx_int_t                      rc;
     ngx_uint_t                     i;
     ngx_http_background_table_t   *table;
     ngx_http_background_server_t  *record;
 
-    if (op->group == NULL) {
-        return NGX_DECLINED;
-    }
-
-    table = ngx_http_background_probes_table(op->probes->shm_zone);
-    record = ngx_http_background_probes_records(table);
-    group = op->group - table->groups;
     rc = NGX_DECLINED;
+    i = 0;
 
-    for (i = 0; i < table->nrecords; i++) {
+    for ( ;; ) {
+        record = ngx_http_background_probe_next(op, &i, 0);
 
-        if (record[i].used != NGX_HTTP_BACKGROUND_PROBE_USED
-            || record[i].group != group
-            || record[i].listed < op->group->listings
-            || record[i].name_len != address->len
+        if (record == NULL) {
+            break;
+        }
+
+        if (record->name_len != address->len
             || address->len > NGX_SOCKADDR_STRLEN
-            || ngx_memcmp(record[i].name, address->data, address->len) != 0)
+            || ngx_memcmp(record->name, address->data, address->len) != 0)
         {
             continue;
         }
@@ -1295,9 +1397,11 @@ ngx_http_background_probe_order_record(ngx_http_background_probe_op_t *op,
             return NGX_ABORT;
         }
 
-        record[i].order = order;
+        record->order = order;
         rc = NGX_OK;
     }
+
+    table = ngx_http_background_probes_table(op->probes->shm_zone);
 
     /* as in probe_changed() */
 
@@ -1311,31 +1415,39 @@ ngx_http_background_probe_order_record(ngx_http_background_probe_op_t *op,
 }
 
 
-/* returns the next record of the upstream, from number *n, which is advanced */
+/*
+ * Returns the next record of the upstream, from number *n, which is advanced;
+ * with "all" also those of servers that are not listed any more
+ */
 
 static ngx_http_background_server_t *
 ngx_http_background_probe_next(ngx_http_background_probe_op_t *op,
-    ngx_uint_t *n)
+    ngx_uint_t *n, ngx_uint_t all)
 {
-    uint64_t                       group;
+    uint64_t                       group, head, *heads;
+    ngx_uint_t                     i;
     ngx_http_background_table_t   *table;
-    ngx_http_background_server_t  *record;
+    ngx_http_background_server_t  *records;
 
     if (op->group == NULL) {
         return NULL;
     }
 
     table = ngx_http_background_probes_table(op->probes->shm_zone);
+    heads = ngx_http_background_probes_heads(table);
+    records = ngx_http_background_probes_records(table);
     group = op->group - table->groups;
+    head = ngx_http_background_probes_head(0, group);
 
     while (*n < table->nrecords) {
-        record = &ngx_http_background_probes_records(table)[(*n)++];
+        i = (*n)++;
 
-        if (record->used == NGX_HTTP_BACKGROUND_PROBE_USED
-            && record->group == group
-            && record->listed >= op->group->listings)
+        if ((heads[i] & NGX_HTTP_BACKGROUND_PROBE_HEAD) == head
+            && records[i].used == NGX_HTTP_BACKGROUND_PROBE_USED
+            && records[i].group == group
+            && (all || records[i].listed >= op->group->listings))
         {
-            return record;
+            return &records[i];
         }
     }
 
@@ -1351,7 +1463,7 @@ ngx_http_background_probe_read(ngx_http_background_probe_op_t *op,
     ngx_uint_t                     tries;
     ngx_http_background_server_t  *record, copy;
 
-    record = ngx_http_background_probe_next(op, n);
+    record = ngx_http_background_probe_next(op, n, 0);
 
     if (record == NULL) {
         return NGX_DONE;

@@ -29,13 +29,6 @@ static ngx_int_t ngx_http_background_html_hash(ngx_conf_t *cf,
 /* the attributes of the page are written after it */
 #define NGX_HTTP_BACKGROUND_HTML  "<html lang=\"en\""
 
-/* whether servers can be drained: since nginx 1.29.6 */
-#if (defined NGX_HTTP_UPSTREAM_DRAINING)
-#define NGX_HTTP_BACKGROUND_HTML_DRAINS  1
-#else
-#define NGX_HTTP_BACKGROUND_HTML_DRAINS  0
-#endif
-
 #define NGX_HTTP_BACKGROUND_HASH_LEN  (ngx_base64_encoded_length(32) + 1)
 
 
@@ -152,7 +145,7 @@ ngx_http_background_html_control(ngx_conf_t *cf, ngx_str_t *uri,
                     allowed & NGX_HTTP_BACKGROUND_CONTROL_CANCEL ? "cancel "
                                                                  : "",
                     allowed & NGX_HTTP_BACKGROUND_CONTROL_PEERS ? "peers" : "",
-                    NGX_HTTP_BACKGROUND_HTML_DRAINS
+                    NGX_HTTP_BACKGROUND_DRAIN
                     && (allowed & NGX_HTTP_BACKGROUND_CONTROL_PEERS) ? " drain"
                                                                      : "");
 

@@ -7,8 +7,9 @@ use warnings;
 
 use BackgroundStatus;
 use Exporter qw/ import /;
+use IO::Socket::UNIX;
 
-our @EXPORT = qw/ request code between_cycles /;
+our @EXPORT = qw/ request code half_order whole_order between_cycles /;
 
 # the code and the body of the answer; "method" and header fields may differ,
 # undef leaves a field out
@@ -30,6 +31,32 @@ sub request {
 }
 
 sub code { (request(@_))[0] // 0 }
+
+# an order that a worker has the first half of; the code when it has all of it
+
+sub half_order {
+    my ($uri) = @_;
+
+    my $socket = IO::Socket::UNIX->new(Type => SOCK_STREAM,
+                                       Peer => dir() . '/socket')
+        or die "connect: $!\n";
+
+    print $socket "POST $uri HTTP/1.1\r\nHost: test\r\nX-Background: 1\r\n";
+    $socket->flush;
+
+    return $socket;
+}
+
+sub whole_order {
+    my ($socket) = @_;
+
+    print $socket "Connection: close\r\nContent-Length: 0\r\n\r\n";
+    $socket->flush;
+
+    my $answer = join '', <$socket>;
+
+    return $answer =~ m{^HTTP/1.1 (\d+)} ? $1 : $answer;
+}
 
 # Calls the function while no cycle of the task is under way: what a cycle writes
 # at its end does not replace what the function changes.  "pause" is allowed in

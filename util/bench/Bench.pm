@@ -17,8 +17,8 @@ use POSIX qw/ WNOHANG /;
 use Time::HiRes qw/ sleep time /;
 
 our @EXPORT = qw/ dir put slurp cpus start stop get poll log_lines processes
-                  run program line finish stop_all cpu memory median sleep
-                  time /;
+                  run program line finish stop_all haproxy has_haproxy cpu
+                  memory median sleep time /;
 
 our $folder = dirname(__FILE__);
 
@@ -273,6 +273,41 @@ sub end {
 }
 
 sub stop_all { end($_) for keys %started }
+
+# haproxy(CHECK, THREADS, ADDRESS...): starts HAProxy on the socket "haproxy", which
+# checks each server by GET /health as its parameter "check" says
+
+sub haproxy {
+    my ($check, $threads, @servers) = @_;
+
+    my $list = join '', map { "    server s$_ $servers[$_] check $check\n" }
+               0 .. $#servers;
+
+    put('haproxy.cfg', <<"EOF");
+global
+    nbthread $threads
+    maxconn 1000
+defaults
+    mode http
+    retries 0
+    timeout connect 1s
+    timeout client 5s
+    timeout server 1s
+    timeout check 1s
+frontend front
+    bind unix\@$dir/haproxy
+    default_backend app
+backend app
+    option httpchk GET /health
+$list
+EOF
+
+    unlink "$dir/haproxy";
+
+    return program('haproxy', '-q', '-db', '-f', "$dir/haproxy.cfg");
+}
+
+sub has_haproxy { !system('haproxy -v > /dev/null 2>&1') }
 
 END {
     if ($$ == $script) {

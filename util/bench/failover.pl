@@ -189,50 +189,26 @@ sub passive {
     return @figures[0, 1];
 }
 
-sub haproxy {
+sub other {
     my ($signal) = @_;
 
     server($_) for @ports;
 
-    my $list = join '', map { "    server s$_ $host:$_ check inter 1s fall 2\n" }
-               @ports;
-    my $dir = dir();
+    my $haproxy = haproxy('inter 1s fall 2', 2, map { "$host:$_" } @ports);
+    my $socket = dir() . '/haproxy';
 
-    put('haproxy.cfg', <<"EOF");
-global
-    nbthread 2
-    maxconn 1000
-defaults
-    mode http
-    retries 0
-    timeout connect 1s
-    timeout client 5s
-    timeout server 1s
-    timeout check 1s
-frontend front
-    bind unix\@$dir/haproxy
-    default_backend app
-backend app
-    option httpchk GET /health
-$list
-EOF
+    poll('HAProxy answers', sub { ok($socket) });
 
-    unlink "$dir/haproxy";
-
-    my $haproxy = program('haproxy', '-q', '-db', '-f', "$dir/haproxy.cfg");
-
-    poll('HAProxy answers', sub { ok("$dir/haproxy") });
-
-    my @figures = kill_one("$dir/haproxy", $signal);
+    my @figures = kill_one($socket, $signal);
 
     finish($haproxy);
 
     return @figures[0, 1];
 }
 
-my $there = !system('haproxy -v > /dev/null 2>&1');
+my $there = has_haproxy();
 my @programs = ('probe', $there ? 'HAProxy' : (), 'max_fails');
-my %function = (probe => \&ours, HAProxy => \&haproxy, max_fails => \&passive);
+my %function = (probe => \&ours, HAProxy => \&other, max_fails => \&passive);
 my %signal = (dead => 'KILL', hangs => 'STOP');
 my (@things, @rows);
 

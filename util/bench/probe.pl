@@ -87,33 +87,11 @@ sub ours {
     return @figures;
 }
 
-sub haproxy {
+sub other {
     back();
 
-    my $list = join '', map { "    server s$_ 127.9.8.7:$_ check inter 5s\n" }
-               $first .. $first + $servers - 1;
-    my $dir = dir();
-
-    put('haproxy.cfg', <<"EOF");
-global
-    nbthread 1
-    maxconn 1000
-defaults
-    mode http
-    timeout connect 1s
-    timeout client 1s
-    timeout server 1s
-    timeout check 1s
-frontend front
-    bind unix\@$dir/haproxy
-    default_backend app
-backend app
-    option httpchk GET /health
-$list
-EOF
-
-    my $haproxy = program('haproxy', '-q', '-db', '-f',
-                                 "$dir/haproxy.cfg");
+    my $haproxy = haproxy('inter 5s', 1, map { "127.9.8.7:$_" }
+                          $first .. $first + $servers - 1);
 
     # its first checks are spread over the interval
 
@@ -126,14 +104,14 @@ EOF
     return @figures;
 }
 
-my $there = !system('haproxy -v > /dev/null 2>&1');
+my $there = has_haproxy();
 
 {
     rounds => 2,
     $there ? () : (notes => ['no HAProxy (Debian\'s package haproxy)']),
     things => [
         ['probe', ['CPU, %', 'us a check'], \&ours],
-        $there ? ['HAProxy', ['CPU, %', 'us a check'], \&haproxy] : (),
+        $there ? ['HAProxy', ['CPU, %', 'us a check'], \&other] : (),
     ],
     rows => [
         ['CPU, %', 'probe', undef, '<= 2'],
