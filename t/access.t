@@ -16,16 +16,28 @@ my %text = map { ($_ => read_file("$root/$_")) } 'README.md',
     'nginx.conf.example', map { s/^\Q$root\E\///r } grep { -f }
     glob "$root/examples/* $root/examples/*/* $root/doc/*.md";
 
+my $shows = qr/\bbackground_(?:status|run|control)\b/;
 my $n = 0;
 
 for my $name (sort keys %text) {
+    my ($seen, $all) = (0, 0);
+
     while ($text{$name} =~ /^( *)location (.*?) \{\n(.*?)^\1\}/msg) {
         my ($location, $block) = ($2, $3);
+        my $times = () = $block =~ /$shows/g or next;
 
-        next unless $block =~ /\bbackground_(?:status|run)\b/;
-        $n++;
+        $seen += $times;
         like($block, qr/^ *allow +\S+;.*^ *deny +all;/ms, "$name: $location");
     }
+
+    # in samples, whatever the form of the location
+
+    my @samples = $name =~ /\.md$/ ? $text{$name} =~ /^```nginx\n(.*?)^```$/msg
+                                   : $text{$name};
+
+    $all += () = s/#.*//gr =~ /$shows[^;{}|]*;/g for @samples;
+    is($seen, $all, "$name: each of $all is in such a location") if $all;
+    $n += $seen;
 }
 
 cmp_ok($n, '>=', 10, 'the examples are found');
