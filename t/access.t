@@ -7,6 +7,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use BackgroundControl;
 use BackgroundLife;
 use BackgroundStatus;
 use Test::More;
@@ -51,17 +52,26 @@ put('site/a.css', 'a' x 1000);
 chmod 0640, "$dir/site/a.css" or die "chmod: $!";
 for_workers("$dir/site", "$dir/site/a.css", "$dir/lists");
 
+# the umask of a daemon
+
+my $mask = umask 0;
+
 start(<<"EOF_HTTP", <<"EOF_LOCATIONS", 'worker_processes 1;');
+    background_state $dir/lists/state;
     background_task c { interval 1h; compress $dir/site suffix=.css gzip=1; }
     background_task d { interval 1h; digest $dir/site/a.css; }
     background_task m { interval 1h;
                         digest $dir/site manifest=$dir/lists/SUMS; }
 EOF_HTTP
+    background_task saves { interval 1h; request /status save=$dir/lists/saved; }
     location /site/   { root $dir; }
     location /closed/ { alias $dir/site/;
                         location ~ /\\.ngx_http_background_ { return 404; } }
+    location /control/ { background_control pause; }
     location = /denied { background_status; deny all; }
 EOF_LOCATIONS
+
+umask $mask;
 
 poll('cycles', sub { !grep { !$_->{last} } @{status()->{tasks}} });
 
@@ -74,6 +84,10 @@ sub mode { sprintf '%o', (stat "$dir/$_[0]")[2] & 07777 }
 is(mode('site/.ngx_http_background_compress'), '600', 'its mode');
 is(mode('site/a.css.gz'), '640', 'that of a compressed file is its source\'s');
 is(mode('lists/SUMS'), '644', 'that of a list of "manifest="');
+is(code('/control/c/pause'), 202, 'a pause');
+poll('is written', sub { -e "$dir/lists/state" });
+is(mode('lists/state'), '600', 'that of "background_state"');
+is(mode('lists/saved'), '644', 'that of a file of "save="');
 
 stop();
 done_testing();
