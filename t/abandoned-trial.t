@@ -12,6 +12,7 @@ use BackgroundCall;
 use BackgroundKind;
 use BackgroundLife;
 use BackgroundStatus;
+use POSIX qw/ strftime /;
 use Test::More;
 
 ###############################################################################
@@ -25,12 +26,13 @@ my $kind = load_kind('arrive');
 
 start(<<"EOF", 'location = /asked { arrive asked 9; }', "$kind\nworker_processes 1; worker_rlimit_core 0;");
     background_threads 8;
-    background_task late { interval 10ms; retry 10ms; timeout 200ms; call test.so stubborn $dir/late; }
-    background_task asked { interval off; timeout 200ms; call test.so stubborn $dir/asked; }
+    background_task late { interval 10ms; retry 10ms; timeout 2s; call test.so stubborn $dir/late; }
+    background_task asked { interval off; timeout 2s; call test.so stubborn $dir/asked; }
     background_task quick { interval 10ms; simulate_io 1 delay=0-0; }
 EOF
 
 my %task;
+my $began = strftime('%Y-%m-%dT%H:%M:%S', gmtime);
 
 # three crashes; requests are answered when their cycles are abandoned
 
@@ -115,6 +117,7 @@ sub crash {
         && $task{late}{lease} && !$task{asked}{running}
         && !$task{asked}{abandoned};
     });
+    cmp_ok($task{asked}{last}{started}, 'ge', $began, "$when: its cycle");
 }
 
 sub quarantined {

@@ -68,7 +68,7 @@ poll('the new one runs it', sub {
     running('stubborn') || $task{stubborn}{cycles}{completed}
 });
 
-is(logged(qr/does not stop/), 1, 'named once');
+is(logged(qr/"stubborn": does not stop/), 1, 'named once');
 
 stop();
 done_testing();

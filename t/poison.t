@@ -132,7 +132,9 @@ for my $n (1 .. 6) {
     put('files/crash.new', 'once');
     rename dir() . '/files/crash.new', $file or die "rename: $!\n";
 
-    poll("crash $n", sub { task('bad')->{cycles}{failed} == $n });
+    poll("crash $n", sub {
+        logged(qr/"bad": failed: worker process died/) == $n
+    });
 
     if ($n % 2 == 0) {
         my $completed = task('bad')->{cycles}{completed};

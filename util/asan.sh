@@ -31,8 +31,11 @@ flock -u 9
 
 make_reports asan
 
-# Memory of nginx's core, and of a configuration, lives until exit by design.
-printf 'leak:%s\n' ngx_init_cycle ngx_event_process_init > "$reports/leaks"
+# Memory of nginx's core, of a configuration, and of the balancer "random" lives
+# until exit by design.
+printf 'leak:%s\n' ngx_init_cycle ngx_event_process_init \
+    ngx_http_upstream_update_random ngx_stream_upstream_update_random \
+    > "$reports/leaks"
 
 # Test::Nginx expects commas and log_path in ASAN_OPTIONS.  An error aborts the
 # process; leaks at exit do not change its exit code.

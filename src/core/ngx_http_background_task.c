@@ -1439,8 +1439,20 @@ ngx_http_background_runner_crashed(ngx_http_background_runner_t *r,
 
     last = &outcome.last;
     last->finished_at = ngx_http_background_wall_clock();
-    last->wall_time = ngx_max(ngx_current_msec, started) - started;
-    last->started_at = last->finished_at - last->wall_time;
+
+    if (started) {
+        last->wall_time = ngx_max(ngx_current_msec, started) - started;
+        last->started_at = last->finished_at - last->wall_time;
+
+    } else {
+        /* all cycles were abandoned, the last recorded one is one of them */
+
+        last->started_at = ngx_http_background_cell_stats(cell)
+                               ->last.started_at;
+        last->wall_time = ngx_max(last->finished_at, last->started_at)
+                          - last->started_at;
+    }
+
     last->failed = spared ? 0 : outcome.cycles - outcome.returned;
 
     n = spared || revoked
@@ -2042,7 +2054,10 @@ ngx_http_background_runner_begin(ngx_http_background_cell_t *cell,
 
     cause.started_at = ngx_http_background_wall_clock();
     cause.len = ngx_min(text->len, NGX_HTTP_BACKGROUND_CAUSE_LEN);
-    ngx_memcpy(cause.text, text->data, cause.len);
+
+    if (cause.len) {
+        ngx_memcpy(cause.text, text->data, cause.len);
+    }
 
     ngx_http_background_cell_begin(cell, ngx_current_msec, &cause);
 }
