@@ -134,7 +134,8 @@ sub value {
     my ($state) = @_;
 
     redis_ask('redis', 'SET', $key,
-              '1 ' . 'a' x 32 . " 1 $state 3600000 1 0 0 0 0 other");
+              '1 ' . 'a' x 32 . " 1 $state 3600000 1 0 0 0 0 "
+              . redis_epoch('redis') . ' other');
 }
 
 sub connected { host_status('a')->{redis}[0]{connected} }

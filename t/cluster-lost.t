@@ -24,6 +24,7 @@ my $server = do {
 
 clock_steps();
 without_the_server();
+without_memory();
 a_stubborn_job();
 a_worker_that_stops();
 an_event_loop_that_blocks();
@@ -121,6 +122,30 @@ sub without_the_server {
     pass('lost=run without a server from the start');
     bye();
     redis('redis');
+}
+
+# the server has no memory for a renewal: nobody runs it, until there is some
+
+sub without_memory {
+    hosts(1, "interval 20ms; call $library lease $dir/out/memory HOST 5;");
+    poll('one has it', sub { leader('t', 'a', 'b') });
+
+    redis_ask('redis', 'CONFIG', 'SET', 'maxmemory', 1);
+    poll('nobody has it', sub {
+        !grep { host_status($_, 't')->{cluster}{leader} } 'a', 'b';
+    });
+    like(poll('it is told', sub {
+        my ($error) = grep { /OOM/ } map { host_status($_)->{redis}[0]{error} // '' }
+                                         'a', 'b';
+        $error;
+    }), qr/it has no memory left by its "maxmemory": "OOM/, 'no memory');
+
+    my $n = () = runs('out/memory');
+
+    redis_ask('redis', 'CONFIG', 'SET', 'maxmemory', 0);
+    poll('it runs again', sub { runs('out/memory') > $n + 3 });
+    no_overlaps('memory');
+    bye();
 }
 
 # it does not ask whether it is cancelled: it is abandoned
@@ -267,7 +292,8 @@ sub a_fence_at_its_limit {
         write_file("$_/error.log", '') for 'a', 'b';
         redis_ask('redis', 'SET', 'nginx:{t}:lease',
                   '9007199254740991 ' . 'a' x 32
-                  . " 1 $state 1000 1 0 0 0 0 other");
+                  . " 1 $state 1000 1 0 0 0 0 " . redis_epoch('redis')
+                  . ' other');
 
         poll("$state: one has it", sub {
             (redis_ask('redis', 'GET', 'nginx:{t}:lease') // '')

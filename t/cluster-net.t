@@ -37,7 +37,8 @@ done_testing();
 
 sub lost_replies {
     redis_ask('redis', 'SET', $key,
-              '1 ' . 'a' x 32 . ' 1 f 3600000 1 0 0 0 0 other');
+              '1 ' . 'a' x 32 . ' 1 f 3600000 1 0 0 0 0 '
+              . redis_epoch('redis') . ' other');
     host('a', conf('a', 'lease=1h', 'timeout 1h; connect_timeout 1h;',
                    "unix:$gate"), 'worker_processes 1;');
 
@@ -65,7 +66,8 @@ sub lost_replies {
 
     for my $n (1 .. 3) {
         redis_ask('redis', 'SET', $key,
-                  '1 ' . 'b' x 32 . ' 1 f 3600000 1 0 0 0 0 other');
+                  '1 ' . 'b' x 32 . ' 1 f 3600000 1 0 0 0 0 '
+                  . redis_epoch('redis') . ' other');
         gate_say($gate, 'lose');
         poll("$n: a reply is lost", sub { gate_say($gate, 'state') eq 'pass' });
         poll("$n: it has the task", sub {

@@ -197,7 +197,7 @@ redis_ask('redis', 'SCRIPT', 'FLUSH');
 
 for (['SET', $key, 'x' x 1000], ['SET', $key, ''],
      ['SET', $key, '1 2 3'], ['SET', $key, "18446744073709551615 " . 'a' x 32
-                              . ' 1 h 1000 0 0 0 0 0 host']) {
+                              . ' 1 h 1000 0 0 0 0 0 - host']) {
     redis_ask('redis', @$_);
     poll("after @{$_}[0, 1] ...", sub {
         (redis_ask('redis', 'GET', $key) // '') =~ /^1\d{12} \w{32} \d+ h/;

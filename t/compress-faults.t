@@ -6,6 +6,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use BackgroundControl;
 use BackgroundLife;
 use BackgroundStatus;
 use IO::Socket::UNIX;
@@ -31,7 +32,8 @@ for_workers("$tree/fifo.css", $tree, "$tree/sub", "$tree/deep");
 my $socket = IO::Socket::UNIX->new(Local => "$tree/socket.css", Listen => 1)
     or die "socket: $!";
 
-start(conf('retry 50ms'), '', 'worker_processes 1;');
+start(conf('retry 50ms'), 'location /control/ { background_control pause; }',
+      'worker_processes 1;');
 
 good();
 is_deeply([made()], [qw( a.css.gz deep/c.css.gz sub/b.css.gz sub/hard.css.gz )],
@@ -59,7 +61,7 @@ for my $other (qw/ symlink directory /) {
     change('tree/d.css', $text);
     good();
 
-    frozen(sub {
+    between_cycles('c', sub {
         unlink "$tree/d.css.gz" or die "unlink: $!";
         ($other eq 'symlink' ? symlink $victim, "$tree/d.css.gz"
                              : mkdir "$tree/d.css.gz") or die "$other: $!";
@@ -77,7 +79,7 @@ is(read_file($victim), 'victim', 'what a symlink leads to stays');
 
 # no right to write
 
-frozen(sub {
+between_cycles('c', sub {
     chmod 0555, "$tree/sub" or die "chmod: $!";
     change('tree/sub/b.css', "$text !");
 });
@@ -92,14 +94,14 @@ is(unpacked('sub/b.css'), "$text !", 'made in the end');
 my $list = "$tree/.ngx_http_background_compress";
 my $saved = read_file($list);
 
-frozen(sub {
+between_cycles('c', sub {
     change('tree/.ngx_http_background_compress', "something else\n");
 });
 
 faulty('list', qr/"\Q$list\E" is no list of this module/);
 is(read_file($list), "something else\n", 'it stays');
 
-frozen(sub {
+between_cycles('c', sub {
     change('tree/.ngx_http_background_compress', $saved . '+ 12 half a li');
     change('tree/a.css', "$text again");
 });

@@ -6,6 +6,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use BackgroundControl;
 use BackgroundLife;
 use BackgroundStatus;
 use POSIX ();
@@ -28,7 +29,7 @@ my $forged = $header . "+ 29 1000000000.000000000 gone.css.gz\n";
 
 put('list', $forged);
 
-start(<<"EOF_CONF", '', 'worker_processes 1;');
+start(<<"EOF_CONF", 'location /control/ { background_control pause; }', 'worker_processes 1;');
     background_threads 2;
     background_task c {
         interval 50ms;
@@ -88,7 +89,7 @@ done_testing();
 sub another {
     my ($make) = @_;
 
-    frozen(sub {
+    between_cycles('c', sub {
         rename $list, "$dir/old" if -e $list || -l $list;
         $make->();
     });

@@ -7,6 +7,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use BackgroundControl;
 use BackgroundLife;
 use BackgroundStatus;
 use Test::More;
@@ -23,7 +24,7 @@ for_workers($tree);
 source('a.css', $long);
 source('noise.css', noise());
 
-start(<<"EOF_CONF", '', 'worker_processes 1;');
+start(<<"EOF_CONF", 'location /control/ { background_control pause; }', 'worker_processes 1;');
     background_threads 2;
     background_task c {
         interval 50ms;
@@ -89,7 +90,7 @@ source('b.css', 'b' x 1000);
 good();
 $before = (stat "$tree/b.css.gz")[1];
 
-frozen(sub {
+between_cycles('c', sub {
     my ($size, $other) = map { (stat "$tree/$_.css.gz")[7] } qw/ a b /;
 
     put('tree/.ngx_http_background_compress', "# ngx_http_background_compress 1\n"
@@ -107,7 +108,7 @@ is(join(' ', sort map { /^(\S+) .* (\S+)$/; "$1$2" } split /\n/, read_file($list
 
 # the list is lost: what is not ours stays, and is told
 
-frozen(sub {
+between_cycles('c', sub {
     unlink $list or die "unlink: $!";
     source('a.css', "$long lost");
 });
@@ -123,7 +124,7 @@ is(told(), 1, 'in the log once');
 
 # also one that is older than its source, or replaced by another old one
 
-frozen(sub { source('b.css', 'B' x 1000); utime 2e9, 2e9, "$tree/b.css" });
+between_cycles('c', sub { source('b.css', 'B' x 1000); utime 2e9, 2e9, "$tree/b.css" });
 is(good()->{last}{message}, "old files: 2, as \"$tree/a.css.gz\"", 'newer');
 put('plain', "$long lost");
 system("gzip -c $dir/plain > $dir/new.gz && mv $dir/new.gz $tree/a.css.gz") == 0 or die;
@@ -137,7 +138,7 @@ is(logged(qr/there are no old compressed files in "\Q$tree\E" any more/), 1,
 # adopt: what unpacks to its source is ours, and made anew where it is not as
 # what would be made; the others stay
 
-frozen(sub {
+between_cycles('c', sub {
     unlink $list or die "unlink: $!";
     source('c.css', 'c' x 1000);
     system("gzip -c < $tree/c.css > $tree/c.css.gz") == 0 or die;
@@ -174,7 +175,7 @@ good();
 SKIP: {
     skip 'only root gives folders away', 2 if $> != 0;
 
-    frozen(sub {
+    between_cycles('c', sub {
         chown 0, 0, "$tree/sub" or die "chown: $!";
         source('sub/a.css', "$long more");
     });

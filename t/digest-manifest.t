@@ -6,6 +6,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use BackgroundControl;
 use BackgroundLife;
 use BackgroundStatus;
 use Fcntl qw/ :flock /;
@@ -54,7 +55,7 @@ flock $locked, LOCK_EX or die "flock: $!";
 
 own($tree);
 
-start(<<"EOF_CONF", '', 'worker_processes 1;');
+start(<<"EOF_CONF", 'location /control/ { background_control pause; }', 'worker_processes 1;');
     background_threads 3;
     background_task sums {
         interval 50ms;
@@ -139,7 +140,7 @@ put('own/victim', 'victim');
 own($victim);
 
 recover();
-frozen(sub {
+between_cycles('sums', sub {
     unlink $list or die "unlink: $!\n";
     symlink $victim, $list or die "symlink: $!\n";
 });
@@ -148,7 +149,7 @@ like(failed()->{last}{error}, qr/open\(\) "\Q$list\E" failed \(40: /, 'symlink')
 is(read_file($victim), 'victim', 'what it leads to stays');
 ok(-l $list, 'and so does the link');
 
-frozen(sub {
+between_cycles('sums', sub {
     unlink $list or die "unlink: $!\n";
     mkdir $list or die "mkdir: $!\n";
 });

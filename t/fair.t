@@ -116,14 +116,20 @@ sub all_go_on {
     }
 }
 
-# each worker has a thread more than what may be parked
+# Each worker has a thread more than what may be parked.  A thread has a few
+# turns to give until all have had one: with more of them a round only takes
+# longer.
 
 sub mix {
-    my ($workers, $threads) = (pick(1, 8), pick(1, 8));
+    my ($workers, $threads, $parked);
+
+    do {
+        ($workers, $threads) = (pick(1, 8), pick(1, 8));
+        $parked = pick(1, min(6, 3 + $threads));
+    } while ($workers * ($parked + 1) > 4 * $threads);
 
     return ($workers, $threads, 'long',
-            map { (qw/ long late sleep share /)[rand 4] }
-            2 .. pick(1, min(6, 3 + $threads)));
+            map { (qw/ long late sleep share /)[rand 4] } 2 .. $parked);
 }
 
 for my $round (1 .. $rounds) {
@@ -147,7 +153,7 @@ for my $round (1 .. $rounds) {
     my $number = 0;
     my $conf = join '', map {
         "background_task t$number { workers all; retry 20ms; "
-        . ($_ eq 'late' ? 'interval 300ms; ' : 'interval 20ms; ')
+        . ($_ eq 'late' ? 'interval 100ms; ' : 'interval 20ms; ')
         . "fair $_ " . $number++ . "; }\n"
     } @work;
 

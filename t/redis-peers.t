@@ -254,7 +254,7 @@ SKIP: {
         (redis_ask('two', 'GET', 'nginx:{t}:lease') // '') =~ / h /
             && leader('t', 'b');
     });
-    like(host_log('b'), qr/\[notice\].* redis "main": a Sentinel names 127\.0\.0\.1:$port{two} as the master/,
+    like(host_log('b'), qr/\[notice\].* redis "main": the Sentinels name 127\.0\.0\.1:$port{two} as the master/,
          'another master that is named');
 
     # a name

@@ -1,6 +1,6 @@
 # A storm on "workers cluster" with three nginx.  The nginx that has the task is
-# killed, all its processes at once, or exits, or reloads, or its worker stands
-# still for longer than the lease; the server is killed and comes back with its
+# killed, all its processes at once, or exits, or reloads, or its worker is killed
+# or stands still for longer than the lease; the server is killed and comes back with its
 # data (AOF), stands still, loses its data, or its clock steps; a reply is lost.
 # No two nginx run the task at the same time, it is run again soon, and the fence
 # only rises.
@@ -18,7 +18,8 @@ use Time::HiRes qw/ sleep time clock_gettime CLOCK_MONOTONIC /;
 
 plan skip_all => 'no redis-server' unless redis_program();
 
-# BACKGROUND_STORM: how often nginx is killed; all others come less often.
+# BACKGROUND_STORM: how often nginx is killed; all others come less often.  From
+# 100 on the server stands still for a random time of up to a minute, too.
 # BACKGROUND_EVENTS: only these, by the names of the functions, in each round
 
 my $rounds = $ENV{BACKGROUND_STORM} || 2;
@@ -46,6 +47,7 @@ my @events = (
     [1, 'died', \&died],
     [3, 'exits', \&exits],
     [3, 'reloads', \&reloads],
+    [3, 'worker_dies', \&worker_dies],
     [3, 'server_dies', \&server_dies],
     [10, 'server_stops', \&server_stops],
     [10, 'worker_stops', \&worker_stops],
@@ -160,6 +162,24 @@ sub exits {
     host($host);
 }
 
+# another worker of the same nginx has it, or any nginx
+
+sub worker_dies {
+    my $host = runner();
+    my $pid = (runs('out/runs'))[-1][1];
+
+    my $since = now();
+
+    kill 'KILL', $pid;
+    $ends{$pid} = now() + 0.05;
+
+    my $run = poll('kill -9 of the worker: it runs again', sub {
+        (grep { $_->[3] > $since && $_->[1] != $pid } runs('out/runs'))[0];
+    });
+
+    push @{$took{'kill -9 of the worker'}}, $run->[3] - $since;
+}
+
 # any nginx may have it afterwards
 
 sub reloads {
@@ -190,12 +210,16 @@ sub server_dies {
 # for less than the lease, or for longer
 
 sub server_stops {
-    for my $seconds (0.5, 3) {
+    my %seconds = ('0.5 s' => 0.5, '3 s' => 3);
+
+    $seconds{'1 s to 60 s'} = 1 + rand 59 if $rounds >= 100;
+
+    for my $time (sort keys %seconds) {
         runner();
         redis_signal('redis', 'STOP');
-        sleep $seconds;
+        sleep $seconds{$time};
         redis_signal('redis', 'CONT');
-        again("Redis stopped for $seconds s, from when it goes on", '', now());
+        again("Redis stopped for $time, from when it goes on", '', now());
     }
 }
 

@@ -111,6 +111,21 @@ $said = run(map { "$dir/$_.t" } qw/ absent here some /);
 unlike($said, qr/absent/, 'a program that is not installed');
 like($said, qr/^2 files, 4 tests; /m, 'one that is');
 
+# what a test has forked ends with it
+
+test('forks', <<'EOF_TEST');
+defined(my $pid = fork) or die;
+sleep 1 while $pid == 0;
+die "no plan\n";
+EOF_TEST
+
+local $SIG{ALRM} = sub { die "prove waits for what a test has forked\n" };
+
+alarm 300;
+$said = run(map { "$dir/$_.t" } qw/ forks some /);
+alarm 0;
+like($said, qr/^Result: FAIL$/m, 'a test that dies before what it has forked');
+
 # a file that is not there
 
 mkdir "$dir/empty" or die "mkdir: $!\n";

@@ -19,6 +19,9 @@
 #define NGX_HTTP_BACKGROUND_PACE_CHECK   500
 #define NGX_HTTP_BACKGROUND_PACE_SLEEP   10000
 
+/* the longest CPU time that is estimated, in microseconds */
+#define NGX_HTTP_BACKGROUND_ESTIMATE     20
+
 /*
  * A thread is given at least this part (1/10) of its quota, however little the
  * container has left.
@@ -26,6 +29,8 @@
 #define NGX_HTTP_BACKGROUND_PACE_FLOOR   10
 
 
+static void ngx_http_background_job_advance(
+    ngx_http_background_clock_t *clock);
 static ngx_uint_t ngx_http_background_job_expired(
     ngx_http_background_job_t *job);
 static uint64_t ngx_http_background_pace(ngx_http_background_job_t *job,
@@ -51,16 +56,46 @@ static __thread ngx_http_background_job_t  *ngx_http_background_current
 
 
 void
-ngx_http_background_job_run(ngx_http_background_job_t *job,
-    ngx_http_background_slot_t *slot, uint64_t *cpu)
+ngx_http_background_job_clock(ngx_http_background_clock_t *clock)
 {
-    uint64_t  start;
+    clock->now = ngx_http_background_usec(CLOCK_MONOTONIC);
+    clock->cpu = ngx_http_background_usec(CLOCK_THREAD_CPUTIME_ID);
+    clock->estimated = 0;
+}
 
-    start = *cpu;
+
+/* called after a job; its time is its CPU time, if it was short */
+
+static void
+ngx_http_background_job_advance(ngx_http_background_clock_t *clock)
+{
+    uint64_t  now, passed;
+
+    now = ngx_http_background_usec(CLOCK_MONOTONIC);
+    passed = now - clock->now;
+
+    if (clock->estimated + passed > NGX_HTTP_BACKGROUND_ESTIMATE) {
+        ngx_http_background_job_clock(clock);
+        return;
+    }
+
+    clock->now = now;
+    clock->cpu += passed;
+    clock->estimated += passed;
+}
+
+
+void
+ngx_http_background_job_run(ngx_http_background_job_t *job,
+    ngx_http_background_slot_t *slot, ngx_http_background_clock_t *clock)
+{
+    uint64_t  cpu;
+
+    cpu = clock->cpu;
 
     job->threads = 1;
 
-    ngx_http_background_job_begin(job, slot, start);
+    ngx_http_background_job_begin(job, slot, clock);
 
     __atomic_store_n(&job->ran, job->pace.checked, __ATOMIC_RELAXED);
 
@@ -85,22 +120,23 @@ ngx_http_background_job_run(ngx_http_background_job_t *job,
         ngx_http_background_pool_thread_restore(job->run.log);
     }
 
-    *cpu = ngx_http_background_usec(CLOCK_THREAD_CPUTIME_ID);
+    ngx_http_background_job_advance(clock);
 
-    ngx_http_background_pace_pay(job, *cpu);
+    ngx_http_background_pace_pay(job, clock->cpu);
 
-    job->cpu_usec += *cpu - start;
+    job->cpu_usec += clock->cpu - ngx_min(cpu, clock->cpu);
 }
 
 
 void
 ngx_http_background_job_begin(ngx_http_background_job_t *job,
-    ngx_http_background_slot_t *slot, uint64_t cpu)
+    ngx_http_background_slot_t *slot,
+    const ngx_http_background_clock_t *clock)
 {
     job->slot = slot;
 
-    job->pace.checked = ngx_http_background_usec(CLOCK_MONOTONIC);
-    job->pace.cpu_checked = cpu;
+    job->pace.checked = clock->now;
+    job->pace.cpu_checked = clock->cpu;
     job->pace.rate_due = &job->lead->rate_due;
 
     ngx_http_background_job_set_current(job);
@@ -307,7 +343,9 @@ ngx_http_background_pace_pay(ngx_http_background_job_t *job, uint64_t cpu)
 
     pace = &job->pace;
 
-    cost = (cpu - pace->cpu_checked) * 100 / quota;
+    /* what was read may be less than what was estimated before */
+
+    cost = (cpu - ngx_min(pace->cpu_checked, cpu)) * 100 / quota;
     pace->cpu_checked = cpu;
 
     (void) ngx_http_background_pay(&job->slot->due, pace->checked, cost);

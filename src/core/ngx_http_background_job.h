@@ -15,19 +15,36 @@
 
 
 /*
+ * The time of a thread, in microseconds.  To read the CPU time takes a system
+ * call, which is longer than a short job.
+ */
+
+typedef struct {
+    uint64_t                     now;        /* monotonic */
+    uint64_t                     cpu;        /* CPU time until "now" */
+    uint64_t                     estimated;  /* the last part of it, which was
+                                                not read: the time that short
+                                                jobs took */
+} ngx_http_background_clock_t;
+
+
+/*
  * Called on the thread of the job.
  *
- * run      runs the job; "cpu" is the CPU time of the thread, and is updated
+ * clock    reads the time of the thread
+ * run      runs the job; "clock" has the time before it, and is updated
  * begin    called by each thread of a run before its work
  * stops    whether the job was told to stop
  * current  returns the cell of the job of the calling thread, or NULL, and the
  *          owner that the worker was when the run started; async-signal-safe,
  *          for any thread
  */
+void ngx_http_background_job_clock(ngx_http_background_clock_t *clock);
 void ngx_http_background_job_run(ngx_http_background_job_t *job,
-    ngx_http_background_slot_t *slot, uint64_t *cpu);
+    ngx_http_background_slot_t *slot, ngx_http_background_clock_t *clock);
 void ngx_http_background_job_begin(ngx_http_background_job_t *job,
-    ngx_http_background_slot_t *slot, uint64_t cpu);
+    ngx_http_background_slot_t *slot,
+    const ngx_http_background_clock_t *clock);
 ngx_uint_t ngx_http_background_job_stops(ngx_http_background_job_t *job);
 ngx_http_background_cell_t *ngx_http_background_job_current(uint64_t *self);
 void ngx_http_background_job_set_current(ngx_http_background_job_t *job);

@@ -298,6 +298,9 @@ ngx_http_background_create_main_conf(ngx_conf_t *cf)
     bmcf->pool.max_queue = NGX_CONF_UNSET_UINT;
     bmcf->pool.priority = 10;
 
+    ngx_rbtree_init(&bmcf->names, &bmcf->sentinel,
+                    ngx_str_rbtree_insert_value);
+
     if (ngx_array_init(&bmcf->zone.tasks, cf->pool, 4,
                        sizeof(ngx_http_background_zone_task_t *))
         != NGX_OK)
@@ -581,6 +584,11 @@ ngx_http_background_task_create(ngx_conf_t *cf,
     *zt = &task->zone;
     bmcf->used = 1;
 
+    task->sn.str = *name;
+    task->sn.node.key = ngx_crc32_long(name->data, name->len);
+
+    ngx_rbtree_insert(&bmcf->names, &task->sn.node);
+
     return task;
 }
 
@@ -664,20 +672,12 @@ ngx_http_background_task_t *
 ngx_http_background_find_task(ngx_http_background_main_conf_t *bmcf,
     ngx_str_t *name)
 {
-    ngx_uint_t                         i;
-    ngx_http_background_zone_task_t  **tasks;
+    ngx_str_node_t  *sn;
 
-    tasks = bmcf->zone.tasks.elts;
+    sn = ngx_str_rbtree_lookup(&bmcf->names, name,
+                               ngx_crc32_long(name->data, name->len));
 
-    for (i = 0; i < bmcf->zone.tasks.nelts; i++) {
-        if (tasks[i]->name.len == name->len
-            && ngx_memcmp(tasks[i]->name.data, name->data, name->len) == 0)
-        {
-            return (ngx_http_background_task_t *) tasks[i];
-        }
-    }
-
-    return NULL;
+    return sn ? ngx_rbtree_data(sn, ngx_http_background_task_t, sn) : NULL;
 }
 
 

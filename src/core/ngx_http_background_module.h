@@ -22,6 +22,8 @@
 
 typedef struct {
     ngx_http_background_zone_conf_t   zone;    /* with the tasks */
+    ngx_rbtree_t                      names;   /* of the tasks */
+    ngx_rbtree_node_t                 sentinel;
     ngx_http_background_pool_conf_t   pool;
     ngx_http_background_task_t       *task;    /* whose block is read */
     const ngx_http_background_cluster_t

@@ -25,9 +25,8 @@ typedef struct {
     ngx_uint_t                        initialized;
                                                   /* unsigned initialized:1;
                                                      used by the thread only */
-    uint64_t                          cpu;        /* CPU time after the last
-                                                     job; used by the thread
-                                                     only */
+    ngx_http_background_clock_t       clock;      /* after the last job; used
+                                                     by the thread only */
     ngx_uint_t                        busy;       /* atomic */
     ngx_http_background_cell_t       *cell;       /* the cell of the running
                                                      job; atomic */
@@ -45,6 +44,9 @@ typedef struct {
     ngx_uint_t                        nthreads;
     ngx_connection_t                 *notify;
     ngx_event_t                       timer;
+    ngx_uint_t                        blocked[2]; /* there was no thread or no
+                                                     slot for waiting jobs of
+                                                     this kind */
 
     /* jobs of requests use no more of the threads */
     ngx_uint_t                        max_arrived;
@@ -57,6 +59,9 @@ typedef struct {
     ngx_uint_t                        narrived;   /* jobs of requests that are
                                                      on threads */
     ngx_queue_t                       done;
+    ngx_uint_t                        ndone;      /* threads that worked for
+                                                     jobs in "done" */
+    uint64_t                          done_usec;  /* their CPU time */
     ngx_uint_t                        told;       /* unsigned told:1; the event
                                                      loop was notified of jobs
                                                      in "done" */
@@ -304,6 +309,7 @@ ngx_http_background_pool_quota(void)
 ngx_int_t
 ngx_http_background_pool_post(ngx_http_background_job_t *job)
 {
+    ngx_uint_t                   dispatch;
     ngx_http_background_pool_t  *pool;
 
     pool = &ngx_http_background_pool;
@@ -335,12 +341,19 @@ ngx_http_background_pool_post(ngx_http_background_job_t *job)
         (*job->posted)++;
     }
 
+    /* otherwise others of its kind wait for what this one would need */
+
+    dispatch = ngx_queue_empty(&pool->waiting[job->arrived])
+               || !pool->blocked[job->arrived];
+
     ngx_queue_insert_tail(&pool->waiting[job->arrived], &job->queue);
     ngx_http_background_pool_count(pool, job, 1);
 
     ngx_http_background_slots_unlock();
 
-    ngx_http_background_pool_dispatch();
+    if (dispatch) {
+        ngx_http_background_pool_dispatch();
+    }
 
     return NGX_OK;
 }
@@ -541,9 +554,16 @@ ngx_http_background_pool_call(ngx_http_background_pool_t *pool,
     ngx_queue_t                 *q;
     ngx_http_background_seat_t  *seat;
 
-    if (ngx_http_background_pool_startable(pool) == 0
-        || ngx_queue_empty(&pool->idle))
-    {
+    pool->blocked[0] = 0;
+    pool->blocked[1] = 0;
+
+    if (ngx_http_background_pool_startable(pool) == 0) {
+        return NGX_DONE;
+    }
+
+    if (ngx_queue_empty(&pool->idle)) {
+        pool->blocked[0] = 1;
+        pool->blocked[1] = 1;
         return NGX_DONE;
     }
 
@@ -553,6 +573,8 @@ ngx_http_background_pool_call(ngx_http_background_pool_t *pool,
     arrived = (pool->nwaiting[0] <= pool->called[1]);
 
     if (ngx_http_background_slot_take(&seat->slot, arrived) != NGX_OK) {
+        pool->blocked[0] = !arrived;
+        pool->blocked[1] = 1;
         return NGX_AGAIN;
     }
 
@@ -640,6 +662,11 @@ ngx_http_background_pool_complete(void)
 
     ngx_http_background_slots_lock();
 
+    n = pool->ndone;
+    usec = pool->done_usec;
+
+    pool->ndone = 0;
+    pool->done_usec = 0;
     pool->told = 0;
 
     if (!ngx_queue_empty(&pool->done)) {
@@ -648,19 +675,6 @@ ngx_http_background_pool_complete(void)
     }
 
     ngx_http_background_slots_unlock();
-
-    n = 0;
-    usec = 0;
-
-    for (q = ngx_queue_head(&done);
-         q != ngx_queue_sentinel(&done);
-         q = ngx_queue_next(q))
-    {
-        job = ngx_queue_data(q, ngx_http_background_job_t, queue);
-
-        n += job->cancelled ? 0 : job->threads;
-        usec += job->cpu_usec;
-    }
 
     if (n || usec) {
         ngx_http_background_budget_completed(n, usec);
@@ -777,13 +791,14 @@ ngx_http_background_pool_thread_handler(void *data, ngx_log_t *log)
     if (!seat->initialized) {
         seat->initialized = 1;
         ngx_http_background_pool_thread_init(pool->conf, log);
-        seat->cpu = ngx_http_background_usec(CLOCK_THREAD_CPUTIME_ID);
+        ngx_http_background_job_clock(&seat->clock);
     }
 
     ngx_http_background_slots_lock();
 
     ngx_http_background_pool_called(pool, &seat->slot, -1);
-    seat->slot.taken = ngx_http_background_usec(CLOCK_MONOTONIC);
+    seat->clock.now = ngx_http_background_usec(CLOCK_MONOTONIC);
+    seat->slot.taken = seat->clock.now;
     job = ngx_http_background_pool_next(seat);
     ngx_http_background_pool_publish(pool);
 
@@ -793,7 +808,7 @@ ngx_http_background_pool_thread_handler(void *data, ngx_log_t *log)
         if (ngx_http_background_cell_hold(job->cell, job->worker) == NGX_OK) {
             __atomic_store_n(&seat->cell, job->cell, __ATOMIC_RELAXED);
 
-            ngx_http_background_job_run(job, &seat->slot, &seat->cpu);
+            ngx_http_background_job_run(job, &seat->slot, &seat->clock);
 
             __atomic_store_n(&seat->cell, NULL, __ATOMIC_RELAXED);
 
@@ -844,6 +859,8 @@ ngx_http_background_pool_done(ngx_http_background_pool_t *pool,
 {
     ngx_queue_insert_tail(&pool->done, &job->queue);
 
+    pool->ndone += job->cancelled ? 0 : job->threads;
+    pool->done_usec += job->cpu_usec;
     pool->narrived -= job->arrived;
 
     return job->posted == NULL || --*job->posted == 0;
@@ -870,7 +887,9 @@ ngx_http_background_pool_next(ngx_http_background_seat_t *seat)
     job = ngx_http_background_pool_first(pool,
                               ngx_http_background_slot_reserved(&seat->slot));
 
-    if (job == NULL || ngx_http_background_slot_turn_over(&seat->slot)) {
+    if (job == NULL
+        || ngx_http_background_slot_turn_over(&seat->slot, seat->clock.now))
+    {
         ngx_http_background_slot_release(&seat->slot);
         return NULL;
     }

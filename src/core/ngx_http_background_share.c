@@ -227,12 +227,13 @@ ngx_http_background_helper_cycle(void *data)
 {
     ngx_http_background_helper_t *helper = data;
 
-    ngx_http_background_job_t  *job;
+    ngx_http_background_job_t    *job;
+    ngx_http_background_clock_t   clock;
 
     job = &helper->job;
 
-    ngx_http_background_job_begin(job, &helper->slot,
-                        ngx_http_background_usec(CLOCK_THREAD_CPUTIME_ID));
+    ngx_http_background_job_clock(&clock);
+    ngx_http_background_job_begin(job, &helper->slot, &clock);
 
     job->kind->work(&job->run);
 

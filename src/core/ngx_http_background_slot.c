@@ -379,12 +379,11 @@ ngx_http_background_slot_move(ngx_http_background_slot_t *to,
 
 
 ngx_uint_t
-ngx_http_background_slot_turn_over(ngx_http_background_slot_t *slot)
+ngx_http_background_slot_turn_over(ngx_http_background_slot_t *slot,
+    uint64_t now)
 {
-    uint64_t    now;
     ngx_uint_t  reserved;
 
-    now = ngx_http_background_usec(CLOCK_MONOTONIC);
     reserved = ngx_http_background_slot_reserved(slot);
 
     if (ngx_http_background_slots.waiting.parked[reserved]

@@ -89,7 +89,7 @@ void ngx_http_background_slot_release(ngx_http_background_slot_t *slot);
 void ngx_http_background_slot_move(ngx_http_background_slot_t *to,
     ngx_http_background_slot_t *from);
 ngx_uint_t ngx_http_background_slot_turn_over(
-    ngx_http_background_slot_t *slot);
+    ngx_http_background_slot_t *slot, uint64_t now);
 void ngx_http_background_slot_park(ngx_http_background_job_t *job,
     uint64_t due);
 

@@ -51,6 +51,8 @@ struct ngx_http_background_task_s {
     /* must be first */
     ngx_http_background_zone_task_t    zone;      /* with the name, "workers" */
 
+    ngx_str_node_t                     sn;        /* its name, in "names" */
+
     ngx_msec_t                         interval;  /* 0: "off" */
     ngx_msec_t                         jitter;
     ngx_msec_t                         retry;     /* 0: none */

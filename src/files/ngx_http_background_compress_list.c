@@ -28,6 +28,8 @@ struct ngx_http_background_list_s {
     ngx_str_t                     path;      /* path of the root */
 
     int                           fd;
+    dev_t                         dev;
+    ino_t                         ino;
     ngx_uint_t                    opened;    /* how often the file was opened */
     off_t                         size;      /* size of the file at the last
                                                 lock */
@@ -49,8 +51,7 @@ static ngx_int_t ngx_http_background_list_trylock(
     ngx_http_background_list_t *list, ngx_http_background_run_t *run,
     ngx_uint_t create);
 static ngx_int_t ngx_http_background_list_named(
-    ngx_http_background_list_t *list, ngx_http_background_run_t *run,
-    ngx_file_info_t *fi);
+    ngx_http_background_list_t *list, ngx_http_background_run_t *run);
 static void ngx_http_background_list_release(ngx_http_background_list_t *list);
 static ngx_int_t ngx_http_background_list_open(
     ngx_http_background_list_t *list, ngx_http_background_run_t *run,
@@ -70,9 +71,14 @@ static void ngx_http_background_list_remark_stamp(
 static ngx_int_t ngx_http_background_list_write(
     ngx_http_background_list_t *list, ngx_http_background_run_t *run,
     u_char *buf, size_t len);
+static ngx_uint_t ngx_http_background_list_whole(
+    ngx_http_background_list_t *list);
+static void ngx_http_background_list_written(ngx_http_background_list_t *list,
+    size_t len);
 
 static ngx_int_t ngx_http_background_list_read(
     ngx_http_background_list_t *list, ngx_http_background_run_t *run);
+static void ngx_http_background_list_restart(ngx_http_background_list_t *list);
 static ngx_int_t ngx_http_background_list_parse(
     ngx_http_background_list_t *list, ngx_http_background_run_t *run);
 static ngx_int_t ngx_http_background_list_examine(
@@ -172,6 +178,7 @@ ngx_http_background_list_owns(ngx_http_background_list_t *list,
 
         if (fi) {
             match = ngx_http_background_stamp_match(made->made, fi);
+            made->current = (match && match == made->made);
         }
     }
 
@@ -309,6 +316,11 @@ ngx_http_background_list_publish(ngx_http_background_list_t *list,
         rc = ngx_http_background_list_add(list, run, &stamp, target);
     }
 
+    if (rc == NGX_OK) {
+        made = ngx_http_background_table_find(&list->table, &target->path);
+        made->current = 1;
+    }
+
     ngx_http_background_list_release(list);
 
     return rc;
@@ -330,6 +342,10 @@ ngx_http_background_list_remove(ngx_http_background_list_t *list,
     }
 
     made = ngx_http_background_table_find(&list->table, &target->path);
+
+    if (made) {
+        made->current = 0;
+    }
 
     if (made == NULL
         || fstatat(target->dirfd, (char *) target->name, &fi,
@@ -471,7 +487,13 @@ ngx_http_background_list_prune(ngx_http_background_list_t *list,
             return NGX_ABORT;
         }
 
-        if (ngx_http_background_list_examine(list, run, made) == NGX_ERROR) {
+        if (made->current) {
+            made->made->next = NULL;
+            made->other = NULL;
+
+        } else if (ngx_http_background_list_examine(list, run, made)
+                   == NGX_ERROR)
+        {
             rc = NGX_ERROR;
         }
 
@@ -516,11 +538,7 @@ ngx_http_background_list_read(ngx_http_background_list_t *list,
     ngx_http_background_list_release(list);
 
     if (list->opened != list->parsed) {
-        ngx_http_background_table_restart(&list->table);
-
-        list->parsed = list->opened;
-        list->offset = 0;
-        list->changed = 0;
+        ngx_http_background_list_restart(list);
     }
 
     if (list->size > NGX_HTTP_BACKGROUND_TABLE_MAX) {
@@ -539,6 +557,28 @@ ngx_http_background_list_read(ngx_http_background_list_t *list,
     }
 
     return rc;
+}
+
+
+/* another process may have removed a file and its line */
+
+static void
+ngx_http_background_list_restart(ngx_http_background_list_t *list)
+{
+    ngx_http_background_made_t  *made;
+
+    for (made = ngx_http_background_table_next(&list->table, NULL);
+         made;
+         made = ngx_http_background_table_next(&list->table, made))
+    {
+        made->current = 0;
+    }
+
+    ngx_http_background_table_restart(&list->table);
+
+    list->parsed = list->opened;
+    list->offset = 0;
+    list->changed = 0;
 }
 
 
@@ -1065,8 +1105,7 @@ static ngx_int_t
 ngx_http_background_list_trylock(ngx_http_background_list_t *list,
     ngx_http_background_run_t *run, ngx_uint_t create)
 {
-    ngx_int_t        rc;
-    ngx_file_info_t  fi;
+    ngx_int_t  rc;
 
     if (list->fd == -1) {
         rc = ngx_http_background_list_open(list, run, create);
@@ -1087,62 +1126,48 @@ ngx_http_background_list_trylock(ngx_http_background_list_t *list,
         return NGX_ERROR;
     }
 
-    rc = ngx_http_background_list_named(list, run, &fi);
+    rc = ngx_http_background_list_named(list, run);
 
     if (rc != NGX_OK) {
         ngx_http_background_list_close(list);
-        return rc;
+    }
+
+    return rc;
+}
+
+
+/*
+ * Sets the size of the list.  Returns NGX_AGAIN if the open file does not have
+ * the name of the list any more.
+ */
+
+static ngx_int_t
+ngx_http_background_list_named(ngx_http_background_list_t *list,
+    ngx_http_background_run_t *run)
+{
+    ngx_file_info_t  fi;
+
+    if (fstatat(list->root, NGX_HTTP_BACKGROUND_COMPRESS_LIST, &fi,
+                AT_SYMLINK_NOFOLLOW)
+        == -1)
+    {
+        if (ngx_errno == NGX_ENOENT) {
+            return NGX_AGAIN;
+        }
+
+        ngx_http_background_list_fail(list, run,
+                                      &ngx_http_background_list_name,
+                                      ngx_errno, "fstatat() %s failed");
+        return NGX_ERROR;
+    }
+
+    if (fi.st_ino != list->ino || fi.st_dev != list->dev) {
+        return NGX_AGAIN;
     }
 
     list->size = ngx_file_size(&fi);
 
     return NGX_OK;
-}
-
-
-/*
- * Returns NGX_OK if the open file still has the name of the list, or
- * NGX_AGAIN.
- */
-
-static ngx_int_t
-ngx_http_background_list_named(ngx_http_background_list_t *list,
-    ngx_http_background_run_t *run, ngx_file_info_t *fi)
-{
-    ngx_err_t         err;
-    const char       *fmt;
-    ngx_file_info_t   named;
-
-    if (ngx_fd_info(list->fd, fi) == NGX_FILE_ERROR) {
-        err = ngx_errno;
-        fmt = ngx_fd_info_n " %s failed";
-        goto failed;
-    }
-
-    if (fstatat(list->root, NGX_HTTP_BACKGROUND_COMPRESS_LIST, &named,
-                AT_SYMLINK_NOFOLLOW)
-        == -1)
-    {
-        err = ngx_errno;
-        fmt = "fstatat() %s failed";
-
-        if (err == NGX_ENOENT) {
-            return NGX_AGAIN;
-        }
-
-        goto failed;
-    }
-
-    return (fi->st_ino == named.st_ino && fi->st_dev == named.st_dev)
-           ? NGX_OK
-           : NGX_AGAIN;
-
-failed:
-
-    ngx_http_background_list_fail(list, run, &ngx_http_background_list_name,
-                                  err, fmt);
-
-    return NGX_ERROR;
 }
 
 
@@ -1193,7 +1218,10 @@ ngx_http_background_list_open(ngx_http_background_list_t *list,
         fmt = "%s belongs to another user than the worker";
 
     } else {
+        list->dev = fi.st_dev;
+        list->ino = fi.st_ino;
         list->opened++;
+
         return NGX_OK;
     }
 
@@ -1313,11 +1341,15 @@ ngx_http_background_list_write(ngx_http_background_list_t *list,
 
         size += n;
 
+    } else if (ngx_http_background_list_whole(list)) {
+        end = '\n';
+
     } else if (pread(list->fd, &end, 1, list->size - 1) != 1) {
         n = -1;
         goto failed;
+    }
 
-    } else if (end != '\n') {
+    if (list->size != 0 && end != '\n') {
         n = write(list->fd, "\n", 1);
 
         if (n != 1) {
@@ -1330,6 +1362,7 @@ ngx_http_background_list_write(ngx_http_background_list_t *list,
     n = write(list->fd, buf, len);
 
     if (n == (ssize_t) len) {
+        ngx_http_background_list_written(list, len);
         list->size = size;
         return NGX_OK;
     }
@@ -1348,6 +1381,45 @@ failed:
                                   err, "write() to %s failed");
 
     return NGX_ERROR;
+}
+
+
+/* whether all lines were parsed, and the last one is complete */
+
+static ngx_uint_t
+ngx_http_background_list_whole(ngx_http_background_list_t *list)
+{
+    return list->opened == list->parsed
+           && list->offset == list->size
+           && list->table.version != 0
+           && ngx_http_background_table_end(&list->table) == NGX_OK;
+}
+
+
+/*
+ * Called before the new size is set.  The lines of this process are in the
+ * table already and are not parsed, unless another process has added lines
+ * before them.
+ */
+
+static void
+ngx_http_background_list_written(ngx_http_background_list_t *list, size_t len)
+{
+    if (list->size == 0) {
+        ngx_http_background_list_restart(list);
+
+        list->offset = sizeof(NGX_HTTP_BACKGROUND_TABLE_HEADER) - 1;
+
+        (void) ngx_http_background_table_parse(&list->table,
+                                  (u_char *) NGX_HTTP_BACKGROUND_TABLE_HEADER,
+                                  list->offset);
+
+    } else if (!ngx_http_background_list_whole(list)) {
+        return;
+    }
+
+    ngx_http_background_table_skip(&list->table, len);
+    list->offset += len;
 }
 
 

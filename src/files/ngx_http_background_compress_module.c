@@ -138,6 +138,8 @@ static ngx_int_t ngx_http_background_compress_stream(
     ngx_http_background_compressor_t *c, int fd, ngx_uint_t n);
 static ngx_int_t ngx_http_background_compress_read(
     ngx_http_background_compressor_t *c, int fd, void *ctx);
+static ngx_int_t ngx_http_background_compress_end(
+    ngx_http_background_compressor_t *c, void *ctx);
 static ngx_int_t ngx_http_background_compress_write(
     ngx_http_background_compressor_t *c, void *ctx, u_char *in, size_t len,
     ngx_uint_t last);
@@ -1296,9 +1298,7 @@ ngx_http_background_compress_read(ngx_http_background_compressor_t *c, int fd,
     }
 
     if (n == 0) {
-        return c->larger ? NGX_DECLINED
-                         : ngx_http_background_compress_write(c, ctx, c->in, 0,
-                                                              1);
+        return ngx_http_background_compress_end(c, ctx);
     }
 
     if (ngx_http_background_sha256_update(c->digest, c->in, n) != NGX_OK) {
@@ -1329,7 +1329,21 @@ ngx_http_background_compress_read(ngx_http_background_compressor_t *c, int fd,
         }
     }
 
-    return NGX_AGAIN;
+    if (c->received < c->info.st_size) {
+        return NGX_AGAIN;
+    }
+
+    /* tree_changed() tells that the file has grown */
+
+    return ngx_http_background_compress_end(c, ctx);
+}
+
+
+static ngx_int_t
+ngx_http_background_compress_end(ngx_http_background_compressor_t *c, void *ctx)
+{
+    return c->larger ? NGX_DECLINED
+                     : ngx_http_background_compress_write(c, ctx, c->in, 0, 1);
 }
 
 
@@ -1379,6 +1393,7 @@ ngx_http_background_compress_attributes(ngx_http_background_compressor_t *c)
     struct timespec  times[2];
 
     if (geteuid() == 0
+        && (c->temp.uid != c->info.st_uid || c->temp.gid != c->info.st_gid)
         && fchown(c->temp.fd, c->info.st_uid, c->info.st_gid) == -1)
     {
         return ngx_http_background_compress_fail(c, ngx_errno,

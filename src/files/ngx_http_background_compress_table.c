@@ -131,6 +131,14 @@ ngx_http_background_table_restart(ngx_http_background_table_t *table)
 }
 
 
+void
+ngx_http_background_table_skip(ngx_http_background_table_t *table, size_t len)
+{
+    table->size += len;
+    table->lines++;
+}
+
+
 static ngx_int_t
 ngx_http_background_table_line(ngx_http_background_table_t *table)
 {
@@ -435,6 +443,8 @@ ngx_http_background_table_add(ngx_http_background_table_t *table,
             return NGX_ERROR;
         }
     }
+
+    made->current = 0;
 
     s = ngx_http_background_table_take(made, stamp);
 

@@ -98,7 +98,9 @@ typedef struct {
     ngx_http_background_stamp_t  *made;      /* "+", the newest first */
     ngx_http_background_stamp_t  *poor;      /* "-", the newest */
     ngx_http_background_stamp_t  *other;     /* "=" or "!", the newest */
-    ngx_uint_t                    seen;      /* set by the caller */
+    unsigned                      seen:1;    /* set by the caller */
+    unsigned                      current:1; /* set by the caller, reset by
+                                                each line */
 } ngx_http_background_made_t;
 
 
@@ -131,6 +133,9 @@ typedef struct {
  *            text ends within a line, which is dropped; or NGX_DECLINED as
  *            above
  * restart    another text will be parsed; the table is kept
+ * skip       a line of this length was added to the text and to the table, so
+ *            it need not be parsed.  The text before it must have been parsed
+ *            and must not end within a line
  * add        adds a line; returns NGX_ERROR if there is no memory, or
  *            NGX_DECLINED if the path is not valid
  * find       returns NULL if there is no such path
@@ -151,6 +156,8 @@ ngx_int_t ngx_http_background_table_parse(ngx_http_background_table_t *table,
     u_char *p, size_t len);
 ngx_int_t ngx_http_background_table_end(ngx_http_background_table_t *table);
 void ngx_http_background_table_restart(ngx_http_background_table_t *table);
+void ngx_http_background_table_skip(ngx_http_background_table_t *table,
+    size_t len);
 ngx_int_t ngx_http_background_table_add(ngx_http_background_table_t *table,
     const ngx_http_background_stamp_t *stamp, ngx_str_t *path);
 ngx_http_background_made_t *ngx_http_background_table_find(

@@ -53,14 +53,13 @@ ngx_http_background_temp_create(ngx_http_background_temp_t *temp, int dirfd)
          * either
          */
 
-        if (flock(temp->fd, LOCK_EX|LOCK_NB) == -1) {
-            if (ngx_errno != NGX_EAGAIN) {
-                return NGX_OK;
-            }
-
-        } else if (ngx_fd_info(temp->fd, &fi) != NGX_FILE_ERROR
-                   && fi.st_nlink)
+        if ((flock(temp->fd, LOCK_EX|LOCK_NB) == 0 || ngx_errno != NGX_EAGAIN)
+            && ngx_fd_info(temp->fd, &fi) != NGX_FILE_ERROR
+            && fi.st_nlink)
         {
+            temp->uid = fi.st_uid;
+            temp->gid = fi.st_gid;
+
             return NGX_OK;
         }
 

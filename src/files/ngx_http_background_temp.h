@@ -34,6 +34,8 @@
 typedef struct {
     int                          dirfd;
     int                          fd;         /* -1: not open */
+    uid_t                        uid;
+    gid_t                        gid;
     u_char                       name[NGX_HTTP_BACKGROUND_TEMP_NAME];
 } ngx_http_background_temp_t;
 

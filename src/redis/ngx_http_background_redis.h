@@ -114,6 +114,9 @@ typedef struct {
 } ngx_http_background_redis_main_conf_t;
 
 
+/* the longest epoch, in bytes */
+#define NGX_HTTP_BACKGROUND_REDIS_EPOCH  40
+
 /*
  * The worker's connection.
  *
@@ -127,6 +130,12 @@ typedef struct {
  *          connection may help
  * strange  closes the connection, as the reply has an unexpected type
  * hurry    connects at once if it waits before the next attempt
+ * epoch    returns a text that is another one when the server has restarted or
+ *          another one has become the master: what it has may be older than
+ *          what was read and written before
+ * named    returns when more than half of the Sentinels were asked that have
+ *          named this server as the master, on the clock of redis_boot();
+ *          without Sentinels the time now, and 0 if the link is not ready
  * close    closes the connection and frees the link
  */
 
@@ -146,7 +155,15 @@ void ngx_http_background_redis_failed(ngx_http_background_redis_link_t *link,
     ngx_http_background_redis_reply_t *reply);
 void ngx_http_background_redis_strange(ngx_http_background_redis_link_t *link);
 void ngx_http_background_redis_hurry(ngx_http_background_redis_link_t *link);
+ngx_str_t ngx_http_background_redis_epoch(
+    ngx_http_background_redis_link_t *link);
+uint64_t ngx_http_background_redis_named(
+    ngx_http_background_redis_link_t *link);
 void ngx_http_background_redis_close(ngx_http_background_redis_link_t *link);
+
+
+/* the monotonic clock, with the time for which the machine was suspended */
+uint64_t ngx_http_background_redis_boot(void);
 
 
 /*

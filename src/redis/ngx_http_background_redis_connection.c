@@ -28,7 +28,7 @@
 
 #define NGX_HTTP_BACKGROUND_REDIS_TEXT       512
 
-/* the longest time until a Sentinel is asked again, in milliseconds */
+/* the longest time until the Sentinels are asked again, in milliseconds */
 #define NGX_HTTP_BACKGROUND_REDIS_WATCH      1000
 
 /* the oldest version that runs the scripts */
@@ -77,16 +77,25 @@ struct ngx_http_background_redis_link_s {
     size_t                                 out_size;
 
     /*
-     * With Sentinels: another connection, which asks again and again for the
-     * master, as a server that stood still is a master until the Sentinels
-     * find it.  "known" is the length of its last answer, in "text".
+     * With Sentinels: a connection to each of them, which asks again and again
+     * for the master, as a server that stood still is a master until the
+     * Sentinels find it.
      */
-    ngx_http_background_redis_link_t      *watcher;
+    ngx_http_background_redis_link_t     **watchers;
+    ngx_uint_t                             nwatchers;
+
+    /* a watcher's: the link that uses the master, and the last answer */
     ngx_http_background_redis_link_t      *watched;
-    size_t                                 known;
+    ngx_uint_t                             number;    /* of its Sentinel */
+    uint64_t                               asked;     /* on the boot clock */
+    uint64_t                               named;     /* asked, and answered */
+    in_port_t                              master_port;
+    size_t                                 master_len;
+    u_char                                 master[256];
 
     ngx_http_background_redis_state_e      state;
     ngx_uint_t                             attempt;   /* since it was ready */
+    ngx_uint_t                             turn;      /* of the addresses */
     ngx_uint_t                             failures;  /* in a row */
     ngx_msec_t                             warned;
     ngx_uint_t                             hash;      /* of the last text */
@@ -98,13 +107,16 @@ struct ngx_http_background_redis_link_s {
     size_t                                 host_len;
     u_char                                 host[256];
     ngx_str_t                              name;
+    size_t                                 text_len;
     u_char                                 text[NGX_SOCKADDR_STRLEN + 256];
+    size_t                                 epoch_len;
+    u_char                                 epoch[
+                                             NGX_HTTP_BACKGROUND_REDIS_EPOCH];
 
     ngx_http_background_redis_reason_e     reason;    /* of the last error */
     size_t                                 why_len;
     u_char                                 why[NGX_HTTP_BACKGROUND_REDIS_TEXT];
 
-    unsigned                               asks:1;    /* it is a Sentinel */
     unsigned                               moves:1;   /* to the master */
     unsigned                               reading:1;
     unsigned                               lost:1;    /* to be closed */
@@ -120,7 +132,7 @@ static void ngx_http_background_redis_drain(
 static void ngx_http_background_redis_next(
     ngx_http_background_redis_link_t *link);
 static void ngx_http_background_redis_go(ngx_http_background_redis_link_t *link,
-    ngx_http_background_redis_server_t *server);
+    ngx_http_background_redis_server_t *server, ngx_uint_t turn);
 static void ngx_http_background_redis_resolve(
     ngx_http_background_redis_link_t *link);
 static void ngx_http_background_redis_resolved(ngx_resolver_ctx_t *ctx);
@@ -145,12 +157,29 @@ static void ngx_http_background_redis_informed(void *data,
 static ngx_uint_t ngx_http_background_redis_info(
     ngx_http_background_redis_reply_t *reply, const char *name,
     ngx_str_t *value);
+static ngx_int_t ngx_http_background_redis_fit(
+    ngx_http_background_redis_link_t *link,
+    ngx_http_background_redis_reply_t *reply);
+static void ngx_http_background_redis_evicts(
+    ngx_http_background_redis_link_t *link,
+    ngx_http_background_redis_reply_t *reply);
+static void ngx_http_background_redis_set_epoch(
+    ngx_http_background_redis_link_t *link,
+    ngx_http_background_redis_reply_t *reply);
 static void ngx_http_background_redis_ask(
     ngx_http_background_redis_link_t *link);
 static void ngx_http_background_redis_told(void *data,
     ngx_http_background_redis_reply_t *reply);
-static ngx_uint_t ngx_http_background_redis_news(
-    ngx_http_background_redis_link_t *link, ngx_str_t *name);
+static void ngx_http_background_redis_agree(
+    ngx_http_background_redis_link_t *link);
+static ngx_http_background_redis_link_t *ngx_http_background_redis_elected(
+    ngx_http_background_redis_link_t *link);
+static ngx_uint_t ngx_http_background_redis_names(
+    ngx_http_background_redis_link_t *link, u_char *text, size_t len,
+    uint64_t since);
+static void ngx_http_background_redis_follow(
+    ngx_http_background_redis_link_t *link,
+    ngx_http_background_redis_link_t *watcher);
 static void ngx_http_background_redis_move(
     ngx_http_background_redis_link_t *link);
 static ngx_int_t ngx_http_background_redis_send(
@@ -193,7 +222,8 @@ ngx_http_background_redis_link_t *
 ngx_http_background_redis_open(ngx_http_background_redis_conf_t *rcf,
     void (*changed)(void *data, ngx_uint_t ready), void *data, ngx_log_t *log)
 {
-    ngx_http_background_redis_link_t  *link;
+    ngx_uint_t                         n;
+    ngx_http_background_redis_link_t  *link, *watcher;
 
     link = ngx_http_background_redis_create(rcf, log);
     if (link == NULL) {
@@ -203,18 +233,36 @@ ngx_http_background_redis_open(ngx_http_background_redis_conf_t *rcf,
     link->changed = changed;
     link->data = data;
 
-    if (rcf->sentinel.len) {
-        link->watcher = ngx_http_background_redis_create(rcf, log);
+    if (rcf->sentinel.len == 0) {
+        return link;
+    }
 
-        if (link->watcher == NULL) {
-            ngx_http_background_redis_close(link);
-            return NULL;
+    n = rcf->servers.nelts;
+
+    link->watchers = ngx_alloc(n * sizeof(ngx_http_background_redis_link_t *),
+                               log);
+    if (link->watchers == NULL) {
+        goto failed;
+    }
+
+    while (link->nwatchers < n) {
+        watcher = ngx_http_background_redis_create(rcf, log);
+        if (watcher == NULL) {
+            goto failed;
         }
 
-        link->watcher->watched = link;
+        watcher->watched = link;
+        watcher->number = link->nwatchers;
+        link->watchers[link->nwatchers++] = watcher;
     }
 
     return link;
+
+failed:
+
+    ngx_http_background_redis_close(link);
+
+    return NULL;
 }
 
 
@@ -264,6 +312,12 @@ ngx_http_background_redis_ready(ngx_http_background_redis_link_t *link)
 void
 ngx_http_background_redis_hurry(ngx_http_background_redis_link_t *link)
 {
+    ngx_uint_t  i;
+
+    for (i = 0; i < link->nwatchers; i++) {
+        ngx_http_background_redis_hurry(link->watchers[i]);
+    }
+
     if (link->state == ngx_http_background_redis_pausing) {
         link->failures = 0;
         ngx_add_timer(&link->timer, 0);
@@ -271,11 +325,59 @@ ngx_http_background_redis_hurry(ngx_http_background_redis_link_t *link)
 }
 
 
+ngx_str_t
+ngx_http_background_redis_epoch(ngx_http_background_redis_link_t *link)
+{
+    ngx_str_t  epoch;
+
+    epoch.data = link->epoch;
+    epoch.len = link->epoch_len;
+
+    return epoch;
+}
+
+
+uint64_t
+ngx_http_background_redis_named(ngx_http_background_redis_link_t *link)
+{
+    uint64_t                           named;
+    ngx_uint_t                         i;
+    ngx_http_background_redis_link_t  *watcher;
+
+    if (link->nwatchers == 0) {
+        return ngx_http_background_redis_boot();
+    }
+
+    if (!ngx_http_background_redis_ready(link)) {
+        return 0;
+    }
+
+    named = 0;
+
+    for (i = 0; i < link->nwatchers; i++) {
+        watcher = link->watchers[i];
+
+        if (watcher->named > named
+            && ngx_http_background_redis_names(link, link->name.data,
+                                               link->name.len, watcher->named))
+        {
+            named = watcher->named;
+        }
+    }
+
+    return named;
+}
+
+
 void
 ngx_http_background_redis_close(ngx_http_background_redis_link_t *link)
 {
-    if (link->watcher) {
-        ngx_http_background_redis_close(link->watcher);
+    while (link->nwatchers) {
+        ngx_http_background_redis_close(link->watchers[--link->nwatchers]);
+    }
+
+    if (link->watchers) {
+        ngx_free(link->watchers);
     }
 
     link->changed = NULL;
@@ -332,37 +434,55 @@ ngx_http_background_redis_drain(ngx_http_background_redis_link_t *link)
 }
 
 
-/* each attempt uses the next server */
+/*
+ * Each attempt uses the next server.  With Sentinels it uses the master that
+ * they name, or agree() goes on when they do.
+ */
 
 static void
 ngx_http_background_redis_next(ngx_http_background_redis_link_t *link)
 {
-    ngx_http_background_redis_conf_t    *rcf;
-    ngx_http_background_redis_server_t  *server;
+    ngx_http_background_redis_link_t    *watcher;
+    ngx_http_background_redis_server_t  *servers;
 
-    rcf = link->conf;
-    server = rcf->servers.elts;
-    server = &server[link->attempt % rcf->servers.nelts];
+    servers = link->conf->servers.elts;
 
-    link->asks = (rcf->sentinel.len != 0);
+    if (link->watched) {
+        ngx_http_background_redis_go(link, &servers[link->number],
+                                     link->attempt);
+        return;
+    }
 
-    ngx_http_background_redis_go(link, server);
+    if (link->nwatchers == 0) {
+        ngx_http_background_redis_go(link,
+                        &servers[link->attempt % link->conf->servers.nelts],
+                        link->attempt / link->conf->servers.nelts);
+        return;
+    }
+
+    watcher = ngx_http_background_redis_elected(link);
+
+    if (watcher) {
+        ngx_http_background_redis_follow(link, watcher);
+        ngx_http_background_redis_move(link);
+
+    } else {
+        link->name.len = 0;
+    }
 }
 
 
 static void
 ngx_http_background_redis_go(ngx_http_background_redis_link_t *link,
-    ngx_http_background_redis_server_t *server)
+    ngx_http_background_redis_server_t *server, ngx_uint_t turn)
 {
-    ngx_uint_t   n;
     ngx_addr_t  *addr;
 
     link->name = server->text;
     link->port = server->port;
 
     if (server->naddrs) {
-        n = link->attempt / link->conf->servers.nelts % server->naddrs;
-        addr = &server->addrs[n];
+        addr = &server->addrs[turn % server->naddrs];
 
         ngx_memcpy(&link->sockaddr, addr->sockaddr, addr->socklen);
         link->socklen = addr->socklen;
@@ -373,6 +493,7 @@ ngx_http_background_redis_go(ngx_http_background_redis_link_t *link,
 
     link->host_len = ngx_min(server->host.len, sizeof(link->host));
     ngx_memcpy(link->host, server->host.data, link->host_len);
+    link->turn = turn;
 
     ngx_http_background_redis_resolve(link);
 }
@@ -430,8 +551,7 @@ ngx_http_background_redis_resolved(ngx_resolver_ctx_t *ctx)
     link->ctx = NULL;
 
     if (state == 0 && ctx->naddrs) {
-        addr = &ctx->addrs[link->attempt / link->conf->servers.nelts
-                           % ctx->naddrs];
+        addr = &ctx->addrs[link->turn % ctx->naddrs];
 
         link->socklen = ngx_min(addr->socklen, sizeof(ngx_sockaddr_t));
         ngx_memcpy(&link->sockaddr, addr->sockaddr, link->socklen);
@@ -701,8 +821,8 @@ ngx_http_background_redis_greet(ngx_http_background_redis_link_t *link)
 
     link->state = ngx_http_background_redis_greeting;
 
-    user = link->asks ? &rcf->sentinel_user : &rcf->user;
-    password = link->asks ? &rcf->sentinel_password : &rcf->password;
+    user = link->watched ? &rcf->sentinel_user : &rcf->user;
+    password = link->watched ? &rcf->sentinel_password : &rcf->password;
 
     if (password->len) {
         n = 0;
@@ -723,7 +843,7 @@ ngx_http_background_redis_greet(ngx_http_background_redis_link_t *link)
         }
     }
 
-    if (link->asks) {
+    if (link->watched) {
         ngx_http_background_redis_ask(link);
         return;
     }
@@ -766,9 +886,6 @@ ngx_http_background_redis_informed(void *data,
 {
     ngx_http_background_redis_link_t *link = data;
 
-    ngx_int_t  n;
-    ngx_str_t  value, max;
-
     if (reply == NULL || link->lost) {
         return;
     }
@@ -778,10 +895,33 @@ ngx_http_background_redis_informed(void *data,
         return;
     }
 
+    if (ngx_http_background_redis_fit(link, reply) != NGX_OK) {
+        return;
+    }
+
+    ngx_http_background_redis_evicts(link, reply);
+    ngx_http_background_redis_set_epoch(link, reply);
+
+    link->state = ngx_http_background_redis_usable;
+    link->attempt = 0;
+
+    ngx_http_background_redis_connected(link->conf, 1);
+
+    link->changed(link->data, 1);
+}
+
+
+static ngx_int_t
+ngx_http_background_redis_fit(ngx_http_background_redis_link_t *link,
+    ngx_http_background_redis_reply_t *reply)
+{
+    ngx_int_t  n;
+    ngx_str_t  value;
+
     if (!ngx_http_background_redis_info(reply, "\nredis_version:", &value)) {
         ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_PROTOCOL,
                                        0, "the reply to INFO has no version");
-        return;
+        return NGX_ERROR;
     }
 
     for (n = 0; (size_t) n < value.len && value.data[n] != '.'; n++) {
@@ -792,7 +932,7 @@ ngx_http_background_redis_informed(void *data,
         ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_OTHER,
                                        0, "it has version %V, 7.0 or later is "
                                        "needed", &value);
-        return;
+        return NGX_ERROR;
     }
 
     if (ngx_http_background_redis_info(reply, "\ncluster_enabled:", &value)
@@ -801,7 +941,7 @@ ngx_http_background_redis_informed(void *data,
         ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_CLUSTER,
                                        0, "it is a node of a Redis Cluster, "
                                        "which is not supported");
-        return;
+        return NGX_ERROR;
     }
 
     if (ngx_http_background_redis_info(reply, "\nloading:", &value)
@@ -809,7 +949,7 @@ ngx_http_background_redis_informed(void *data,
     {
         ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_LOADING,
                                        0, "it still loads its data");
-        return;
+        return NGX_ERROR;
     }
 
     if (ngx_http_background_redis_info(reply, "\nrole:", &value)
@@ -817,30 +957,63 @@ ngx_http_background_redis_informed(void *data,
     {
         ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_READONLY,
                                        0, "it is a replica");
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static void
+ngx_http_background_redis_evicts(ngx_http_background_redis_link_t *link,
+    ngx_http_background_redis_reply_t *reply)
+{
+    ngx_str_t  max, policy;
+
+    if (link->told
+        || !ngx_http_background_redis_info(reply, "\nmaxmemory:", &max)
+        || (max.len == 1 && max.data[0] == '0')
+        || !ngx_http_background_redis_info(reply, "\nmaxmemory_policy:",
+                                           &policy)
+        || (policy.len == 10
+            && ngx_strncmp(policy.data, "noeviction", 10) == 0))
+    {
         return;
     }
 
-    if (!link->told
-        && ngx_http_background_redis_info(reply, "\nmaxmemory:", &max)
-        && (max.len != 1 || max.data[0] != '0')
-        && ngx_http_background_redis_info(reply, "\nmaxmemory_policy:", &value)
-        && (value.len != 10 || ngx_strncmp(value.data, "noeviction", 10) != 0))
-    {
-        link->told = 1;
+    link->told = 1;
 
-        ngx_log_error(NGX_LOG_WARN, link->log, 0,
-                      "background: redis \"%V\" at %V: it has "
-                      "\"maxmemory-policy %V\" and may evict keys of tasks, it "
-                      "should be \"noeviction\"",
-                      &link->conf->name, &link->name, &value);
+    ngx_log_error(NGX_LOG_WARN, link->log, 0,
+                  "background: redis \"%V\" at %V: it has "
+                  "\"maxmemory-policy %V\" and may evict keys of tasks, it "
+                  "should be \"noeviction\"",
+                  &link->conf->name, &link->name, &policy);
+}
+
+
+/* a server has another ID after a restart, and an offset when it is promoted */
+
+static void
+ngx_http_background_redis_set_epoch(ngx_http_background_redis_link_t *link,
+    ngx_http_background_redis_reply_t *reply)
+{
+    ngx_str_t  id, offset;
+
+    if (!ngx_http_background_redis_info(reply, "\nrun_id:", &id)) {
+        ngx_str_null(&id);
     }
 
-    link->state = ngx_http_background_redis_usable;
-    link->attempt = 0;
+    if (!ngx_http_background_redis_info(reply, "\nsecond_repl_offset:",
+                                        &offset))
+    {
+        ngx_str_null(&offset);
+    }
 
-    ngx_http_background_redis_connected(link->conf, 1);
+    id.len = ngx_min(id.len, 16);
+    offset.len = ngx_min(offset.len, 20);
 
-    link->changed(link->data, 1);
+    link->epoch_len = ngx_sprintf(link->epoch, "%V/%V", &id, &offset)
+                      - link->epoch;
 }
 
 
@@ -891,6 +1064,8 @@ ngx_http_background_redis_ask(ngx_http_background_redis_link_t *link)
     ngx_str_set(&argv[1], "get-master-addr-by-name");
     argv[2] = link->conf->sentinel;
 
+    link->asked = ngx_http_background_redis_boot();
+
     (void) ngx_http_background_redis_send(link, 3, argv, link->conf->timeout,
                                        ngx_http_background_redis_told, link);
 }
@@ -904,10 +1079,9 @@ ngx_http_background_redis_told(void *data,
 {
     ngx_http_background_redis_link_t *link = data;
 
-    u_char      buf[sizeof(link->text)];
     size_t      i;
     ngx_int_t   port;
-    ngx_str_t  *host, *text, name;
+    ngx_str_t  *host, *text;
 
     if (reply == NULL || link->lost) {
         return;
@@ -949,48 +1123,55 @@ ngx_http_background_redis_told(void *data,
         return;
     }
 
-    name.data = buf;
-    name.len = ngx_snprintf(buf, sizeof(buf),
+    link->text_len = ngx_snprintf(link->text, sizeof(link->text),
                             ngx_strlchr(host->data, host->data + host->len, ':')
                             ? "[%V]:%i" : "%V:%i", host, port)
-               - buf;
+                     - link->text;
 
-    if (link->watched) {
-        ngx_http_background_redis_good(link, reply);
+    link->master_len = host->len;
+    ngx_memcpy(link->master, host->data, host->len);
+    link->master_port = (in_port_t) port;
+    link->named = link->asked;
 
-        link->state = ngx_http_background_redis_resting;
-        ngx_add_timer(&link->timer, ngx_min(link->conf->lease / 3,
-                                            NGX_HTTP_BACKGROUND_REDIS_WATCH));
+    ngx_http_background_redis_good(link, reply);
 
-        if (!ngx_http_background_redis_news(link, &name)) {
-            return;
-        }
+    link->state = ngx_http_background_redis_resting;
+    ngx_add_timer(&link->timer, ngx_min(link->conf->lease / 3,
+                                        NGX_HTTP_BACKGROUND_REDIS_WATCH));
 
-        link = link->watched;
-    }
+    ngx_http_background_redis_agree(link->watched);
+}
 
-    link->host_len = host->len;
-    ngx_memcpy(link->host, host->data, host->len);
-    link->host[host->len] = '\0';
-    link->port = (in_port_t) port;
-    link->asks = 0;
 
-    link->name.data = link->text;
-    link->name.len = name.len;
-    ngx_memcpy(link->text, name.data, name.len);
+/* called after each answer of a Sentinel */
 
-    /* its own connection is closed when dispatch() has returned */
+static void
+ngx_http_background_redis_agree(ngx_http_background_redis_link_t *link)
+{
+    ngx_http_background_redis_link_t  *watcher;
 
-    link->moves = 1;
+    watcher = ngx_http_background_redis_elected(link);
 
-    if (link == data) {
-        link->lost = 1;
+    if (watcher == NULL
+        || (link->name.len == watcher->text_len
+            && ngx_memcmp(link->name.data, watcher->text, watcher->text_len)
+               == 0))
+    {
         return;
     }
 
-    ngx_log_error(NGX_LOG_NOTICE, link->log, 0,
-                  "background: redis \"%V\": a Sentinel names %V as the master",
-                  &link->conf->name, &link->name);
+    if (link->name.len) {
+        ngx_log_error(NGX_LOG_NOTICE, link->log, 0,
+                      "background: redis \"%V\": the Sentinels name %*s as the "
+                      "master", &link->conf->name, watcher->text_len,
+                      watcher->text);
+    }
+
+    /* replies of the server before are not waited for */
+
+    ngx_http_background_redis_follow(link, watcher);
+
+    link->moves = 1;
 
     ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_MASTER, 0,
                                    "the master is another one");
@@ -998,35 +1179,74 @@ ngx_http_background_redis_told(void *data,
 
 
 /*
- * Returns whether a Sentinel has named a master that it did not name before,
- * and the connection is one to another server.
+ * Returns one of the watchers with the master that more than half of the
+ * Sentinels name.  A Sentinel that has named the new master after a failover
+ * does not name the old one again, so when more than half have named the new
+ * one, no other worker hears the old one from more than half.
  */
 
-static ngx_uint_t
-ngx_http_background_redis_news(ngx_http_background_redis_link_t *link,
-    ngx_str_t *name)
+static ngx_http_background_redis_link_t *
+ngx_http_background_redis_elected(ngx_http_background_redis_link_t *link)
 {
-    ngx_http_background_redis_link_t  *watched;
+    ngx_uint_t                         i;
+    ngx_http_background_redis_link_t  *watcher;
 
-    if (link->known == name->len
-        && ngx_memcmp(link->text, name->data, name->len) == 0)
-    {
-        return 0;
+    for (i = 0; i < link->nwatchers; i++) {
+        watcher = link->watchers[i];
+
+        if (watcher->text_len
+            && ngx_http_background_redis_names(link, watcher->text,
+                                               watcher->text_len, 0))
+        {
+            return watcher;
+        }
     }
 
-    ngx_memcpy(link->text, name->data, name->len);
-    link->known = name->len;
-
-    watched = link->watched;
-
-    return !watched->asks
-           && watched->state > ngx_http_background_redis_pausing
-           && (watched->name.len != name->len
-               || ngx_memcmp(watched->name.data, name->data, name->len) != 0);
+    return NULL;
 }
 
 
-/* connects to the master that the Sentinel has named */
+/* whether more than half were asked since that time, and name this server */
+
+static ngx_uint_t
+ngx_http_background_redis_names(ngx_http_background_redis_link_t *link,
+    u_char *text, size_t len, uint64_t since)
+{
+    ngx_uint_t                         i, n;
+    ngx_http_background_redis_link_t  *watcher;
+
+    n = 0;
+
+    for (i = 0; i < link->nwatchers; i++) {
+        watcher = link->watchers[i];
+
+        if (watcher->named >= since && watcher->text_len == len
+            && ngx_memcmp(watcher->text, text, len) == 0)
+        {
+            n++;
+        }
+    }
+
+    return n > link->nwatchers / 2;
+}
+
+
+static void
+ngx_http_background_redis_follow(ngx_http_background_redis_link_t *link,
+    ngx_http_background_redis_link_t *watcher)
+{
+    link->host_len = watcher->master_len;
+    ngx_memcpy(link->host, watcher->master, watcher->master_len);
+
+    link->port = watcher->master_port;
+
+    ngx_memcpy(link->text, watcher->text, watcher->text_len);
+    link->name.data = link->text;
+    link->name.len = watcher->text_len;
+}
+
+
+/* connects to the master that the Sentinels have named */
 
 static void
 ngx_http_background_redis_move(ngx_http_background_redis_link_t *link)

@@ -10,7 +10,8 @@
  *
  * A task has one key, with the value:
  *
- *     FENCE ID NUMBER STATE LEASE SINCE DUE FAILURES CRASHES QUARANTINE HOST
+ *     FENCE ID NUMBER STATE LEASE SINCE DUE FAILURES CRASHES QUARANTINE EPOCH
+ *     HOST
  *
  * ID is random for each worker that asks for the task, and NUMBER changes with
  * each renewal.  The clock of the server is not used.  A worker takes the task
@@ -19,6 +20,14 @@
  * tenths of LEASE since it has sent the last successful renewal.  The clock is
  * CLOCK_BOOTTIME, which includes the time of a suspend.  If the key is missing,
  * the holder writes it again; other workers wait for LEASE as well.
+ *
+ * A server that has restarted, or was promoted by Sentinels, may have a value
+ * that is older than the last one.  EPOCH is of the server to which the value
+ * was written.  If the server has another one now, only the holder goes on at
+ * once, by the value; all others wait for LEASE since they have seen the value
+ * on this server.  A holder on the server before has stopped by then: it counts
+ * nine tenths of LEASE also since the last time that more than half of the
+ * Sentinels named that server.
  *
  * All tasks of a worker with the same server are sent in one command, and the
  * next command is sent after its reply.
@@ -49,7 +58,7 @@
 #define NGX_HTTP_BACKGROUND_REDIS_NUMBER     ((uint64_t) 1 << 53)
 
 #define NGX_HTTP_BACKGROUND_REDIS_VALUE      512
-#define NGX_HTTP_BACKGROUND_REDIS_FIELDS     11
+#define NGX_HTTP_BACKGROUND_REDIS_FIELDS     12
 
 
 typedef struct {
@@ -77,6 +86,7 @@ typedef struct {
     uint64_t                               crashes;
     uint64_t                               quarantine;
     u_char                                *id;
+    ngx_str_t                              epoch;
     ngx_str_t                              host;
     ngx_uint_t                             held;      /* unsigned  held:1; */
 } ngx_http_background_redis_value_t;
@@ -100,7 +110,9 @@ typedef struct {
     uint64_t                                 asked;   /* the last command that
                                                          may have set the value,
                                                          0: none has */
-    uint64_t                                 renewed; /* sent, and was good */
+    uint64_t                                 renewed; /* sent, and was good;
+                                                         0: not on this
+                                                         connection */
     uint64_t                                 until;   /* this one's end */
     uint64_t                                 heard;   /* of the server */
     uint64_t                                 since_at;
@@ -113,6 +125,11 @@ typedef struct {
                                              NGX_HTTP_BACKGROUND_REDIS_VALUE];
 
     u_char                                   id[NGX_HTTP_BACKGROUND_REDIS_ID];
+
+    /* of the server that has granted or renewed the lease last */
+    size_t                                   epoch_len;
+    u_char                                   epoch[
+                                             NGX_HTTP_BACKGROUND_REDIS_EPOCH];
 
     unsigned                                 holds:1;
     unsigned                                 alone:1;
@@ -135,6 +152,12 @@ struct ngx_http_background_redis_group_s {
     ngx_queue_t                              given;   /* leases to give back */
     ngx_event_t                              tick;
     ngx_msec_t                               pause;
+    uint64_t                                 named;   /* see redis_named() */
+
+    /* of the server */
+    size_t                                   epoch_len;
+    u_char                                   epoch[
+                                             NGX_HTTP_BACKGROUND_REDIS_EPOCH];
 
     ngx_http_background_redis_lease_t      **batch;   /* NULL: left since */
     ngx_uint_t                               nbatch;
@@ -169,6 +192,8 @@ static void ngx_http_background_redis_view(void *conf,
 static ngx_http_background_redis_group_t *ngx_http_background_redis_group(
     ngx_http_background_redis_conf_t *rcf, ngx_log_t *log);
 static void ngx_http_background_redis_changed(void *data, ngx_uint_t ready);
+static void ngx_http_background_redis_forget(
+    ngx_http_background_redis_group_t *group, ngx_uint_t ready);
 static void ngx_http_background_redis_tick_handler(ngx_event_t *ev);
 static void ngx_http_background_redis_expire(
     ngx_http_background_redis_group_t *group);
@@ -179,6 +204,16 @@ static void ngx_http_background_redis_send_batch(
 static void ngx_http_background_redis_eval(ngx_str_t *argv, ngx_uint_t text);
 static ngx_uint_t ngx_http_background_redis_args(
     ngx_http_background_redis_lease_t *lease, ngx_pool_t *pool,
+    ngx_str_t *argv);
+static ngx_uint_t ngx_http_background_redis_current(
+    ngx_http_background_redis_lease_t *lease,
+    ngx_http_background_redis_value_t *value);
+static ngx_uint_t ngx_http_background_redis_renew_args(
+    ngx_http_background_redis_lease_t *lease,
+    ngx_http_background_redis_value_t *value, u_char *p, ngx_str_t *argv);
+static ngx_uint_t ngx_http_background_redis_take_args(
+    ngx_http_background_redis_lease_t *lease,
+    ngx_http_background_redis_value_t *value, ngx_uint_t ours, u_char *p,
     ngx_str_t *argv);
 static uint64_t ngx_http_background_redis_next_fence(
     ngx_http_background_redis_lease_t *lease, uint64_t fence);
@@ -194,6 +229,10 @@ static void ngx_http_background_redis_answer(
     ngx_http_background_redis_reply_t *reply);
 static void ngx_http_background_redis_observe(
     ngx_http_background_redis_lease_t *lease, ngx_str_t *text);
+static uint64_t ngx_http_background_redis_end(
+    ngx_http_background_redis_lease_t *lease, uint64_t since);
+static void ngx_http_background_redis_prolong(
+    ngx_http_background_redis_lease_t *lease);
 static void ngx_http_background_redis_taken(
     ngx_http_background_redis_lease_t *lease,
     ngx_http_background_redis_value_t *value);
@@ -208,7 +247,6 @@ static ngx_int_t ngx_http_background_redis_parse(ngx_str_t *text,
 static ngx_int_t ngx_http_background_redis_parse_number(ngx_str_t *text,
     uint64_t *n);
 static ngx_int_t ngx_http_background_redis_random(u_char *id);
-static uint64_t ngx_http_background_redis_boot(void);
 static uint64_t ngx_http_background_redis_real(void);
 
 
@@ -782,6 +820,8 @@ ngx_http_background_redis_changed(void *data, ngx_uint_t ready)
 
     group->loaded = 0;
 
+    ngx_http_background_redis_forget(group, ready);
+
     if (!ready) {
         return;
     }
@@ -790,6 +830,44 @@ ngx_http_background_redis_changed(void *data, ngx_uint_t ready)
 
     if (!group->asking) {
         ngx_http_background_redis_send_batch(group);
+    }
+}
+
+
+/*
+ * A renewal counts by what the Sentinels say of the server that has done it.  A
+ * value counts only while the server is the same.
+ */
+
+static void
+ngx_http_background_redis_forget(ngx_http_background_redis_group_t *group,
+    ngx_uint_t ready)
+{
+    ngx_str_t                           epoch;
+    ngx_uint_t                          same;
+    ngx_queue_t                        *q;
+    ngx_http_background_redis_lease_t  *lease;
+
+    epoch = ngx_http_background_redis_epoch(group->link);
+
+    same = !ready
+           || (epoch.len == group->epoch_len
+               && ngx_memcmp(epoch.data, group->epoch, epoch.len) == 0);
+
+    group->epoch_len = epoch.len;
+    ngx_memcpy(group->epoch, epoch.data, epoch.len);
+
+    for (q = ngx_queue_head(&group->leases);
+         q != ngx_queue_sentinel(&group->leases);
+         q = ngx_queue_next(q))
+    {
+        lease = ngx_queue_data(q, ngx_http_background_redis_lease_t, queue);
+
+        lease->renewed = 0;
+
+        if (!same) {
+            lease->known = 0;
+        }
     }
 }
 
@@ -824,12 +902,18 @@ ngx_http_background_redis_expire(ngx_http_background_redis_group_t *group)
 
     now = ngx_http_background_redis_boot();
 
+    group->named = ngx_http_background_redis_named(group->link);
+
     for (q = ngx_queue_head(&group->leases);
          q != ngx_queue_sentinel(&group->leases);
          q = next)
     {
         next = ngx_queue_next(q);
         lease = ngx_queue_data(q, ngx_http_background_redis_lease_t, queue);
+
+        if (lease->holds) {
+            ngx_http_background_redis_prolong(lease);
+        }
 
         if (lease->holds && now >= lease->until) {
             lease->holds = 0;
@@ -889,8 +973,14 @@ ngx_http_background_redis_send_batch(ngx_http_background_redis_group_t *group)
     ngx_queue_t                        *q;
     ngx_http_background_redis_lease_t  *lease;
 
+    group->named = ngx_http_background_redis_named(group->link);
+
+    /* a server that the Sentinels do not name is as one that does not answer */
+
     if (!ngx_http_background_redis_ready(group->link)
-        || group->nleases == 0)
+        || group->nleases == 0
+        || ngx_http_background_redis_boot() - group->named
+           >= group->conf->lease)
     {
         return;
     }
@@ -997,10 +1087,10 @@ static ngx_uint_t
 ngx_http_background_redis_args(ngx_http_background_redis_lease_t *lease,
     ngx_pool_t *pool, ngx_str_t *argv)
 {
-    u_char                             *p, *last;
-    uint64_t                            now, fence, wait;
+    u_char                             *p;
+    uint64_t                            now, wait;
     ngx_str_t                           text;
-    ngx_uint_t                          ok, mine, ours;
+    ngx_uint_t                          ok, mine, ours, current;
     ngx_http_background_redis_value_t   value;
 
     now = ngx_http_background_redis_boot();
@@ -1017,11 +1107,21 @@ ngx_http_background_redis_args(ngx_http_background_redis_lease_t *lease,
     ok = lease->known
          && ngx_http_background_redis_parse(&text, &value) == NGX_OK;
 
-    mine = ok && ngx_memcmp(value.id, lease->id, NGX_HTTP_BACKGROUND_REDIS_ID)
-                 == 0;
-    ours = ok && value.held && !mine
+    /* the last value that was written, not only the last one of this server */
+
+    current = ok && ngx_http_background_redis_current(lease, &value);
+
+    mine = current
+           && ngx_memcmp(value.id, lease->id, NGX_HTTP_BACKGROUND_REDIS_ID)
+              == 0;
+    ours = current && value.held && !mine
            && ngx_http_background_redis_entry_owns(lease->entry, value.id);
+
     wait = ok ? value.lease : lease->conf->lease;
+
+    if (!current) {
+        wait = ngx_max(wait, lease->conf->lease);
+    }
 
     /* NUMBER tells the reply to this command from values of other commands */
 
@@ -1029,7 +1129,7 @@ ngx_http_background_redis_args(ngx_http_background_redis_lease_t *lease,
     lease->number++;
 
     if (!lease->holds && !mine && !ours
-        && !(ok && !value.held)
+        && !(current && !value.held)
         && !(lease->known && now - lease->same >= wait))
     {
         ngx_str_set(&argv[0], "L");
@@ -1043,46 +1143,86 @@ ngx_http_background_redis_args(ngx_http_background_redis_lease_t *lease,
 
     lease->asked = now;
 
-    last = p + NGX_HTTP_BACKGROUND_REDIS_VALUE;
-
     lease->dirty = 0;
 
     if (lease->holds || mine) {
-        fence = lease->holds ? lease->claim->fence : value.fence;
-
-        /* an expired lease may have been held by another nginx meanwhile */
-
-        if (lease->holds) {
-            ngx_str_set(&argv[0], "R");
-
-        } else {
-            ngx_str_set(&argv[0], "M");
-        }
-
-        argv[1].data = p;
-        p = ngx_sprintf(p, "%uL %*s ", fence, NGX_HTTP_BACKGROUND_REDIS_ID,
-                        lease->id);
-        argv[1].len = p - argv[1].data;
-
-        /* "carried" of another nginx is applied when this one gets the lease */
-
-        argv[2].data = p;
-        argv[2].len = ngx_http_background_redis_tail(lease, p, last, 'h') - p;
-
-        /* without the space, with which the previous argument ends */
-
-        argv[2].data++;
-        argv[2].len--;
-
-        return 3;
+        return ngx_http_background_redis_renew_args(lease, &value, p, argv);
     }
+
+    return ngx_http_background_redis_take_args(lease, ok ? &value : NULL, ours,
+                                               p, argv);
+}
+
+
+static ngx_uint_t
+ngx_http_background_redis_current(ngx_http_background_redis_lease_t *lease,
+    ngx_http_background_redis_value_t *value)
+{
+    ngx_http_background_redis_group_t *group = lease->group;
+
+    return value->epoch.len == group->epoch_len
+           && ngx_memcmp(value->epoch.data, group->epoch, group->epoch_len)
+              == 0;
+}
+
+
+/* "p" has place for three values; "value" is read if it does not hold */
+
+static ngx_uint_t
+ngx_http_background_redis_renew_args(ngx_http_background_redis_lease_t *lease,
+    ngx_http_background_redis_value_t *value, u_char *p, ngx_str_t *argv)
+{
+    u_char    *last;
+    uint64_t   fence;
+
+    last = p + NGX_HTTP_BACKGROUND_REDIS_VALUE;
+
+    /* an expired lease may have been held by another nginx meanwhile */
+
+    if (lease->holds) {
+        fence = lease->claim->fence;
+        ngx_str_set(&argv[0], "R");
+
+    } else {
+        fence = value->fence;
+        ngx_str_set(&argv[0], "M");
+    }
+
+    argv[1].data = p;
+    p = ngx_sprintf(p, "%uL %*s ", fence, NGX_HTTP_BACKGROUND_REDIS_ID,
+                    lease->id);
+    argv[1].len = p - argv[1].data;
+
+    /* "carried" of another nginx is applied when this one gets the lease */
+
+    argv[2].data = p;
+    argv[2].len = ngx_http_background_redis_tail(lease, p, last, 'h') - p;
+
+    /* without the space, with which the previous argument ends */
+
+    argv[2].data++;
+    argv[2].len--;
+
+    return 3;
+}
+
+
+/* "p" has place for three values; "value" is NULL if there is none */
+
+static ngx_uint_t
+ngx_http_background_redis_take_args(ngx_http_background_redis_lease_t *lease,
+    ngx_http_background_redis_value_t *value, ngx_uint_t ours, u_char *p,
+    ngx_str_t *argv)
+{
+    u_char    *last;
+    uint64_t   fence;
 
     if (ours) {
         ngx_str_set(&argv[0], "P");
 
         argv[1].data = p;
-        p = ngx_sprintf(p, "%uL %*s ", value.fence,
-                        NGX_HTTP_BACKGROUND_REDIS_ID, value.id);
+        p = ngx_sprintf(p, "%uL %*s ", value->fence,
+                        NGX_HTTP_BACKGROUND_REDIS_ID, value->id);
         argv[1].len = p - argv[1].data;
 
     } else {
@@ -1093,7 +1233,8 @@ ngx_http_background_redis_args(ngx_http_background_redis_lease_t *lease,
         argv[1].len = lease->len;
     }
 
-    fence = ngx_http_background_redis_next_fence(lease, ok ? value.fence : 0);
+    fence = ngx_http_background_redis_next_fence(lease,
+                                                 value ? value->fence : 0);
 
     argv[2].data = p;
     p = ngx_sprintf(p, "%uL", fence);
@@ -1101,19 +1242,23 @@ ngx_http_background_redis_args(ngx_http_background_redis_lease_t *lease,
 
     /* the state that the previous holder has written */
 
-    if (ok) {
-        lease->carried.due_at = value.due_at;
-        lease->carried.failures = value.failures;
-        lease->carried.crashes = value.crashes;
-        lease->carried.quarantine = value.quarantine;
+    ngx_memzero(&lease->carried, sizeof(ngx_http_background_carried_t));
 
-    } else {
-        ngx_memzero(&lease->carried, sizeof(ngx_http_background_carried_t));
+    lease->carries = 0;
+
+    if (value) {
+        lease->carried.due_at = value->due_at;
+        lease->carried.failures = value->failures;
+        lease->carried.crashes = value->crashes;
+        lease->carried.quarantine = value->quarantine;
+
+        /* the zone of the same nginx has newer state than the value has */
+
+        lease->carries = !(value->held
+                           && ngx_http_background_redis_entry_owns(lease->entry,
+                                                                 value->id));
     }
 
-    /* the zone of the same nginx has newer state than the value has */
-
-    lease->carries = ok && !ours;
     lease->since_at = ngx_http_background_redis_real();
 
     ngx_http_background_redis_entry_took(lease->entry, lease->id);
@@ -1162,8 +1307,23 @@ static u_char *
 ngx_http_background_redis_tail(ngx_http_background_redis_lease_t *lease,
     u_char *p, u_char *last, u_char state)
 {
-    ngx_str_t                       host;
+    ngx_str_t                       host, epoch;
     ngx_http_background_carried_t  *carried;
+
+    /* what is given back was held on the server that has granted it */
+
+    if (state == 'f') {
+        epoch.data = lease->epoch;
+        epoch.len = lease->epoch_len;
+
+    } else {
+        epoch.data = lease->group->epoch;
+        epoch.len = lease->group->epoch_len;
+    }
+
+    if (epoch.len == 0) {
+        ngx_str_set(&epoch, "-");
+    }
 
     carried = (lease->holds || lease->alone) ? &lease->claim->carried
                                              : &lease->carried;
@@ -1171,10 +1331,10 @@ ngx_http_background_redis_tail(ngx_http_background_redis_lease_t *lease,
     host = ((ngx_cycle_t *) ngx_cycle)->hostname;
     host.len = ngx_min(host.len, NGX_HTTP_BACKGROUND_HOST_LEN);
 
-    return ngx_slprintf(p, last, " %uL %c %M %uL %uL %uL %uL %uL %V",
+    return ngx_slprintf(p, last, " %uL %c %M %uL %uL %uL %uL %uL %V %V",
                         lease->number, state, lease->conf->lease,
                         lease->since_at, carried->due_at, carried->failures,
-                        carried->crashes, carried->quarantine, &host);
+                        carried->crashes, carried->quarantine, &epoch, &host);
 }
 
 
@@ -1228,6 +1388,7 @@ ngx_http_background_redis_answered(void *data,
     /* the handlers "lost" and "granted" may remove other leases of the batch */
 
     group->nbatch = n;
+    group->named = ngx_http_background_redis_named(group->link);
 
     for (i = 0; i < group->nbatch; i++) {
         lease = group->batch[i];
@@ -1296,7 +1457,14 @@ ngx_http_background_redis_answer(ngx_http_background_redis_lease_t *lease,
         return;
     }
 
-    lease->asked = 0;
+    /* it may have been its own */
+
+    if (rc == NGX_OK && value.held
+        && ngx_memcmp(value.id, lease->id, NGX_HTTP_BACKGROUND_REDIS_ID) == 0)
+    {
+        rc = NGX_DECLINED;
+    }
+
     lease->claim->other = (rc == NGX_OK && value.held);
 
     /* with "lost=run" it goes on if no other nginx holds the task */
@@ -1343,6 +1511,33 @@ ngx_http_background_redis_observe(ngx_http_background_redis_lease_t *lease,
 }
 
 
+static uint64_t
+ngx_http_background_redis_end(ngx_http_background_redis_lease_t *lease,
+    uint64_t since)
+{
+    return since + lease->conf->lease - lease->conf->lease / 10;
+}
+
+
+/*
+ * The end of the lease.  It counts from the last renewal, and from the last
+ * time that the Sentinels named the server as the master.
+ */
+
+static void
+ngx_http_background_redis_prolong(ngx_http_background_redis_lease_t *lease)
+{
+    uint64_t  until;
+
+    until = ngx_http_background_redis_end(lease, ngx_min(lease->renewed,
+                                                         lease->group->named));
+    lease->until = ngx_max(lease->until, until);
+
+    __atomic_store_n(&lease->claim->until, lease->conf->run ? 0 : lease->until,
+                     __ATOMIC_RELAXED);
+}
+
+
 static void
 ngx_http_background_redis_taken(ngx_http_background_redis_lease_t *lease,
     ngx_http_background_redis_value_t *value)
@@ -1356,15 +1551,24 @@ ngx_http_background_redis_taken(ngx_http_background_redis_lease_t *lease,
     had = lease->holds || lease->alone;
 
     lease->renewed = lease->sent;
-    lease->until = lease->sent + lease->conf->lease - lease->conf->lease / 10;
+
+    lease->epoch_len = value->epoch.len;
+    ngx_memcpy(lease->epoch, value->epoch.data, value->epoch.len);
+
+    ngx_http_background_redis_prolong(lease);
+
+    /* the reply is too late, or the Sentinels do not name the server now */
+
+    if (!lease->holds && lease->until <= ngx_http_background_redis_boot()) {
+        ngx_http_background_redis_show(lease, NULL);
+        return;
+    }
 
     lease->holds = 1;
     lease->alone = 0;
 
     claim->fence = value->fence;
     claim->other = 0;
-    __atomic_store_n(&claim->until, lease->conf->run ? 0 : lease->until,
-                     __ATOMIC_RELAXED);
 
     ngx_http_background_redis_entry_took(lease->entry, lease->id);
     ngx_http_background_redis_show(lease, value);
@@ -1397,6 +1601,7 @@ ngx_http_background_redis_lose_lease(ngx_http_background_redis_lease_t *lease,
     ngx_http_background_redis_value_t *value, const char *why)
 {
     lease->claim->fence = 0;
+    lease->until = 0;
 
     ngx_http_background_redis_show(lease, value);
 
@@ -1494,7 +1699,8 @@ ngx_http_background_redis_parse(ngx_str_t *text,
         || field[1].len != NGX_HTTP_BACKGROUND_REDIS_ID
         || field[3].len != 1
         || (*field[3].data != 'h' && *field[3].data != 'f')
-        || field[10].len > NGX_HTTP_BACKGROUND_HOST_LEN
+        || field[10].len > NGX_HTTP_BACKGROUND_REDIS_EPOCH
+        || field[11].len > NGX_HTTP_BACKGROUND_HOST_LEN
         || ngx_http_background_redis_parse_number(&field[0], &value->fence)
            != NGX_OK
         || ngx_http_background_redis_parse_number(&field[2], &value->number)
@@ -1524,7 +1730,8 @@ ngx_http_background_redis_parse(ngx_str_t *text,
 
     value->id = field[1].data;
     value->held = (*field[3].data == 'h');
-    value->host = field[10];
+    value->epoch = field[10];
+    value->host = field[11];
 
     return NGX_OK;
 }
@@ -1568,9 +1775,7 @@ ngx_http_background_redis_random(u_char *id)
 }
 
 
-/* the monotonic clock, with the time for which the machine was suspended */
-
-static uint64_t
+uint64_t
 ngx_http_background_redis_boot(void)
 {
     return ngx_http_background_usec(CLOCK_BOOTTIME) / 1000;

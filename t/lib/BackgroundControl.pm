@@ -8,7 +8,7 @@ use warnings;
 use BackgroundStatus;
 use Exporter qw/ import /;
 
-our @EXPORT = qw/ request code /;
+our @EXPORT = qw/ request code between_cycles /;
 
 # the code and the body of the answer; "method" and header fields may differ,
 # undef leaves a field out
@@ -30,5 +30,26 @@ sub request {
 }
 
 sub code { (request(@_))[0] // 0 }
+
+# Calls the function while no cycle of the task is under way: what a cycle writes
+# at its end does not replace what the function changes.  "pause" is allowed in
+# "location /control/".
+
+sub between_cycles {
+    my ($name, $function) = @_;
+
+    poll("$name: an order", sub { code("/control/$name/pause") == 202 });
+    poll("$name: no cycle", sub {
+        my %task = by_name(status());
+        my $task = $task{$name};
+
+        return $task->{paused} && !grep { $task->{$_} } qw/ running queued
+                                                            waiting /;
+    });
+
+    $function->();
+
+    poll("$name: an order", sub { code("/control/$name/resume") == 202 });
+}
 
 1;

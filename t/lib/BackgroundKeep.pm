@@ -1,14 +1,44 @@
 package BackgroundKeep;
 
 # In a test that BackgroundHarness runs: folders stay until it has seen how the
-# test ended, and complaints go into a file there.
+# test ended, complaints go into a file there, and processes that the test has
+# forked end with it, however it ends: prove would wait for them.
 
 use strict;
 use warnings;
 
 use File::Temp;
+use POSIX qw/ WNOHANG /;
 
 $File::Temp::KEEP_ALL = 1;
+
+my $test;
+my @forked;
+
+BEGIN {
+    $test = $$;
+
+    *CORE::GLOBAL::fork = sub {
+        my $pid = CORE::fork;
+
+        push @forked, $pid if $pid && $$ == $test;
+
+        return $pid;
+    };
+}
+
+END {
+    if ($$ == $test) {
+        my $status = $?;
+
+        for my $pid (grep { waitpid($_, WNOHANG) == 0 } @forked) {
+            kill 'KILL', $pid;
+            waitpid $pid, 0;
+        }
+
+        $? = $status;
+    }
+}
 
 # prove, which reads the end of what was there, would wait for this test alone
 # when it is closed

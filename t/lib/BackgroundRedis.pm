@@ -18,6 +18,7 @@ use Time::HiRes qw/ sleep time /;
 
 our @EXPORT = qw/ redis_program redis_dir redis redis_kill redis_signal
                   redis_wait redis_ask redis_pid redis_sentinels
+                  redis_epoch
                   redis_clock
                   free_port
                   host host_reload host_kill host_stop host_status host_get
@@ -252,6 +253,18 @@ sub redis_ask {
     }
 
     return $reply;
+}
+
+# what a worker that is connected now writes into a value as the epoch
+
+sub redis_epoch {
+    my ($name) = @_;
+
+    my $info = redis_ask($name, 'INFO');
+    my ($id) = $info =~ /^run_id:(\w{16})/m;
+    my ($offset) = $info =~ /^second_repl_offset:(-?\d+)/m;
+
+    return "$id/$offset";
 }
 
 sub reply {

@@ -9,6 +9,8 @@
  *
  * bench_job [TURNS]            in a task: a CPU operation without work, or with
  *                              that many turns of a loop
+ * bench_again                  in a task: a trigger that starts a cycle, and
+ *                              another one at the end of each
  * bench_pool NUMBER            keeps that many empty jobs in the pool of the
  *                              module, without tasks: each finished job is
  *                              posted again
@@ -38,6 +40,7 @@ typedef struct {
 
 static void *bench_create_conf(ngx_conf_t *cf);
 static char *bench_job(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
+static char *bench_again(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 static char *bench_post(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 static char *bench_threads(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 static char *bench_count(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
@@ -48,6 +51,11 @@ static void bench_pool_start(ngx_event_t *ev);
 static ngx_int_t bench_init_post(ngx_cycle_t *cycle, bench_conf_t *bcf);
 static ngx_int_t bench_init_threads(ngx_cycle_t *cycle, bench_conf_t *bcf);
 static void bench_exit_process(ngx_cycle_t *cycle);
+
+static void bench_start(ngx_http_background_task_t *task, void *conf);
+static void bench_stop(ngx_http_background_task_t *task, void *conf);
+static void bench_cycle_handler(ngx_http_background_cycle_t *cycle,
+    void *data);
 
 static void bench_work(ngx_http_background_run_t *run);
 static void bench_pool_handler(ngx_http_background_job_t *job);
@@ -67,10 +75,16 @@ static uint64_t     bench_cell[512];
 static pthread_t   *bench_tids;
 static ngx_int_t    bench_ntids;
 static ngx_uint_t   bench_turns;
-static ngx_uint_t   bench_stop;
+static ngx_uint_t   bench_threads_stop;
+static ngx_uint_t   bench_cycles_stop;
 
 
 static ngx_http_background_kind_t  bench_kind = { .work = bench_work };
+
+static ngx_http_background_trigger_t  bench_trigger = {
+    bench_start,
+    bench_stop
+};
 
 
 static ngx_command_t  bench_commands[] = {
@@ -78,6 +92,13 @@ static ngx_command_t  bench_commands[] = {
     { ngx_string("bench_job"),
       NGX_HTTP_BACKGROUND_TASK_CONF|NGX_CONF_NOARGS|NGX_CONF_TAKE1,
       bench_job,
+      NGX_HTTP_MAIN_CONF_OFFSET,
+      0,
+      NULL },
+
+    { ngx_string("bench_again"),
+      NGX_HTTP_BACKGROUND_TASK_CONF|NGX_CONF_NOARGS,
+      bench_again,
       NGX_HTTP_MAIN_CONF_OFFSET,
       0,
       NULL },
@@ -187,6 +208,13 @@ bench_job(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     }
 
     return ngx_http_background_add_operation(cf, &bench_kind, turns);
+}
+
+
+static char *
+bench_again(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    return ngx_http_background_add_trigger(cf, &bench_trigger, NULL);
 }
 
 
@@ -332,6 +360,52 @@ bench_pool_handler(ngx_http_background_job_t *job)
 }
 
 
+static void
+bench_start(ngx_http_background_task_t *task, void *conf)
+{
+    ngx_http_background_start_t   start;
+    ngx_http_background_cycle_t  *cycle;
+
+    ngx_memzero(&start, sizeof(ngx_http_background_start_t));
+
+    start.handler = bench_cycle_handler;
+    start.data = task;
+
+    if (ngx_http_background_start(task, &start, &cycle) != NGX_OK) {
+        ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
+                      "bench_again: a cycle was not started");
+    }
+}
+
+
+static void
+bench_stop(ngx_http_background_task_t *task, void *conf)
+{
+    bench_cycles_stop = 1;
+}
+
+
+static void
+bench_cycle_handler(ngx_http_background_cycle_t *cycle, void *data)
+{
+    const ngx_http_background_end_t  *end;
+
+    end = ngx_http_background_end(cycle);
+
+    if (end->outcome == ngx_http_background_failure) {
+        ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, 0,
+                      "bench_again: a cycle has failed: %V", &end->error);
+        bench_cycles_stop = 1;
+    }
+
+    ngx_http_background_free(cycle);
+
+    if (!bench_cycles_stop) {
+        bench_start(data, NULL);
+    }
+}
+
+
 static ngx_int_t
 bench_init_post(ngx_cycle_t *cycle, bench_conf_t *bcf)
 {
@@ -410,7 +484,7 @@ bench_init_threads(ngx_cycle_t *cycle, bench_conf_t *bcf)
 static void
 bench_exit_process(ngx_cycle_t *cycle)
 {
-    __atomic_store_n(&bench_stop, 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&bench_threads_stop, 1, __ATOMIC_RELAXED);
 
     while (bench_ntids) {
         (void) pthread_join(bench_tids[--bench_ntids], NULL);
@@ -421,7 +495,7 @@ bench_exit_process(ngx_cycle_t *cycle)
 static void *
 bench_thread(void *data)
 {
-    while (!__atomic_load_n(&bench_stop, __ATOMIC_RELAXED)) {
+    while (!__atomic_load_n(&bench_threads_stop, __ATOMIC_RELAXED)) {
         bench_loop(bench_turns);
         bench_counted();
     }

@@ -1,5 +1,6 @@
 # The number of CPU jobs a second of the pool, compared with a thread pool of
-# nginx, a ThreadPoolExecutor, and threads that need no jobs.
+# nginx, a ThreadPoolExecutor of Python, used alone and by run_in_executor() of
+# asyncio, and threads that need no jobs.
 
 package Bench::jobs;
 
@@ -16,8 +17,9 @@ my $cpus = cpus();
 my ($first) = slurp('/proc/self/status') =~ /^Cpus_allowed_list:\s*(\d+)/m;
 my $turns = turns();
 
-# Two tasks: one has its pause between two cycles while the jobs of the other
-# one run.  Together they have at most 1,000 in flight.
+# Two tasks, each with its next cycle at the end of the last one: the jobs of one
+# run while the other one's cycle ends and begins.  Together they have at most
+# 1,000 in flight.
 
 sub tasks {
     my ($threads, $turns) = @_;
@@ -25,8 +27,8 @@ sub tasks {
     my $jobs = "bench_job $turns;\n" x 500;
 
     return "background_threads $threads max_queue=10000 priority=0;\n"
-           . "background_task one { interval 1ms; $jobs }\n"
-           . "background_task two { interval 1ms; $jobs }\n";
+           . "background_task one { bench_again; $jobs }\n"
+           . "background_task two { bench_again; $jobs }\n";
 }
 
 # Jobs on the pool without a cycle, or on a thread pool of nginx.  There is a
@@ -80,7 +82,9 @@ sub begin {
 }
 
 sub executor {
-    return split ' ', run('/usr/bin/python3', "$Bench::folder/jobs.py",
+    my ($mode) = @_;
+
+    return split ' ', run('/usr/bin/python3', "$Bench::folder/jobs.py", $mode,
                           $seconds);
 }
 
@@ -97,19 +101,21 @@ my @things = (
     ['operations', \@units, sub { jobs(tasks(1, '')) }],
     ['pool alone', \@units, sub { pool(1000) }],
     ['bare posting', \@units, sub { post(1000) }],
-    ['ThreadPoolExecutor', \@units, \&executor],
+    ['ThreadPoolExecutor', \@units, sub { executor('submit') }],
+    ['run_in_executor', \@units, sub { executor('asyncio') }],
     ['pool, one by one', \@units, sub { pool(1) }],
     ['bare, one by one', \@units, sub { post(1) }],
     ['pool, on one CPU', \@units, sub { pool(1, $first) }],
     ['bare, on one CPU', \@units, sub { post(1, $first) }],
 );
 
-# The first three have 1,000 jobs in flight.  The time of single jobs depends on
+# The first five have 1,000 jobs in flight.  The time of single jobs depends on
 # the CPU that the kernel chooses for the thread, so both are bound to one CPU.
 
 my @pairs = (
     ['operations', 'bare posting', '>= 0.25'],
     ['operations', 'ThreadPoolExecutor', '>= 15'],
+    ['operations', 'run_in_executor', '>= 15'],
     ['pool alone', 'bare posting'],
     ['pool, one by one', 'bare, one by one'],
     ['pool, on one CPU', 'bare, on one CPU', '>= 0.9'],
