@@ -113,10 +113,11 @@ typedef struct {
                                              failed items on "retry": cycles
                                              with all items keep their
                                              "interval" */
-    ngx_uint_t                     restore_fs;
+    ngx_uint_t                     restore_thread;
                                           /* CPU kinds: the work may change the
-                                             folder or the umask of the thread,
-                                             both are restored after it */
+                                             folder, the umask, or the signal
+                                             mask of the thread, which are
+                                             restored after it */
     ngx_http_background_result_t   result;
 } ngx_http_background_run_t;
 

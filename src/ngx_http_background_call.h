@@ -152,7 +152,7 @@ struct ngx_http_background_call_s {
  * The function may change the current folder and the umask.  They belong to
  * its thread and are restored when it returns; the umask is 022 or stricter.
  * If the kernel refuses unshare(CLONE_FS), which is logged at level "notice",
- * they belong to the process.
+ * they belong to the process.  The signal mask of its thread is restored, too.
  */
 
 #define NGX_HTTP_BACKGROUND_CALL(symbol)                                      \

@@ -76,4 +76,16 @@ is(logged(qr/\[alert\].*background task "bad": quarantined/), 2, 'two alerts');
 is(logged(qr/\[notice\].*background task "bad": resume by unix:/), 2,
    'who has resumed it is logged');
 
+# a new row of three
+
+put('files/crash', 'always');
+is(order('run'), 202, 'it runs by order, and dies');
+quarantined(7);
+is(logged(qr/\[alert\].*"bad": quarantined until the next reload, $_ worker processes in a row died in it/),
+   $_ == 3 ? 2 : 1, "told: $_ in a row") for 3, 4;
+
+put('error.log', join '', grep { !/exited on signal|: quarantined/ }
+                               split /^/, log_text());
+
+stop();
 done_testing();

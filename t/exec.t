@@ -40,6 +40,10 @@ script(long => 'head -c 5000 /dev/zero | tr "\0" x; echo; printf "%s" end');
 put('no_script', 'echo "no interpreter"');
 chmod 0755, "$dir/no_script" or die "chmod: $!\n";
 
+# the umask of a daemon is 0
+
+my $mask = umask 0;
+
 start(<<"EOF2", '', 'worker_processes 1; env SECRET=1;');
     background_threads 4;
     background_task good { $once exec good; }
@@ -61,6 +65,8 @@ start(<<"EOF2", '', 'worker_processes 1; env SECRET=1;');
     background_task memory { $once exec memory memory=100m; }
     background_task long { $once exec long; }
 EOF2
+
+umask $mask;
 
 my %task;
 

@@ -8,6 +8,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use BackgroundControl;
 use BackgroundKind;
 use BackgroundLife;
 use BackgroundStatus;
@@ -35,6 +36,7 @@ start(<<'EOF', $locations, "$kind\nworker_processes 2; worker_rlimit_core 0;");
     background_task often { interval 100ms; retry 100ms; health fails=9; simulate_io 1 delay=0-0; }
     background_task ends { interval 1h; retry 1ms; timeout 2s; simulate_io 1 delay=1h-1h; }
     background_task all { workers all; interval 50ms; simulate_io 1 delay=0-0; }
+    background_task slow { workers all; interval 5s; simulate_io 1 delay=0-0; }
     background_task rare { workers all; interval 1h; simulate_io 1 delay=0-0; }
     background_task off { workers all; interval off; simulate_io 1; }
 EOF
@@ -50,6 +52,7 @@ for my $name (qw/ often ends /) {
          ? qr/^overdue: no cycle has started, it was due \d+s ago$/
          : qr/^overdue: the cycle has not ended, it started \d+s ago$/,
          "$name: error");
+    cmp_ok(ago($name), '>=', $name eq 'often' ? 3 : 5, "$name: not sooner");
 
     if ($name eq 'often') {
         my ($ok, $status, $error) = split / /, (ask('/ok'))[2], 3;
@@ -71,6 +74,8 @@ for my $name (qw/ often ends /) {
 
     is($task{$_}{overdue} + 0, 0, "$_: not overdue") for qw/ rare off /;
     like(told('all'), qr/^overdue: /, 'all: late in one worker');
+    like(told('slow'), qr/^overdue: no cycle has started, /, 'slow: late, too');
+    cmp_ok(ago('slow'), '>=', 5, 'slow: after its interval');
 
     go_on();
 }
@@ -98,7 +103,7 @@ stop();
 
 put('gate', '');
 
-start(<<"EOF", '', "$kind\nworker_processes 1; worker_rlimit_core 0;");
+start(<<"EOF", 'location /control/ { background_control pause; }', "$kind\nworker_processes 1; worker_rlimit_core 0;");
     background_threads 1;
     background_task long { interval 10ms; retry 10ms; gate $dir/gate keep; }
 EOF
@@ -108,6 +113,7 @@ poll('the job has the thread', sub { tasks(); $task{long}{progress}
 
 reconfigure('background_task long',
             "background_task queued { interval 20ms; gate $dir/none keep; }
+             background_task paused { interval 20ms; simulate_io 1 delay=0-0; }
              background_task crashes { retry 10ms; crash $dir/crash; }
              background_task long");
 
@@ -116,6 +122,7 @@ poll('another worker', sub { status_anyhow()->{generation} == 2 });
 like(told('queued'),
      qr/^overdue: the cycle waits for a thread, it started \d+s ago$/,
      'queued: error');
+cmp_ok(ago('queued'), '>=', 3, 'queued: not sooner');
 ok(!$task{queued}{healthy}, 'queued: not healthy');
 
 poll('long: it takes long', sub {
@@ -130,7 +137,9 @@ unlink "$dir/gate" or die "unlink: $!\n";
 
 poll('queued: healthy', sub { tasks(); $task{queued}{healthy} });
 
-# a task that is quarantined has no due time
+# a task that is quarantined, or paused, has no due time
+
+is(code('/control/paused/pause'), 202, 'paused');
 
 put('crash', 'always');
 poll('quarantined', sub {
@@ -142,10 +151,12 @@ my $since = time;
 
 poll('some seconds', sub {
     tasks();
-    die "overdue\n" if $task{crashes}{overdue};
+    die "overdue\n" if $task{crashes}{overdue} || $task{paused}{overdue};
     return time - $since > 5;
 });
 pass('quarantined: not overdue');
+is($task{paused}{state}, 'paused', 'nor is one that is paused');
+ok($task{paused}{healthy}, 'which is healthy');
 
 put('error.log', join '', grep { !/exited on signal|quarantined/ }
                                split /^/, log_text());
@@ -196,6 +207,10 @@ sub told {
         return $task{$name}{error};
     });
 }
+
+# the seconds of its error
+
+sub ago { $task{$_[0]}{error} =~ /(\d+)s ago$/ ? $1 : 'none' }
 
 sub tasks { %task = by_name(parse((ask('/status'))[2])) }
 

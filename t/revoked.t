@@ -103,14 +103,17 @@ is(scalar(@{[workers()]}), 2, 'the same workers');
 
 stop();
 
-# one that shuts down goes on ticking, and keeps what its job works on
+# one that shuts down goes on ticking, and keeps what its job works on, and the
+# only slot
 
 start(<<"EOF", '', 'worker_processes 1;');
-    background_threads 2;
+    background_threads 1;
     background_task stubborn { call test.so stubborn $dir/gate; }
+    background_task burns { interval 10ms; retry 10ms; simulate_cpu 1ms; }
+    background_task often { interval 10ms; simulate_io 1 delay=0-0; }
 EOF
 
-poll('a job runs', sub { tasks(); $task{stubborn}{running} });
+poll('a job runs', sub { tasks(); $task{stubborn}{progress} });
 
 my $old = $task{stubborn}{lease}{pid};
 
@@ -129,7 +132,24 @@ is(logged(qr/ hangs/), 0, 'it does not hang');
 
 signal('STOP', $old);
 poll('it is told', sub { logged(qr/worker process $old hangs with a job/) });
+
+tasks();
+
+my ($burnt, $n) = map { $task{$_}{cycles}{completed} } qw/ burns often /;
+
+poll('I/O goes on', sub {
+    tasks();
+    return $task{often}{cycles}{completed} > $n + 20;
+});
+is($task{burns}{cycles}{completed}, $burnt, 'its slot is not free');
+is($task{burns}{state}, 'queued', 'which a job waits for');
+is(status_cpu()->{running}, 1, 'its job counts as one that runs');
+
 signal('KILL', $old);
+poll('its slot is free', sub {
+    tasks();
+    return $task{burns}{cycles}{completed} > $burnt;
+});
 poll('the new one has it', sub {
     tasks();
     return $task{stubborn}{running} && $task{stubborn}{lease}{pid} != $old;

@@ -113,15 +113,20 @@ my @lines = (
     "SHA256 (x) = $hash\r\n", "SHA256 (x) = $hash) = $hash\n", "\n\n", "\n$hash x\n",
     "SHA256 ($tree/x) = $hash\n", substr($hash, 1) . "  x\n", "x  $hash\n",
     "$base64  x\n", "SHA256 (x) = $base64\n",
+    "SHA256\t(x) = $hash\n", "SHA256\t (x) = $hash\n",
+    "SHA256 \t(x) = $hash\n", "SHA256   (x) = $hash\n",
+    "SHA256-(x) = $hash\n", "MD5  (x) = $hash\n",
     "SHA256 (x) = " . substr($base64, 0, -1) . "\n",
     "SHA256 (x) = " . substr($base64, 0, -1) . "A\n",
     "SHA256 (x) = =" . substr($base64, 1) . "\n",
 );
 
-# what differs on purpose: ".." is refused, and base64 is for "cksum" alone
+# what differs on purpose: ".." is refused; base64, and other blanks after a
+# name of an algorithm, are for "cksum" alone, and not for each version of it
 
 my %ours = ("$hash  a/../x\n" => 0, "$base64  x\n" => 1,
-            "SHA256 (x) = $base64\n" => 1);
+            "SHA256 (x) = $base64\n" => 1, "SHA256  (x) = $hash\n" => 1,
+            "SHA256\t(x) = $hash\n" => 1, "SHA256\t (x) = $hash\n" => 1);
 
 for my $i (0 .. $#lines) {
     put("line$i.list", $lines[$i]);

@@ -5,7 +5,6 @@
 
 
 #include "ngx_http_background_job.h"
-#include "ngx_http_background_fs.h"
 #include "ngx_http_background_headroom.h"
 #include "ngx_http_background_slot.h"
 
@@ -117,8 +116,8 @@ ngx_http_background_job_run(ngx_http_background_job_t *job,
 
     ngx_http_background_job_set_current(NULL);
 
-    if (job->run.restore_fs) {
-        ngx_http_background_fs_restore(job->run.log);
+    if (job->run.restore_thread) {
+        ngx_http_background_pool_thread_restore(job->run.log);
     }
 
     ngx_http_background_job_advance(clock);

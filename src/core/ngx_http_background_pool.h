@@ -244,5 +244,8 @@ ngx_uint_t ngx_http_background_pool_quota(void);
 void ngx_http_background_pool_thread_init(
     ngx_http_background_pool_conf_t *pcf, ngx_log_t *log);
 
+/* sets signals, folder, and umask back, after a job that may change them */
+void ngx_http_background_pool_thread_restore(ngx_log_t *log);
+
 
 #endif /* _NGX_HTTP_BACKGROUND_POOL_H_INCLUDED_ */

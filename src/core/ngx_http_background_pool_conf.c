@@ -29,6 +29,10 @@ static ngx_uint_t ngx_http_background_affinity(ngx_conf_t *cf,
 static void ngx_http_background_pool_priority(ngx_int_t value, ngx_log_t *log);
 
 
+/* the signals that are blocked in a pool thread */
+static __thread sigset_t  ngx_http_background_pool_signals;
+
+
 ngx_int_t
 ngx_http_background_pool_init(ngx_conf_t *cf,
     ngx_http_background_pool_conf_t *pcf)
@@ -140,6 +144,8 @@ ngx_http_background_pool_thread_init(ngx_http_background_pool_conf_t *pcf,
                       "background: pthread_sigmask() of a thread failed");
     }
 
+    (void) pthread_sigmask(SIG_SETMASK, NULL, &ngx_http_background_pool_signals);
+
     ngx_http_background_pool_priority(pcf->priority, log);
 
     if (syscall(SYS_ioprio_set, NGX_HTTP_BACKGROUND_IOPRIO_WHO_PROCESS, 0,
@@ -160,6 +166,18 @@ ngx_http_background_pool_thread_init(ngx_http_background_pool_conf_t *pcf,
     }
 
     ngx_http_background_fs_unshare(log);
+}
+
+
+void
+ngx_http_background_pool_thread_restore(ngx_log_t *log)
+{
+    /* the handler of crashes needs signals that a function may have blocked */
+
+    (void) pthread_sigmask(SIG_SETMASK, &ngx_http_background_pool_signals,
+                           NULL);
+
+    ngx_http_background_fs_restore(log);
 }
 
 

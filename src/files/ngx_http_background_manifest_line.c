@@ -159,7 +159,7 @@ ngx_http_background_manifest_tagged(ngx_str_t *line, const EVP_MD *md,
     p = line->data;
     last = line->data + line->len;
 
-    while (p < last && *p != ' ' && *p != '(') {
+    while (p < last && *p != ' ' && *p != '\t' && *p != '(') {
         p++;
     }
 
@@ -170,6 +170,12 @@ ngx_http_background_manifest_tagged(ngx_str_t *line, const EVP_MD *md,
 
     if (sum->len == 0) {
         return NGX_DECLINED;
+    }
+
+    /* "b2sum" and "cksum" accept a second blank */
+
+    if (p < last && (*p == ' ' || *p == '\t')) {
+        p++;
     }
 
     if (p < last && *p == ' ') {

@@ -692,7 +692,7 @@ ngx_http_background_call_work(ngx_http_background_run_t *run)
         return;
     }
 
-    run->restore_fs = 1;
+    run->restore_thread = 1;
     run->keep_slot = !ccf->parks;
 
     rc = ccf->function(&ctx.call);
