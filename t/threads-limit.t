@@ -17,6 +17,9 @@ use BackgroundLife;
 use BackgroundStatus;
 use Test::More;
 
+plan skip_all => 'ThreadSanitizer has a thread in each process'
+    if $ENV{TSAN_OPTIONS};
+
 my $task = 'background_task t { interval 1h; simulate_cpu 1ms; }';
 
 my ($parent, $why) = v1_group('pids', 'pids.max');

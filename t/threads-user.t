@@ -29,6 +29,8 @@ use Test::More;
 
 BEGIN {
     plan skip_all => 'setuid(2) is not permitted' if $< != $uid;
+    plan skip_all => 'ThreadSanitizer has a thread in each process'
+        if $ENV{TSAN_OPTIONS};
 }
 
 use BackgroundLife;
