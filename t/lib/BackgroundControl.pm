@@ -65,13 +65,20 @@ sub whole_order {
 sub between_cycles {
     my ($name, $function) = @_;
 
+    my $seen = 0;
+
     poll("$name: an order", sub { code("/control/$name/pause") == 202 });
+
+    # twice, as a worker may be about to begin one
+
     poll("$name: no cycle", sub {
         my %task = by_name(status());
         my $task = $task{$name};
 
-        return $task->{paused} && !grep { $task->{$_} } qw/ running queued
-                                                            waiting /;
+        $seen++ if $task->{paused};
+        $seen = 0 if grep { $task->{$_} } qw/ running queued waiting /;
+
+        return $seen > 1;
     });
 
     $function->();
