@@ -19,6 +19,7 @@ sub task {
 start(<<"EOF", <<"EOF2", 'worker_processes 2;');
     background_task idle { interval off; simulate_io 1 delay=1ms-1ms; }
     background_task often { interval 20ms; simulate_io 1 delay=1ms-1ms; }
+    background_task busy { interval 1ms; simulate_io 1 delay=0-0; }
     background_task each {
         workers all;
         interval off;
@@ -149,6 +150,22 @@ poll('waits', sub { task('follows')->{state} eq 'waiting' });
 is(code('/control/often/resume'), 202, 'resume');
 poll('it goes on', sub { task('often')->{cycles}{started} > $n + 3 });
 ok(!task('often')->{paused}, 'not paused');
+
+# cycles one after the other: none starts between the order and the next poll
+# of the worker, but the one that the order met
+
+for (1 .. 3) {
+    is(code('/control/busy/pause'), 202, 'pause');
+
+    my ($started, $beats) = map { task($_)->{cycles}{started} } qw/ busy often /;
+
+    poll('workers have polled', sub {
+        task('often')->{cycles}{started} > $beats + 15
+    });
+    cmp_ok(task('busy')->{cycles}{started}, '<=', $started + 1, 'nothing starts');
+    is(code('/control/busy/resume'), 202, 'resume');
+    poll('it goes on', sub { task('busy')->{cycles}{started} > $started + 3 });
+}
 
 # requests that want a cycle
 

@@ -1578,12 +1578,18 @@ ngx_http_background_interval_handler(ngx_event_t *ev)
 {
     ngx_http_background_runner_t *r = ev->data;
 
+    ngx_http_background_orders_info_t  orders;
+
     /*
-     * The task may have been quarantined since the timer was set: the worker
-     * may not have polled yet.
+     * The task may have been paused or quarantined since the timer was set: the
+     * worker may not have polled yet.
      */
 
-    if (ngx_http_background_quarantined(r)
+    ngx_http_background_orders_read(
+                  ngx_http_background_record_orders(r->task->zone.record),
+                  &orders);
+
+    if (orders.paused || ngx_http_background_quarantined(r)
         || ngx_http_background_zone_revoked())
     {
         return;
