@@ -40,7 +40,8 @@ start(<<"EOF", <<'EOF2', 'worker_processes 2;');
     background_task deaf {
         lock four;
         interval off;
-        timeout 50ms;
+        retry 10ms;
+        timeout 200ms;
         exec $dir/deaf kill=1h;
     }
     background_task later { lock four; interval off; simulate_io 1 delay=1ms-1ms; }
