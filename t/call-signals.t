@@ -25,6 +25,14 @@ put('blocks.c', <<'EOF');
 static __thread int   times;
 static int *volatile  nowhere;
 
+__attribute__((constructor)) static void
+load(void)
+{
+    /* a crash that sanitizers do not report */
+    (void) signal(SIGSEGV, SIG_DFL);
+}
+
+
 /* tells how many signals are blocked, and blocks all of them */
 
 NGX_HTTP_BACKGROUND_CALL(blocks)

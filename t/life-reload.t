@@ -28,7 +28,7 @@ poll('all tasks run', sub {
            && logged(qr/background task "waits": started/) == 4;
 });
 
-is(scalar(@{[workers()]}), 4, 'workers');
+poll('four workers', sub { workers() == 4 });
 is(logged(qr/background task "waits": started/), 4, 'in each worker');
 is(logged(qr/background task "burns": started/), 1, 'in one worker');
 is(logged(qr/background: CPU limit \d+ \([a-z0-9 ]+\), thread pool started with 2 threads/),

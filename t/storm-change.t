@@ -95,7 +95,7 @@ my $watched = watch_end();
 
 is($saw->{failed}, 0, 'no failed request') or diag(explain($saw->{why}));
 is(status()->{generation}, $generation + 1, 'generation');
-is(scalar(@{[workers()]}), 4, 'the configured workers');
+poll('the configured workers', sub { workers() == 4 });
 is(join(' ', map { $_->{name} } @{status()->{tasks}}), 'one all cpu',
    'the configured tasks');
 is(in_log(qr/invalid time "0"/), '', 'no complaint, no bad exit');

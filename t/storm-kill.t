@@ -89,7 +89,7 @@ my $saw = load_end();
 my $watched = watch_end();
 my %task = by_name(status());
 
-is(scalar(@{[workers()]}), 4, 'the configured workers');
+poll('the configured workers', sub { workers() == 4 });
 is_deeply($watched->{back}, {}, 'totals never go back');
 
 for (sort keys %{$watched->{gap}}) {

@@ -72,7 +72,7 @@ my %task = by_name($status);
 is($saw->{failed}, 0, 'no failed request') or diag(explain($saw->{why}));
 cmp_ok($saw->{requests}, '>', 0, 'requests');
 is($status->{generation}, $rounds + 1, 'generation');
-is(scalar(@{[workers()]}), 4, 'the configured workers');
+poll('the configured workers', sub { workers() == 4 });
 is_deeply($watched->{back}, {}, 'totals never go back');
 
 for (sort keys %{$watched->{gap}}) {
