@@ -49,7 +49,7 @@ sub completed {
 
 # the hour from 2 to 3 is left out in Berlin
 
-clock_start('2026-03-29 00:59:57', <<"EOF");
+clock_start('2026-03-29 00:50:00', <<"EOF");
     background_task skipped {
         schedule "30 2 * * *" timezone=Europe/Berlin;
         $operation
@@ -62,6 +62,10 @@ clock_start('2026-03-29 00:59:57', <<"EOF");
     background_task utc { schedule "30 2 * * *" timezone=UTC; $operation }
     background_task hourly { schedule "15 * * * *" timezone=UTC; $operation }
 EOF
+
+poll('all wait', sub { !grep { !$_->{next} } @{status()->{tasks}} });
+clock_set('2026-03-29 00:59:57');
+look();
 
 is(task('skipped')->{timezone}, 'Europe/Berlin', 'the time zone is told');
 is(join(' ', @{task('several')->{schedules}}), '0,20,40 2 * * * 0 3 * * *',
@@ -259,7 +263,7 @@ stop();
 
 # what is due while a cycle runs is skipped
 
-clock_start('2026-06-01 11:59:58', <<"EOF");
+clock_start('2026-06-01 11:50:00', <<"EOF");
     background_task long {
         @{['schedule "0 12 * * *" timezone=UTC jitter=10s;' x 6]}
         schedule "1 12 * * *" timezone=UTC;
@@ -268,6 +272,9 @@ clock_start('2026-06-01 11:59:58', <<"EOF");
     }
 EOF
 
+poll('it waits', sub { task('long')->{next} });
+clock_set('2026-06-01 11:59:58');
+look();
 poll('it runs', sub { task('long')->{running} });
 poll('skipped', sub { task('long')->{cycles}{skipped} });
 is(task('long')->{running}, 1, 'what is due while a cycle runs is skipped');

@@ -53,7 +53,13 @@ sub begin { clock_start($_[0], $http, $location, 'worker_processes 2;') }
 
 # without a file nothing was missed
 
-begin('2026-06-01 11:59:57');
+begin('2026-06-01 11:50:00');
+poll('they wait', sub { !grep { !task($_)->{next} } qw/ daily skips / });
+clock_set('2026-06-01 11:59:58');
+
+# a new worker looks at the clock at once
+
+signal('HUP');
 
 for my $name (qw/ daily skips /) {
     poll("$name ran", sub { task($name)->{cycles}{completed} == 1 });
