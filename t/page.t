@@ -171,8 +171,14 @@ sub span {
         return "$m min" . ($m < 10 && $rest ? " $rest s" : '');
     }
 
-    return $s < 0.9995 ? sprintf '%.0f ms', $s * 1000
-                       : sprintf $s < 9.995 ? '%.2f s' : '%.1f s', $s;
+    return sprintf '%.0f ms', $s * 1000 if $s < 0.9995;
+
+    # toFixed() rounds a half up, sprintf() to an even digit
+
+    my ($format, $unit) = $s < 9.995 ? ('%.2f s', 100) : ('%.1f s', 10);
+    my $half = 2 * $unit * $s == int(2 * $unit * $s) ? 0.1 / $unit : 0;
+
+    return sprintf $format, $s + $half;
 }
 
 sub per_second {
