@@ -55,6 +55,15 @@ sub signalled {
     return 1;
 }
 
+# no request finds half of it
+
+sub replace {
+    my ($name, $text) = @_;
+
+    put('new', $text);
+    rename "$dir/new", "$dir/$name" or die "rename: $!\n";
+}
+
 ok(signalled('USR1'), 'nginx is to open its logs anew');
 is(read_file("$dir/logs/access.log.1"), "old lines\n", 'a log is moved');
 ok(!-e "$dir/logs/empty.log.1", 'an empty one is not');
@@ -69,10 +78,10 @@ ok(poll('its log', sub {
 next_cycle('blocklist_reload', 'completed') for 1 .. 2;
 ok(!-e "$dir/signals/HUP", 'the same list: no reload');
 
-put('www/blocklist.conf', "deny 192.0.2.2;\n# more\n");
+replace('www/blocklist.conf', "deny 192.0.2.2;\n# more\n");
 ok(signalled('HUP'), 'a changed one: a reload');
 
-put('www/blocklist.conf', "invalid\n");
+replace('www/blocklist.conf', "invalid\n");
 ok(next_cycle('blocklist_reload', 'failed'), 'one that is not valid: a failure');
 ok(!-e "$dir/signals/HUP", 'and no reload');
 
