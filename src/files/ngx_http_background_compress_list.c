@@ -1329,6 +1329,7 @@ ngx_http_background_list_write(ngx_http_background_list_t *list,
     }
 
     n = 0;
+    end = '\n';
     size = list->size + len;
 
     if (list->size == 0) {
@@ -1341,15 +1342,14 @@ ngx_http_background_list_write(ngx_http_background_list_t *list,
 
         size += n;
 
-    } else if (ngx_http_background_list_whole(list)) {
-        end = '\n';
-
-    } else if (pread(list->fd, &end, 1, list->size - 1) != 1) {
+    } else if (!ngx_http_background_list_whole(list)
+               && pread(list->fd, &end, 1, list->size - 1) != 1)
+    {
         n = -1;
         goto failed;
     }
 
-    if (list->size != 0 && end != '\n') {
+    if (end != '\n') {
         n = write(list->fd, "\n", 1);
 
         if (n != 1) {
