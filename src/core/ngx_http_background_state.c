@@ -177,7 +177,7 @@ ngx_http_background_state_left(u_char *name, size_t len, ngx_str_t *base)
     pid = ngx_atoi(name + base->len + 1, len - base->len - 5);
 
     return pid > 0 && pid == (ngx_pid_t) pid
-           && kill(pid, 0) == -1 && ngx_errno == NGX_ESRCH;
+           && !ngx_http_background_process_exists((uint32_t) pid);
 }
 
 

@@ -191,6 +191,8 @@ static void ngx_http_background_lift_verdicts(
     ngx_http_background_task_t *task);
 static ngx_uint_t ngx_http_background_quarantined(
     ngx_http_background_runner_t *r);
+static ngx_uint_t ngx_http_background_runner_halted(
+    ngx_http_background_runner_t *r);
 
 static void ngx_http_background_runner_orders(
     ngx_http_background_runner_t *r);
@@ -1440,19 +1442,14 @@ ngx_http_background_runner_crashed(ngx_http_background_runner_t *r,
     last = &outcome.last;
     last->finished_at = ngx_http_background_wall_clock();
 
-    if (started) {
-        last->wall_time = ngx_max(ngx_current_msec, started) - started;
-        last->started_at = last->finished_at - last->wall_time;
+    /* 0: all cycles were abandoned, the last recorded one is one of them */
 
-    } else {
-        /* all cycles were abandoned, the last recorded one is one of them */
-
-        last->started_at = ngx_http_background_cell_stats(cell)
-                               ->last.started_at;
-        last->wall_time = ngx_max(last->finished_at, last->started_at)
-                          - last->started_at;
-    }
-
+    last->started_at = started
+                       ? last->finished_at
+                         - (ngx_max(ngx_current_msec, started) - started)
+                       : ngx_http_background_cell_stats(cell)->last.started_at;
+    last->wall_time = ngx_max(last->finished_at, last->started_at)
+                      - last->started_at;
     last->failed = spared ? 0 : outcome.cycles - outcome.returned;
 
     n = spared || revoked
@@ -1513,6 +1510,24 @@ static ngx_uint_t
 ngx_http_background_quarantined(ngx_http_background_runner_t *r)
 {
     return ngx_http_background_record_quarantined(r->task->zone.record);
+}
+
+
+/*
+ * Whether no cycle may start.  The task may have been paused or quarantined
+ * since the last poll, which sets r->paused.
+ */
+
+static ngx_uint_t
+ngx_http_background_runner_halted(ngx_http_background_runner_t *r)
+{
+    ngx_http_background_orders_info_t  orders;
+
+    ngx_http_background_orders_read(
+                  ngx_http_background_record_orders(r->task->zone.record),
+                  &orders);
+
+    return orders.paused || ngx_http_background_quarantined(r);
 }
 
 
@@ -1578,18 +1593,7 @@ ngx_http_background_interval_handler(ngx_event_t *ev)
 {
     ngx_http_background_runner_t *r = ev->data;
 
-    ngx_http_background_orders_info_t  orders;
-
-    /*
-     * The task may have been paused or quarantined since the timer was set: the
-     * worker may not have polled yet.
-     */
-
-    ngx_http_background_orders_read(
-                  ngx_http_background_record_orders(r->task->zone.record),
-                  &orders);
-
-    if (orders.paused || ngx_http_background_quarantined(r)
+    if (ngx_http_background_runner_halted(r)
         || ngx_http_background_zone_revoked())
     {
         return;
@@ -1941,9 +1945,8 @@ static ngx_int_t
 ngx_http_background_runner_admit(ngx_http_background_runner_t *r,
     ngx_http_background_start_t *start)
 {
-    ngx_http_background_cell_t         *cell;
-    ngx_http_background_tasks_t        *ts;
-    ngx_http_background_orders_info_t   orders;
+    ngx_http_background_cell_t   *cell;
+    ngx_http_background_tasks_t  *ts;
 
     ts = &ngx_http_background_tasks;
 
@@ -1970,11 +1973,7 @@ ngx_http_background_runner_admit(ngx_http_background_runner_t *r,
         ngx_http_background_runner_inherit(r, cell);
     }
 
-    ngx_http_background_orders_read(
-                  ngx_http_background_record_orders(r->task->zone.record),
-                  &orders);
-
-    if (orders.paused || ngx_http_background_quarantined(r)) {
+    if (ngx_http_background_runner_halted(r)) {
         ngx_http_background_cell_declined(r->arrived);
         return NGX_DECLINED;
     }

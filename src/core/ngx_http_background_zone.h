@@ -376,6 +376,8 @@ void ngx_http_background_zone_commit(ngx_http_background_zone_conf_t *zcf);
  *          function of them is on the stack
  * self     returns the word that names this worker as an owner
  * owns     whether the worker is still named by "self"; for any thread
+ * exists   returns 0 only if all threads of the process have exited and its
+ *          parent has waited for it
  */
 ngx_int_t ngx_http_background_zone_join(ngx_http_background_zone_conf_t *zcf);
 void ngx_http_background_zone_leave(void);
@@ -385,6 +387,7 @@ void ngx_http_background_zone_beat(void);
 ngx_uint_t ngx_http_background_zone_revoked(void);
 void ngx_http_background_zone_rejoin(void);
 uint64_t ngx_http_background_zone_self(void);
+ngx_uint_t ngx_http_background_process_exists(uint32_t pid);
 ngx_uint_t ngx_http_background_zone_owns(uint64_t self);
 
 

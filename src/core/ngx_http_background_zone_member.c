@@ -62,7 +62,6 @@ static ngx_int_t ngx_http_background_member_lock(
 static void ngx_http_background_member_free(
     ngx_http_background_member_t *member, ngx_http_background_life_t *life,
     ngx_log_t *log);
-static ngx_uint_t ngx_http_background_process_exists(uint32_t pid);
 static void ngx_http_background_member_idle(
     ngx_http_background_member_t *member);
 static ngx_uint_t ngx_http_background_process_child(uint32_t pid);
@@ -441,12 +440,7 @@ ngx_http_background_member_free(ngx_http_background_member_t *member,
 }
 
 
-/*
- * Returns 0 only if all threads of the process have exited and its parent has
- * waited for it.
- */
-
-static ngx_uint_t
+ngx_uint_t
 ngx_http_background_process_exists(uint32_t pid)
 {
     return pid && (kill((pid_t) pid, 0) == 0 || ngx_errno != NGX_ESRCH);

@@ -229,8 +229,6 @@ static void ngx_http_background_redis_answer(
     ngx_http_background_redis_reply_t *reply);
 static void ngx_http_background_redis_observe(
     ngx_http_background_redis_lease_t *lease, ngx_str_t *text);
-static uint64_t ngx_http_background_redis_end(
-    ngx_http_background_redis_lease_t *lease, uint64_t since);
 static void ngx_http_background_redis_prolong(
     ngx_http_background_redis_lease_t *lease);
 static void ngx_http_background_redis_taken(
@@ -1511,17 +1509,9 @@ ngx_http_background_redis_observe(ngx_http_background_redis_lease_t *lease,
 }
 
 
-static uint64_t
-ngx_http_background_redis_end(ngx_http_background_redis_lease_t *lease,
-    uint64_t since)
-{
-    return since + lease->conf->lease - lease->conf->lease / 10;
-}
-
-
 /*
- * The end of the lease.  It counts from the last renewal, and from the last
- * time that the Sentinels named the server as the master.
+ * Nine tenths of LEASE, from the last renewal and from the last time that the
+ * Sentinels named the server as the master.
  */
 
 static void
@@ -1529,8 +1519,8 @@ ngx_http_background_redis_prolong(ngx_http_background_redis_lease_t *lease)
 {
     uint64_t  until;
 
-    until = ngx_http_background_redis_end(lease, ngx_min(lease->renewed,
-                                                         lease->group->named));
+    until = ngx_min(lease->renewed, lease->group->named)
+            + lease->conf->lease - lease->conf->lease / 10;
     lease->until = ngx_max(lease->until, until);
 
     __atomic_store_n(&lease->claim->until, lease->conf->run ? 0 : lease->until,
