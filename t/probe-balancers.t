@@ -8,6 +8,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use BackgroundBalancers;
 use BackgroundKind;
 use BackgroundServer;
 use BackgroundStatus;
@@ -96,40 +97,8 @@ sub who {
     return $body =~ /^(\w+) 200$/ ? $1 : $head =~ /^\S+ (\d+)/ ? $1 : $head;
 }
 
-# how many requests of 30 each one gets; who gets those of which key
-
-sub share {
-    my ($name) = @_;
-
-    my %n;
-    $n{who($name, $_)}++ for 1 .. 30;
-
-    return \%n;
-}
-
-sub keys_of {
-    my ($name) = @_;
-
-    return join ' ', map { "$_:" . who($name, $_) } 1 .. 20;
-}
-
-# all of these have requests, and nobody else; "least_time" may choose one of
-# them only
-
-sub served {
-    my ($name, $servers, $what) = @_;
-
-    my %seen;
-    my $n = 0;
-
-    poll("$name: $servers", sub {
-        $seen{who($name, $n++ % 200 + 1)} = 1 for 1 .. 10;
-        return $name eq 'time' || !grep { !$seen{$_} } split ' ', $servers;
-    });
-
-    @seen{split ' ', $servers} = () if $name eq 'time';
-    is(join(' ', sort keys %seen), $servers, $what);
-}
+$BackgroundBalancers::who = \&who;
+$BackgroundBalancers::any{time} = 1;      # "least_time"
 
 sub peers_of { (get("/show/$_[0]"))[2] }
 
@@ -148,24 +117,6 @@ sub all_settle {
             } keys %states;
         });
     }
-}
-
-# two cycles of each task
-
-sub all_checked {
-    my $ended = sub {
-        my %task = by_name(status());
-
-        return map { $_ => $task{$_}{cycles}{completed}
-                           + $task{$_}{cycles}{failed} } keys %task;
-    };
-
-    my %n = $ended->();
-
-    poll('two cycles of each', sub {
-        my %now = $ended->();
-        return !grep { $now{$_} < $n{$_} + 2 } keys %n;
-    });
 }
 
 all_checked();
@@ -218,13 +169,7 @@ for (@all) {
 for (@all) {
     served($_, 'b c', "$_: one is down");
     is(who("one_$_", 1), 502, "$_: the single one is down");
-    next unless $by_key{$_};
-
-    my %old = map { split /:/ } split ' ', $keys{$_};
-    my %new = map { split /:/ } split ' ', keys_of($_);
-
-    is(join(' ', grep { $old{$_} ne 'a' && $old{$_} ne $new{$_} } sort keys %old),
-       '', "$_: keys of others stay");
+    others_stay($_, $keys{$_}, 'a') if $by_key{$_};
 }
 
 like(who('sticky', 1, $cookie{a}), qr/^[bc]$/, 'sticky: the cookie of it')

@@ -8,6 +8,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use BackgroundBalancers;
 use BackgroundServer;
 use BackgroundStatus;
 use IO::Socket::UNIX;
@@ -83,36 +84,7 @@ sub who {
     return $answer =~ /(\w+) 200$/ ? $1 : 'none';
 }
 
-sub share {
-    my ($name) = @_;
-
-    my %n;
-    $n{who($name, $_)}++ for 1 .. 30;
-
-    return \%n;
-}
-
-sub keys_of {
-    my ($name) = @_;
-
-    return join ' ', map { "$_:" . who($name, $_) } 1 .. 20;
-}
-
-# all of these have connections, and nobody else
-
-sub served {
-    my ($name, $servers, $what) = @_;
-
-    my %seen;
-    my $n = 0;
-
-    poll("$name: $servers", sub {
-        $seen{who($name, $n++ % 200 + 1)} = 1 for 1 .. 10;
-        return !grep { !$seen{$_} } split ' ', $servers;
-    });
-
-    is(join(' ', sort keys %seen), $servers, $what);
-}
+$BackgroundBalancers::who = \&who;
 
 # these servers have these states in each upstream, for two cycles: what the
 # first of them has found is in force
@@ -121,26 +93,15 @@ sub all_settle {
     my (%states) = @_;
 
     my %name = map { $address{$_} => $_ } keys %states;
-    my %until;
 
     poll(join(' ', %states), sub {
-        my %task = by_name(status());
-
-        for my $task (values %task) {
-            for my $peer (@{$task->{peers}}) {
-                my $state = $states{$name{$peer->{address}} // ''} // next;
-                return if $peer->{state} ne $state;
-            }
-        }
-
-        my %ended = map {
-            $_ => $task{$_}{cycles}{completed} + $task{$_}{cycles}{failed}
-        } keys %task;
-
-        %until = map { $_ => $ended{$_} + 2 } keys %ended unless %until;
-
-        return !grep { $ended{$_} < $until{$_} } keys %until;
+        return !grep {
+            my $state = $states{$name{$_->{address}} // ''};
+            defined $state && $_->{state} ne $state;
+        } map { @{$_->{peers}} } @{status()->{tasks}};
     });
+
+    all_checked();
 }
 
 all_settle(a => 'up', b => 'up', c => 'up', only => 'up');
@@ -164,13 +125,7 @@ all_settle(a => 'down', b => 'up', c => 'up', only => 'down');
 for (@all) {
     served($_, 'b c', "$_: one is down");
     is(who("one_$_", 1), 'none', "$_: the single one is down");
-    next unless $by_key{$_};
-
-    my %old = map { split /:/ } split ' ', $keys{$_};
-    my %new = map { split /:/ } split ' ', keys_of($_);
-
-    is(join(' ', grep { $old{$_} ne 'a' && $old{$_} ne $new{$_} } sort keys %old),
-       '', "$_: keys of others stay");
+    others_stay($_, $keys{$_}, 'a') if $by_key{$_};
 }
 
 is_deeply(share('rr'), { b => 15, c => 15 }, 'shares of those that are up');
