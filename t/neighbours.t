@@ -63,8 +63,7 @@ poll('all run', sub {
 my %before = %task;
 
 for my $n (1 .. 2) {
-    put('files/new', 'once');
-    rename "$dir/files/new", "$dir/files/crash" or die "rename: $!\n";
+    replace('files/crash', 'once');
 
     poll("crash $n", sub {
         %task = by_name(status_anyhow());

@@ -88,8 +88,7 @@ sub later {
         ($jobs, 20, 3);
     task($status, 'hold')->{waiting} = 1234;
 
-    put('html/new', JSON::PP->new->encode($status));
-    rename "$dir/html/new", "$dir/html/later.json" or die "rename: $!\n";
+    replace('html/later.json', JSON::PP->new->encode($status));
 }
 
 later(10, 1000);

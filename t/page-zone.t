@@ -41,8 +41,7 @@ $task{$_->[0]}{timezone} = $_->[1]
     for ['near', 'Pacific/Kiritimati'], ['far', 'Asia/Kathmandu'],
         ['odd', 'No/Such_Zone'];
 
-put('html/new', JSON::PP->new->encode($status));
-rename dir() . '/html/new', dir() . '/html/later.json' or die "rename: $!\n";
+replace('html/later.json', JSON::PP->new->encode($status));
 
 visit('/later');
 

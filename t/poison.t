@@ -129,8 +129,7 @@ start("$others background_task bad { interval 20ms; retry 20ms; crash $file; }",
       $location, $main);
 
 for my $n (1 .. 6) {
-    put('files/crash.new', 'once');
-    rename dir() . '/files/crash.new', $file or die "rename: $!\n";
+    replace('files/crash', 'once');
 
     poll("crash $n", sub {
         logged(qr/"bad": failed: worker process died/) == $n

@@ -55,15 +55,6 @@ sub signalled {
     return 1;
 }
 
-# no request finds half of it
-
-sub replace {
-    my ($name, $text) = @_;
-
-    put('new', $text);
-    rename "$dir/new", "$dir/$name" or die "rename: $!\n";
-}
-
 ok(signalled('USR1'), 'nginx is to open its logs anew');
 is(read_file("$dir/logs/access.log.1"), "old lines\n", 'a log is moved');
 ok(!-e "$dir/logs/empty.log.1", 'an empty one is not');

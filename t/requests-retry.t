@@ -146,8 +146,7 @@ cmp_ok($next - $finished, '<', 3599.9, 'the whole list is due as it was');
 
 my $before = times_of('one', '/ok/1');
 
-put('one.new', join '', map { $_ == 77 ? "/none\n" : "/ok/$_\n" } 1 .. 201);
-rename "$dir/one.new", "$dir/one" or die "rename: $!\n";
+replace('one', join '', map { $_ == 77 ? "/none\n" : "/ok/$_\n" } 1 .. 201);
 
 poll('a changed list', sub { times_of('one', '/ok/201') });
 poll('and it is retried', sub {

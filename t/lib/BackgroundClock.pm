@@ -54,8 +54,7 @@ sub clock_set {
 
     $offset = clock_utc($time) - time;
 
-    put('clock.new', sprintf "%+.3f\n", $offset);
-    rename dir() . '/clock.new', dir() . '/clock' or die "rename: $!\n";
+    replace('clock', sprintf "%+.3f\n", $offset);
 }
 
 sub clock_now { time + $offset }

@@ -55,8 +55,7 @@ sub dns_stop {
 sub dns_names {
     my %addresses = @_;
 
-    put('dns.new', join '', map { "$_ $addresses{$_}\n" } keys %addresses);
-    rename dir() . '/dns.new', dir() . '/dns' or die "rename: $!\n";
+    replace('dns', join '', map { "$_ $addresses{$_}\n" } keys %addresses);
 }
 
 # how many questions there have been for the name

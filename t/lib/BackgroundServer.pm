@@ -53,8 +53,7 @@ sub server {
 sub says {
     my ($name, $answer) = @_;
 
-    put("$name.new", $answer);
-    rename dir() . "/$name.new", dir() . "/$name.says" or die "rename: $!\n";
+    replace("$name.says", $answer);
 }
 
 sub dies {

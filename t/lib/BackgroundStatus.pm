@@ -16,8 +16,8 @@ use POSIX qw/ WNOHANG /;
 use Test::More;
 use Time::HiRes qw/ sleep time /;
 
-our @EXPORT = qw/ dir put start stop http get status parse utf8_text poll
-                  by_name type /;
+our @EXPORT = qw/ dir put replace start stop http get status parse utf8_text
+                  poll by_name type /;
 
 ###############################################################################
 
@@ -60,6 +60,15 @@ sub put {
     open my $file, '>', "$dir/$name" or die "open $dir/$name: $!\n";
     print $file $text;
     close $file or die "close $dir/$name: $!\n";
+}
+
+# the same at once: no reader finds half of it
+
+sub replace {
+    my ($name, $text) = @_;
+
+    put("$name.new", $text);
+    rename "$dir/$name.new", "$dir/$name" or die "rename: $!\n";
 }
 
 # start(HTTP, LOCATIONS, MAIN): what to add to the configuration, which has a
