@@ -56,8 +56,10 @@
 /* length of SHA-256 */
 #define NGX_HTTP_BACKGROUND_TABLE_DIGEST  32
 
-/* the longest path of a file in a tree, with a final zero */
+/* the longest path of a file in a tree, with a final zero; shorter in t/fuzz */
+#ifndef NGX_HTTP_BACKGROUND_TABLE_PATH
 #define NGX_HTTP_BACKGROUND_TABLE_PATH    (128 * (NAME_MAX + 1))
+#endif
 
 /* the longest line, if all characters of the path are escaped */
 #define NGX_HTTP_BACKGROUND_TABLE_LINE                                       \

@@ -19,7 +19,7 @@
 
 
 /* the length of a run that one byte stands for, to get long lines */
-#define FUZZ_RUN    8192
+#define FUZZ_RUN    (NGX_HTTP_BACKGROUND_TABLE_PATH / 4)
 #define FUZZ_RUNS   12
 #define FUZZ_SLASH  1
 #define FUZZ_X      2
