@@ -104,7 +104,7 @@ for ([0, 'as fast as it can'], [200, 'open loop']) {
 
     my $said = qx/$load $port 8 $rate 0.5 \/file 2>&1/;
 
-    like($said, qr/^\d+ [\d.]+ [\d.]+\n$/, $name);
+    like($said, qr/^\d+ [\d.]+ [\d.]+ [\d.]+\n$/, $name);
 
     is((split ' ', qx/$load $port 8 $rate 0.5 \/none 2>&1/)[-1], '404"',
         "$name, another answer") if $rate;

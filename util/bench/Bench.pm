@@ -9,6 +9,7 @@ use warnings;
 # its groups can be removed only without processes, so after END below
 use BackgroundCgroup ();
 
+use Cpanel::JSON::XS ();
 use Exporter qw/ import /;
 use File::Basename qw/ dirname /;
 use File::Temp qw/ tempdir /;
@@ -16,7 +17,8 @@ use IO::Socket::UNIX;
 use POSIX qw/ WNOHANG /;
 use Time::HiRes qw/ sleep time /;
 
-our @EXPORT = qw/ dir put slurp cpus start stop get poll log_lines processes
+our @EXPORT = qw/ dir put slurp cpus start stop get status first_cycle poll
+                  log_lines processes
                   run program line finish stop_all haproxy has_haproxy cpu
                   memory median sleep time /;
 
@@ -154,6 +156,26 @@ sub get {
     die "no answer\n" unless ($headers // '') =~ m{^HTTP/1\.1 20};
 
     return $body;
+}
+
+# returns the decoded answer of the location "/status"
+
+sub status { Cpanel::JSON::XS->new->decode(get('/status')) }
+
+# waits until the first task has finished a cycle, and returns that cycle
+
+sub first_cycle {
+    my $last;
+
+    poll('the cycle is over', sub {
+        $last = status()->{tasks}[0]{last};
+
+        return defined $last->{finished};
+    });
+
+    die "the cycle failed: $last->{error}\n" if defined $last->{error};
+
+    return $last;
 }
 
 # calls the function until it returns something true, and returns that

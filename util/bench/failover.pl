@@ -12,7 +12,6 @@ use Bench;
 use IO::Select;
 use IO::Socket::INET;
 use IO::Socket::UNIX;
-use JSON::PP ();
 use POSIX ();
 
 my $host = '127.9.8.7';
@@ -175,7 +174,7 @@ sub ours {
     return ($met, $until, $after > 0 ? 1000 * $after : 0);
 }
 
-sub peers { JSON::PP::decode_json(get('/status'))->{tasks}[0]{peers} }
+sub peers { status()->{tasks}[0]{peers} }
 
 sub passive {
     my ($signal) = @_;

@@ -8,7 +8,6 @@ use strict;
 use warnings;
 
 use Bench;
-use JSON::PP;
 use POSIX qw/ ceil /;
 
 my $n = 1000;
@@ -77,7 +76,7 @@ sub nginx {
 sub nginx_starts {
     return @{poll('all cycles', sub {
         my @started = map { $_->{last}{started} // () }
-                      @{decode_json(get('/status'))->{tasks}};
+                      @{status()->{tasks}};
 
         return @started == $n && [map { seconds($_) } @started];
     })};

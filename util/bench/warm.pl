@@ -8,7 +8,6 @@ use warnings;
 
 use Bench;
 use IO::Socket::INET;
-use JSON::PP ();
 
 my $uris = 10_000;
 my $processes = cpus();
@@ -35,19 +34,11 @@ sub background {
     begin('background_task warm { interval 1h; timeout 1h; '
           . 'requests ' . dir() . '/uris concurrency=32; }');
 
-    my $last;
-
-    poll('the cycle is over', sub {
-        $last = JSON::PP->new->decode(get('/status'))->{tasks}[0]{last};
-
-        return defined $last;
-    });
-
+    my $last = first_cycle();
     my $cpu = cpu((processes())[1]);
 
     stop();
 
-    die "the cycle failed: $last->{error}\n" if defined $last->{error};
     die "$last->{operations} URIs\n" if $last->{operations} != $uris;
 
     return ($uris / $last->{wall_seconds}, $cpu);
