@@ -352,6 +352,7 @@ events {
 http {
     access_log off;
     $temp
+    proxy_read_timeout 1d;
     $http
     server {
         listen unix:$dir/$name/socket;

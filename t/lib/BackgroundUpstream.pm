@@ -216,6 +216,7 @@ events {
 http {
     access_log off;
     $temp
+    proxy_read_timeout 1d;
     $http
 }
 EOF_CONF
