@@ -94,7 +94,8 @@ allow = SyscallFilter(ERRNO(errno.EPERM) if less else KILL_PROCESS)
 for name in open(calls).read().split():
     if resolve_syscall(Arch(), name) < 0 or name == "socket":
         continue
-    if less and name in ("ioprio_set", "sched_setaffinity", "setpriority"):
+    if less and name in ("ioprio_set", "sched_setaffinity", "sched_setattr",
+                         "setpriority"):
         continue
     allow.add_rule(ALLOW, name)
 
@@ -259,17 +260,17 @@ poll('another worker', sub { workers() == 2 && !grep { $_ == $old } workers() })
 }
 pass('after the death of a worker');
 
-my $threads = qr/\[warn\].* of a thread failed/;
+my $threads = qr/\[(?:warn|notice)\].* of a thread failed/;
 
 is(logged(qr/signal 31/), 0, 'no other system call');
-is(logged($threads), 0, 'no warning of threads');
+is(logged($threads), 0, 'nothing was refused to threads');
 is(logged(qr/unshare\(/), 0, 'nor a notice');
 
 put('error.log', join '', grep { !/signal 9/ } split /^/, log_text());
 chown 65534, 65534, "$dir/error.log";
 stop();
 
-# without the three of @resources
+# without those of @resources
 
 $ENV{BACKGROUND_FILTER} = 'less';
 start($http, $server, 'worker_processes 2;');
@@ -278,6 +279,9 @@ pass('without setpriority() and ioprio_set()');
 
 cmp_ok(logged(qr/\[warn\].*$_\S* of a thread failed \(1: /), '>', 0,
        "a warning of $_") for qw/ setpriority ioprio_set /;
+
+cmp_ok(logged(qr/\[notice\].*sched_setattr\(\) of a thread failed \(1: /), '>',
+       0, 'a notice of sched_setattr');
 
 stop();
 done_testing();

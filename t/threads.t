@@ -38,6 +38,16 @@ SKIP: {
     unlike(`ionice -p $worker`, qr/^idle/, 'the worker has another');
 }
 
+SKIP: {
+    my $slice = slice_of($worker, $busy[0]);
+    my ($major, $minor) = `uname -r` =~ /^(\d+)\.(\d+)/;
+
+    skip 'sched_setattr() of this Linux sets no slice', 1
+        unless $slice && ($major > 6 || $major == 6 && $minor >= 12);
+
+    is($slice, 100_000, 'the time slice of a thread, in nsec');
+}
+
 cmp_ok(abs(status()->{cpu}{quota} - 0.2), '<', 0.001, 'quota');
 
 stop();
@@ -90,6 +100,15 @@ done_testing();
 sub nice_of { (split ' ', stat_of(@_))[16] }
 
 sub policy_of { (split ' ', stat_of(@_))[38] }
+
+sub slice_of {
+    my ($pid, $tid) = @_;
+
+    open my $file, '<', "/proc/$pid/task/$tid/sched" or return;
+    local $/;
+
+    return (<$file> =~ /^se\.slice\s*:\s*(\d+)/m)[0];
+}
 
 sub stat_of {
     my ($pid, $tid) = @_;

@@ -19,14 +19,37 @@
 #define NGX_HTTP_BACKGROUND_IOPRIO_IDLE         (3 << 13)
 
 /*
+ * The time slice of a thread, in nsec: the least that Linux takes for a slice
+ * (0.1 ms, sched_setattr(2)).  An event loop that becomes ready while a thread
+ * is within its slice has to wait.
+ */
+#define NGX_HTTP_BACKGROUND_SLICE        100000
+
+/*
  * If the threads would leave the event loops less than one CPU of the quota of
  * a cgroup, all threads together use at most this part of it, in percent.
  */
 #define NGX_HTTP_BACKGROUND_QUOTA        70
 
+
+/* struct sched_attr, version 0; not all distributions ship it */
+
+typedef struct {
+    uint32_t  size;
+    uint32_t  policy;
+    uint64_t  flags;
+    int32_t   nice;
+    uint32_t  priority;
+    uint64_t  runtime;     /* the slice, since Linux 6.12 */
+    uint64_t  deadline;
+    uint64_t  period;
+} ngx_http_background_sched_attr_t;
+
+
 static ngx_uint_t ngx_http_background_affinity(ngx_conf_t *cf,
     ngx_http_background_pool_conf_t *pcf);
 static void ngx_http_background_pool_priority(ngx_int_t value, ngx_log_t *log);
+static void ngx_http_background_pool_slice(ngx_log_t *log);
 
 
 /* the signals that are blocked in a pool thread */
@@ -147,6 +170,7 @@ ngx_http_background_pool_thread_init(ngx_http_background_pool_conf_t *pcf,
     (void) pthread_sigmask(SIG_SETMASK, NULL, &ngx_http_background_pool_signals);
 
     ngx_http_background_pool_priority(pcf->priority, log);
+    ngx_http_background_pool_slice(log);
 
     if (syscall(SYS_ioprio_set, NGX_HTTP_BACKGROUND_IOPRIO_WHO_PROCESS, 0,
                 NGX_HTTP_BACKGROUND_IOPRIO_IDLE)
@@ -213,4 +237,31 @@ ngx_http_background_pool_priority(ngx_int_t value, ngx_log_t *log)
                       "background: setpriority(%i) of a thread failed",
                       value);
     }
+}
+
+
+static void
+ngx_http_background_pool_slice(ngx_log_t *log)
+{
+    ngx_http_background_sched_attr_t  attr;
+
+    ngx_memzero(&attr, sizeof(ngx_http_background_sched_attr_t));
+
+    if (syscall(SYS_sched_getattr, 0, &attr, sizeof(attr), 0) == 0) {
+
+        /* other policies have no slice */
+
+        if (attr.policy != SCHED_OTHER) {
+            return;
+        }
+
+        attr.runtime = NGX_HTTP_BACKGROUND_SLICE;
+
+        if (syscall(SYS_sched_setattr, 0, &attr, 0) == 0) {
+            return;
+        }
+    }
+
+    ngx_log_error(NGX_LOG_NOTICE, log, ngx_errno,
+                  "background: sched_setattr() of a thread failed");
 }
