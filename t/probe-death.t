@@ -103,7 +103,7 @@ sub a_late_verdict {
     poll('new workers', sub { 2 == grep { !$old{$_} } workers() });
 
     is(process_stat($stopped)->[0], 'T', 'the old worker is stopped');
-    is(answers('/'), 'a b', 'new workers have the old verdict');
+    is(answers('/', 4), 'a b', 'new workers have the old verdict');
 
     $asked = clients();
 

@@ -1,8 +1,9 @@
 package BackgroundKeep;
 
 # In a test that BackgroundHarness runs: folders stay until it has seen how the
-# test ended, complaints go into a file there, and processes that the test has
-# forked end with it, however it ends: prove would wait for them.
+# test ended, complaints go into a file there, processes that the test has forked
+# end with it, however it ends: prove would wait for them, and a peer that closes
+# its connection early does not end the test.
 
 use strict;
 use warnings;
@@ -11,6 +12,10 @@ use File::Temp;
 use POSIX qw/ WNOHANG /;
 
 $File::Temp::KEEP_ALL = 1;
+
+# a handler, unlike "IGNORE", is not inherited by programs
+
+$SIG{PIPE} = sub { };
 
 my $test;
 my @forked;
