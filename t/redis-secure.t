@@ -55,6 +55,34 @@ reload('server unix:' . "$dir/redis.sock;");
 says(qr/it needs a password, set "password_file": "NOAUTH/,
      'without one');
 
+# a server that does not know AUTH repeats its arguments, also as a Sentinel
+
+write_file('refused', "opensesame\n");
+redis('noauth', 'rename-command AUTH ""');
+
+for my $sentinel ('', 'sentinel_') {
+    my $name = $sentinel ? 'a Sentinel' : 'a server';
+
+    write_file('a/error.log', '');
+    host_reload('a', conf("server unix:$dir/noauth.sock; "
+                          . ($sentinel && 'sentinel main; ')
+                          . "${sentinel}user nginx; "
+                          . "${sentinel}password_file ../refused;"),
+                'worker_processes 1; error_log debug.log debug;');
+    says(qr/it refuses the command "AUTH"/, "$name without AUTH");
+    like(host_log('a'), qr/\[error\].*noauth\.sock: it refuses the command "AUTH", its reply may have the password and is not logged/,
+         "$name without AUTH: the log");
+    unlike($_->[1], qr/opensesame/,
+           "$name without AUTH: no password in the $_->[0]")
+        for ['log', host_log('a')], ['debug log', read_file('a/debug.log')],
+            map { [$_, host_get('a', "/$_")] } qw/ status page metrics /;
+}
+
+redis('open');
+reload("server unix:$dir/open.sock; password_file ../refused;");
+says(qr/it needs no password, remove "password_file": "ERR"$/,
+     'a password that is not needed');
+
 # a password that is another one at a reload
 
 write_file('wrong', "secret\n");
