@@ -140,6 +140,29 @@ sub without_memory {
         $error;
     }), qr/it has no memory left by its "maxmemory": "OOM/, 'no memory');
 
+    # each renewal fails: one line a minute, and no line between that it is well
+
+    for my $host ('a', 'b') {
+        my $errors = sub { host_status($host)->{redis}[0]{errors}{memory} // 0 };
+        my $n = $errors->() + 20;
+
+        write_file("$host/error.log", '');
+        my $start = time;
+        poll("$host: many renewals fail", sub { $errors->() > $n });
+
+        my @lines = grep { /redis "main" at/ } split /^/, host_log($host);
+        my $said = grep { /OOM/ } @lines;
+
+        # a busy machine may lose the connection, after which it is told again
+
+        my $others = grep { /\[error\]/ && !/OOM/ } @lines;
+
+        cmp_ok($said, '<=', 1 + $others + (time - $start) / 60,
+               "$host: an error is told once a minute") or diag(@lines);
+        is_deeply([grep { /: connected/ } @lines], [],
+                  "$host: nothing says that it is well");
+    }
+
     my $n = () = runs('out/memory');
 
     redis_ask('redis', 'CONFIG', 'SET', 'maxmemory', 0);

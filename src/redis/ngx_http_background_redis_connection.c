@@ -120,6 +120,7 @@ struct ngx_http_background_redis_link_s {
     unsigned                               moves:1;   /* to the master */
     unsigned                               reading:1;
     unsigned                               lost:1;    /* to be closed */
+    unsigned                               complained:1;  /* of the reply */
     unsigned                               told:1;    /* eviction was logged */
     unsigned                               down:1;    /* it was logged */
 };
@@ -1630,10 +1631,12 @@ ngx_http_background_redis_dispatch(ngx_http_background_redis_link_t *link)
 
         usable = (link->state == ngx_http_background_redis_usable);
 
+        link->complained = 0;
+
         command->handler(command->data, reply);
         ngx_free(command);
 
-        if (usable && !link->lost) {
+        if (usable && !link->lost && !link->complained) {
             ngx_http_background_redis_good(link, reply);
         }
     }
@@ -1760,6 +1763,7 @@ ngx_http_background_redis_failed(ngx_http_background_redis_link_t *link,
         break;
     }
 
+    link->complained = 1;
     link->reason = reason;
     link->why_len = ngx_slprintf(link->why,
                                  link->why + NGX_HTTP_BACKGROUND_REDIS_TEXT,
