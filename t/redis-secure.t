@@ -160,12 +160,20 @@ dns_stop();
 # IPv6
 
 SKIP: {
-    skip 'no IPv6', 1 unless IO::Socket::IP->new(LocalHost => '::1',
-                                                 LocalPort => 0, Listen => 1);
+    skip 'no IPv6, as the interface lo has no address ::1', 2
+        unless IO::Socket::IP->new(LocalHost => '::1', LocalPort => 0,
+                                   Listen => 1);
 
     redis('six', "port $port6", 'bind ::1');
     reload("server [::1]:$port6;");
     runs_there('IPv6');
+
+    redis_kill('six');
+    redis('six', "tls-port $port6", 'bind ::1', 'tls-auth-clients no',
+          "tls-cert-file $dir/server.crt", "tls-key-file $dir/server.key",
+          "tls-ca-cert-file $dir/ca.crt");
+    reload("server [::1]:$port6; tls on; tls_trusted_certificate ../ca.crt;");
+    runs_there('TLS, the IPv6 address is in the certificate');
 }
 
 # Redis Cluster
@@ -240,7 +248,7 @@ sub certificates {
 
     for my $name ('server', 'client') {
         write_file("$name.ext",
-                   "subjectAltName = DNS:redis.test, IP:127.0.0.1\n");
+                   "subjectAltName = DNS:redis.test, IP:127.0.0.1, IP:::1\n");
         $openssl->("req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes "
                    . "-subj '/CN=$name' -keyout $name.key -out $name.csr");
         $openssl->("x509 -req -in $name.csr -CA ca.crt -CAkey ca.key -days 2 "
