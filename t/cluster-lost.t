@@ -443,7 +443,20 @@ sub quarantine {
 
     is($n, 3, 'three workers died, of all');
 
+    host_stop('a');
+    host('a');
+    poll('a is quarantined again', sub {
+        host_status('a', 't')->{state} eq 'quarantined';
+    });
+    $n = () = runs('out/crash');
+    is($n, 3, 'a restart does not end it');
+
     unlink "$dir/crash";
+
+    # the shared memory of this reload is another one
+
+    write_file('b/nginx.conf', read_file('b/nginx.conf')
+                               =~ s/worker_processes 1/worker_processes 2/r);
     host_reload('b');
     poll('b runs it', sub { leader('t', 'b') && runs('out/crash') > $n + 3 });
     is(host_status('a', 't')->{state}, 'quarantined', 'a does not');
