@@ -58,20 +58,21 @@ says(qr/it needs a password, set "password_file": "NOAUTH/,
 # a server that does not know AUTH repeats its arguments, also as a Sentinel
 
 write_file('refused', "opensesame\n");
-redis('noauth', 'rename-command AUTH ""');
 
-for my $sentinel ('', 'sentinel_') {
-    my $name = $sentinel ? 'a Sentinel' : 'a server';
+for my $case (['server', '', ''], ['sentinel', 'sentinel main;', 'sentinel_']) {
+    my ($name, $lines, $prefix) = @$case;
+    my $error = qr/\[error\].* at unix:\S+$name-noauth\.sock: it refuses the command "AUTH", its reply may have the password and is not logged/;
 
-    write_file('a/error.log', '');
-    host_reload('a', conf("server unix:$dir/noauth.sock; "
-                          . ($sentinel && 'sentinel main; ')
-                          . "${sentinel}user nginx; "
-                          . "${sentinel}password_file ../refused;"),
+    redis("$name-noauth", 'rename-command AUTH ""');
+    host_reload('a', conf("server unix:$dir/$name-noauth.sock; $lines "
+                          . "${prefix}user nginx; "
+                          . "${prefix}password_file ../refused;"),
                 'worker_processes 1; error_log debug.log debug;');
-    says(qr/it refuses the command "AUTH"/, "$name without AUTH");
-    like(host_log('a'), qr/\[error\].*noauth\.sock: it refuses the command "AUTH", its reply may have the password and is not logged/,
-         "$name without AUTH: the log");
+    poll("$name: an error", sub { host_log('a') =~ /$name-noauth\.sock: / });
+
+    like(host_log('a'), $error, "$name without AUTH: the error");
+    like(host_status('a')->{redis}[0]{error}, qr/it refuses the command "AUTH"/,
+         "$name without AUTH: the status");
     unlike($_->[1], qr/opensesame/,
            "$name without AUTH: no password in the $_->[0]")
         for ['log', host_log('a')], ['debug log', read_file('a/debug.log')],
