@@ -116,7 +116,8 @@ typedef struct {
     uint64_t                                 until;   /* this one's end */
     uint64_t                                 heard;   /* of the server */
     uint64_t                                 since_at;
-    ngx_http_background_carried_t            carried; /* as it was before */
+    ngx_http_background_carried_t            carried; /* as it was before it
+                                                         was taken, or lost */
 
     /* the last value of the server, and since when it is the same */
     uint64_t                                 same;
@@ -1590,6 +1591,11 @@ static void
 ngx_http_background_redis_lose_lease(ngx_http_background_redis_lease_t *lease,
     ngx_http_background_redis_value_t *value, const char *why)
 {
+    /* if it gets the task again with this value, it goes on with this state */
+
+    lease->carried = lease->claim->carried;
+    lease->carries = 1;
+
     lease->claim->fence = 0;
     lease->until = 0;
 
