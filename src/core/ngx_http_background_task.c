@@ -678,6 +678,12 @@ ngx_http_background_poll(void)
             ngx_http_background_runner_enter(r);
         }
 
+        /* a quarantine may have been lifted */
+
+        if (r->task->cluster && r->leased && !r->elsewhere && !r->joined) {
+            ngx_http_background_runner_join(r);
+        }
+
         if (r->candidate && r->claim.other) {
             ngx_http_background_cell_schedule(r->cell, 0);
             ngx_http_background_cell_absent(r->cell);
@@ -1784,6 +1790,8 @@ ngx_http_background_runner_want(ngx_http_background_runner_t *r,
     r->pending = cause;
 
     if (!r->leased || r->elsewhere || r->candidate
+        || (r->task->cluster
+            && (!r->joined || !r->task->cluster->holds(&r->claim)))
         || ngx_quit || ngx_terminate
         || ngx_http_background_quarantined(r)
         || ngx_http_background_zone_revoked()
