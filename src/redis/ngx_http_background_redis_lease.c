@@ -835,7 +835,8 @@ ngx_http_background_redis_changed(void *data, ngx_uint_t ready)
 
 /*
  * A renewal counts by what the Sentinels say of the server that has done it.  A
- * value counts only while the server is the same.
+ * value counts only while the server is the same, and a missing one only on the
+ * same connection: what was there meanwhile may be gone again.
  */
 
 static void
@@ -864,7 +865,7 @@ ngx_http_background_redis_forget(ngx_http_background_redis_group_t *group,
 
         lease->renewed = 0;
 
-        if (!same) {
+        if (!same || lease->len == 0) {
             lease->known = 0;
         }
     }
@@ -1178,12 +1179,12 @@ ngx_http_background_redis_renew_args(ngx_http_background_redis_lease_t *lease,
 
     /* an expired lease may have been held by another nginx meanwhile */
 
-    if (lease->holds) {
-        fence = lease->claim->fence;
+    fence = lease->holds ? lease->claim->fence : value->fence;
+
+    if (lease->holds && ngx_http_background_redis_boot() < lease->until) {
         ngx_str_set(&argv[0], "R");
 
     } else {
-        fence = value->fence;
         ngx_str_set(&argv[0], "M");
     }
 
@@ -1351,7 +1352,7 @@ ngx_http_background_redis_answered(void *data,
     n = group->nbatch;
     group->nbatch = 0;
 
-    if (reply == NULL) {
+    if (reply == NULL || reply->type != ngx_http_background_redis_array) {
 
         /* the state may not have been saved */
 
@@ -1360,7 +1361,9 @@ ngx_http_background_redis_answered(void *data,
                 group->batch[i]->dirty = 1;
             }
         }
+    }
 
+    if (reply == NULL) {
         return;
     }
 
@@ -1430,6 +1433,7 @@ ngx_http_background_redis_answer(ngx_http_background_redis_lease_t *lease,
         break;
 
     case ngx_http_background_redis_error_reply:
+        lease->dirty = 1;
         ngx_http_background_redis_failed(lease->group->link, reply);
         return;
 
