@@ -107,9 +107,6 @@ struct ngx_http_background_runner_s {
     unsigned                          candidate:1;
                                                   /* another nginx may have the
                                                      task */
-    unsigned                          condemned:1;
-                                                  /* the quarantine is not known
-                                                     to other nginx yet */
     unsigned                          told:1;
     unsigned                          paused:1;
     unsigned                          orders:1;   /* to be read again */
@@ -164,6 +161,8 @@ static void ngx_http_background_runner_depart(ngx_http_background_runner_t *r,
 static void ngx_http_background_runner_granted(
     ngx_http_background_claim_t *m,
     const ngx_http_background_carried_t *carried);
+static void ngx_http_background_runner_condemn(
+    ngx_http_background_runner_t *r, uint64_t quarantine);
 static void ngx_http_background_runner_ousted(ngx_http_background_claim_t *m,
     const char *why);
 static void ngx_http_background_runner_checked(
@@ -678,6 +677,21 @@ ngx_http_background_poll(void)
             ngx_http_background_runner_enter(r);
         }
 
+        /* a quarantine may have been lifted */
+
+        if (r->task->cluster && r->leased && !r->elsewhere && !r->joined) {
+            ngx_http_background_runner_join(r);
+        }
+
+        /* any worker may have died in cycles of requests */
+
+        if (r->joined && !r->candidate && r->claim.fence
+            && ngx_http_background_quarantined(r)
+            && ngx_http_background_runner_cycle(r, r->cell, 1) == NULL)
+        {
+            ngx_http_background_runner_condemn(r, r->claim.fence);
+        }
+
         if (r->candidate && r->claim.other) {
             ngx_http_background_cell_schedule(r->cell, 0);
             ngx_http_background_cell_absent(r->cell);
@@ -880,7 +894,9 @@ ngx_http_background_runner_started(ngx_http_background_runner_t *r)
 static void
 ngx_http_background_runner_join(ngx_http_background_runner_t *r)
 {
-    if (ngx_http_background_quarantined(r) && !r->condemned) {
+    if (ngx_http_background_quarantined(r)
+        && !ngx_http_background_record_condemned(r->task->zone.record))
+    {
         return;
     }
 
@@ -944,16 +960,9 @@ ngx_http_background_runner_granted(ngx_http_background_claim_t *m,
     }
 
     if (ngx_http_background_quarantined(r)) {
-        m->carried.quarantine = (carried && carried->quarantine)
-                                ? carried->quarantine : m->fence;
-        r->condemned = 0;
-
-        ngx_log_error(NGX_LOG_ALERT, r->log, 0,
-                      "background task \"%V\": quarantined on all servers, "
-                      "each until its next reload", m->task);
-
-        ngx_http_background_runner_save(r);
-        ngx_http_background_runner_depart(r, 1);
+        ngx_http_background_runner_condemn(r, (carried && carried->quarantine)
+                                              ? carried->quarantine
+                                              : m->fence);
         return;
     }
 
@@ -965,6 +974,24 @@ ngx_http_background_runner_granted(ngx_http_background_claim_t *m,
 
     ngx_http_background_runner_save(r);
     ngx_http_background_runner_started(r);
+}
+
+
+/* gives the task back as quarantined, since the fence "quarantine" */
+
+static void
+ngx_http_background_runner_condemn(ngx_http_background_runner_t *r,
+    uint64_t quarantine)
+{
+    ngx_log_error(NGX_LOG_ALERT, r->log, 0,
+                  "background task \"%V\": quarantined on all servers, "
+                  "each until its next reload", &r->task->zone.name);
+
+    r->claim.carried.quarantine = quarantine;
+
+    ngx_http_background_record_told(r->task->zone.record);
+    ngx_http_background_runner_save(r);
+    ngx_http_background_runner_depart(r, 1);
 }
 
 
@@ -1469,8 +1496,6 @@ ngx_http_background_runner_crashed(ngx_http_background_runner_t *r,
                       name ? name : "a signal");
 
     } else if (n) {
-        r->condemned = 1;
-
         ngx_log_error(NGX_LOG_ALERT, r->log, 0,
                       "background task \"%V\": quarantined until the next "
                       "reload, %ui worker processes in a row died in it%s%s",
@@ -1784,6 +1809,8 @@ ngx_http_background_runner_want(ngx_http_background_runner_t *r,
     r->pending = cause;
 
     if (!r->leased || r->elsewhere || r->candidate
+        || (r->task->cluster
+            && (!r->joined || !r->task->cluster->holds(&r->claim)))
         || ngx_quit || ngx_terminate
         || ngx_http_background_quarantined(r)
         || ngx_http_background_zone_revoked()

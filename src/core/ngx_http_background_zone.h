@@ -516,6 +516,8 @@ void ngx_http_background_cell_skipped(ngx_http_background_cell_t *cell);
  * crashed      counts such a cycle.  Returns their number if the task becomes
  *              quarantined by this call, or 0
  * quarantined  whether no cycle may start
+ * condemned    whether other nginx do not know that yet
+ * told         they do
  * carry        sets what another server has handed over
  * orders       returns what others have ordered
  * resume       ends the quarantine, as a reload does
@@ -538,6 +540,9 @@ ngx_uint_t ngx_http_background_record_crashed(
     ngx_http_background_record_t *record);
 ngx_uint_t ngx_http_background_record_quarantined(
     ngx_http_background_record_t *record);
+ngx_uint_t ngx_http_background_record_condemned(
+    ngx_http_background_record_t *record);
+void ngx_http_background_record_told(ngx_http_background_record_t *record);
 ngx_http_background_orders_t *ngx_http_background_record_orders(
     ngx_http_background_record_t *record);
 void ngx_http_background_record_resume(ngx_http_background_record_t *record);

@@ -13,6 +13,11 @@
 #include "ngx_http_background_zone_layout.h"
 
 
+/* "quarantined" of a record: whether other nginx know it */
+#define NGX_HTTP_BACKGROUND_TOLD       1
+#define NGX_HTTP_BACKGROUND_CONDEMNED  2
+
+
 static ngx_uint_t ngx_http_background_cells_orphaned(
     ngx_http_background_cell_t *cell);
 
@@ -26,7 +31,8 @@ ngx_http_background_record_crashed(ngx_http_background_record_t *record)
     quarantined = 0;
 
     if (n < NGX_HTTP_BACKGROUND_CRASHES
-        || !ngx_http_background_cas(&record->quarantined, &quarantined, 1))
+        || !ngx_http_background_cas(&record->quarantined, &quarantined,
+                                    NGX_HTTP_BACKGROUND_CONDEMNED))
     {
         return 0;
     }
@@ -67,6 +73,28 @@ ngx_http_background_record_quarantined(ngx_http_background_record_t *record)
 }
 
 
+ngx_uint_t
+ngx_http_background_record_condemned(ngx_http_background_record_t *record)
+{
+    return ngx_http_background_load(&record->quarantined)
+           == NGX_HTTP_BACKGROUND_CONDEMNED;
+}
+
+
+void
+ngx_http_background_record_told(ngx_http_background_record_t *record)
+{
+    uint32_t  condemned;
+
+    condemned = NGX_HTTP_BACKGROUND_CONDEMNED;
+
+    /* it may have been lifted meanwhile */
+
+    (void) ngx_http_background_cas(&record->quarantined, &condemned,
+                                   NGX_HTTP_BACKGROUND_TOLD);
+}
+
+
 void
 ngx_http_background_record_carry(ngx_http_background_record_t *record,
     uint64_t crashes, ngx_uint_t quarantined)
@@ -76,7 +104,8 @@ ngx_http_background_record_carry(ngx_http_background_record_t *record,
     ngx_http_background_store(&record->crashes, (uint32_t) crashes);
 
     if (quarantined) {
-        ngx_http_background_store(&record->quarantined, 1);
+        ngx_http_background_store(&record->quarantined,
+                                  NGX_HTTP_BACKGROUND_TOLD);
     }
 }
 

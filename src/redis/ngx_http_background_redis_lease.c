@@ -116,7 +116,8 @@ typedef struct {
     uint64_t                                 until;   /* this one's end */
     uint64_t                                 heard;   /* of the server */
     uint64_t                                 since_at;
-    ngx_http_background_carried_t            carried; /* as it was before */
+    ngx_http_background_carried_t            carried; /* as it was before it
+                                                         was taken, or lost */
 
     /* the last value of the server, and since when it is the same */
     uint64_t                                 same;
@@ -836,7 +837,8 @@ ngx_http_background_redis_changed(void *data, ngx_uint_t ready)
 
 /*
  * A renewal counts by what the Sentinels say of the server that has done it.  A
- * value counts only while the server is the same.
+ * value counts only while the server is the same, and a missing one only on the
+ * same connection: what was there meanwhile may be gone again.
  */
 
 static void
@@ -865,7 +867,7 @@ ngx_http_background_redis_forget(ngx_http_background_redis_group_t *group,
 
         lease->renewed = 0;
 
-        if (!same) {
+        if (!same || lease->len == 0) {
             lease->known = 0;
         }
     }
@@ -1179,12 +1181,12 @@ ngx_http_background_redis_renew_args(ngx_http_background_redis_lease_t *lease,
 
     /* an expired lease may have been held by another nginx meanwhile */
 
-    if (lease->holds) {
-        fence = lease->claim->fence;
+    fence = lease->holds ? lease->claim->fence : value->fence;
+
+    if (lease->holds && ngx_http_background_redis_boot() < lease->until) {
         ngx_str_set(&argv[0], "R");
 
     } else {
-        fence = value->fence;
         ngx_str_set(&argv[0], "M");
     }
 
@@ -1352,7 +1354,7 @@ ngx_http_background_redis_answered(void *data,
     n = group->nbatch;
     group->nbatch = 0;
 
-    if (reply == NULL) {
+    if (reply == NULL || reply->type != ngx_http_background_redis_array) {
 
         /* the state may not have been saved */
 
@@ -1361,7 +1363,9 @@ ngx_http_background_redis_answered(void *data,
                 group->batch[i]->dirty = 1;
             }
         }
+    }
 
+    if (reply == NULL) {
         return;
     }
 
@@ -1431,6 +1435,7 @@ ngx_http_background_redis_answer(ngx_http_background_redis_lease_t *lease,
         break;
 
     case ngx_http_background_redis_error_reply:
+        lease->dirty = 1;
         ngx_http_background_redis_failed(lease->group->link, reply);
         return;
 
@@ -1592,6 +1597,11 @@ static void
 ngx_http_background_redis_lose_lease(ngx_http_background_redis_lease_t *lease,
     ngx_http_background_redis_value_t *value, const char *why)
 {
+    /* if it gets the task again with this value, it goes on with this state */
+
+    lease->carried = lease->claim->carried;
+    lease->carries = 1;
+
     lease->claim->fence = 0;
     lease->until = 0;
 

@@ -22,7 +22,7 @@ our @EXPORT = qw/ redis_program redis_dir redis redis_kill redis_signal
                   redis_clock
                   free_port
                   host host_reload host_kill host_stop host_status host_get
-                  host_log host_workers host_signal leader
+                  host_order host_log host_workers host_signal leader
                   runs overlaps poll write_file read_file lease_library /;
 
 ###############################################################################
@@ -421,13 +421,30 @@ sub host_stop {
 sub host_get {
     my ($name, $uri) = @_;
 
+    return host_ask($name, "GET $uri HTTP/1.1")
+           =~ s/^.*?\r\n\r\n//sr || die "no answer\n";
+}
+
+# an order of background_control: the status code
+
+sub host_order {
+    my ($name, $uri) = @_;
+
+    my $answer = host_ask($name, "POST $uri HTTP/1.1\r\nX-Background: 1");
+
+    return $answer =~ m{^HTTP/1\.1 (\d+) } ? $1 : die "no answer\n";
+}
+
+sub host_ask {
+    my ($name, $lines) = @_;
+
     my $socket = IO::Socket::UNIX->new(Type => SOCK_STREAM,
                                        Peer => "$dir/$name/socket")
         or die "connect: $!\n";
     my $answer = '';
 
     local $SIG{PIPE} = 'IGNORE';
-    print $socket "GET $uri HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
+    print $socket "$lines\r\nHost: test\r\nConnection: close\r\n\r\n";
     $socket->flush;
 
     local $SIG{ALRM} = sub { die "no end of the answer\n" };
@@ -435,7 +452,7 @@ sub host_get {
     1 while sysread $socket, $answer, 65536, length $answer;
     alarm 0;
 
-    return $answer =~ s/^.*?\r\n\r\n//sr || die "no answer\n";
+    return $answer;
 }
 
 sub host_status {
