@@ -1,5 +1,5 @@
 # "workers all", with fewer workers for a while: what came meanwhile is not for
-# those that come back.
+# those that come back, and the file does not have the times of those that went.
 
 use strict;
 use warnings;
@@ -130,5 +130,27 @@ workers_are(4);
 
 is(task()->{cycles}{missed}, 14, 'nothing was missed while it was not there');
 is(task()->{cycles}{started}, 4, 'and nothing is started');
+
+# the workers that are gone have times of a week ago
+
+reconfigure('worker_processes 4', 'worker_processes 2');
+workers_are(2);
+clock_set('2026-06-15 15:00:00');
+is(code('/control/daily/run'), 202, 'an order');
+poll('what was missed runs', sub {
+    my $task = task();
+
+    return $task->{cycles}{started} == 8 && $task->{running} == 0;
+});
+stop();
+
+my ($checked) = read_file($file) =~ /^daily (\d+)/m;
+cmp_ok($checked, '>=', clock_utc('2026-06-15 15:00:00'),
+       'the file has the time of those that are there');
+
+begin('2026-06-15 15:10:00');
+workers_are(4);
+is(task()->{cycles}{missed}, 0, 'nothing was missed');
+is(task()->{cycles}{started}, 0, 'nothing is started');
 
 done_testing();

@@ -508,7 +508,8 @@ ngx_http_background_state_create(ngx_http_background_zone_conf_t *zcf,
     tasks = zcf->tasks.elts;
 
     for (i = 0; i < zcf->tasks.nelts; i++) {
-        ngx_http_background_record_keep(tasks[i]->record, &kept);
+        ngx_http_background_record_keep(tasks[i]->record, tasks[i]->cells,
+                                        &kept);
 
         p = ngx_sprintf(p, "%V %uL %ui %uL %uL %ui\n", &tasks[i]->name,
                         kept.checked, kept.paused, kept.started_at,
