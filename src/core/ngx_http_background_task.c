@@ -1259,8 +1259,15 @@ ngx_http_background_runner_orders(ngx_http_background_runner_t *r)
     ngx_http_background_duty_read(ngx_http_background_cell_duty(r->cell),
                                   &duty);
 
-    if (duty.ordered != info.runs && r->pending == NULL) {
-        ngx_http_background_runner_want(r, &ngx_http_background_ordered);
+    if (duty.ordered != info.runs
+        && r->pending != &ngx_http_background_ordered)
+    {
+        if (r->pending) {
+            r->orders = 1;
+
+        } else {
+            ngx_http_background_runner_want(r, &ngx_http_background_ordered);
+        }
     }
 
     if (duty.fired != info.fires) {
@@ -1811,6 +1818,12 @@ static void
 ngx_http_background_runner_want(ngx_http_background_runner_t *r,
     ngx_str_t *cause)
 {
+    /* an order, or an end of a task, that waited is read from the zone again */
+
+    if (r->pending && r->pending != cause) {
+        r->orders = 1;
+    }
+
     r->pending = cause;
 
     if (!r->leased || r->elsewhere || r->candidate

@@ -196,7 +196,7 @@ ngx_http_background_record_judge(ngx_http_background_record_t *record,
     if (success) {
         ngx_http_background_store(&record->failures, 0);
 
-        if (ngx_http_background_add(&record->successes, 1) + 1 >= passes) {
+        if (ngx_http_background_add(&record->successes, 1) >= passes) {
             ngx_http_background_store(&record->unhealthy, 0);
         }
 
@@ -205,7 +205,7 @@ ngx_http_background_record_judge(ngx_http_background_record_t *record,
 
     ngx_http_background_store(&record->successes, 0);
 
-    if (ngx_http_background_add(&record->failures, 1) + 1 >= fails) {
+    if (ngx_http_background_add(&record->failures, 1) >= fails) {
         ngx_http_background_store(&record->unhealthy, 1);
     }
 }
