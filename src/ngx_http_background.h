@@ -887,9 +887,11 @@ typedef struct {
 /*
  * start   starts a cycle.  Returns NGX_OK if the handler will be called or was
  *         called.  Otherwise it is not called: NGX_BUSY, the limit of cycles
- *         or of waiting jobs is reached; NGX_DECLINED, the task is quarantined
- *         or the worker shuts down; NGX_ABORT, an operation does not accept
- *         the variables of the request; NGX_ERROR, no memory
+ *         or of waiting jobs is reached, or the "lock" of the task is not
+ *         free; NGX_DECLINED, the task is paused or quarantined, or the worker
+ *         runs no tasks, has lost them, or shuts down and "finish" is not set;
+ *         NGX_ABORT, an operation does not accept the variables of the
+ *         request; NGX_ERROR, no memory
  * waits   whether the cycle is under way and all its jobs still wait for a
  *         thread
  * stop    cancels the cycle; its handler is called at once, or when its last

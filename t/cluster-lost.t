@@ -30,6 +30,7 @@ a_worker_that_stops();
 an_event_loop_that_blocks();
 what_goes_along();
 a_fence_at_its_limit();
+logs_of_tasks();
 quarantine();
 
 done_testing();
@@ -139,6 +140,29 @@ sub without_memory {
                                          'a', 'b';
         $error;
     }), qr/it has no memory left by its "maxmemory": "OOM/, 'no memory');
+
+    # each renewal fails: one line a minute, and no line between that it is well
+
+    for my $host ('a', 'b') {
+        my $errors = sub { host_status($host)->{redis}[0]{errors}{memory} // 0 };
+        my $n = $errors->() + 20;
+
+        write_file("$host/error.log", '');
+        my $start = time;
+        poll("$host: many renewals fail", sub { $errors->() > $n });
+
+        my @lines = grep { /redis "main" at/ } split /^/, host_log($host);
+        my $said = grep { /OOM/ } @lines;
+
+        # a busy machine may lose the connection, after which it is told again
+
+        my $others = grep { /\[error\]/ && !/OOM/ } @lines;
+
+        cmp_ok($said, '<=', 1 + $others + (time - $start) / 60,
+               "$host: an error is told once a minute") or diag(@lines);
+        is_deeply([grep { /: connected/ } @lines], [],
+                  "$host: nothing says that it is well");
+    }
 
     my $n = () = runs('out/memory');
 
@@ -346,6 +370,59 @@ sub a_fence_at_its_limit {
     write_file("$_/error.log", '') for 'a', 'b';
 }
 
+# what is of a task is in its log, and what is of the connection in the error log
+
+sub logs_of_tasks {
+    redis_ask('redis', 'DEL', "nginx:{$_}:lease") for 'one', 'two';
+
+    my $task = 'workers cluster lease=1s lost=run; interval 20ms; '
+               . 'simulate_io 1 delay=1ms-1ms;';
+
+    host('a', "background_redis main { server $server; }\n"
+              . "background_task one { $task log one.log crit; }\n"
+              . "background_task two { $task }\n", 'worker_processes 1;');
+
+    for my $t ('one', 'two') {
+        poll("$t runs", sub { leader($t, 'a') });
+        redis_ask('redis', 'SET', "nginx:{$t}:lease",
+                  '9007199254740991 ' . 'a' x 32 . ' 1 f 1000 1 0 0 0 0 '
+                  . redis_epoch('redis') . ' other');
+        poll("$t: an alert", sub {
+            (host_log('a') . read_file('a/one.log')) =~ /\[alert\].* "$t"/;
+        });
+    }
+
+    redis_kill('redis');
+    poll('an error', sub { host_status('a')->{redis}[0]{error} });
+    host_reload('a');
+
+    for my $t ('one', 'two') {
+        poll("$t runs alone", sub {
+            host_status('a', $t)->{cluster}{state} eq 'alone';
+        });
+    }
+
+    my ($error, $one) = (host_log('a'), read_file('a/one.log'));
+
+    like($error, qr/\[error\].* redis "main" at /,
+         'an error of the connection is in the error log');
+    unlike($one, qr/redis "main" at /, 'and in no log of a task');
+    like($error, qr/\[alert\].* "two": another program/,
+         'an alert of a task without a log is in the error log');
+    unlike($one, qr/"two"/, 'and in no log of another task');
+    like($one, qr/\[alert\].* "one": another program/,
+         'an alert of a task with a log is there');
+    unlike($error, qr/"one": another program/, 'and not in the error log');
+    like($error, qr/"two": runs here, as Redis/,
+         'a notice of a task without a log is in the error log');
+    unlike($error, qr/"one": runs here, as Redis/,
+           'that of a task with a log is not');
+
+    host_stop('a');
+    redis('redis');
+    write_file('a/error.log', '');
+}
+
 # three workers die in it: no nginx runs it, each until its own reload
 
 sub quarantine {
@@ -366,7 +443,20 @@ sub quarantine {
 
     is($n, 3, 'three workers died, of all');
 
+    host_stop('a');
+    host('a');
+    poll('a is quarantined again', sub {
+        host_status('a', 't')->{state} eq 'quarantined';
+    });
+    $n = () = runs('out/crash');
+    is($n, 3, 'a restart does not end it');
+
     unlink "$dir/crash";
+
+    # the shared memory of this reload is another one
+
+    write_file('b/nginx.conf', read_file('b/nginx.conf')
+                               =~ s/worker_processes 1/worker_processes 2/r);
     host_reload('b');
     poll('b runs it', sub { leader('t', 'b') && runs('out/crash') > $n + 3 });
     is(host_status('a', 't')->{state}, 'quarantined', 'a does not');

@@ -313,7 +313,7 @@ sub loaded {
 sub configurations {
     my %context = (
         (map { $_ => 'main' } qw/ error_log events http load_module stream user /),
-        (map { $_ => 'http' } qw/ map proxy_cache_path resolver server
+        (map { $_ => 'http' } qw/ include map proxy_cache_path resolver server
                                   upstream /),
         (map { $_ => 'server' } qw/ location /),
         (map { $_ => (split /,/, $source{$_}{context})[0] } keys %source),

@@ -27,7 +27,9 @@ for my $name (qw/ reload-if-changed rotate-logs /) {
 
     $script =~ s/kill -(\w+) "\$\(cat \/run\/nginx\.pid\)"/: > $dir\/signals\/$1/g
         or die "no signal in \"$name\"\n";
-    $script =~ s/^nginx -t$/if grep -q invalid "\$1"; then exit 1; fi/m;
+    $script =~ s/^if ! nginx -t; then$/if grep -q 999 "\$2"; then/m
+        or die "no test of the configuration in \"$name\"\n"
+        if $name eq 'reload-if-changed';
     put($name, $script);
     chmod 0755, "$dir/$name" or die "chmod: $!\n";
 }
@@ -72,9 +74,25 @@ ok(!-e "$dir/signals/HUP", 'the same list: no reload');
 replace('www/blocklist.conf', "deny 192.0.2.2;\n# more\n");
 ok(signalled('HUP'), 'a changed one: a reload');
 
-replace('www/blocklist.conf', "invalid\n");
-ok(next_cycle('blocklist_reload', 'failed'), 'one that is not valid: a failure');
-ok(!-e "$dir/signals/HUP", 'and no reload');
+my $valid = read_file("$dir/cache/blocklist.conf");
+is($valid, "deny 192.0.2.2;\n# more\n", 'what is included');
+
+for (['other lines', "deny 192.0.2.3;\nload_module x.so;\n", qr/other lines/],
+     ['two directives in a line', "deny 192.0.2.3; allow all;\n", qr/other lines/],
+     ['one that is not valid', "deny 192.0.2.999;\n", qr/nginx -t fails/])
+{
+    my ($name, $list, $error) = @$_;
+
+    replace('www/blocklist.conf', $list);
+    ok(next_cycle('blocklist_reload', 'failed', $error), "$name: a failure");
+
+    # the next cycle may be about to put the old one back
+
+    ok(poll("$name: not included", sub {
+        read_file("$dir/cache/blocklist.conf") eq $valid;
+    }), "$name: not included");
+    ok(!-e "$dir/signals/HUP", "$name: no reload");
+}
 
 stop();
 done_testing();

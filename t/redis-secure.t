@@ -55,6 +55,35 @@ reload('server unix:' . "$dir/redis.sock;");
 says(qr/it needs a password, set "password_file": "NOAUTH/,
      'without one');
 
+# a server that does not know AUTH repeats its arguments, also as a Sentinel
+
+write_file('refused', "opensesame\n");
+
+for my $case (['server', '', ''], ['sentinel', 'sentinel main;', 'sentinel_']) {
+    my ($name, $lines, $prefix) = @$case;
+    my $error = qr/\[error\].* at unix:\S+$name-noauth\.sock: it refuses the command "AUTH", its reply may have the password and is not logged/;
+
+    redis("$name-noauth", 'rename-command AUTH ""');
+    host_reload('a', conf("server unix:$dir/$name-noauth.sock; $lines "
+                          . "${prefix}user nginx; "
+                          . "${prefix}password_file ../refused;"),
+                'worker_processes 1; error_log debug.log debug;');
+    poll("$name: an error", sub { host_log('a') =~ /$name-noauth\.sock: / });
+
+    like(host_log('a'), $error, "$name without AUTH: the error");
+    like(host_status('a')->{redis}[0]{error}, qr/it refuses the command "AUTH"/,
+         "$name without AUTH: the status");
+    unlike($_->[1], qr/opensesame/,
+           "$name without AUTH: no password in the $_->[0]")
+        for ['log', host_log('a')], ['debug log', read_file('a/debug.log')],
+            map { [$_, host_get('a', "/$_")] } qw/ status page metrics /;
+}
+
+redis('open');
+reload("server unix:$dir/open.sock; password_file ../refused;");
+says(qr/it needs no password, remove "password_file": "ERR"$/,
+     'a password that is not needed');
+
 # a password that is another one at a reload
 
 write_file('wrong', "secret\n");
@@ -132,12 +161,20 @@ dns_stop();
 # IPv6
 
 SKIP: {
-    skip 'no IPv6', 1 unless IO::Socket::IP->new(LocalHost => '::1',
-                                                 LocalPort => 0, Listen => 1);
+    skip 'no IPv6, as the interface lo has no address ::1', 2
+        unless IO::Socket::IP->new(LocalHost => '::1', LocalPort => 0,
+                                   Listen => 1);
 
     redis('six', "port $port6", 'bind ::1');
     reload("server [::1]:$port6;");
     runs_there('IPv6');
+
+    redis_kill('six');
+    redis('six', "tls-port $port6", 'bind ::1', 'tls-auth-clients no',
+          "tls-cert-file $dir/server.crt", "tls-key-file $dir/server.key",
+          "tls-ca-cert-file $dir/ca.crt");
+    reload("server [::1]:$port6; tls on; tls_trusted_certificate ../ca.crt;");
+    runs_there('TLS, the IPv6 address is in the certificate');
 }
 
 # Redis Cluster
@@ -212,7 +249,7 @@ sub certificates {
 
     for my $name ('server', 'client') {
         write_file("$name.ext",
-                   "subjectAltName = DNS:redis.test, IP:127.0.0.1\n");
+                   "subjectAltName = DNS:redis.test, IP:127.0.0.1, IP:::1\n");
         $openssl->("req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes "
                    . "-subj '/CN=$name' -keyout $name.key -out $name.csr");
         $openssl->("x509 -req -in $name.csr -CA ca.crt -CAkey ca.key -days 2 "

@@ -30,7 +30,7 @@ my $http = <<"EOF";
                                    "--\$arg_b" \$request_method; }
     background_task slow    { interval off; timeout 100ms;
                               call hold.so hold $dir/never; }
-    background_task judged  { interval off; health fails=2;
+    background_task judged  { interval off; health fails=2 passes=2;
                               call output.so obey; }
 
     log_format run '\$uri \$status [\$background_run_status] '
@@ -216,14 +216,26 @@ is($task{$_}{healthy}, JSON::PP::true(), "$_: healthy") for 'obey', 'slow';
 is($task{obey}{cycles}{failed}, 4, 'its failures');
 is($task{reverse}{cycles}{started}, 9, 'cycles');
 
-is(code(obey('/judged', 's100')), 500, 'a failure of a judged task') for 1 .. 2;
+sub judged {
+    my ($outcome, $n) = @_;
 
-poll('unhealthy', sub {
-    %task = by_name(status_anyhow());
-    return !$task{judged}{healthy};
-});
+    poll("$n $outcome", sub {
+        %task = by_name(status_anyhow());
+        return $task{judged}{cycles}{$outcome} == $n;
+    });
+
+    return $task{judged}{healthy};
+}
+
+is(code(obey('/judged', 's100')), 500, 'a failure of a judged task');
+ok(judged(failed => 1), 'one does not make it unhealthy');
+is(code(obey('/judged', 's100')), 500, 'another one');
+ok(!judged(failed => 2), 'two do');
 
 is(code(obey('/judged', 'p1')), 200, 'it runs all the same');
+ok(!judged(completed => 1), 'one success does not make it healthy');
+is(code(obey('/judged', 'p1')), 200, 'another one');
+ok(judged(completed => 2), 'two do');
 
 # the log
 

@@ -132,10 +132,45 @@ is(read_file($file), $text, 'without a thread it exits all the same');
 
 ###############################################################################
 
-# at exit
+# a file system that blocks
 
 unlink $threads or die "unlink: $!\n";
 begin('2026-06-20 15:00:00');
+poll('what was missed runs', sub { task()->{cycles}{completed} == 1 });
+$text = read_file($file);
+
+# the first one waits until the worker gives it up, and so does each other one
+
+my $blocked = qr/\[error\].*"\Q$file\E" can't be written, the file system blocks$/m;
+
+put('blocks', '');
+$n = 19;
+missed() for 1 .. 2;
+poll('it is logged', sub { logged($blocked) });
+is(read_file($file), $text, 'nothing is written');
+
+# what was given up does not hold other cycles
+
+my $before = task()->{cycles}{started};
+is(code('/control/daily/run'), 202, 'an order');
+poll('it runs', sub { task()->{cycles}{started} == $before + 1 });
+
+unlink $blocks or die "unlink: $!\n";
+poll('it no longer blocks', sub {
+    logged(qr/"\Q$file\E" is written again$/m)
+});
+is(logged($blocked), 1, 'once');
+missed();
+cmp_ok((read_file($file) =~ /^daily (\d+)/m)[0], '>=',
+       clock_utc('2026-06-23 15:00:00'), 'it is written');
+stop();
+$text = read_file($file);
+
+###############################################################################
+
+# at exit
+
+begin('2026-06-25 15:00:00');
 poll('it is written', sub { read_file($file) ne $text });
 
 put('blocks', '');
@@ -147,7 +182,7 @@ is(logged(qr/\[error\].*background_state: "\Q$file\E" is still being written, th
 is(logged(qr/exited on signal/), 0, 'nor makes it crash');
 
 unlink $blocks or die "unlink: $!\n";
-begin('2026-06-21 15:00:00');
+begin('2026-06-26 15:00:00');
 poll('it waits', sub { task()->{next} });
 stop();
 

@@ -8,6 +8,9 @@
 #include "ngx_http_background_word.h"
 
 
+static void ngx_http_background_duty_replace(uint64_t *word, uint64_t value);
+
+
 ngx_http_background_duty_t *
 ngx_http_background_duty_create(ngx_slab_pool_t *shpool, uint64_t ordered,
     uint64_t fired)
@@ -22,6 +25,36 @@ ngx_http_background_duty_create(ngx_slab_pool_t *shpool, uint64_t ordered,
     }
 
     return duty;
+}
+
+
+void
+ngx_http_background_duty_renew(ngx_http_background_duty_t *duty,
+    uint64_t ordered, uint64_t fired)
+{
+    ngx_http_background_duty_replace(&duty->checked, 0);
+    ngx_http_background_duty_replace(&duty->due, 0);
+    ngx_http_background_duty_replace(&duty->again, 0);
+    ngx_http_background_duty_replace(&duty->ordered, ordered);
+    ngx_http_background_duty_replace(&duty->fired, fired);
+}
+
+
+/* the tag is kept: the last owner may not have exited yet */
+
+static void
+ngx_http_background_duty_replace(uint64_t *word, uint64_t value)
+{
+    uint64_t  old;
+
+    old = ngx_http_background_load(word);
+
+    while (!ngx_http_background_cas(word, &old,
+                                    (old & ~NGX_HTTP_BACKGROUND_VALUE)
+                                    | ngx_http_background_value(value)))
+    {
+        /* void */
+    }
 }
 
 

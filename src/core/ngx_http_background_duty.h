@@ -49,6 +49,8 @@ typedef struct {
 /*
  * create   called by the master; NULL: no memory.  Orders up to these numbers
  *          count as handled
+ * renew    called by the master for a cell that no worker of the configuration
+ *          before had: what came meanwhile counts as handled
  * copy     copies from a zone of another size
  * seal     called by the worker that takes the cell
  *
@@ -64,6 +66,8 @@ typedef struct {
  */
 ngx_http_background_duty_t *ngx_http_background_duty_create(
     ngx_slab_pool_t *shpool, uint64_t ordered, uint64_t fired);
+void ngx_http_background_duty_renew(ngx_http_background_duty_t *duty,
+    uint64_t ordered, uint64_t fired);
 void ngx_http_background_duty_copy(ngx_http_background_duty_t *duty,
     ngx_http_background_duty_t *from);
 ngx_int_t ngx_http_background_duty_seal(ngx_http_background_duty_t *duty);

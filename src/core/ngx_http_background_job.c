@@ -97,8 +97,6 @@ ngx_http_background_job_run(ngx_http_background_job_t *job,
 
     ngx_http_background_job_begin(job, slot, clock);
 
-    __atomic_store_n(&job->ran, job->pace.checked, __ATOMIC_RELAXED);
-
     ngx_http_background_pace_begin(job);
 
     if (ngx_http_background_job_stops(job)) {

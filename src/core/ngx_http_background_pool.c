@@ -898,7 +898,10 @@ ngx_http_background_pool_next(ngx_http_background_seat_t *seat)
     pool->narrived += job->arrived;
     ngx_http_background_pool_count(pool, job, -1);
 
+    /* with the mutex: a job that does not wait any more has got its thread */
+
     job->state = ngx_http_background_job_posted;
+    __atomic_store_n(&job->ran, seat->clock.now, __ATOMIC_RELAXED);
 
     return job;
 }

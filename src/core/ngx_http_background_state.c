@@ -64,6 +64,8 @@ static ngx_http_background_state_save_t *ngx_http_background_state_create(
 static void *ngx_http_background_state_thread(void *data);
 static ngx_err_t ngx_http_background_state_write(
     ngx_http_background_state_save_t *save);
+static void ngx_http_background_state_blocked(
+    ngx_http_background_zone_conf_t *zcf, ngx_log_t *log);
 static void ngx_http_background_state_end(ngx_http_background_zone_conf_t *zcf,
     ngx_log_t *log);
 
@@ -358,6 +360,7 @@ ngx_http_background_state_poll(ngx_http_background_zone_conf_t *zcf,
     }
 
     ngx_http_background_state_end(zcf, log);
+    ngx_http_background_state_blocked(zcf, log);
 
     if (ngx_worker != 0 || ngx_http_background_state_save
         || !ngx_http_background_zone_current()
@@ -505,7 +508,8 @@ ngx_http_background_state_create(ngx_http_background_zone_conf_t *zcf,
     tasks = zcf->tasks.elts;
 
     for (i = 0; i < zcf->tasks.nelts; i++) {
-        ngx_http_background_record_keep(tasks[i]->record, &kept);
+        ngx_http_background_record_keep(tasks[i]->record, tasks[i]->cells,
+                                        &kept);
 
         p = ngx_sprintf(p, "%V %uL %ui %uL %uL %ui\n", &tasks[i]->name,
                         kept.checked, kept.paused, kept.started_at,
@@ -578,6 +582,28 @@ ngx_http_background_state_write(ngx_http_background_state_save_t *save)
     }
 
     return err;
+}
+
+
+/* a write that does not end is logged once, as one that fails */
+
+static void
+ngx_http_background_state_blocked(ngx_http_background_zone_conf_t *zcf,
+    ngx_log_t *log)
+{
+    if (ngx_http_background_state_save == NULL
+        || ngx_http_background_state_failed
+        || ngx_current_msec - ngx_http_background_state_written
+           < NGX_HTTP_BACKGROUND_STATE_TIMEOUT)
+    {
+        return;
+    }
+
+    ngx_http_background_state_failed = 1;
+
+    ngx_log_error(NGX_LOG_ERR, log, 0,
+                  "background_state: \"%V\" can't be written, "
+                  "the file system blocks", &zcf->state);
 }
 
 

@@ -18,6 +18,10 @@
 #include <ngx_http_background_zone.h>
 
 
+/* how long cycles wait until the file is written, in milliseconds */
+#define NGX_HTTP_BACKGROUND_STATE_TIMEOUT  5000
+
+
 /*
  * read  reads the file into a new zone, in the master
  * poll  starts the thread if it is time, and answers requests; in each worker

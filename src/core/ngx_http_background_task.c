@@ -84,6 +84,8 @@ struct ngx_http_background_runner_s {
     uint64_t                          saved;      /* "pending" waits until the
                                                      state is written; 0: it
                                                      does not wait */
+    ngx_msec_t                        asked;      /* when "saved" was asked
+                                                     for */
     uint64_t                          cancels;    /* handled orders */
     uint64_t                          cancelled;  /* ngx_current_msec */
 
@@ -218,6 +220,8 @@ static uint64_t ngx_http_background_schedule_retry(
     ngx_http_background_runner_t *r);
 static void ngx_http_background_runner_want(ngx_http_background_runner_t *r,
     ngx_str_t *cause);
+static ngx_uint_t ngx_http_background_runner_saved(
+    ngx_http_background_runner_t *r);
 static ngx_int_t ngx_http_background_runner_lock(
     ngx_http_background_runner_t *r);
 static void ngx_http_background_runner_told(ngx_http_background_runner_t *r,
@@ -1255,8 +1259,15 @@ ngx_http_background_runner_orders(ngx_http_background_runner_t *r)
     ngx_http_background_duty_read(ngx_http_background_cell_duty(r->cell),
                                   &duty);
 
-    if (duty.ordered != info.runs && r->pending == NULL) {
-        ngx_http_background_runner_want(r, &ngx_http_background_ordered);
+    if (duty.ordered != info.runs
+        && r->pending != &ngx_http_background_ordered)
+    {
+        if (r->pending) {
+            r->orders = 1;
+
+        } else {
+            ngx_http_background_runner_want(r, &ngx_http_background_ordered);
+        }
     }
 
     if (duty.fired != info.fires) {
@@ -1772,6 +1783,7 @@ ngx_http_background_schedule_look(ngx_http_background_runner_t *r)
     {
         r->saved = ngx_http_background_state_ask(
                                          ngx_http_background_tasks.zcf->zone);
+        r->asked = ngx_current_msec;
     }
 
     if (cause) {
@@ -1806,6 +1818,12 @@ static void
 ngx_http_background_runner_want(ngx_http_background_runner_t *r,
     ngx_str_t *cause)
 {
+    /* an order, or an end of a task, that waited is read from the zone again */
+
+    if (r->pending && r->pending != cause) {
+        r->orders = 1;
+    }
+
     r->pending = cause;
 
     if (!r->leased || r->elsewhere || r->candidate
@@ -1815,8 +1833,7 @@ ngx_http_background_runner_want(ngx_http_background_runner_t *r,
         || ngx_http_background_quarantined(r)
         || ngx_http_background_zone_revoked()
         || !ngx_queue_empty(&r->cycles)
-        || !ngx_http_background_state_answered(
-                                  ngx_http_background_tasks.zcf->zone, r->saved)
+        || !ngx_http_background_runner_saved(r)
         || ngx_http_background_record_trial(r->task->zone.record) != NGX_OK)
     {
         return;
@@ -1831,6 +1848,24 @@ ngx_http_background_runner_want(ngx_http_background_runner_t *r,
 
     ngx_http_background_runner_acked(r, cause);
     ngx_http_background_runner_due(r, cause);
+}
+
+
+/* the file system may block, or the first worker, which writes the state */
+
+static ngx_uint_t
+ngx_http_background_runner_saved(ngx_http_background_runner_t *r)
+{
+    if (!ngx_http_background_state_answered(
+                                  ngx_http_background_tasks.zcf->zone, r->saved)
+        && ngx_current_msec - r->asked < NGX_HTTP_BACKGROUND_STATE_TIMEOUT)
+    {
+        return 0;
+    }
+
+    r->saved = 0;
+
+    return 1;
 }
 
 

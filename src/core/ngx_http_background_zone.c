@@ -44,6 +44,9 @@ static ngx_uint_t ngx_http_background_cells_start(
     ngx_http_background_zone_task_t *task);
 static ngx_int_t ngx_http_background_zone_add_copies(
     ngx_http_background_zone_t *zone, ngx_http_background_record_t *record);
+static void ngx_http_background_cells_renew(
+    ngx_http_background_zone_conf_t *zcf,
+    ngx_http_background_zone_task_t *task);
 static ngx_int_t ngx_http_background_zone_too_small(
     ngx_http_background_zone_conf_t *zcf);
 
@@ -652,6 +655,8 @@ ngx_http_background_zone_commit(ngx_http_background_zone_conf_t *zcf)
 
     for (i = 0; i < zcf->tasks.nelts; i++) {
 
+        ngx_http_background_cells_renew(zcf, tasks[i]);
+
         if (tasks[i]->record->generation != zcf->generation - 1) {
             tasks[i]->since = zcf->committed;
         }
@@ -661,6 +666,46 @@ ngx_http_background_zone_commit(ngx_http_background_zone_conf_t *zcf)
 
         if (tasks[i]->locked) {
             tasks[i]->locked->generation = zcf->generation;
+        }
+    }
+}
+
+
+/*
+ * Cells that the configuration before did not use are as new ones.  A record
+ * without cells in use is new, and may have what was restored.
+ */
+
+static void
+ngx_http_background_cells_renew(ngx_http_background_zone_conf_t *zcf,
+    ngx_http_background_zone_task_t *task)
+{
+    ngx_uint_t                          n, used;
+    ngx_http_background_cell_t         *cell;
+    ngx_http_background_record_t       *record;
+    ngx_http_background_orders_info_t   orders;
+
+    record = task->record;
+    used = record->ncells;
+
+    record->ncells = (uint32_t) task->cells;
+
+    if (used == 0) {
+        return;
+    }
+
+    /* the task was not configured meanwhile */
+
+    if (record->generation && record->generation != zcf->generation - 1) {
+        used = 0;
+    }
+
+    ngx_http_background_orders_read(record->orders, &orders);
+
+    for (cell = record->cells, n = 0; cell; cell = cell->next, n++) {
+        if (n >= used && n < task->cells) {
+            ngx_http_background_duty_renew(cell->duty, orders.runs,
+                                           orders.fires);
         }
     }
 }

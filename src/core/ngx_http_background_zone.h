@@ -599,7 +599,7 @@ ngx_uint_t ngx_http_background_cell_judged(ngx_http_background_cell_t *cell,
 
 /*
  * keep, restore  what "background_state" has of the task; restore() is for the
- *                master and a new zone
+ *                master and a new zone; "n" cells are in use
  * ask            wants the file to be written, and returns the number for
  * answered       whether that has been done
  *
@@ -607,7 +607,7 @@ ngx_uint_t ngx_http_background_cell_judged(ngx_http_background_cell_t *cell,
  * number; answer, it has been.
  */
 void ngx_http_background_record_keep(ngx_http_background_record_t *record,
-    ngx_http_background_kept_t *kept);
+    ngx_uint_t n, ngx_http_background_kept_t *kept);
 void ngx_http_background_record_restore(ngx_http_background_record_t *record,
     ngx_http_background_kept_t *kept);
 uint64_t ngx_http_background_state_ask(ngx_http_background_zone_t *zone);

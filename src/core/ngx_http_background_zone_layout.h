@@ -27,7 +27,7 @@
  * parts with the sizes of the structures.
  */
 #define NGX_HTTP_BACKGROUND_LAYOUT                                           \
-    (((uint64_t) 8 << 60                                                     \
+    (((uint64_t) 9 << 60                                                     \
      | (uint64_t) sizeof(ngx_http_background_stats_t) << 49                  \
      | (uint64_t) sizeof(ngx_http_background_cell_t) << 39                   \
      | (uint64_t) sizeof(ngx_http_background_record_t) << 27                 \
@@ -177,6 +177,9 @@ struct ngx_http_background_record_s {
     uint32_t                        quarantined;
     uint32_t                        unhealthy;    /* judged by cycles of
                                                      "arrived" */
+    uint32_t                        ncells;       /* that the last configuration
+                                                     with the task uses, used by
+                                                     the master only */
     uint64_t                        failures;     /* of these cycles, in a
                                                      row */
     uint64_t                        successes;

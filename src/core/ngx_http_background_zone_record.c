@@ -196,7 +196,7 @@ ngx_http_background_record_judge(ngx_http_background_record_t *record,
     if (success) {
         ngx_http_background_store(&record->failures, 0);
 
-        if (ngx_http_background_add(&record->successes, 1) + 1 >= passes) {
+        if (ngx_http_background_add(&record->successes, 1) >= passes) {
             ngx_http_background_store(&record->unhealthy, 0);
         }
 
@@ -205,7 +205,7 @@ ngx_http_background_record_judge(ngx_http_background_record_t *record,
 
     ngx_http_background_store(&record->successes, 0);
 
-    if (ngx_http_background_add(&record->failures, 1) + 1 >= fails) {
+    if (ngx_http_background_add(&record->failures, 1) >= fails) {
         ngx_http_background_store(&record->unhealthy, 1);
     }
 }
@@ -221,12 +221,16 @@ ngx_http_background_record_verdict(ngx_http_background_record_t *record,
 }
 
 
-/* with "workers all" the oldest time of all cells is kept */
+/*
+ * With "workers all" the oldest time of the first "n" cells is kept: after
+ * "worker_processes" was lowered the others stand still.
+ */
 
 void
 ngx_http_background_record_keep(ngx_http_background_record_t *record,
-    ngx_http_background_kept_t *kept)
+    ngx_uint_t n, ngx_http_background_kept_t *kept)
 {
+    ngx_uint_t                           i;
     ngx_http_background_cell_t          *cell;
     ngx_http_background_duty_info_t      duty;
     const ngx_http_background_stats_t   *stats;
@@ -235,14 +239,15 @@ ngx_http_background_record_keep(ngx_http_background_record_t *record,
 
     kept->paused = ngx_http_background_load(&record->orders->paused);
 
-    for (cell = record->cells;
+    for (cell = record->cells, i = 0;
          cell;
-         cell = ngx_http_background_load(&cell->next))
+         cell = ngx_http_background_load(&cell->next), i++)
     {
         ngx_http_background_duty_read(cell->duty, &duty);
 
-        if (kept->checked == 0
-            || (duty.checked && duty.checked < kept->checked))
+        if (i < n
+            && (kept->checked == 0
+                || (duty.checked && duty.checked < kept->checked)))
         {
             kept->checked = duty.checked;
         }

@@ -255,6 +255,7 @@ ngx_http_background_record_copy(ngx_http_background_zone_conf_t *zcf,
         return NGX_OK;
     }
 
+    record->ncells = from->ncells;
     record->crashes = ngx_http_background_load(&from->crashes);
     record->unhealthy = ngx_http_background_load(&from->unhealthy);
     record->failures = ngx_http_background_load(&from->failures);

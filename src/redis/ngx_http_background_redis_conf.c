@@ -574,20 +574,30 @@ ngx_http_background_redis_tls_init(ngx_conf_t *cf,
 
 #if (NGX_SSL)
     {
+    ngx_str_t                            name;
     ngx_pool_cleanup_t                  *cln;
     ngx_http_background_redis_server_t  *server;
 
     server = rcf->servers.elts;
 
     if (rcf->tls_name.len == 0) {
-        rcf->tls_name.len = server->host.len;
-        rcf->tls_name.data = ngx_pcalloc(cf->pool, server->host.len + 1);
+        name = server->host;
+
+        /* nginx keeps the brackets of an IPv6 address */
+
+        if (name.len > 2 && name.data[0] == '[') {
+            name.data++;
+            name.len -= 2;
+        }
+
+        rcf->tls_name.len = name.len;
+        rcf->tls_name.data = ngx_pcalloc(cf->pool, name.len + 1);
 
         if (rcf->tls_name.data == NULL) {
             return NGX_ERROR;
         }
 
-        ngx_memcpy(rcf->tls_name.data, server->host.data, server->host.len);
+        ngx_memcpy(rcf->tls_name.data, name.data, name.len);
     }
 
     if (rcf->tls_verify && rcf->tls_trusted_certificate.len == 0) {

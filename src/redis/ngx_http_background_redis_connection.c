@@ -120,6 +120,7 @@ struct ngx_http_background_redis_link_s {
     unsigned                               moves:1;   /* to the master */
     unsigned                               reading:1;
     unsigned                               lost:1;    /* to be closed */
+    unsigned                               complained:1;  /* of the reply */
     unsigned                               told:1;    /* eviction was logged */
     unsigned                               down:1;    /* it was logged */
 };
@@ -150,6 +151,8 @@ static ngx_int_t ngx_http_background_redis_verify(
 #endif
 static void ngx_http_background_redis_greet(
     ngx_http_background_redis_link_t *link);
+static void ngx_http_background_redis_authenticated(void *data,
+    ngx_http_background_redis_reply_t *reply);
 static void ngx_http_background_redis_greeted(void *data,
     ngx_http_background_redis_reply_t *reply);
 static void ngx_http_background_redis_informed(void *data,
@@ -836,7 +839,8 @@ ngx_http_background_redis_greet(ngx_http_background_redis_link_t *link)
         argv[n++] = *password;
 
         if (ngx_http_background_redis_send(link, n, argv, rcf->timeout,
-                                    ngx_http_background_redis_greeted, link)
+                                    ngx_http_background_redis_authenticated,
+                                    link)
             != NGX_OK)
         {
             return;
@@ -865,6 +869,44 @@ ngx_http_background_redis_greet(ngx_http_background_redis_link_t *link)
 
     (void) ngx_http_background_redis_send(link, 1, argv, rcf->timeout,
                                    ngx_http_background_redis_informed, link);
+}
+
+
+/*
+ * A server may repeat the arguments of a command that it does not know, so no
+ * more of its reply is logged than a known first word.
+ */
+
+static void
+ngx_http_background_redis_authenticated(void *data,
+    ngx_http_background_redis_reply_t *reply)
+{
+    ngx_http_background_redis_link_t *link = data;
+
+    u_char                              *p, *last;
+    const char                          *words;
+    ngx_http_background_redis_reason_e   reason;
+
+    if (reply == NULL || reply->type != ngx_http_background_redis_error_reply) {
+        return;
+    }
+
+    reason = ngx_http_background_redis_error(&reply->text, &words);
+
+    if (reason == NGX_HTTP_BACKGROUND_REDIS_OTHER) {
+        ngx_http_background_redis_lose(link, NGX_HTTP_BACKGROUND_REDIS_AUTH, 0,
+                                       "it refuses the command \"AUTH\", its "
+                                       "reply may have the password and is not "
+                                       "logged");
+        return;
+    }
+
+    last = reply->text.data + reply->text.len;
+    p = ngx_strlchr(reply->text.data, last, ' ');
+
+    ngx_http_background_redis_lose(link, reason, 0, "%s: \"%*s\"", words,
+                                   (size_t) ((p ? p : last) - reply->text.data),
+                                   reply->text.data);
 }
 
 
@@ -1589,10 +1631,12 @@ ngx_http_background_redis_dispatch(ngx_http_background_redis_link_t *link)
 
         usable = (link->state == ngx_http_background_redis_usable);
 
+        link->complained = 0;
+
         command->handler(command->data, reply);
         ngx_free(command);
 
-        if (usable && !link->lost) {
+        if (usable && !link->lost && !link->complained) {
             ngx_http_background_redis_good(link, reply);
         }
     }
@@ -1719,6 +1763,7 @@ ngx_http_background_redis_failed(ngx_http_background_redis_link_t *link,
         break;
     }
 
+    link->complained = 1;
     link->reason = reason;
     link->why_len = ngx_slprintf(link->why,
                                  link->why + NGX_HTTP_BACKGROUND_REDIS_TEXT,

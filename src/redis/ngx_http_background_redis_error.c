@@ -38,7 +38,7 @@ const ngx_str_t
 };
 
 
-/* the first word of an error reply */
+/* the first words of an error reply */
 
 static const ngx_http_background_redis_words_t
     ngx_http_background_redis_words[] =
@@ -57,6 +57,10 @@ static const ngx_http_background_redis_words_t
 
     { ngx_string("DENIED"), NGX_HTTP_BACKGROUND_REDIS_PERMISSION,
       "its protected mode refuses connections" },
+
+    { ngx_string("ERR AUTH <password> called without any password configured"),
+      NGX_HTTP_BACKGROUND_REDIS_AUTH,
+      "it needs no password, remove \"password_file\"" },
 
     { ngx_string("LOADING"), NGX_HTTP_BACKGROUND_REDIS_LOADING,
       "it still loads its data" },

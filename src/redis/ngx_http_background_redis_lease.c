@@ -467,7 +467,9 @@ ngx_http_background_redis_want(ngx_http_background_claim_t *m)
     ngx_http_background_redis_group_t  *group;
     ngx_http_background_redis_lease_t  *lease;
 
-    group = ngx_http_background_redis_group(lcf->rcf, m->log);
+    /* the log of a task is not that of the connection, which tasks share */
+
+    group = ngx_http_background_redis_group(lcf->rcf, ngx_cycle->log);
     if (group == NULL) {
         return NGX_ERROR;
     }
@@ -939,7 +941,7 @@ ngx_http_background_redis_expire(ngx_http_background_redis_group_t *group)
             if (lease->conf->run) {
                 ngx_http_background_redis_go_alone(lease);
 
-                ngx_log_error(NGX_LOG_NOTICE, group->log, 0,
+                ngx_log_error(NGX_LOG_NOTICE, lease->claim->log, 0,
                               "background task \"%V\": runs here, as Redis "
                               "does not answer", lease->claim->task);
 
@@ -1288,7 +1290,7 @@ ngx_http_background_redis_next_fence(ngx_http_background_redis_lease_t *lease,
 
     /* no number of takeovers leads there from the time of a server */
 
-    ngx_log_error(NGX_LOG_ALERT, lease->group->log, 0,
+    ngx_log_error(NGX_LOG_ALERT, lease->claim->log, 0,
                   "background task \"%V\": another program has written the "
                   "highest possible fence to the key \"%V\" of redis \"%V\", "
                   "so fences start again with the time; what compares fences "

@@ -75,10 +75,17 @@ static ngx_int_t ngx_http_background_redis_zone_init(ngx_shm_zone_t *shm_zone,
 static ngx_http_background_redis_shared_t *
     ngx_http_background_redis_zone_create(
     ngx_http_background_redis_main_conf_t *rmcf, ngx_slab_pool_t *shpool);
-static void ngx_http_background_redis_zone_claim(
+static ngx_http_background_redis_entry_t *ngx_http_background_redis_zone_claim(
     ngx_http_background_redis_shared_t *shared, ngx_str_t *task);
+static void ngx_http_background_redis_zone_copy(
+    ngx_http_background_redis_entry_t *entry,
+    ngx_http_background_redis_shared_t *before, ngx_str_t *task);
+static ngx_http_background_redis_shared_t *
+    ngx_http_background_redis_zone_before(ngx_shm_zone_t *shm_zone);
 static ngx_http_background_redis_shared_t *ngx_http_background_redis_shared(
     ngx_cycle_t *cycle);
+static ngx_http_background_redis_entry_t *ngx_http_background_redis_find_entry(
+    ngx_http_background_redis_shared_t *shared, ngx_str_t *task);
 static ngx_http_background_redis_node_t *ngx_http_background_redis_node(
     ngx_http_background_redis_shared_t *shared, ngx_str_t *name);
 static uint32_t ngx_http_background_redis_crc(const void *data, size_t size);
@@ -156,9 +163,11 @@ ngx_http_background_redis_zone_init(ngx_shm_zone_t *shm_zone, void *data)
     ngx_slab_pool_t                         *shpool;
     ngx_http_background_redis_conf_t       **redis;
     ngx_http_background_redis_node_t        *node;
-    ngx_http_background_redis_shared_t      *shared;
+    ngx_http_background_redis_entry_t       *entry;
+    ngx_http_background_redis_shared_t      *shared, *before;
     ngx_http_background_redis_main_conf_t   *rmcf;
 
+    before = NULL;
     rmcf = shm_zone->data;
     redis = rmcf->redis.elts;
     task = rmcf->leases.elts;
@@ -173,6 +182,8 @@ ngx_http_background_redis_zone_init(ngx_shm_zone_t *shm_zone, void *data)
                           &shm_zone->shm.name);
             return NGX_ERROR;
         }
+
+        before = ngx_http_background_redis_zone_before(shm_zone);
     }
 
     shared = shpool->data;
@@ -194,7 +205,11 @@ ngx_http_background_redis_zone_init(ngx_shm_zone_t *shm_zone, void *data)
     }
 
     for (i = 0; i < rmcf->leases.nelts; i++) {
-        ngx_http_background_redis_zone_claim(shared, task[i]);
+        entry = ngx_http_background_redis_zone_claim(shared, task[i]);
+
+        if (entry && before) {
+            ngx_http_background_redis_zone_copy(entry, before, task[i]);
+        }
     }
 
     return NGX_OK;
@@ -236,7 +251,7 @@ ngx_http_background_redis_zone_create(
  * Takes an entry that no task of this or the previous configuration has.
  */
 
-static void
+static ngx_http_background_redis_entry_t *
 ngx_http_background_redis_zone_claim(
     ngx_http_background_redis_shared_t *shared, ngx_str_t *task)
 {
@@ -252,7 +267,7 @@ ngx_http_background_redis_zone_claim(
             && ngx_memcmp(entry->name, task->data, task->len) == 0)
         {
             entry->generation = shared->generation;
-            return;
+            return entry;
         }
 
         if (place == NULL
@@ -268,6 +283,60 @@ ngx_http_background_redis_zone_claim(
         place->generation = shared->generation;
         place->len = task->len;
         ngx_memcpy(place->name, task->data, task->len);
+    }
+
+    return place;
+}
+
+
+/* what this nginx has seen of the task and its takeovers outlives the zone */
+
+static void
+ngx_http_background_redis_zone_copy(ngx_http_background_redis_entry_t *entry,
+    ngx_http_background_redis_shared_t *before, ngx_str_t *task)
+{
+    ngx_http_background_redis_entry_t  *old;
+
+    old = ngx_http_background_redis_find_entry(before, task);
+
+    if (old) {
+        entry->fence = old->fence;
+        entry->honoured = old->honoured;
+        entry->ntaken = old->ntaken;
+        ngx_memcpy(entry->taken, old->taken, sizeof(entry->taken));
+    }
+}
+
+
+/* the zone of the previous configuration: ngx_cycle is that one's still */
+
+static ngx_http_background_redis_shared_t *
+ngx_http_background_redis_zone_before(ngx_shm_zone_t *shm_zone)
+{
+    ngx_uint_t        i;
+    ngx_shm_zone_t   *zone;
+    ngx_slab_pool_t  *shpool;
+    ngx_list_part_t  *part;
+
+    part = &((ngx_cycle_t *) ngx_cycle)->shared_memory.part;
+    zone = part->elts;
+
+    for (i = 0; /* void */ ; i++) {
+
+        if (i >= part->nelts) {
+            if (part->next == NULL) {
+                return NULL;
+            }
+
+            part = part->next;
+            zone = part->elts;
+            i = 0;
+        }
+
+        if (zone[i].tag == shm_zone->tag && zone[i].shm.addr) {
+            shpool = (ngx_slab_pool_t *) zone[i].shm.addr;
+            return shpool->data;
+        }
     }
 }
 
@@ -315,8 +384,6 @@ ngx_http_background_redis_node(ngx_http_background_redis_shared_t *shared,
 ngx_http_background_redis_entry_t *
 ngx_http_background_redis_entry(ngx_str_t *task)
 {
-    ngx_uint_t                           i;
-    ngx_http_background_redis_entry_t   *entry;
     ngx_http_background_redis_shared_t  *shared;
 
     shared = ngx_http_background_redis_shared((ngx_cycle_t *) ngx_cycle);
@@ -324,6 +391,17 @@ ngx_http_background_redis_entry(ngx_str_t *task)
     if (shared == NULL) {
         return NULL;
     }
+
+    return ngx_http_background_redis_find_entry(shared, task);
+}
+
+
+static ngx_http_background_redis_entry_t *
+ngx_http_background_redis_find_entry(
+    ngx_http_background_redis_shared_t *shared, ngx_str_t *task)
+{
+    ngx_uint_t                          i;
+    ngx_http_background_redis_entry_t  *entry;
 
     for (i = 0; i < shared->nentries; i++) {
         entry = &shared->entries[i];

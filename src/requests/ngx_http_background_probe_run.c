@@ -144,6 +144,14 @@ ngx_http_background_probe_start(ngx_http_background_run_t *run)
         return;
     }
 
+    if (op->group == NULL) {
+        ngx_http_background_fail(&run->result, 0,
+                                 "no place for upstream \"%V\" in shared "
+                                 "memory of \"probe\"", &op->title);
+        ngx_http_background_done(run);
+        return;
+    }
+
     probe = ngx_pcalloc(run->pool, sizeof(ngx_http_background_probe_t));
     if (probe == NULL) {
         goto failed;

@@ -119,10 +119,10 @@ static uint64_t *ngx_http_background_probes_heads(
 static uint64_t ngx_http_background_probes_head(uint64_t key, uint64_t group);
 static ngx_http_background_server_t *ngx_http_background_probes_records(
     ngx_http_background_table_t *table);
-static void ngx_http_background_probes_take_over(
+static ngx_http_background_table_t *ngx_http_background_probes_before(
     ngx_http_background_probes_t *probes, ngx_cycle_t *cycle);
-static void ngx_http_background_probes_copy(
-    ngx_http_background_table_t *to, ngx_http_background_table_t *from);
+static ngx_http_background_group_t *ngx_http_background_probes_group(
+    ngx_http_background_table_t *table, const uint64_t key[2]);
 static ngx_int_t ngx_http_background_probes_join(
     ngx_http_background_probes_t *probes, ngx_http_background_probe_op_t *op);
 static void ngx_http_background_probes_sweep(
@@ -130,12 +130,16 @@ static void ngx_http_background_probes_sweep(
 static ngx_uint_t ngx_http_background_probes_gone(
     ngx_http_background_probes_t *probes, ngx_http_background_server_t *record);
 static void ngx_http_background_probes_apply(
-    ngx_http_background_probe_op_t *op, ngx_log_t *log);
+    ngx_http_background_probe_op_t *op, ngx_http_background_table_t *before,
+    ngx_log_t *log);
+static void ngx_http_background_probes_take_over(
+    ngx_http_background_probe_op_t *op, ngx_http_background_table_t *from,
+    ngx_http_background_target_t *targets, ngx_uint_t n, ngx_pool_t *pool);
 static void ngx_http_background_probe_key(uint64_t key[2], ngx_str_t *upstream,
     ngx_http_background_target_t *target);
 static ngx_http_background_server_t *ngx_http_background_probe_by_key(
-    ngx_http_background_probe_op_t *op, const uint64_t key[2],
-    ngx_uint_t *next);
+    ngx_http_background_table_t *table, ngx_http_background_group_t *group,
+    const uint64_t key[2], ngx_uint_t *next);
 static void ngx_http_background_probe_find(ngx_http_background_probe_op_t *op,
     ngx_http_background_target_t *targets, ngx_uint_t n, ngx_uint_t claim);
 static ngx_uint_t ngx_http_background_probe_count(
@@ -195,7 +199,11 @@ ngx_http_background_probes_resize(ngx_http_background_probes_t *probes)
 }
 
 
-/* a reload with some servers more has the same size, and the same memory */
+/*
+ * A reload with some servers more has the same size, and the same memory.  The
+ * numbers of groups and records grow together, so that other numbers are always
+ * another size.
+ */
 
 static size_t
 ngx_http_background_probes_memory(ngx_http_background_probes_t *probes)
@@ -214,11 +222,10 @@ ngx_http_background_probes_memory(ngx_http_background_probes_t *probes)
     probes->nrecords = NGX_HTTP_BACKGROUND_PROBE_RECORDS;
     probes->ngroups = NGX_HTTP_BACKGROUND_PROBE_GROUPS;
 
-    while (probes->nrecords < peers) {
+    while (probes->nrecords < peers
+           || probes->ngroups < 2 * probes->ops.nelts)
+    {
         probes->nrecords *= 2;
-    }
-
-    while (probes->ngroups < 2 * probes->ops.nelts) {
         probes->ngroups *= 2;
     }
 
@@ -338,13 +345,16 @@ ngx_http_background_probes_commit(ngx_http_background_probes_t *probes,
     ngx_cycle_t *cycle)
 {
     ngx_uint_t                        i;
-    ngx_http_background_table_t      *table;
+    ngx_http_background_table_t      *table, *before;
     ngx_http_background_probe_op_t  **ops;
 
     table = ngx_http_background_probes_table(probes->shm_zone);
+    before = ngx_http_background_probes_before(probes, cycle);
     ops = probes->ops.elts;
 
-    ngx_http_background_probes_take_over(probes, cycle);
+    if (before) {
+        table->id = before->id;
+    }
 
     probes->generation = ngx_atomic_fetch_add(&table->generation, 1) + 1;
 
@@ -360,20 +370,17 @@ ngx_http_background_probes_commit(ngx_http_background_probes_t *probes,
             continue;
         }
 
-        ngx_http_background_probes_apply(ops[i], cycle->log);
+        ngx_http_background_probes_apply(ops[i], before, cycle->log);
     }
 
     ngx_http_background_probes_sweep(probes);
 }
 
 
-/*
- * copies records from the memory of the previous configuration if its size
- * differs
- */
+/* returns the table of the previous configuration if its size differs */
 
-static void
-ngx_http_background_probes_take_over(ngx_http_background_probes_t *probes,
+static ngx_http_background_table_t *
+ngx_http_background_probes_before(ngx_http_background_probes_t *probes,
     ngx_cycle_t *cycle)
 {
     ngx_uint_t                    i;
@@ -382,7 +389,7 @@ ngx_http_background_probes_take_over(ngx_http_background_probes_t *probes,
     ngx_http_background_table_t  *table, *before;
 
     if (cycle->old_cycle == NULL) {
-        return;
+        return NULL;
     }
 
     table = ngx_http_background_probes_table(probes->shm_zone);
@@ -394,7 +401,7 @@ ngx_http_background_probes_take_over(ngx_http_background_probes_t *probes,
 
         if (i >= part->nelts) {
             if (part->next == NULL) {
-                return;
+                return NULL;
             }
 
             part = part->next;
@@ -414,50 +421,29 @@ ngx_http_background_probes_take_over(ngx_http_background_probes_t *probes,
 
         before = ngx_http_background_probes_table(&shm_zone[i]);
 
-        if (before && before != table) {
-            ngx_http_background_probes_copy(table, before);
-        }
-
-        return;
+        return before != table ? before : NULL;
     }
 }
 
 
-static void
-ngx_http_background_probes_copy(ngx_http_background_table_t *to,
-    ngx_http_background_table_t *from)
+static ngx_http_background_group_t *
+ngx_http_background_probes_group(ngx_http_background_table_t *table,
+    const uint64_t key[2])
 {
-    uint64_t                       i, k, g, *heads;
-    ngx_http_background_server_t  *src, *dst;
+    ngx_uint_t                    i;
+    ngx_http_background_group_t  *group;
 
-    heads = ngx_http_background_probes_heads(to);
-    src = ngx_http_background_probes_records(from);
-    dst = ngx_http_background_probes_records(to);
+    for (i = 0; i < table->ngroups; i++) {
+        group = &table->groups[i];
 
-    k = 0;
-
-    to->id = from->id;
-
-    for (g = 0; g < from->ngroups && g < to->ngroups; g++) {
-        to->groups[g] = from->groups[g];
-    }
-
-    /* records of groups that do not fit are dropped */
-
-    for (i = 0; i < from->nrecords && k < to->nrecords; i++) {
-
-        if (src[i].used != NGX_HTTP_BACKGROUND_PROBE_USED
-            || src[i].group >= to->ngroups)
+        if (group->used
+            && ngx_memcmp(group->key, key, sizeof(group->key)) == 0)
         {
-            continue;
+            return group;
         }
-
-        dst[k] = src[i];
-        dst[k].changes = 0;
-        heads[k] = ngx_http_background_probes_head(dst[k].key[0],
-                                                   dst[k].group);
-        k++;
     }
+
+    return NULL;
 }
 
 
@@ -465,43 +451,37 @@ static ngx_int_t
 ngx_http_background_probes_join(ngx_http_background_probes_t *probes,
     ngx_http_background_probe_op_t *op)
 {
-    uint64_t                       key[2];
-    ngx_uint_t                     i;
-    ngx_http_background_table_t   *table;
-    ngx_http_background_group_t   *group, *found;
+    uint64_t                      key[2];
+    ngx_uint_t                    i;
+    ngx_http_background_group_t  *group;
+    ngx_http_background_table_t  *table;
 
     table = ngx_http_background_probes_table(probes->shm_zone);
-    found = NULL;
 
     ngx_http_background_probe_key(key, &op->title, NULL);
 
-    for (i = 0; i < table->ngroups; i++) {
-        group = &table->groups[i];
+    group = ngx_http_background_probes_group(table, key);
 
-        if (!group->used) {
-            if (found == NULL) {
-                found = group;
-            }
+    for (i = 0; group == NULL; i++) {
 
-        } else if (ngx_memcmp(group->key, key, sizeof(key)) == 0) {
-            found = group;
-            break;
+        if (i == table->ngroups) {
+            return NGX_ERROR;
+        }
+
+        if (!table->groups[i].used) {
+            group = &table->groups[i];
         }
     }
 
-    if (found == NULL) {
-        return NGX_ERROR;
+    if (!group->used) {
+        ngx_memcpy(group->key, key, sizeof(key));
+        group->late = 0;
+        group->lifted = 0;
+        group->used = 1;
     }
 
-    if (!found->used) {
-        ngx_memcpy(found->key, key, sizeof(key));
-        found->late = 0;
-        found->lifted = 0;
-        found->used = 1;
-    }
-
-    op->group = found;
-    op->late = found->late;
+    op->group = group;
+    op->late = group->late;
 
     return NGX_OK;
 }
@@ -511,7 +491,7 @@ ngx_http_background_probes_join(ngx_http_background_probes_t *probes,
 
 static void
 ngx_http_background_probes_apply(ngx_http_background_probe_op_t *op,
-    ngx_log_t *log)
+    ngx_http_background_table_t *before, ngx_log_t *log)
 {
     ngx_uint_t                     i, n;
     ngx_pool_t                    *pool;
@@ -536,7 +516,12 @@ ngx_http_background_probes_apply(ngx_http_background_probe_op_t *op,
 
     n = ngx_min(n, op->peers);
 
-    ngx_http_background_probe_find(op, targets, n, 0);
+    if (before) {
+        ngx_http_background_probes_take_over(op, before, targets, n, pool);
+
+    } else {
+        ngx_http_background_probe_find(op, targets, n, 0);
+    }
 
     if (op->mandatory && !op->persistent) {
 
@@ -578,6 +563,76 @@ ngx_http_background_probes_apply(ngx_http_background_probe_op_t *op,
                              op->mandatory && !op->group->lifted);
 
     ngx_destroy_pool(pool);
+}
+
+
+/*
+ * Copies the records of the targets, and no others: so they never exceed
+ * "peers="
+ */
+
+static void
+ngx_http_background_probes_take_over(ngx_http_background_probe_op_t *op,
+    ngx_http_background_table_t *from, ngx_http_background_target_t *targets,
+    ngx_uint_t n, ngx_pool_t *pool)
+{
+    size_t                          state;
+    uint64_t                        key[2];
+    ngx_uint_t                      i, k, next, first, count;
+    ngx_http_background_group_t    *group;
+    ngx_http_background_server_t  **copies, *records, *src, *dst;
+
+    ngx_http_background_probe_key(key, &op->title, NULL);
+
+    group = ngx_http_background_probes_group(from, key);
+    if (group == NULL) {
+        return;
+    }
+
+    op->group->lifted = group->lifted;
+
+    /* a server that is listed twice has one record */
+
+    copies = ngx_pcalloc(pool, from->nrecords * sizeof(*copies));
+    if (copies == NULL) {
+        return;
+    }
+
+    records = ngx_http_background_probes_records(from);
+    state = offsetof(ngx_http_background_server_t, state);
+    next = 0;
+    first = 0;
+    count = 0;
+
+    for (i = 0; i < n; i++) {
+
+        ngx_http_background_probe_key(key, &op->title, &targets[i]);
+
+        src = ngx_http_background_probe_by_key(from, group, key, &next);
+        if (src == NULL) {
+            continue;
+        }
+
+        k = src - records;
+
+        if (copies[k] == NULL) {
+            dst = ngx_http_background_probe_claim(op, key, &targets[i], &count,
+                                                  &first);
+            if (dst == NULL) {
+                return;
+            }
+
+            ngx_http_background_probe_edit(dst);
+            ngx_memcpy((u_char *) dst + state, (u_char *) src + state,
+                       sizeof(ngx_http_background_server_t) - state);
+            ngx_http_background_probe_edited(dst);
+
+            copies[k] = dst;
+        }
+
+        targets[i].record = copies[k];
+        targets[i].order = &copies[k]->order;
+    }
 }
 
 
@@ -672,18 +727,17 @@ ngx_http_background_probe_key(uint64_t key[2], ngx_str_t *upstream,
 /* searches from number *next on, which becomes the one after the record */
 
 static ngx_http_background_server_t *
-ngx_http_background_probe_by_key(ngx_http_background_probe_op_t *op,
-    const uint64_t key[2], ngx_uint_t *next)
+ngx_http_background_probe_by_key(ngx_http_background_table_t *table,
+    ngx_http_background_group_t *group, const uint64_t key[2],
+    ngx_uint_t *next)
 {
     uint64_t                      *heads, head;
     ngx_uint_t                     i, n;
-    ngx_http_background_table_t   *table;
     ngx_http_background_server_t  *records;
 
-    table = ngx_http_background_probes_table(op->probes->shm_zone);
     heads = ngx_http_background_probes_heads(table);
     records = ngx_http_background_probes_records(table);
-    head = ngx_http_background_probes_head(key[0], op->group - table->groups);
+    head = ngx_http_background_probes_head(key[0], group - table->groups);
 
     for (i = 0; i < table->nrecords; i++) {
         n = *next + i;
@@ -710,8 +764,10 @@ ngx_http_background_probe_find(ngx_http_background_probe_op_t *op,
 {
     uint64_t                       key[2];
     ngx_uint_t                     i, next, from, count;
+    ngx_http_background_table_t   *table;
     ngx_http_background_server_t  *record;
 
+    table = ngx_http_background_probes_table(op->probes->shm_zone);
     next = 0;
     from = 0;
     count = NGX_CONF_UNSET_UINT;
@@ -726,7 +782,7 @@ ngx_http_background_probe_find(ngx_http_background_probe_op_t *op,
 
         targets[i].key = key[0];
 
-        record = ngx_http_background_probe_by_key(op, key, &next);
+        record = ngx_http_background_probe_by_key(table, op->group, key, &next);
 
         if (record == NULL && claim) {
             record = ngx_http_background_probe_claim(op, key, &targets[i],
@@ -1306,9 +1362,11 @@ void
 ngx_http_background_probe_restore(ngx_http_background_probe_op_t *op,
     ngx_uint_t *n, const ngx_http_background_saved_t *saved, ngx_uint_t orders)
 {
+    ngx_http_background_table_t   *table;
     ngx_http_background_server_t  *record;
 
-    record = ngx_http_background_probe_by_key(op, saved->key, n);
+    table = ngx_http_background_probes_table(op->probes->shm_zone);
+    record = ngx_http_background_probe_by_key(table, op->group, saved->key, n);
 
     if (record == NULL) {
         return;

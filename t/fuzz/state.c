@@ -201,7 +201,7 @@ ngx_http_background_record_restore(ngx_http_background_record_t *record,
 
 void
 ngx_http_background_record_keep(ngx_http_background_record_t *record,
-    ngx_http_background_kept_t *kept)
+    ngx_uint_t n, ngx_http_background_kept_t *kept)
 {
     fuzz_record_t  *fr = (fuzz_record_t *) record;
 
