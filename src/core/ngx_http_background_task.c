@@ -197,6 +197,7 @@ static ngx_uint_t ngx_http_background_runner_halted(
 
 static void ngx_http_background_runner_orders(
     ngx_http_background_runner_t *r);
+static void ngx_http_background_runner_drop(ngx_http_background_runner_t *r);
 static void ngx_http_background_runner_pause(ngx_http_background_runner_t *r,
     ngx_uint_t paused);
 static void ngx_http_background_runner_follow(ngx_http_background_runner_t *r,
@@ -699,6 +700,7 @@ ngx_http_background_poll(void)
         if (r->candidate && r->claim.other) {
             ngx_http_background_cell_schedule(r->cell, 0);
             ngx_http_background_cell_absent(r->cell);
+            ngx_http_background_runner_drop(r);
         }
 
         if (r->orders || told != ts->orders) {
@@ -1272,6 +1274,41 @@ ngx_http_background_runner_orders(ngx_http_background_runner_t *r)
 
     if (duty.fired != info.fires) {
         ngx_http_background_runner_follow(r, info.fires);
+    }
+}
+
+
+/*
+ * Another nginx has the task: what was ordered here before that was known must
+ * not run when this nginx takes the task over, which may be days later.
+ */
+
+static void
+ngx_http_background_runner_drop(ngx_http_background_runner_t *r)
+{
+    ngx_http_background_duty_t         *duty;
+    ngx_http_background_duty_info_t     info;
+    ngx_http_background_orders_info_t   orders;
+
+    duty = ngx_http_background_cell_duty(r->cell);
+    ngx_http_background_duty_read(duty, &info);
+
+    ngx_http_background_orders_read(
+                     ngx_http_background_record_orders(r->task->zone.record),
+                     &orders);
+
+    if (info.ordered == orders.runs) {
+        return;
+    }
+
+    ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
+                  "background task \"%V\": an order to run it is dropped, "
+                  "another nginx has the task", &r->task->zone.name);
+
+    ngx_http_background_duty_order(duty, orders.runs);
+
+    if (r->pending == &ngx_http_background_ordered) {
+        r->pending = NULL;
     }
 }
 

@@ -89,7 +89,7 @@ static ngx_int_t ngx_http_background_control_peers_order(
 static ngx_str_t ngx_http_background_control_rest(ngx_http_request_t *r);
 static ngx_int_t ngx_http_background_control_order(
     ngx_http_background_main_conf_t *bmcf, ngx_http_background_task_t *task,
-    ngx_uint_t action);
+    ngx_uint_t action, ngx_log_t *log);
 static ngx_uint_t ngx_http_background_control_pending(
     ngx_http_background_task_t *task);
 static ngx_int_t ngx_http_background_control_send(ngx_http_request_t *r,
@@ -446,7 +446,8 @@ ngx_http_background_control_handler(ngx_http_request_t *r)
 
     bmcf = ngx_http_get_module_main_conf(r, ngx_http_background_module);
 
-    if (ngx_http_background_control_order(bmcf, task, action->action)
+    if (ngx_http_background_control_order(bmcf, task, action->action,
+                                          r->connection->log)
         != NGX_OK)
     {
         return NGX_HTTP_CONFLICT;
@@ -754,7 +755,7 @@ ngx_http_background_control_peers_order(ngx_http_background_task_t *task,
 
 static ngx_int_t
 ngx_http_background_control_order(ngx_http_background_main_conf_t *bmcf,
-    ngx_http_background_task_t *task, ngx_uint_t action)
+    ngx_http_background_task_t *task, ngx_uint_t action, ngx_log_t *log)
 {
     ngx_uint_t                     quarantined;
     ngx_http_background_view_t     view;
@@ -771,6 +772,15 @@ ngx_http_background_control_order(ngx_http_background_main_conf_t *bmcf,
         if (quarantined || task->request || view.running || view.abandoned
             || ngx_http_background_control_pending(task))
         {
+            return NGX_DECLINED;
+        }
+
+        if (task->cluster
+            && view.cluster.state == ngx_http_background_cluster_other)
+        {
+            ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                          "background task \"%V\" is not run, another nginx "
+                          "has it", &task->zone.name);
             return NGX_DECLINED;
         }
 

@@ -1,0 +1,90 @@
+# An order to run a task of "workers cluster" is for the nginx that has it:
+# another one refuses it, and does not keep it until it has the task itself.
+
+use strict;
+use warnings;
+
+use FindBin;
+use lib "$FindBin::Bin/lib";
+
+use BackgroundGate;
+use BackgroundRedis;
+use IO::Socket::UNIX;
+use Test::More;
+
+plan skip_all => 'no redis-server' unless redis_program();
+
+my $dir = redis_dir();
+my $gate = "$dir/gate.sock";
+
+redis('redis');
+gate($gate, "$dir/redis.sock");
+
+# without a value all wait for the lease
+
+redis_ask('redis', 'SET', 'nginx:{t}:lease',
+          '1 ' . 'a' x 32 . ' 1 f 3600000 1 0 0 0 0 '
+          . redis_epoch('redis') . ' other');
+
+sub begins {
+    my ($host, $server) = @_;
+
+    host($host, <<"EOF", '', 'location /control/ { background_control run; }');
+background_redis main { server unix:$server; connect_timeout 1h; timeout 1h; }
+background_task t {
+    workers cluster lease=1h;
+    interval off;
+    simulate_io 1 delay=1ms-1ms;
+}
+EOF
+}
+
+sub state_of { host_status($_[0], 't')->{cluster}{state} }
+
+sub cycles { host_status($_[0], 't')->{cycles} }
+
+sub order {
+    my ($host) = @_;
+
+    my $socket = IO::Socket::UNIX->new(Type => SOCK_STREAM,
+                                       Peer => "$dir/$host/socket")
+        or die "connect: $!\n";
+
+    print $socket "POST /control/t/run HTTP/1.1\r\nHost: test\r\n"
+                  . "X-Background: 1\r\nConnection: close\r\n"
+                  . "Content-Length: 0\r\n\r\n";
+    $socket->flush;
+
+    return (join('', <$socket>) =~ m{^HTTP/1.1 (\d+)})[0];
+}
+
+begins('a', "$dir/redis.sock");
+poll('a has the task', sub { state_of('a') eq 'leader' });
+
+# b does not know yet whether another nginx has the task
+
+gate_say($gate, 'hold');
+begins('b', $gate);
+is(state_of('b'), 'unknown', 'the server does not answer');
+is(order('b'), 202, 'an order');
+gate_say($gate, 'pass');
+
+poll('b knows', sub { state_of('b') eq 'other' });
+poll('it is dropped', sub { host_log('b') =~ /"t": an order to run it is drop/ });
+
+is(order('b'), 409, 'an order to one that does not have the task');
+like(host_log('b'), qr/"t" is not run, another nginx has it/, 'its log says why');
+is(order('a'), 202, 'an order to the one that has it');
+poll('it runs', sub { cycles('a')->{completed} == 1 });
+
+# the other one takes it over
+
+host_stop('a');
+poll('b has the task', sub { state_of('b') eq 'leader' });
+is(order('b'), 202, 'an order to it');
+poll('it runs there', sub { cycles('b')->{completed} });
+is(cycles('b')->{started}, 1, 'once, not for orders before that');
+
+host_stop('b');
+
+done_testing();
