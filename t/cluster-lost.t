@@ -426,11 +426,13 @@ sub logs_of_tasks {
 # three workers die in it: no nginx runs it, each until its own reload
 
 sub quarantine {
+
+    # the lease must not end between a death and the next renewal
+
     write_file('crash', '');
     hosts(1, "interval 20ms; retry 20ms; "
-             . "call $library lease $dir/out/crash HOST 1 crash=$dir/crash;");
-
-    my %n;
+             . "call $library lease $dir/out/crash HOST 1 crash=$dir/crash;",
+          'lease=10s');
 
     poll('both are quarantined', sub {
         2 == grep {
