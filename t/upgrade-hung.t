@@ -63,6 +63,10 @@ poll('all in the second worker', sub {
                             @task{qw/ asks often job /} }};
 });
 
+# the first one may not have its title yet
+
+poll('both workers', sub { 2 == workers() });
+
 my $old = master();
 my $hangs = $task{job}{lease}{pid};
 my ($other) = grep { $_ != $hangs } workers();
