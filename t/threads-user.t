@@ -7,34 +7,49 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
-# a user of whom there are no other processes
+use File::Basename qw/ basename /;
+use File::Copy qw/ copy /;
+use File::Temp qw/ tempdir /;
 
-my $uid;
+# copies, as the user may not be able to enter the folder of this clone
 
 BEGIN {
-    $uid = 1_000_000 + $$;
+    my $folder = tempdir(TMPDIR => 1, CLEANUP => 1);
+    chmod 0755, $folder or die "chmod: $!\n";
 
-    # else files would be where nobody removes them
-    chown $uid, -1, $ENV{TMPDIR} if $ENV{BACKGROUND_TESTS};
+    my $copied = sub {
+        my $copy = "$folder/" . basename($_[0]);
 
-    ($(, $)) = ($uid, "$uid $uid");
-    ($<, $>) = ($uid, $uid);
+        copy($_[0], $copy) && chmod 0755, $copy or die "copy $_[0]: $!\n";
+        return $copy;
+    };
 
     $ENV{BACKGROUND_NGINX} = $ENV{TEST_NGINX_BINARY} || 'nginx';
-    $ENV{TEST_NGINX_BINARY} = "$FindBin::Bin/lib/with-ulimit.sh";
+    $ENV{TEST_NGINX_BINARY} = $copied->("$FindBin::Bin/lib/with-ulimit.sh");
+    $ENV{TEST_NGINX_LOAD_MODULES} = join ' ', map { $copied->($_) }
+        split ' ', $ENV{TEST_NGINX_LOAD_MODULES} || '';
     $ENV{BACKGROUND_ULIMIT} = '-u 60';
-}
-
-use Test::More;
-
-BEGIN {
-    plan skip_all => 'setuid(2) is not permitted' if $< != $uid;
-    plan skip_all => 'ThreadSanitizer has a thread in each process'
-        if $ENV{TSAN_OPTIONS};
 }
 
 use BackgroundLife;
 use BackgroundStatus;
+use Test::More;
+
+plan skip_all => 'ThreadSanitizer has a thread in each process'
+    if $ENV{TSAN_OPTIONS};
+
+# a user of whom there are no other processes
+
+my $uid = 1_000_000 + $$;
+
+# else files would be where nobody removes them
+chown $uid, -1, $ENV{TMPDIR} if $ENV{BACKGROUND_TESTS};
+chown $uid, -1, dir();
+
+($(, $)) = ($uid, "$uid $uid");
+($<, $>) = ($uid, $uid);
+
+plan skip_all => 'setuid(2) is not permitted' if $< != $uid;
 
 # twice 8 workers with 2 threads, and 6 helpers, are 54; the master and this
 # test are there, too
