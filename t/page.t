@@ -173,12 +173,13 @@ sub span {
 
     return sprintf '%.0f ms', $s * 1000 if $s < 0.9995;
 
-    # toFixed() rounds a half up, sprintf() to an even digit
+    # of an exact half, toFixed() takes the larger one, sprintf() the even one
 
-    my ($format, $unit) = $s < 9.995 ? ('%.2f s', 100) : ('%.1f s', 10);
-    my $half = 2 * $unit * $s == int(2 * $unit * $s) ? 0.1 / $unit : 0;
+    my $digits = $s < 9.995 ? 2 : 1;
 
-    return sprintf $format, $s + $half;
+    $s += 0.001 if sprintf('%.50f', $s) =~ /\.\d{$digits}50*$/;
+
+    return sprintf "%.${digits}f s", $s;
 }
 
 sub per_second {
