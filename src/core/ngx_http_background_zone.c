@@ -700,10 +700,17 @@ ngx_http_background_cells_renew(ngx_http_background_zone_conf_t *zcf,
         used = 0;
     }
 
+    if (used >= task->cells) {
+        return;
+    }
+
     ngx_http_background_orders_read(record->orders, &orders);
 
-    for (cell = record->cells, n = 0; cell; cell = cell->next, n++) {
-        if (n >= used && n < task->cells) {
+    for (cell = record->cells, n = 0;
+         cell && n < task->cells;
+         cell = cell->next, n++)
+    {
+        if (n >= used) {
             ngx_http_background_duty_renew(cell->duty, orders.runs,
                                            orders.fires);
         }
