@@ -61,7 +61,7 @@ my $start = time;
 gate_say($gate, 'pass');
 poll('it takes the task', sub { leader('t', 'a') });
 cmp_ok(time - $start, '>=', $lease, 'it has waited since it was connected');
-finish();
+host_finish('a');
 
 done_testing();
 
@@ -95,9 +95,7 @@ sub saved {
 sub saves {
     my ($name, $before, $seen, $after) = @_;
 
-    redis_ask('redis', 'SET', $key,
-              '1 ' . 'a' x 32 . ' 1 f 3600000 1 0 0 0 0 '
-              . redis_epoch('redis') . ' other');
+    lease_given(3600000);
     begin('1h');
     poll("$name: it has failed", sub { saved(1) });
 
@@ -113,12 +111,5 @@ sub saves {
     poll("$name: the state is written", sub { saved(0) });
     pass("$name: the state is written");
     unlink "$dir/good" or die "unlink: $!\n";
-    finish();
-}
-
-sub finish {
-    host_stop('a');
-    unlike(host_log('a'), qr/\[(?:alert|crit|emerg)\]/,
-           'nothing to complain of');
-    write_file('a/error.log', '');
+    host_finish('a');
 }

@@ -31,9 +31,7 @@ sub condemned {
 
     my $n = () = runs('out/runs');
 
-    redis_ask('redis', 'SET', $key,
-              '1 ' . 'a' x 32 . ' 1 f 3600000 1 0 0 0 0 '
-              . redis_epoch('redis') . ' other');
+    lease_given(3600000);
     begin('a');
     poll('a has it', sub { leader('t', 'a') });
 
@@ -88,10 +86,4 @@ background_task t {
 EOF_CONF
 location = /run { background_run t; }
 EOF_LOCATIONS
-}
-
-sub quarantined {
-    my $task = eval { host_status($_[0], 't') };
-
-    return $task && $task->{state} eq 'quarantined';
 }

@@ -434,12 +434,7 @@ sub quarantine {
              . "call $library lease $dir/out/crash HOST 1 crash=$dir/crash;",
           'lease=10s');
 
-    poll('both are quarantined', sub {
-        2 == grep {
-            my $t = eval { host_status($_, 't') };
-            $t && $t->{state} eq 'quarantined';
-        } 'a', 'b';
-    });
+    poll('both are quarantined', sub { 2 == grep { quarantined($_) } 'a', 'b' });
 
     my $n = () = runs('out/crash');
 
@@ -447,9 +442,7 @@ sub quarantine {
 
     host_stop('a');
     host('a');
-    poll('a is quarantined again', sub {
-        host_status('a', 't')->{state} eq 'quarantined';
-    });
+    poll('a is quarantined again', sub { quarantined('a') });
     $n = () = runs('out/crash');
     is($n, 3, 'a restart does not end it');
 

@@ -9,7 +9,6 @@ use lib "$FindBin::Bin/lib";
 
 use BackgroundGate;
 use BackgroundRedis;
-use IO::Socket::UNIX;
 use Test::More;
 
 plan skip_all => 'no redis-server' unless redis_program();
@@ -22,9 +21,7 @@ gate($gate, "$dir/redis.sock");
 
 # without a value all wait for the lease
 
-redis_ask('redis', 'SET', 'nginx:{t}:lease',
-          '1 ' . 'a' x 32 . ' 1 f 3600000 1 0 0 0 0 '
-          . redis_epoch('redis') . ' other');
+lease_given(3600000);
 
 sub begins {
     my ($host, $server) = @_;
@@ -43,20 +40,7 @@ sub state_of { host_status($_[0], 't')->{cluster}{state} }
 
 sub cycles { host_status($_[0], 't')->{cycles} }
 
-sub order {
-    my ($host) = @_;
-
-    my $socket = IO::Socket::UNIX->new(Type => SOCK_STREAM,
-                                       Peer => "$dir/$host/socket")
-        or die "connect: $!\n";
-
-    print $socket "POST /control/t/run HTTP/1.1\r\nHost: test\r\n"
-                  . "X-Background: 1\r\nConnection: close\r\n"
-                  . "Content-Length: 0\r\n\r\n";
-    $socket->flush;
-
-    return (join('', <$socket>) =~ m{^HTTP/1.1 (\d+)})[0];
-}
+sub order { host_order($_[0], '/control/t/run') }
 
 begins('a', "$dir/redis.sock");
 poll('a has the task', sub { state_of('a') eq 'leader' });

@@ -22,7 +22,7 @@ my $key = 'nginx:{t}:lease';
 # another nginx has given it back, with five failures, and it was due
 
 write_file('good', '');
-given(1, 5);
+lease_given(1000, 1, 5);
 begin('1s');
 poll('it has succeeded', sub { cycles()->{completed} });
 
@@ -37,12 +37,12 @@ is(cycles()->{consecutive_failures}, 0, 'and has no failures');
 my $after = poll('the server knows the state', sub { saved(0) });
 
 cmp_ok(abs($after->[6] - $before->[6]), '<', 60_000, 'the due time is the same');
-finish();
+host_finish('a');
 
 # and the other way round: it was good, and has failed since
 
 unlink "$dir/good" or die "unlink: $!\n";
-given(1, 0);
+lease_given(1000, 1, 0);
 begin('1s');
 poll('it has failed', sub { cycles()->{failed} });
 $before = poll('the server knows', sub { saved(1) });
@@ -54,7 +54,7 @@ is(cycles()->{started}, $started, 'a failure: it is not due again');
 is(cycles()->{consecutive_failures}, 1, 'and is counted still');
 $after = poll('the server knows the state', sub { saved(1) });
 cmp_ok(abs($after->[6] - $before->[6]), '<', 60_000, 'the due time is the same');
-finish();
+host_finish('a');
 
 # It exits before it has the task again, and gives it back with that state.  A
 # slow machine may let too much time pass to give anything back.
@@ -62,14 +62,14 @@ finish();
 write_file('good', '');
 
 my $value = poll('it is given back', sub {
-    given(1, 5);
+    lease_given(1000, 1, 5);
     begin('6s');
     poll('it has succeeded', sub { cycles()->{completed} });
     poll('the server knows', sub { saved(0) });
     stands_still();
     host_signal('a', 'QUIT');
     redis_signal('redis', 'CONT');
-    finish();
+    host_finish('a');
 
     my $value = redis_ask('redis', 'GET', $key);
     return $value =~ / f / && $value;
@@ -83,14 +83,6 @@ is($given[7], 0, 'and failures');
 done_testing();
 
 ###############################################################################
-
-sub given {
-    my ($due, $failures) = @_;
-
-    redis_ask('redis', 'SET', $key,
-              '1 ' . 'a' x 32 . " 1 f 1000 1 $due $failures 0 0 "
-              . redis_epoch('redis') . ' other');
-}
 
 sub begin {
     my ($lease) = @_;
@@ -134,11 +126,4 @@ sub outage {
     stands_still();
     redis_signal('redis', 'CONT');
     poll('it has the task again', sub { leader('t', 'a') });
-}
-
-sub finish {
-    host_stop('a');
-    unlike(host_log('a'), qr/\[(?:alert|crit|emerg)\]/,
-           'nothing to complain of');
-    write_file('a/error.log', '');
 }

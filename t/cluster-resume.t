@@ -72,12 +72,6 @@ done_testing();
 
 ###############################################################################
 
-sub quarantined {
-    my $task = eval { host_status($_[0], 't') };
-
-    return $task && $task->{state} eq 'quarantined';
-}
-
 sub cycles { host_status($_[0], 't')->{cycles}{started} }
 
 sub order { host_order($_[0], "/control/t/$_[1]") }

@@ -9,12 +9,11 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use BackgroundCall;
+use BackgroundCopies;
 use BackgroundDns;
 use BackgroundLife;
 use BackgroundPeer;
 use BackgroundStatus;
-use File::Basename qw/ basename /;
-use File::Copy qw/ copy /;
 use File::Spec;
 use Test::More;
 
@@ -62,11 +61,8 @@ sub prepare {
 
     put('calls', join "\n", @set);
 
-    # those of a clone that only root may enter can't be loaded by others
-
     mkdir "$dir/modules" or die "mkdir: $!";
-    $ENV{TEST_NGINX_LOAD_MODULES} = join ' ', map { copied($_) }
-        split ' ', $ENV{TEST_NGINX_LOAD_MODULES} || '';
+    copy_modules("$dir/modules");
 
     my ($families) = $text =~ /^RestrictAddressFamilies=(.+)/m;
     my $nginx = $ENV{TEST_NGINX_BINARY} || 'nginx';
@@ -126,17 +122,6 @@ EOF
     $ENV{TEST_NGINX_BINARY} = "$dir/nginx";
     $ENV{BACKGROUND_FILTER} = 'all';
     $ENV{BACKGROUND_VERIFY} = verify();
-}
-
-sub copied {
-    my ($module) = @_;
-
-    my $copy = "$dir/modules/" . basename($module);
-
-    copy($module, $copy) or die "copy $module: $!";
-    chmod 0644, $copy or die "chmod $copy: $!";
-
-    return $copy;
 }
 
 # what systemd says of it; it writes, so not with a read-only root

@@ -26,6 +26,7 @@ mkdir "$dir/state" or die "mkdir: $!\n";
 chmod 0777, "$dir/state" or die "chmod: $!\n";
 
 my $file = "$dir/state/tasks";
+my $all = 'workers all; simulate_io 1 delay=1ms-1ms;';
 
 sub begin {
     clock_start($_[0], <<"EOF_HTTP", <<'EOF_SERVER', 'worker_processes 4;');
@@ -33,24 +34,11 @@ sub begin {
 
     background_task daily {
         schedule "0 12 * * *" timezone=UTC missed=run;
-        workers all;
-        simulate_io 1 delay=1ms-1ms;
+        $all
     }
-    background_task off {
-        interval off;
-        workers all;
-        simulate_io 1 delay=1ms-1ms;
-    }
-    background_task follows {
-        after off;
-        workers all;
-        simulate_io 1 delay=1ms-1ms;
-    }
-    background_task each {
-        interval off;
-        workers all;
-        simulate_io 1 delay=1ms-1ms;
-    }
+    background_task off { interval off; $all }
+    background_task follows { after off; $all }
+    background_task each { interval off; $all }
 EOF_HTTP
     location /control/ { background_control run; }
 EOF_SERVER

@@ -7,27 +7,16 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
-use File::Basename qw/ basename /;
-use File::Copy qw/ copy /;
+use BackgroundCopies;
 use File::Temp qw/ tempdir /;
-
-# copies, as the user may not be able to enter the folder of this clone
 
 BEGIN {
     my $folder = tempdir(TMPDIR => 1, CLEANUP => 1);
     chmod 0755, $folder or die "chmod: $!\n";
 
-    my $copied = sub {
-        my $copy = "$folder/" . basename($_[0]);
-
-        copy($_[0], $copy) && chmod 0755, $copy or die "copy $_[0]: $!\n";
-        return $copy;
-    };
-
     $ENV{BACKGROUND_NGINX} = $ENV{TEST_NGINX_BINARY} || 'nginx';
-    $ENV{TEST_NGINX_BINARY} = $copied->("$FindBin::Bin/lib/with-ulimit.sh");
-    $ENV{TEST_NGINX_LOAD_MODULES} = join ' ', map { $copied->($_) }
-        split ' ', $ENV{TEST_NGINX_LOAD_MODULES} || '';
+    $ENV{TEST_NGINX_BINARY} = copied($folder, "$FindBin::Bin/lib/with-ulimit.sh");
+    copy_modules($folder);
     $ENV{BACKGROUND_ULIMIT} = '-u 60';
 }
 

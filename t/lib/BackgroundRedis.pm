@@ -22,7 +22,8 @@ our @EXPORT = qw/ redis_program redis_dir redis redis_kill redis_signal
                   redis_clock
                   free_port
                   host host_reload host_kill host_stop host_status host_get
-                  host_order host_log host_workers host_signal leader
+                  host_order host_log host_workers host_signal host_finish
+                  lease_given leader quarantined
                   runs overlaps poll write_file read_file lease_library /;
 
 ###############################################################################
@@ -473,6 +474,35 @@ sub host_workers {
                   == $host{$name}
                   && read_file("/proc/$_/cmdline") =~ /worker process/ }
            map { m{(\d+)/stat$} } glob '/proc/[0-9]*/stat';
+}
+
+# it exits, and had nothing to complain of
+
+sub host_finish {
+    my ($name) = @_;
+
+    host_stop($name);
+    unlike(host_log($name), qr/\[(?:alert|crit|emerg)\]/,
+           "$name: nothing to complain of");
+    write_file("$name/error.log", '');
+}
+
+# another host has had the task "t" and has given it back
+
+sub lease_given {
+    my ($lease, $due, $failures) = @_;
+
+    redis_ask('redis', 'SET', 'nginx:{t}:lease',
+              join ' ', 1, 'a' x 32, 1, 'f', $lease, 1, $due // 0,
+                        $failures // 0, 0, 0, redis_epoch('redis'), 'other');
+}
+
+sub quarantined {
+    my ($name) = @_;
+
+    my $task = eval { host_status($name, 't') };
+
+    return $task && $task->{state} eq 'quarantined';
 }
 
 # the host of these that has the task, by its status, or ''
