@@ -36,7 +36,7 @@ start(recipe('Warm a cache', 'warm', 'interval 5m' => 'interval 100ms',
                                . ' proxy_cache ')
       . recipe('Ready when a back end is', 'ready',
                '5s' => '20ms', '1s' => '20ms', 'timeout  3s' => 'timeout 1m',
-             '10.0.0.0/8' => 'unix:')
+               '10.0.0.0/8' => 'unix:')
       . recipe('Heartbeat to an HTTP API', 'beat', 'interval 1m' => 'interval 100ms'), '',
       'worker_processes 2;');
 
