@@ -111,9 +111,11 @@ allow.load()
 os.execvp(command[0], command)
 EOF
 
+    # commands keep the I/O class of nginx, also where ioprio_set() is refused
+
     put('nginx', <<"EOF");
 #!/bin/sh
-exec setpriv --reuid 65534 --regid 65534 --clear-groups --no-new-privs \\
+exec ionice -c 2 -n 4 setpriv --reuid 65534 --regid 65534 --clear-groups --no-new-privs \\
     --bounding-set -all --inh-caps -all \\
     /usr/bin/python3 $dir/filter.py $dir/calls '$families' '$nginx' "\$@"
 EOF

@@ -173,18 +173,15 @@ fuzz_figures(const u_char *p)
 static const u_char *
 fuzz_string(const u_char *p, u_char *text)
 {
-    size_t         n;
-    u_char         ch;
-    unsigned       code;
-    const char    *escape;
-    const u_char  *last;
+    size_t       n;
+    u_char       ch;
+    ngx_int_t    code;
+    const char  *escape;
 
     static const char  from[] = "\"\\/bfnrt";
     static const char  to[] = "\"\\/\b\f\n\r\t";
 
     fuzz_check(*p++ == '"');
-
-    last = p + strlen((char *) p);
 
     for ( ;; ) {
         fuzz_check(*p >= 0x20);
@@ -201,7 +198,9 @@ fuzz_string(const u_char *p, u_char *text)
                 n = 2;
 
             } else {
-                fuzz_check(sscanf((char *) p, "\\u00%2x", &code) == 1);
+                fuzz_check(strncmp((char *) p, "\\u00", 4) == 0);
+                code = ngx_hextoi((u_char *) p + 4, 2);
+                fuzz_check(code != NGX_ERROR);
                 ch = code;
                 n = 6;
             }
@@ -214,7 +213,9 @@ fuzz_string(const u_char *p, u_char *text)
             continue;
         }
 
-        n = fuzz_utf8(p, last);
+        /* the zero byte at the end is part of no character */
+
+        n = fuzz_utf8(p, p + 4);
         fuzz_check(n > 0);
 
         if (text) {
