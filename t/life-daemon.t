@@ -38,7 +38,7 @@ for my $signal (qw/ quit stop /) {
         %task = eval { by_name(status()) };
 
         return $task{waits} && $task{waits}{cycles}{completed} > 3
-               && $task{burns}{running};
+               && $task{burns}{running} && workers() == 2;
     });
 
     my @old = workers();
