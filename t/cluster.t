@@ -80,7 +80,8 @@ unlike($metrics{$first}, qr/cluster_leader\{task="one"\}/,
 like($metrics{$first}, qr/^nginx_background_redis_up\{redis="main"\} 1$/m, 'up');
 like($metrics{$first}, qr/^nginx_background_redis_errors_total\{redis="main",reason="connect"\} 0$/m,
      'errors');
-like($metrics{$other}, qr/^nginx_background_cluster_leader\{task="t"\} 0$/m, 'not the leader');
+like($metrics{$other},
+     qr/^nginx_background_cluster_leader\{task="t"\} 0$/m, 'not the leader');
 
 # no more than a command for all tasks of a worker at a time; how often they
 # look is a matter of time
