@@ -62,11 +62,17 @@ for my $more ('deny all;', 'allow 127.0.0.1; deny all;',
 accepts('http', "$task server { listen $one; deny all; location / { "
         . 'background_control run; } }');
 
+accepts('http', server($one, 'limit_except GET { deny all; }'),
+        server($one, 'deny all; limit_except GET { allow all; }'));
+
 my $warning = '"background_control" without "deny", "auth_basic", '
     . '"auth_request", or "ssl_verify_client": anybody may use it';
 
 warns('http', server($one, '') => $warning,
-      server($one, 'auth_basic off;') => $warning);
+      server($one, 'auth_basic off;') => $warning,
+      server($one, 'limit_except POST { deny all; }') => $warning,
+      server($one, 'limit_except GET { auth_basic off; }')
+          => $warning);
 
 # certificates of clients, if all that the server listens on asks for them
 
