@@ -217,6 +217,50 @@ stop();
 
 ###############################################################################
 
+# "missed=run" beside a schedule without it that has the same time, or more than
+# a hundred times before, in both orders
+
+my %pair = (
+    tie => ['schedule "0 9 * * *" timezone=UTC;',
+            'schedule "0 9 1 * *" timezone=UTC missed=run;'],
+    many => ['schedule "*/5 9-17 * * *" timezone=UTC;',
+             'schedule "0 2 * * 0" timezone=UTC missed=run;'],
+    none => ['schedule "0 9 * * *" timezone=UTC;',
+             'schedule "0 9 1 7 *" timezone=UTC missed=run;'],
+);
+my %times = (tie => 7, many => 100, none => 7);
+
+clock_start('2026-05-31 10:00:00', join "\n", map {
+    my @rules = @{$pair{$_}};
+
+    "background_task $_ { @rules $operation }
+     background_task ${_}_back { @{[reverse @rules]} $operation }"
+} sort keys %pair);
+
+poll('all wait', sub { !grep { !$_->{next} } @{status()->{tasks}} });
+clock_set('2026-06-08 08:00:00');
+look();
+
+for my $name (map { ($_, "${_}_back") } qw/ tie many /) {
+    $task = completed($name, 1);
+    is($task->{cycles}{started}, 1, "$name: one cycle");
+    is($task->{causes}[-1]{cause}, 'missed', "$name: its cause");
+    is($task->{cycles}{missed}, $times{$name =~ s/_back//r}, "$name: missed");
+}
+
+look();
+
+for my $name (map { ($_, "${_}_back") } sort keys %pair) {
+    is(task($name)->{cycles}{started}, $name =~ /none/ ? 0 : 1,
+       "$name: nothing starts after that");
+    is(task($name)->{cycles}{missed}, $times{$name =~ s/_back//r},
+       "$name: nor is missed");
+}
+
+stop();
+
+###############################################################################
+
 # a worker that is stopped for hours; after a cycle it looks at the clock
 
 clock_start('2026-06-01 10:00:00', <<"EOF", <<'EOF2', 'worker_processes 1;');
