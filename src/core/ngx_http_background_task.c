@@ -215,6 +215,8 @@ static void ngx_http_background_runner_unlock(ngx_http_background_runner_t *r,
 
 static void ngx_http_background_interval_arm(ngx_http_background_runner_t *r);
 static void ngx_http_background_interval_handler(ngx_event_t *ev);
+static void ngx_http_background_schedule_forget(
+    ngx_http_background_runner_t *r);
 static void ngx_http_background_schedule_look(
     ngx_http_background_runner_t *r);
 static uint64_t ngx_http_background_schedule_retry(
@@ -865,6 +867,7 @@ ngx_http_background_runner_enter(ngx_http_background_runner_t *r)
     }
 
     if (r->task->cluster) {
+        ngx_http_background_schedule_forget(r);
         ngx_http_background_runner_join(r);
         return;
     }
@@ -1619,6 +1622,8 @@ ngx_http_background_interval_arm(ngx_http_background_runner_t *r)
 
     task = r->task;
 
+    ngx_http_background_schedule_forget(r);
+
     if (r->candidate) {
         return;
     }
@@ -1724,6 +1729,32 @@ ngx_http_background_interval_handler(ngx_event_t *ev)
     }
 
     ngx_http_background_runner_due(r, &ngx_http_background_interval);
+}
+
+
+/* times are not missed as long as the task has no "schedule" */
+
+static void
+ngx_http_background_schedule_forget(ngx_http_background_runner_t *r)
+{
+    ngx_http_background_duty_t       *duty;
+    ngx_http_background_duty_info_t   info;
+
+    if (r->task->rules) {
+        return;
+    }
+
+    duty = ngx_http_background_cell_duty(r->cell);
+    ngx_http_background_duty_read(duty, &info);
+
+    if (info.checked == 0 && info.due == 0 && info.again == 0) {
+        return;
+    }
+
+    ngx_http_background_duty_check(duty, 0, 0);
+    ngx_http_background_duty_again(duty, 0);
+
+    ngx_http_background_runner_save(r);
 }
 
 
