@@ -6,6 +6,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use BackgroundControl;
 use BackgroundLife;
 use BackgroundStatus;
 use Test::More;
@@ -59,6 +60,13 @@ EOF
         }
         return 200;
     }
+    location = /once {
+        if (-f $dir/fail_once) {
+            return 500;
+        }
+        return 200;
+    }
+    location /control/ { background_control run; }
     location \@hook { access_log $dir/hooks.log hook; log_subrequest on;
                      return 200; }
 
@@ -78,6 +86,14 @@ EOF
     background_task both_ways {
         schedule \@yearly;
         after source;
+        request \@hook;
+    }
+    background_task ordered { interval off; request /once; }
+    background_task any_end {
+        after ordered;
+        after ordered on=any;
+        after ordered on=failure;
+        after ordered on=recovery;
         request \@hook;
     }
     background_task chain { after alarm; request \@hook; }
@@ -166,6 +182,33 @@ is(task('again')->{cycles}{completed}, 2, 'until it is good');
 is(cycles('never'), 0, 'nothing was good');
 is(cycles('once'), 1, 'one alarm of both workers');
 ok(poll('any', sub { cycles('any') >= 2 }), 'failed cycles are ends for "on=any"');
+
+# an end is one, whatever it is the end of
+
+my @ends = qw/ success failure success success /;
+
+for my $n (1 .. @ends) {
+    if ($ends[$n - 1] eq 'failure') {
+        put('fail_once', '');
+
+    } else {
+        unlink "$dir/fail_once";
+    }
+
+    is(code('/control/ordered/run'), 202, "end $n: an order");
+
+    my $task = poll("end $n: a cycle", sub {
+        my $task = task('any_end');
+
+        return cycles('ordered') == $n && $task->{cycles}{completed} == $n
+               && $task;
+    });
+
+    is($task->{cycles}{coalesced}, 0, "end $n is counted once");
+}
+
+is(join(' ', map { (split)[1] } @{hooks('any_end')}), "@ends",
+   'what it is told of each');
 
 # those that end while it runs become one
 

@@ -2434,7 +2434,7 @@ static void
 ngx_http_background_runner_fire(ngx_http_background_runner_t *r,
     ngx_http_background_outcome_t *outcome)
 {
-    ngx_uint_t                      i, failed, unhealthy, changed, fires;
+    ngx_uint_t                      i, on, failed, unhealthy, changed;
     ngx_http_background_task_t     *task;
     ngx_http_background_follow_t   *follow;
     ngx_http_background_orders_t   *orders;
@@ -2448,29 +2448,22 @@ ngx_http_background_runner_fire(ngx_http_background_runner_t *r,
                      unhealthy)
               == NGX_OK;
 
+    on = NGX_HTTP_BACKGROUND_ON_ANY;
+
+    if (!failed) {
+        on |= NGX_HTTP_BACKGROUND_ON_SUCCESS;
+    }
+
+    if (changed) {
+        on |= unhealthy ? NGX_HTTP_BACKGROUND_ON_FAILURE
+                        : NGX_HTTP_BACKGROUND_ON_RECOVERY;
+    }
+
     follow = task->followers->elts;
 
     for (i = 0; i < task->followers->nelts; i++) {
 
-        switch (follow[i].on) {
-
-        case ngx_http_background_on_success:
-            fires = !failed;
-            break;
-
-        case ngx_http_background_on_failure:
-            fires = changed && unhealthy;
-            break;
-
-        case ngx_http_background_on_recovery:
-            fires = changed && !unhealthy;
-            break;
-
-        default: /* ngx_http_background_on_any */
-            fires = 1;
-        }
-
-        if (fires) {
+        if (follow[i].on & on) {
             orders = ngx_http_background_record_orders(
                                                follow[i].task->zone.record);
             ngx_http_background_orders_fire(orders, &task->zone.name,
