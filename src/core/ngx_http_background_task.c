@@ -713,8 +713,11 @@ ngx_http_background_poll(void)
             ngx_http_background_runner_want(r, r->pending);
         }
 
-        if (r->task->zone.arrives) {
-            ngx_http_background_runner_orphans(r);
+        /* a reload may have removed what started the cycles */
+
+        ngx_http_background_runner_orphans(r);
+
+        if (r->second.finished_at) {
             ngx_http_background_runner_second(r, NULL);
         }
     }

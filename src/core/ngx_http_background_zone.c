@@ -709,7 +709,7 @@ ngx_http_background_cells_renew(ngx_http_background_zone_conf_t *zcf,
     record = task->record;
     used = record->ncells;
 
-    record->ncells = (uint32_t) task->cells;
+    ngx_http_background_store(&record->ncells, (uint32_t) task->cells);
 
     if (used == 0) {
         return;
