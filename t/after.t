@@ -138,6 +138,8 @@ for my $outage (1, 2) {
         task('source')->{cycles}{failed} >= $failed + 5
             && cycles('alarm') == $outage && cycles('both') == 2 * $outage - 1
             && cycles('chain') == $outage
+            && task('failing')->{cycles}{failed} == $outage
+            && task('again')->{cycles}{failed} >= 2 * $outage
     });
 
     my $good = poll('no good cycle any more', sub {
@@ -175,6 +177,7 @@ for my $outage (1, 2) {
     poll('it recovers', sub {
         cycles('back') == $outage && cycles('both') == 2 * $outage
             && cycles('good') > $good
+            && task('again')->{cycles}{completed} == $outage
     });
 }
 

@@ -9,6 +9,7 @@ use lib "$FindBin::Bin/lib";
 
 use BackgroundConf qw/ accepts rejects warns conf_dir /;
 use BackgroundLife;
+use BackgroundPeer qw/ closed_port /;
 use BackgroundStatus;
 use IO::Socket::INET;
 use Test::More;
@@ -65,12 +66,8 @@ my $silent = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 5)
     or die "listen: $!\n";
 my $plain = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 5)
     or die "listen: $!\n";
-my $closed = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 5)
-    or die "listen: $!\n";
-my ($mute, $refuses) = ($silent->sockport, $closed->sockport);
-my $talks = $plain->sockport;
-
-close $closed;
+my ($refuses, $keep) = closed_port('127.0.0.1');
+my ($mute, $talks) = ($silent->sockport, $plain->sockport);
 
 defined(my $peer = fork) or die "fork: $!\n";
 
@@ -108,7 +105,10 @@ my %tasks = (
     by_name => "certificate localhost:$two days=12;",
     refused => "certificate 127.0.0.1:$refuses;",
     plain => "certificate 127.0.0.1:$talks;",
-    unknown => "certificate no-such-name.invalid:443;",
+
+    # a resolver that has no answer takes its time
+
+    unknown => "timeout 1h; certificate no-such-name.invalid:443;",
     timeout => "timeout 200ms; certificate 127.0.0.1:$mute;",
 );
 
@@ -239,10 +239,7 @@ sub make {
 sub tls_server {
     my ($cert, $name, $other) = @_;
 
-    my $free = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1)
-        or die "listen: $!\n";
-    my $port = $free->sockport;
-    close $free;
+    my $port = $ENV{TEST_NGINX_PORT} || 20000;
 
     defined(my $pid = fork) or die "fork: $!\n";
 
