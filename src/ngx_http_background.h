@@ -504,9 +504,10 @@ void ngx_http_background_timer(ngx_http_background_run_t *run,
 /*
  * Counts a failed operation and, if it is the first one, stores its error
  * text.  fmt is a format of ngx_sprintf(); the text should have neither the
- * name of the operation nor a newline or full stop.  If err is not 0, its
- * description is appended, as in "open() "x" failed (2: No such file or
- * directory)".  A result may be used by one thread at a time.
+ * name of the operation nor a full stop; control characters are replaced by
+ * "?" when the cycle is over.  If err is not 0, its description is appended, as
+ * in "open() "x" failed (2: No such file or directory)".  A result may be used
+ * by one thread at a time.
  */
 void ngx_cdecl ngx_http_background_fail(ngx_http_background_result_t *result,
     ngx_err_t err, const char *fmt, ...);

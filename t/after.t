@@ -26,12 +26,14 @@ sub hooks {
 }
 
 put('hooks.log', '');
+put('list', "/missing\rx\x7fy\n");
 chmod 0666, dir() . '/hooks.log';
 chmod 0777, dir();
 
 my $dir = dir();
 
 start(<<"EOF", <<"EOF2", 'worker_processes 2;');
+    log_format field 'field [\$http_x_error]';
     log_format hook '\$background_task \$background_cause '
                     '\$background_cause_result [\$background_cause_error]';
 
@@ -109,6 +111,16 @@ EOF
         request \@hook;
     }
     background_task chain { after alarm; request \@hook; }
+
+    # a list of others
+
+    background_task list { interval 1h; retry 1h; requests $dir/list; }
+    background_task told {
+        after list on=failure;
+        request \@field "header=X-Error:\$background_cause_error";
+    }
+    location \@field { access_log $dir/hooks.log field; log_subrequest on;
+                      return 200; }
     background_task failing { after source on=failure; request /state; }
     background_task again {
         after source on=failure;
@@ -187,6 +199,14 @@ is($alarms->[0], 'source failure [request \\x22/state\\x22: unexpected status 50
    'what it is told');
 is(hooks('back')->[0], 'source success []', 'what a recovery is told');
 is(hooks('chain')->[0], 'alarm success []', 'a task after a task after one');
+
+# what others have written is no line break of a header field
+
+poll('told', sub { cycles('told') });
+is(task('told')->{last}{error}, undef, 'a field with what others have written');
+is_deeply(hooks('field'), ['[requests \x22' . dir() . '/list\x22: '
+                           . '\x22/missing?x?y\x22: unexpected status 404]'],
+          'without control characters');
 
 # without "retry" a failed hook is left
 

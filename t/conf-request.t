@@ -28,6 +28,7 @@ accepts('server', map { "location \@named { }\nbackground_task t { $_ }" }
     'request @named scheme=https address=10.0.0.1 test=$status;',
     'request / count=1;', 'request / count=1000000;',
     'request / save=saved;', 'request / save=saved max_size=1 test=$uri count=1;',
+    'request / save=saved header=If-Match:a; request / header=If-None-Match:a;',
     'request / method=A header=a:b header=b:c header=c:d header=d:e body=f '
         . 'status=200 count=2;',
     'request /; request /; requests a; requests b;',
@@ -107,6 +108,9 @@ server('request /',
     (map { (" save=a $_" => '"save=" in "%s" directive is for the body of '
             . 'one request, with status 200') }
         'count=2', 'status=200', 'method=HEAD'),
+    (map { (" header=$_:a header=b:c save=a" => "header \"$_\" in \"%s\" "
+            . 'directive can\'t be given, it is set by "save="') }
+        qw/ If-None-Match if-none-match If-Modified-Since /),
     (map { (" save=a $_ $_" => "duplicate parameter \"$_\" in \"%s\" "
             . 'directive') } 'max_size=1'),
     ' rate=1r/s' => 'unknown parameter "rate=1r/s" in "%s" directive');

@@ -43,7 +43,16 @@ my $once = 'interval 1h; retry 1h;';
 
 my $peer = cut_peer();
 
-start('', <<"EOF", 'worker_processes 1;');
+start(<<'EOF_HTTP', <<"EOF", 'worker_processes 1;');
+    map $background_body $tagged {
+        ~^tagged$  1;
+        default    0;
+    }
+    map $background_body $long {
+        ~^........ 1;
+        default    0;
+    }
+EOF_HTTP
         root $dir/www;
         gzip on;
         gzip_min_length 1;
@@ -54,6 +63,7 @@ start('', <<"EOF", 'worker_processes 1;');
         background_task proxied { interval 20ms; request /proxy/list save=$dir/saved/proxied; }
         background_task tagged { interval 20ms; request /proxy/tagged save=$dir/saved/tagged; }
         background_task dated { interval 20ms; request /proxy/dated save=$dir/saved/dated; }
+        background_task tested { interval 20ms; retry 20ms; request /proxy/tagged test=\$tagged save=$dir/saved/tested; }
         background_task moves { interval 20ms; request /proxy/dated?v=1 save=$dir/saved/moves; }
         background_task host { interval 20ms; request /proxy/dated header=Host:one save=$dir/saved/host; }
         background_task large { $once request /large save=$dir/saved/large; }
@@ -161,7 +171,7 @@ if (`stat -f -c %T '$dir'` =~ /^tmpfs/ && `uname -r` =~ /^(\d+)\.(\d+)/
 
 # by both validators, and by either of them
 
-for my $name (qw/ list proxied tagged dated moves host /) {
+for my $name (qw/ list proxied tagged tested dated moves host /) {
     poll("$name: not modified", sub {
         %task = by_name(status());
         return ($task{$name}{last}{message} // '') eq 'not modified';
@@ -174,7 +184,8 @@ for my $name (qw/ list proxied tagged dated moves host /) {
 }
 
 is(saved($_), "one\n", "$_: as it was") for qw/ list proxied /;
-is(saved('tagged'), "tagged\n", 'tagged: as it was');
+is(saved($_), "tagged\n", "$_: as it was") for qw/ tagged tested /;
+is($task{tested}{cycles}{failed}, 0, 'no test of a body that was not sent');
 like(saved('moves'), qr/ 1$/, 'moves: as it was');
 
 # what has, here and there
@@ -201,6 +212,15 @@ pass('another URI: its response');
 reconfigure('header=Host:one' => 'header=Host:two');
 poll('another server', sub { saved('host') =~ /^two / });
 pass('another server: its response');
+
+# another test is not one that the saved response has passed
+
+reconfigure('test=$tagged' => 'test=$long');
+next_cycle('tested', 'failed');
+%task = by_name(status());
+is(error_of('tested'), 'request "/proxy/tagged": test "$long" is "0"',
+   'another test: of the whole response');
+is(saved('tested'), "tagged\n", 'the file stays');
 
 # over a reload: the attribute of the file is known
 

@@ -138,6 +138,25 @@ like(field($answer, 'Location'), qr{^http://[^/]+/b\z}, 'is made absolute');
 is(body(obey('/page', 's404', 'p2')), 'xx', 'a response is not intercepted');
 is(body(obey('/page', 's100')), qq({"error": "failed"}\n), 'nor is an error');
 
+# conditions of a client, which are not looked at: the job has run
+
+for my $condition ('If-Match: "x"', 'If-None-Match: *', 'If-None-Match: "a"',
+                   'If-Unmodified-Since: Mon, 28 Sep 1970 06:00:00 GMT')
+{
+    $answer = ask('PUT', '/reverse', 'ab', $condition);
+
+    is(code($answer) . ' ' . body($answer), '200 ba', $condition);
+
+    $answer = ask('PUT', '/obey',
+                  orders(header('ETag', '"a"'),
+                         header('Last-Modified',
+                                'Mon, 28 Sep 2020 06:00:00 GMT'), 'p2'),
+                  $condition);
+
+    is(code($answer) . ' ' . body($answer), '200 xx',
+       "$condition, an output with a tag and a date");
+}
+
 # nginx's filters
 
 $answer = post('/gzip', orders('ttext/x-many; version=1', 'p100000'),
@@ -223,7 +242,7 @@ poll('recorded', sub {
 
 is($task{$_}{healthy}, JSON::PP::true(), "$_: healthy") for 'obey', 'slow';
 is($task{obey}{cycles}{failed}, 5, 'its failures');
-is($task{reverse}{cycles}{started}, 11, 'cycles');
+is($task{reverse}{cycles}{started}, 14, 'cycles');
 
 sub judged {
     my ($outcome, $n) = @_;

@@ -845,12 +845,16 @@ ngx_http_background_cycle_ran(ngx_http_background_cycle_t *cycle)
 }
 
 
-/* sets the error of the first failed operation as the error of the cycle */
+/*
+ * Sets the error of the first failed operation as the error of the cycle.  It
+ * may have names of files and other texts of others, and goes into logs and
+ * header fields, so control characters are replaced.
+ */
 
 static void
 ngx_http_background_cycle_error(ngx_http_background_cycle_t *cycle)
 {
-    u_char                         *p;
+    u_char                         *p, *last;
     ngx_str_t                      *error, text;
     ngx_uint_t                      i;
     ngx_http_background_result_t   *result;
@@ -885,10 +889,16 @@ ngx_http_background_cycle_error(ngx_http_background_cycle_t *cycle)
             return;
         }
 
+        last = ngx_slprintf(p, p + NGX_HTTP_BACKGROUND_ERROR_LEN, "%V: %V",
+                            &ctx->operation->title, &text);
+
         error->data = p;
-        error->len = ngx_slprintf(p, p + NGX_HTTP_BACKGROUND_ERROR_LEN,
-                                  "%V: %V", &ctx->operation->title, &text)
-                     - p;
+        error->len = last - p;
+
+        for ( /* void */ ; p < last; p++) {
+            *p = (*p < 0x20 || *p == 0x7f) ? '?' : *p;
+        }
+
         return;
     }
 }

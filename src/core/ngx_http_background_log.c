@@ -81,21 +81,13 @@ ngx_http_background_log_failure(ngx_http_background_lines_t *lines,
     uint64_t failures, const ngx_str_t *error, ngx_msec_t retry)
 {
     u_char                        *p, *last_of,
-                                   text[NGX_HTTP_BACKGROUND_ERROR_LEN],
                                    of[sizeof(", of operations failed"
                                              ", retrying in ms")
                                       + 3 * NGX_INT64_LEN];
-    size_t                         i;
     ngx_http_background_folded_t   buf;
 
     if (ngx_http_background_log_fold(lines, failures, error)) {
         return;
-    }
-
-    /* file names may have newlines */
-
-    for (i = 0; i < error->len; i++) {
-        text[i] = (error->data[i] < 0x20) ? '?' : error->data[i];
     }
 
     p = of;
@@ -108,8 +100,8 @@ ngx_http_background_log_failure(ngx_http_background_lines_t *lines,
     last_of = ngx_http_background_log_retry(p, of + sizeof(of), retry);
 
     ngx_log_error(NGX_LOG_ERR, log, 0,
-                  "background task \"%V\": failed: %*s%*s%s",
-                  task, error->len, text, (size_t) (last_of - of), of,
+                  "background task \"%V\": failed: %V%*s%s",
+                  task, error, (size_t) (last_of - of), of,
                   ngx_http_background_log_folded(&lines->folded, buf));
 }
 

@@ -32,6 +32,9 @@
 /* the largest file that is read, in bytes */
 #define NGX_HTTP_BACKGROUND_CERTIFICATE_FILE     (16 * 1024 * 1024)
 
+/* how much a server may send until its handshake is done, in bytes */
+#define NGX_HTTP_BACKGROUND_CERTIFICATE_RECEIVE  (1024 * 1024)
+
 #define NGX_HTTP_BACKGROUND_CERTIFICATE_DAY      (24 * 60 * 60)
 
 
@@ -60,6 +63,10 @@ typedef struct {
     int                                          fd;
     uint64_t                                     end;      /* of the time for a
                                                               server, in ms */
+    size_t                                       received; /* from it */
+    ngx_uint_t                                   over;     /* unsigned over:1;
+                                                              nothing more is
+                                                              read from it */
 } ngx_http_background_certificate_t;
 
 
@@ -89,8 +96,13 @@ static ngx_int_t ngx_http_background_certificate_open(
     socklen_t socklen, ngx_err_t *err);
 static void ngx_http_background_certificate_handshake(
     ngx_http_background_certificate_t *ctx);
+static long ngx_http_background_certificate_receive(BIO *bio, int oper,
+    const char *argp, size_t len, int argi, long argl, int ret,
+    size_t *processed);
 static ngx_int_t ngx_http_background_certificate_wait(
     ngx_http_background_certificate_t *ctx, short events);
+static ngx_uint_t ngx_http_background_certificate_over(
+    ngx_http_background_certificate_t *ctx);
 static void ngx_http_background_certificate_check(
     ngx_http_background_certificate_t *ctx, X509 *cert);
 static void ngx_http_background_certificate_subject(X509 *cert, u_char *buf,
@@ -447,6 +459,8 @@ ngx_http_background_certificate_connect(ngx_http_background_certificate_t *ctx)
     err = 0;
 
     ctx->fd = -1;
+    ctx->over = 0;
+    ctx->received = 0;
     ctx->end = ngx_http_background_usec(CLOCK_MONOTONIC) / 1000
                + NGX_HTTP_BACKGROUND_CERTIFICATE_TIMEOUT;
 
@@ -560,6 +574,10 @@ ngx_http_background_certificate_handshake(
         goto done;
     }
 
+    BIO_set_callback_ex(SSL_get_rbio(ssl),
+                        ngx_http_background_certificate_receive);
+    BIO_set_callback_arg(SSL_get_rbio(ssl), (char *) ctx);
+
     name = ctx->conf->server_name.len ? (char *) ctx->conf->server_name.data
                                       : ctx->target->host;
 
@@ -578,6 +596,10 @@ ngx_http_background_certificate_handshake(
 
         if (rc == 1) {
             break;
+        }
+
+        if (ctx->over) {
+            goto done;
         }
 
         err = SSL_get_error(ssl, rc);
@@ -622,7 +644,32 @@ done:
 }
 
 
-/* NGX_ERROR: a time-out, which was recorded, or the job is cancelled */
+/*
+ * Called by OpenSSL before and after each read, as one SSL_connect() reads for
+ * as long as a server sends.  A value that is not positive is an error.
+ */
+
+static long
+ngx_http_background_certificate_receive(BIO *bio, int oper, const char *argp,
+    size_t len, int argi, long argl, int ret, size_t *processed)
+{
+    ngx_http_background_certificate_t  *ctx;
+
+    ctx = (ngx_http_background_certificate_t *) BIO_get_callback_arg(bio);
+
+    if (oper == BIO_CB_READ) {
+        return ngx_http_background_certificate_over(ctx) ? -1 : 1;
+    }
+
+    if (oper == (BIO_CB_READ|BIO_CB_RETURN) && ret > 0) {
+        ctx->received += *processed;
+    }
+
+    return ret;
+}
+
+
+/* NGX_ERROR: nothing more is read */
 
 static ngx_int_t
 ngx_http_background_certificate_wait(ngx_http_background_certificate_t *ctx,
@@ -633,21 +680,41 @@ ngx_http_background_certificate_wait(ngx_http_background_certificate_t *ctx,
     event.fd = ctx->fd;
     event.events = events;
 
-    for ( ;; ) {
+    while (!ngx_http_background_certificate_over(ctx)) {
         if (poll(&event, 1, NGX_HTTP_BACKGROUND_CERTIFICATE_POLL) > 0) {
             return NGX_OK;
         }
-
-        if (ngx_http_background_cancelled(ctx->run)) {
-            return NGX_ERROR;
-        }
-
-        if (ngx_http_background_usec(CLOCK_MONOTONIC) / 1000 >= ctx->end) {
-            ngx_http_background_fail(&ctx->run->result, 0, "%V timed out",
-                                     &ctx->target->name);
-            return NGX_ERROR;
-        }
     }
+
+    return NGX_ERROR;
+}
+
+
+/* the job is cancelled, or the server has used its time or bytes: a failure */
+
+static ngx_uint_t
+ngx_http_background_certificate_over(ngx_http_background_certificate_t *ctx)
+{
+    if (ctx->over) {
+        return 1;
+    }
+
+    if (ngx_http_background_cancelled(ctx->run)) {
+        ctx->over = 1;
+
+    } else if (ngx_http_background_usec(CLOCK_MONOTONIC) / 1000 >= ctx->end) {
+        ngx_http_background_fail(&ctx->run->result, 0, "%V timed out",
+                                 &ctx->target->name);
+        ctx->over = 1;
+
+    } else if (ctx->received >= NGX_HTTP_BACKGROUND_CERTIFICATE_RECEIVE) {
+        ngx_http_background_fail(&ctx->run->result, 0,
+                                 "%V has sent %uz bytes without an end",
+                                 &ctx->target->name, ctx->received);
+        ctx->over = 1;
+    }
+
+    return ctx->over;
 }
 
 

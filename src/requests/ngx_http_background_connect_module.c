@@ -625,7 +625,16 @@ ngx_http_background_connect_handler(ngx_event_t *ev)
     c = ev->data;
     peer = c->data;
 
-    if (ev->timedout) {
+    if (c->close) {
+
+        /* the time of a worker that shuts down is over, for any address */
+
+        ngx_http_background_connect_close(peer);
+        ngx_http_background_fail(&peer->connect->run->result, 0,
+                                 "connect() was cancelled");
+        rc = NGX_ERROR;
+
+    } else if (ev->timedout) {
         rc = ngx_http_background_connect_fail(peer, 0, "timed out");
 
     } else {

@@ -648,7 +648,9 @@ ngx_http_background_fetch_validators(ngx_http_background_fetch_t *req)
     static ngx_str_t  since = ngx_string("If-Modified-Since");
 
     ngx_http_background_save_asks(req->requests->save, &req->uri,
-                                  &req->request->headers_in.host->value);
+                                  &req->request->headers_in.host->value,
+                                  req->conf->test ? &req->conf->test->value
+                                                  : NULL);
 
     known = &req->requests->save->known;
 
@@ -1044,6 +1046,12 @@ ngx_http_background_fetch_judge(ngx_http_background_fetch_t *req)
         || req->refused || req->error || !req->complete
         || !ngx_http_background_fetch_expected(req->conf, req->status))
     {
+        return ngx_http_background_fetch_passed;
+    }
+
+    /* the saved response has passed, 304 has no body and few headers */
+
+    if (req->requests->save && req->status == NGX_HTTP_NOT_MODIFIED) {
         return ngx_http_background_fetch_passed;
     }
 

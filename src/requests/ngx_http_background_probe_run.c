@@ -661,7 +661,15 @@ ngx_http_background_probe_connected(ngx_event_t *ev)
 
     err = ngx_http_background_connect_error(c);
 
-    if (err) {
+    if (c->close) {
+
+        /* the time of a worker that shuts down is over */
+
+        check->unmade = 1;
+        ngx_http_background_fail(&check->run.result, 0,
+                                 "connect() was cancelled");
+
+    } else if (err) {
         ngx_http_background_fail(&check->run.result, err, "connect() failed");
 
     } else {

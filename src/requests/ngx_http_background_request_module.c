@@ -83,6 +83,8 @@ static ngx_int_t ngx_http_background_request_save(ngx_conf_t *cf,
     ngx_http_background_arg_t *arg, void *p);
 static ngx_int_t ngx_http_background_request_check_save(ngx_conf_t *cf,
     ngx_http_background_request_op_t *op);
+static ngx_int_t ngx_http_background_request_check_headers(ngx_conf_t *cf,
+    ngx_http_background_request_op_t *op);
 
 static void ngx_http_background_request_exit_process(ngx_cycle_t *cycle);
 
@@ -532,7 +534,7 @@ ngx_http_background_request_check_save(ngx_conf_t *cf,
             op->max_size = NGX_HTTP_BACKGROUND_REQUEST_MAX_SIZE;
         }
 
-        return NGX_OK;
+        return ngx_http_background_request_check_headers(cf, op);
     }
 
     value = cf->args->elts;
@@ -540,6 +542,43 @@ ngx_http_background_request_check_save(ngx_conf_t *cf,
     ngx_conf_log_error(NGX_LOG_EMERG, cf, 0, error, &value[0]);
 
     return NGX_ERROR;
+}
+
+
+/* "save=" gives these, and nginx takes each of them only once */
+
+static ngx_int_t
+ngx_http_background_request_check_headers(ngx_conf_t *cf,
+    ngx_http_background_request_op_t *op)
+{
+    ngx_str_t                     *value, *name;
+    ngx_uint_t                     i;
+    ngx_http_background_header_t  *h;
+
+    static ngx_str_t  names[] = {
+        ngx_string("If-None-Match"),
+        ngx_string("If-Modified-Since"),
+        ngx_null_string
+    };
+
+    value = cf->args->elts;
+    h = op->conf->headers.elts;
+
+    for (i = 0; i < op->conf->headers.nelts; i++) {
+        for (name = names; name->len; name++) {
+            if (h[i].key.len == name->len
+                && ngx_strncasecmp(h[i].key.data, name->data, name->len) == 0)
+            {
+                ngx_conf_log_error(NGX_LOG_EMERG, cf, 0,
+                                   "header \"%V\" in \"%V\" directive can't "
+                                   "be given, it is set by \"save=\"",
+                                   &h[i].key, &value[0]);
+                return NGX_ERROR;
+            }
+        }
+    }
+
+    return NGX_OK;
 }
 
 

@@ -134,11 +134,14 @@ ngx_http_background_save_expected(ngx_http_background_save_t *save,
 }
 
 
-/* 304 to the validators of another URI would keep what that one has sent */
+/*
+ * 304 to the validators of another URI would keep what that one has sent, and
+ * of another test what has passed that one
+ */
 
 void
 ngx_http_background_save_asks(ngx_http_background_save_t *save, ngx_str_t *uri,
-    ngx_str_t *host)
+    ngx_str_t *host, ngx_str_t *test)
 {
     uint32_t  source;
 
@@ -146,6 +149,12 @@ ngx_http_background_save_asks(ngx_http_background_save_t *save, ngx_str_t *uri,
     ngx_crc32_update(&source, uri->data, uri->len);
     ngx_crc32_update(&source, (u_char *) "", 1);
     ngx_crc32_update(&source, host->data, host->len);
+
+    if (test) {
+        ngx_crc32_update(&source, (u_char *) "", 1);
+        ngx_crc32_update(&source, test->data, test->len);
+    }
+
     ngx_crc32_final(source);
 
     if (source != save->source) {

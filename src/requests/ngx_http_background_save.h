@@ -85,7 +85,7 @@ ngx_http_background_save_t *ngx_http_background_save_create(
 ngx_int_t ngx_http_background_save_load(ngx_http_background_save_t *save,
     void (*handler)(ngx_http_background_run_t *run));
 void ngx_http_background_save_asks(ngx_http_background_save_t *save,
-    ngx_str_t *uri, ngx_str_t *host);
+    ngx_str_t *uri, ngx_str_t *host, ngx_str_t *test);
 void ngx_http_background_save_header(ngx_http_background_save_t *save,
     ngx_http_request_t *r);
 ngx_int_t ngx_http_background_save_body(ngx_http_background_save_t *save,
