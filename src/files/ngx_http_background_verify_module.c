@@ -649,9 +649,14 @@ ngx_http_background_verify_next(ngx_http_background_verify_t *v,
         (void) ngx_thread_mutex_lock(&v->mutex, run->log);
 
         rc = ngx_http_background_verify_read(v, line);
+        err = 0;
 
-        err = v->err;
-        v->err = 0;
+        /* one of the threads tells it, when no lines are left */
+
+        if (rc == NGX_DONE) {
+            err = v->err;
+            v->err = 0;
+        }
 
         (void) ngx_thread_mutex_unlock(&v->mutex, run->log);
 
