@@ -554,10 +554,17 @@ ngx_http_background_dir_add(ngx_http_background_dir_t *dir, struct dirent *de)
 
     type = de->d_type;
 
-    if (type == DT_UNKNOWN
-        && fstatat(dir->fd, de->d_name, &fi, AT_SYMLINK_NOFOLLOW) == 0)
-    {
-        type = IFTODT(fi.st_mode);
+    if (type == DT_UNKNOWN) {
+
+        if (fstatat(dir->fd, de->d_name, &fi, AT_SYMLINK_NOFOLLOW) == 0) {
+            type = IFTODT(fi.st_mode);
+
+        } else if (ngx_errno != NGX_ENOENT) {
+
+            /* who opens it will get the same error */
+
+            type = DT_REG;
+        }
     }
 
     if (type != DT_REG && type != DT_DIR) {
