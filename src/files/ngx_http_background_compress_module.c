@@ -1405,6 +1405,11 @@ ngx_http_background_compress_attributes(ngx_http_background_compressor_t *c)
                                  "fchmod() of a temporary file for %s failed");
     }
 
+    if (ngx_http_background_temp_flush(&c->temp) != NGX_OK) {
+        return ngx_http_background_compress_fail(c, ngx_errno,
+                                  "close() of a temporary file for %s failed");
+    }
+
     times[0].tv_sec = 0;
     times[0].tv_nsec = UTIME_OMIT;
     times[1] = c->info.st_mtim;
