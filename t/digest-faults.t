@@ -11,6 +11,7 @@ use BackgroundLife;
 use BackgroundStatus;
 use IO::Socket::UNIX;
 use Test::More;
+use Time::HiRes ();
 
 my $dir = dir();
 
@@ -31,6 +32,15 @@ my %change = (
         print $file 'written';
         close $file or die "close: $!";
     },
+    backdated => sub {
+        my ($read, $written) = (Time::HiRes::stat($_[0]))[8, 9];
+
+        open my $file, '+<', $_[0] or die "open: $!";
+        print $file 'written';
+        close $file or die "close: $!";
+        Time::HiRes::utime($read, $written, $_[0]) or die "utime: $!";
+    },
+    mode => sub { chmod 0600, $_[0] or die "chmod: $!" },
     replaced => sub {
         put('other', 'other');
         rename "$dir/other", $_[0] or die "rename: $!";

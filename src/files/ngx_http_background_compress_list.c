@@ -468,7 +468,7 @@ ngx_http_background_list_adopt(ngx_http_background_list_t *list,
 
     if (fstatat(target->dirfd, (char *) target->name, &now,
                 AT_SYMLINK_NOFOLLOW) == -1
-        || ngx_http_background_file_altered(fi, &now))
+        || ngx_http_background_file_changed(fi, &now))
     {
         rc = NGX_DECLINED;
 

@@ -860,7 +860,9 @@ ngx_http_background_file_changed(ngx_file_info_t *before,
            || before->st_ino != after->st_ino
            || before->st_size != after->st_size
            || before->st_mtim.tv_sec != after->st_mtim.tv_sec
-           || before->st_mtim.tv_nsec != after->st_mtim.tv_nsec;
+           || before->st_mtim.tv_nsec != after->st_mtim.tv_nsec
+           || before->st_ctim.tv_sec != after->st_ctim.tv_sec
+           || before->st_ctim.tv_nsec != after->st_ctim.tv_nsec;
 }
 
 

@@ -1066,6 +1066,7 @@ static void
 ngx_http_background_verify_finish(ngx_http_background_run_t *run)
 {
     const char                         *fmt;
+    ngx_int_t                           rc;
     ngx_file_info_t                     fi;
     ngx_http_background_verify_t       *v;
     ngx_http_background_verify_conf_t  *vcf;
@@ -1080,7 +1081,15 @@ ngx_http_background_verify_finish(ngx_http_background_run_t *run)
     if (v->mutexed && !ngx_http_background_cancelled(run)) {
         fmt = NULL;
 
-        if (ngx_fd_info(v->fd, &fi) == NGX_FILE_ERROR
+        rc = ngx_fd_info(v->fd, &fi);
+
+        /* a list that was replaced has another change time */
+
+        if (rc != NGX_FILE_ERROR && fi.st_nlink == 0) {
+            fi.st_ctim = v->info.st_ctim;
+        }
+
+        if (rc == NGX_FILE_ERROR
             || ngx_http_background_file_changed(&v->info, &fi))
         {
             /* lines may be missing */
