@@ -288,7 +288,7 @@ ngx_http_background_list_publish(ngx_http_background_list_t *list,
 
     /* to write the list may have taken long */
 
-    if (rc == NGX_OK) {
+    if (rc == NGX_OK && replace) {
         rc = ngx_http_background_list_replaces(list, target, &replace);
     }
 
