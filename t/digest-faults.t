@@ -11,7 +11,6 @@ use BackgroundLife;
 use BackgroundStatus;
 use IO::Socket::UNIX;
 use Test::More;
-use Time::HiRes ();
 
 my $dir = dir();
 
@@ -22,6 +21,7 @@ for_workers("$dir/sums", "$dir/own");
 # and again until then
 
 my $size = 3_000_000;
+my $time = 1_000_000_000;
 my ($sum) = `head -c $size /dev/zero | sha256sum` =~ /^(\w+)/;
 
 my %change = (
@@ -33,12 +33,10 @@ my %change = (
         close $file or die "close: $!";
     },
     backdated => sub {
-        my ($read, $written) = (Time::HiRes::stat($_[0]))[8, 9];
-
         open my $file, '+<', $_[0] or die "open: $!";
         print $file 'written';
         close $file or die "close: $!";
-        Time::HiRes::utime($read, $written, $_[0]) or die "utime: $!";
+        utime $time, $time, $_[0] or die "utime: $!";
     },
     mode => sub { chmod 0600, $_[0] or die "chmod: $!" },
     replaced => sub {
@@ -59,6 +57,7 @@ for my $kind (sort keys %change) {
     mkdir $tree;
     put("trees/$kind/file", '');
     truncate "$tree/file", $size or die "truncate: $!";
+    utime $time, $time, "$tree/file" or die "utime: $!";
 
     put("sums/$kind", "old\n");
     put("lists/$kind", "$sum  file\n");
