@@ -147,6 +147,7 @@ stop();
 my %change = (
     'it grows' => sub { append($_[0], 'more') },
     'it shrinks' => sub { truncate $_[0], 999_999 or die "truncate: $!" },
+    'its mode' => sub { chmod 0600, $_[0] or die "chmod: $!" },
     'another' => sub {
         put('other', $big);
         for_workers("$dir/other");

@@ -21,6 +21,7 @@ for_workers("$dir/sums", "$dir/own");
 # and again until then
 
 my $size = 3_000_000;
+my $time = 1_000_000_000;
 my ($sum) = `head -c $size /dev/zero | sha256sum` =~ /^(\w+)/;
 
 my %change = (
@@ -31,6 +32,13 @@ my %change = (
         print $file 'written';
         close $file or die "close: $!";
     },
+    backdated => sub {
+        open my $file, '+<', $_[0] or die "open: $!";
+        print $file 'written';
+        close $file or die "close: $!";
+        utime $time, $time, $_[0] or die "utime: $!";
+    },
+    mode => sub { chmod 0600, $_[0] or die "chmod: $!" },
     replaced => sub {
         put('other', 'other');
         rename "$dir/other", $_[0] or die "rename: $!";
@@ -49,6 +57,7 @@ for my $kind (sort keys %change) {
     mkdir $tree;
     put("trees/$kind/file", '');
     truncate "$tree/file", $size or die "truncate: $!";
+    utime $time, $time, "$tree/file" or die "utime: $!";
 
     put("sums/$kind", "old\n");
     put("lists/$kind", "$sum  file\n");

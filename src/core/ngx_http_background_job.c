@@ -150,6 +150,17 @@ ngx_http_background_job_stops(ngx_http_background_job_t *job)
 }
 
 
+ngx_uint_t
+ngx_http_background_job_stopped(ngx_http_background_job_t *job)
+{
+    if (!job->cancelled && ngx_http_background_job_stops(job)) {
+        job->cancelled = 1;
+    }
+
+    return job->cancelled;
+}
+
+
 /* whether another server may run the task; the event loop may stand still */
 
 static ngx_uint_t
@@ -210,8 +221,7 @@ ngx_http_background_cancelled(ngx_http_background_run_t *run)
         return 0;
     }
 
-    if (ngx_http_background_job_stops(job)) {
-        job->cancelled = 1;
+    if (ngx_http_background_job_stopped(job)) {
         return 1;
     }
 
@@ -244,12 +254,7 @@ ngx_http_background_cancelled(ngx_http_background_run_t *run)
         ngx_http_background_slot_park(job, 0);
     }
 
-    if (ngx_http_background_job_stops(job)) {
-        job->cancelled = 1;
-        return 1;
-    }
-
-    return 0;
+    return ngx_http_background_job_stopped(job);
 }
 
 

@@ -35,6 +35,9 @@ typedef struct {
  * run      runs the job; "clock" has the time before it, and is updated
  * begin    called by each thread of a run before its work
  * stops    whether the job was told to stop
+ * stopped  the same for its thread, which does not go on then, even if the
+ *          lease of the task is renewed later; other than cancelled(), it does
+ *          not wait
  * current  returns the cell of the job of the calling thread, or NULL, and the
  *          owner that the worker was when the run started; async-signal-safe,
  *          for any thread
@@ -46,6 +49,7 @@ void ngx_http_background_job_begin(ngx_http_background_job_t *job,
     ngx_http_background_slot_t *slot,
     const ngx_http_background_clock_t *clock);
 ngx_uint_t ngx_http_background_job_stops(ngx_http_background_job_t *job);
+ngx_uint_t ngx_http_background_job_stopped(ngx_http_background_job_t *job);
 ngx_http_background_cell_t *ngx_http_background_job_current(uint64_t *self);
 void ngx_http_background_job_set_current(ngx_http_background_job_t *job);
 

@@ -120,7 +120,7 @@ ngx_http_background_source_compare(ngx_http_background_run_t *run, int fd,
         rc = NGX_ERROR;
     }
 
-    if (rc == NGX_OK && ngx_http_background_file_altered(fi, &now)) {
+    if (rc == NGX_OK && ngx_http_background_file_changed(fi, &now)) {
         rc = NGX_ERROR;
         ngx_set_errno(EBUSY);
     }
@@ -360,18 +360,4 @@ ngx_http_background_check_source(ngx_http_background_check_t *check,
     }
 
     return NGX_OK;
-}
-
-
-/*
- * Compares the change time, too: unlike the modification time it can't be set.
- */
-
-ngx_uint_t
-ngx_http_background_file_altered(ngx_file_info_t *before,
-    ngx_file_info_t *after)
-{
-    return ngx_http_background_file_changed(before, after)
-           || before->st_ctim.tv_sec != after->st_ctim.tv_sec
-           || before->st_ctim.tv_nsec != after->st_ctim.tv_nsec;
 }

@@ -47,8 +47,6 @@ ngx_int_t ngx_http_background_source_compare(ngx_http_background_run_t *run,
 ngx_int_t ngx_http_background_unpacks(ngx_http_background_run_t *run,
     const ngx_http_background_codec_t *codec, int packed, int fd,
     u_char *digest);
-ngx_uint_t ngx_http_background_file_altered(ngx_file_info_t *before,
-    ngx_file_info_t *after);
 
 
 #endif /* _NGX_HTTP_BACKGROUND_COMPRESS_CHECK_H_INCLUDED_ */

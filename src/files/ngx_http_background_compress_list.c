@@ -58,6 +58,9 @@ static ngx_int_t ngx_http_background_list_open(
     ngx_uint_t create);
 static void ngx_http_background_list_close(ngx_http_background_list_t *list);
 
+static ngx_int_t ngx_http_background_list_replaces(
+    ngx_http_background_list_t *list, ngx_http_background_target_t *target,
+    ngx_uint_t *replace);
 static ngx_int_t ngx_http_background_list_add(ngx_http_background_list_t *list,
     ngx_http_background_run_t *run,
     const ngx_http_background_stamp_t *stamp,
@@ -254,7 +257,7 @@ ngx_http_background_list_publish(ngx_http_background_list_t *list,
 {
     ngx_int_t                     rc;
     ngx_uint_t                    replace;
-    ngx_file_info_t               fi, old;
+    ngx_file_info_t               fi;
     ngx_http_background_made_t   *made;
     ngx_http_background_stamp_t   stamp;
 
@@ -271,21 +274,7 @@ ngx_http_background_list_publish(ngx_http_background_list_t *list,
         return rc;
     }
 
-    replace = 0;
-
-    if (fstatat(target->dirfd, (char *) target->name, &old,
-                AT_SYMLINK_NOFOLLOW)
-        == 0)
-    {
-        made = ngx_http_background_table_find(&list->table, &target->path);
-        replace = 1;
-
-        if (!ngx_is_file(&old) || made == NULL
-            || ngx_http_background_stamp_match(made->made, &old) == NULL)
-        {
-            rc = NGX_DECLINED;
-        }
-    }
+    rc = ngx_http_background_list_replaces(list, target, &replace);
 
     /*
      * the state of the source is added after publish(): if the process is
@@ -295,6 +284,12 @@ ngx_http_background_list_publish(ngx_http_background_list_t *list,
     if (rc == NGX_OK) {
         ngx_http_background_list_stamp(&stamp, '+', &fi, NULL);
         rc = ngx_http_background_list_add(list, run, &stamp, target);
+    }
+
+    /* to write the list may have taken long */
+
+    if (rc == NGX_OK && replace) {
+        rc = ngx_http_background_list_replaces(list, target, &replace);
     }
 
     if (rc == NGX_OK
@@ -324,6 +319,37 @@ ngx_http_background_list_publish(ngx_http_background_list_t *list,
     ngx_http_background_list_release(list);
 
     return rc;
+}
+
+
+/*
+ * Sets whether there is a file that the new one replaces; NGX_DECLINED: it is
+ * one of others.
+ */
+
+static ngx_int_t
+ngx_http_background_list_replaces(ngx_http_background_list_t *list,
+    ngx_http_background_target_t *target, ngx_uint_t *replace)
+{
+    ngx_file_info_t              fi;
+    ngx_http_background_made_t  *made;
+
+    *replace = 0;
+
+    if (fstatat(target->dirfd, (char *) target->name, &fi, AT_SYMLINK_NOFOLLOW)
+        == -1)
+    {
+        return NGX_OK;
+    }
+
+    *replace = 1;
+
+    made = ngx_http_background_table_find(&list->table, &target->path);
+
+    return (ngx_is_file(&fi) && made
+            && ngx_http_background_stamp_match(made->made, &fi))
+           ? NGX_OK
+           : NGX_DECLINED;
 }
 
 
@@ -442,7 +468,7 @@ ngx_http_background_list_adopt(ngx_http_background_list_t *list,
 
     if (fstatat(target->dirfd, (char *) target->name, &now,
                 AT_SYMLINK_NOFOLLOW) == -1
-        || ngx_http_background_file_altered(fi, &now))
+        || ngx_http_background_file_changed(fi, &now))
     {
         rc = NGX_DECLINED;
 

@@ -1063,16 +1063,16 @@ ngx_http_background_compress_unpacks(ngx_http_background_compressor_t *c,
 
     if (fd != -1
         && ngx_fd_info(packed, &target) != NGX_FILE_ERROR
-        && !ngx_http_background_file_altered(fi, &target))
+        && !ngx_http_background_file_changed(fi, &target))
     {
         rc = ngx_http_background_unpacks(c->run, c->codec, packed, fd,
                                          c->source.digest);
 
         if (rc != NGX_ABORT
             && (ngx_fd_info(packed, &target) == NGX_FILE_ERROR
-                || ngx_http_background_file_altered(fi, &target)
+                || ngx_http_background_file_changed(fi, &target)
                 || ngx_fd_info(fd, &source) == NGX_FILE_ERROR
-                || ngx_http_background_file_altered(&c->info, &source)))
+                || ngx_http_background_file_changed(&c->info, &source)))
         {
             rc = NGX_ERROR;
         }
@@ -1403,6 +1403,11 @@ ngx_http_background_compress_attributes(ngx_http_background_compressor_t *c)
     if (fchmod(c->temp.fd, c->info.st_mode & 0777) == -1) {
         return ngx_http_background_compress_fail(c, ngx_errno,
                                  "fchmod() of a temporary file for %s failed");
+    }
+
+    if (ngx_http_background_temp_flush(&c->temp) != NGX_OK) {
+        return ngx_http_background_compress_fail(c, ngx_errno,
+                                  "close() of a temporary file for %s failed");
     }
 
     times[0].tv_sec = 0;

@@ -12,6 +12,7 @@
 
 #include <ngx_http_background.h>
 
+#include "ngx_http_background_compress_list.h"
 #include "ngx_http_background_hash.h"
 #include "ngx_http_background_manifest.h"
 #include "ngx_http_background_temp.h"
@@ -298,6 +299,7 @@ ngx_http_background_digest_skips(ngx_http_background_digest_t *d,
     }
 
     return ngx_http_background_is_temp(file->name)
+           || ngx_strcmp(file->name, NGX_HTTP_BACKGROUND_COMPRESS_LIST) == 0
            || (d->manifest
                && ngx_http_background_manifest_is(d->manifest, file->dir->dev,
                                                   file->dir->ino, file->name));

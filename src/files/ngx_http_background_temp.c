@@ -101,6 +101,23 @@ ngx_http_background_temp_write(ngx_http_background_temp_t *temp, u_char *buf,
 
 
 ngx_int_t
+ngx_http_background_temp_flush(ngx_http_background_temp_t *temp)
+{
+    int  fd;
+
+    /* the file stays open and locked */
+
+    fd = fcntl(temp->fd, F_DUPFD_CLOEXEC, 0);
+
+    if (fd == -1 || ngx_close_file(fd) == NGX_FILE_ERROR) {
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+ngx_int_t
 ngx_http_background_temp_publish(ngx_http_background_temp_t *temp,
     u_char *name, ngx_uint_t replace)
 {

@@ -45,6 +45,8 @@ typedef struct {
  *
  * create     the descriptor of the directory must stay open
  * write      writes all data
+ * flush      tells whether file systems that report errors in close() have
+ *            stored the data
  * publish    renames the file, replacing an existing one; without "replace" it
  *            fails with NGX_EEXIST in that case
  * discard    removes the file unless it was published
@@ -56,6 +58,7 @@ ngx_int_t ngx_http_background_temp_create(ngx_http_background_temp_t *temp,
     int dirfd);
 ngx_int_t ngx_http_background_temp_write(ngx_http_background_temp_t *temp,
     u_char *buf, size_t size);
+ngx_int_t ngx_http_background_temp_flush(ngx_http_background_temp_t *temp);
 ngx_int_t ngx_http_background_temp_publish(ngx_http_background_temp_t *temp,
     u_char *name, ngx_uint_t replace);
 void ngx_http_background_temp_discard(ngx_http_background_temp_t *temp);

@@ -5,6 +5,7 @@
 
 
 #include "ngx_http_background_tree.h"
+#include "ngx_http_background_job.h"
 
 #include <dirent.h>
 #include <sys/syscall.h>
@@ -50,7 +51,6 @@ struct ngx_http_background_tree_s {
     uint64_t                     number;
 
     unsigned                     single:1;   /* the root is a file */
-    unsigned                     over:1;
     unsigned                     entering:1; /* a thread reads a directory and
                                                 uses "top" and "path" */
 
@@ -73,6 +73,8 @@ static ngx_http_background_dir_t *ngx_http_background_dir_open(
     ngx_file_info_t *fi);
 static void ngx_http_background_dir_read(ngx_http_background_tree_t *tree,
     ngx_http_background_run_t *run, ngx_http_background_dir_t *dir);
+static ngx_uint_t ngx_http_background_dir_stopped(
+    ngx_http_background_run_t *run);
 static ngx_int_t ngx_http_background_dir_add(ngx_http_background_dir_t *dir,
     struct dirent *de);
 static void ngx_http_background_dir_release(ngx_http_background_tree_t *tree,
@@ -217,38 +219,43 @@ ngx_http_background_tree_next(ngx_http_background_tree_t *tree,
     ngx_http_background_run_t *run, ngx_http_background_file_t *file)
 {
     ngx_int_t                     rc;
+    ngx_uint_t                    stop;
     ngx_http_background_entry_t  *entry;
 
-    (void) ngx_thread_mutex_lock(&tree->mutex, run->log);
+    do {
 
-    if (file->dir) {
-        ngx_http_background_dir_release(tree, file->dir);
-        file->dir = NULL;
-    }
+        /* may wait for a slot; no other thread waits for this one here */
 
-    for ( ;; ) {
+        stop = ngx_http_background_cancelled(run);
+
+        (void) ngx_thread_mutex_lock(&tree->mutex, run->log);
+
+        if (file->dir) {
+            ngx_http_background_dir_release(tree, file->dir);
+            file->dir = NULL;
+        }
 
         while (tree->entering) {
             (void) ngx_thread_cond_wait(&tree->cond, &tree->mutex, run->log);
         }
 
-        entry = ngx_http_background_tree_entry(tree);
+        entry = stop ? NULL : ngx_http_background_tree_entry(tree);
 
-        if (entry == NULL && !tree->single) {
+        if (stop || (entry == NULL && !tree->single)) {
             rc = NGX_DONE;
-            break;
-        }
 
-        if (entry == NULL || !entry->dir) {
+        } else if (entry == NULL || !entry->dir) {
             ngx_http_background_tree_hand_out(tree, entry, file);
             rc = NGX_OK;
-            break;
+
+        } else {
+            ngx_http_background_tree_enter(tree, run, entry);
+            rc = NGX_AGAIN;
         }
 
-        ngx_http_background_tree_enter(tree, run, entry);
-    }
+        (void) ngx_thread_mutex_unlock(&tree->mutex, run->log);
 
-    (void) ngx_thread_mutex_unlock(&tree->mutex, run->log);
+    } while (rc == NGX_AGAIN);
 
     return rc;
 }
@@ -265,7 +272,7 @@ ngx_http_background_tree_entry(ngx_http_background_tree_t *tree)
     ngx_http_background_dir_t     *dir;
     ngx_http_background_entry_t  **entries;
 
-    while (tree->top && !tree->over) {
+    while (tree->top) {
         dir = tree->top;
 
         if (dir->next < dir->entries.nelts) {
@@ -323,7 +330,6 @@ ngx_http_background_tree_enter(ngx_http_background_tree_t *tree,
     ngx_http_background_run_t *run, ngx_http_background_entry_t *entry)
 {
     size_t                      len;
-    ngx_uint_t                  stop;
     ngx_http_background_dir_t  *dir;
 
     tree->entering = 1;
@@ -335,9 +341,7 @@ ngx_http_background_tree_enter(ngx_http_background_tree_t *tree,
     ngx_memcpy(tree->path.data + len, entry->name, entry->len);
     tree->path.len += entry->len;
 
-    stop = ngx_http_background_cancelled(run);
-
-    dir = stop ? NULL : ngx_http_background_tree_dir(tree, run, entry);
+    dir = ngx_http_background_tree_dir(tree, run, entry);
 
     (void) ngx_thread_mutex_lock(&tree->mutex, run->log);
 
@@ -352,7 +356,6 @@ ngx_http_background_tree_enter(ngx_http_background_tree_t *tree,
         tree->path.len = len;
     }
 
-    tree->over |= stop;
     tree->entering = 0;
 
     (void) pthread_cond_broadcast(&tree->cond);
@@ -467,6 +470,7 @@ ngx_http_background_dir_read(ngx_http_background_tree_t *tree,
     DIR            *stream;
     int             fd;
     ngx_int_t       rc;
+    ngx_uint_t      n;
     struct dirent  *de;
 
     fd = fcntl(dir->fd, F_DUPFD_CLOEXEC, 0);
@@ -486,7 +490,7 @@ ngx_http_background_dir_read(ngx_http_background_tree_t *tree,
         return;
     }
 
-    for ( ;; ) {
+    for (n = 1; /* void */; n++) {
         ngx_set_errno(0);
         de = readdir(stream);
 
@@ -512,14 +516,25 @@ ngx_http_background_dir_read(ngx_http_background_tree_t *tree,
                                           "a name in %s is too long");
         }
 
-        if (dir->entries.nelts % 256 == 0
-            && ngx_http_background_cancelled(run))
-        {
+        if (n % 256 == 0 && ngx_http_background_dir_stopped(run)) {
             break;
         }
     }
 
     (void) closedir(stream);
+}
+
+
+/*
+ * Other threads wait until the directory is read, so the thread must not wait
+ * for a slot, as it may in cancelled().
+ */
+
+static ngx_uint_t
+ngx_http_background_dir_stopped(ngx_http_background_run_t *run)
+{
+    /* the job begins with the run */
+    return ngx_http_background_job_stopped((ngx_http_background_job_t *) run);
 }
 
 
@@ -539,10 +554,17 @@ ngx_http_background_dir_add(ngx_http_background_dir_t *dir, struct dirent *de)
 
     type = de->d_type;
 
-    if (type == DT_UNKNOWN
-        && fstatat(dir->fd, de->d_name, &fi, AT_SYMLINK_NOFOLLOW) == 0)
-    {
-        type = IFTODT(fi.st_mode);
+    if (type == DT_UNKNOWN) {
+
+        if (fstatat(dir->fd, de->d_name, &fi, AT_SYMLINK_NOFOLLOW) == 0) {
+            type = IFTODT(fi.st_mode);
+
+        } else if (ngx_errno != NGX_ENOENT) {
+
+            /* who opens it will get the same error */
+
+            type = DT_REG;
+        }
     }
 
     if (type != DT_REG && type != DT_DIR) {
@@ -838,7 +860,9 @@ ngx_http_background_file_changed(ngx_file_info_t *before,
            || before->st_ino != after->st_ino
            || before->st_size != after->st_size
            || before->st_mtim.tv_sec != after->st_mtim.tv_sec
-           || before->st_mtim.tv_nsec != after->st_mtim.tv_nsec;
+           || before->st_mtim.tv_nsec != after->st_mtim.tv_nsec
+           || before->st_ctim.tv_sec != after->st_ctim.tv_sec
+           || before->st_ctim.tv_nsec != after->st_ctim.tv_nsec;
 }
 
 

@@ -161,7 +161,8 @@ void ngx_http_background_close(ngx_http_background_run_t *run, int fd,
 void ngx_http_background_path_relative(ngx_str_t *root, ngx_str_t *path);
 
 /*
- * whether the file was changed, so that data read from it may be inconsistent
+ * Whether the file was changed, so that data read from it may be inconsistent.
+ * Compares the change time, too: unlike the modification time it can't be set.
  */
 ngx_uint_t ngx_http_background_file_changed(ngx_file_info_t *before,
     ngx_file_info_t *after);

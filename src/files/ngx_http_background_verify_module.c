@@ -41,6 +41,9 @@ typedef struct {
     ngx_thread_mutex_t              mutex;
     int                             fd;
     ngx_file_info_t                 info;   /* information on the list */
+    ngx_file_info_t                 folder; /* and, with "extra=fail", on its
+                                               folder */
+    u_char                         *name;   /* the last part of its path */
     int                             root;
     uint64_t                        total;  /* in lines */
     ngx_uint_t                      blanks; /* as found by the first pass */
@@ -78,6 +81,8 @@ static char *ngx_http_background_verify_paths(ngx_conf_t *cf,
 
 static void ngx_http_background_verify_begin(ngx_http_background_run_t *run);
 static ngx_int_t ngx_http_background_verify_open(
+    ngx_http_background_verify_t *v, ngx_http_background_run_t *run);
+static ngx_int_t ngx_http_background_verify_folder(
     ngx_http_background_verify_t *v, ngx_http_background_run_t *run);
 static void ngx_http_background_verify_count(ngx_http_background_verify_t *v,
     ngx_http_background_run_t *run);
@@ -385,6 +390,11 @@ ngx_http_background_verify_open(ngx_http_background_verify_t *v,
     }
 
     if (vcf->extra) {
+
+        if (ngx_http_background_verify_folder(v, run) != NGX_OK) {
+            return NGX_ERROR;
+        }
+
         v->tree = ngx_http_background_tree_create(run, &vcf->root,
                                               NGX_HTTP_BACKGROUND_TREE_GONE);
         if (v->tree == NULL) {
@@ -402,6 +412,44 @@ ngx_http_background_verify_open(ngx_http_background_verify_t *v,
     if (v->root == -1) {
         ngx_http_background_fail_path(&run->result, &vcf->root, NULL, ngx_errno,
                                       "open() %s failed");
+        return NGX_ERROR;
+    }
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_verify_folder(ngx_http_background_verify_t *v,
+    ngx_http_background_run_t *run)
+{
+    size_t                              len;
+    u_char                             *path;
+    ngx_http_background_verify_conf_t  *vcf;
+
+    vcf = run->conf;
+
+    v->name = vcf->manifest.data + vcf->manifest.len;
+
+    while (v->name[-1] != '/') {
+        v->name--;
+    }
+
+    len = v->name - vcf->manifest.data;
+
+    path = ngx_pnalloc(run->pool, len + 1);
+    if (path == NULL) {
+        ngx_http_background_fail(&run->result, 0, "no memory");
+        return NGX_ERROR;
+    }
+
+    ngx_cpystrn(path, vcf->manifest.data, len + 1);
+
+    if (ngx_file_info(path, &v->folder) == NGX_FILE_ERROR) {
+        ngx_http_background_fail_path(&run->result, NULL, &vcf->manifest,
+                                      ngx_errno,
+                                      ngx_file_info_n " of the directory of "
+                                      "%s failed");
         return NGX_ERROR;
     }
 
@@ -649,9 +697,14 @@ ngx_http_background_verify_next(ngx_http_background_verify_t *v,
         (void) ngx_thread_mutex_lock(&v->mutex, run->log);
 
         rc = ngx_http_background_verify_read(v, line);
+        err = 0;
 
-        err = v->err;
-        v->err = 0;
+        /* one of the threads tells it, when no lines are left */
+
+        if (rc == NGX_DONE) {
+            err = v->err;
+            v->err = 0;
+        }
 
         (void) ngx_thread_mutex_unlock(&v->mutex, run->log);
 
@@ -936,8 +989,9 @@ ngx_http_background_verify_extra(ngx_http_background_verify_t *v,
 
 
 /*
- * Skips the list itself, files that are written by this module, and files that
- * were removed meanwhile.
+ * Skips the list itself, which may have been replaced meanwhile or may have
+ * other names, files that are written by this module, and files that were
+ * removed meanwhile.
  */
 
 static ngx_uint_t
@@ -948,6 +1002,14 @@ ngx_http_background_verify_skips(ngx_http_background_verify_t *v,
 
     if (ngx_http_background_is_temp(file->name)
         || ngx_strcmp(file->name, NGX_HTTP_BACKGROUND_COMPRESS_LIST) == 0)
+    {
+        return 1;
+    }
+
+    if (file->dir
+        && file->dir->ino == v->folder.st_ino
+        && file->dir->dev == v->folder.st_dev
+        && ngx_strcmp(file->name, v->name) == 0)
     {
         return 1;
     }
@@ -1004,6 +1066,7 @@ static void
 ngx_http_background_verify_finish(ngx_http_background_run_t *run)
 {
     const char                         *fmt;
+    ngx_int_t                           rc;
     ngx_file_info_t                     fi;
     ngx_http_background_verify_t       *v;
     ngx_http_background_verify_conf_t  *vcf;
@@ -1018,7 +1081,15 @@ ngx_http_background_verify_finish(ngx_http_background_run_t *run)
     if (v->mutexed && !ngx_http_background_cancelled(run)) {
         fmt = NULL;
 
-        if (ngx_fd_info(v->fd, &fi) == NGX_FILE_ERROR
+        rc = ngx_fd_info(v->fd, &fi);
+
+        /* a list that was replaced has another change time */
+
+        if (rc != NGX_FILE_ERROR && fi.st_nlink == 0) {
+            fi.st_ctim = v->info.st_ctim;
+        }
+
+        if (rc == NGX_FILE_ERROR
             || ngx_http_background_file_changed(&v->info, &fi))
         {
             /* lines may be missing */
