@@ -212,6 +212,9 @@ void ngx_http_background_pool_limit(ngx_cycle_t *cycle,
  * cancel  returns NGX_OK if the job will not run and its handler will not be
  *         called, or NGX_AGAIN if the job was told to stop: its handler will
  *         be called
+ * withdraw
+ *         the same for a job that waits; NGX_DECLINED if it does not wait, and
+ *         is not told to stop
  * waits   whether the job waits for a thread
  * full    whether "max_queue" jobs of requests wait
  * runs    whether a job of the cell, or any job if the cell is NULL, is on a
@@ -223,6 +226,7 @@ void ngx_http_background_pool_start(ngx_cycle_t *cycle,
     ngx_http_background_pool_conf_t *pcf);
 ngx_int_t ngx_http_background_pool_post(ngx_http_background_job_t *job);
 ngx_int_t ngx_http_background_pool_cancel(ngx_http_background_job_t *job);
+ngx_int_t ngx_http_background_pool_withdraw(ngx_http_background_job_t *job);
 ngx_uint_t ngx_http_background_pool_waits(ngx_http_background_job_t *job);
 ngx_uint_t ngx_http_background_pool_full(void);
 ngx_uint_t ngx_http_background_pool_runs(ngx_http_background_cell_t *cell);
