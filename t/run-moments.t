@@ -1,5 +1,6 @@
-# "background_run" while a thread takes a job: "wait=" ends just then.  A library
-# that is preloaded makes this moment last.
+# "background_run" while a thread takes a job: "wait=" ends just then, and
+# "queue=" counts jobs that have a thread.  A library that is preloaded makes
+# these moments last.
 
 use strict;
 use warnings;
@@ -12,6 +13,7 @@ use BackgroundLife;
 use BackgroundPost;
 use BackgroundPreload;
 use BackgroundStatus;
+use IO::Select;
 use Test::More;
 
 my $dir = dir();
@@ -48,6 +50,25 @@ static int
 is_main(void)
 {
     return getpid() == syscall(SYS_gettid);
+}
+
+/* threads of the pool come to no job while "gate" exists */
+
+int
+pthread_mutex_lock(pthread_mutex_t *mutex)
+{
+    static int  (*next)(pthread_mutex_t *);
+
+    if (next == NULL) {
+        next = (int (*)(pthread_mutex_t *)) dlsym(RTLD_NEXT,
+                                                  "pthread_mutex_lock");
+    }
+
+    while (getenv("MOMENTS") && !is_main() && exists("gate")) {
+        usleep(1000);
+    }
+
+    return next(mutex);
 }
 
 /* whether the module looks if the job of a request waits */
@@ -183,9 +204,11 @@ sub begins {
     background_threads $threads;
     background_task first  { interval off; call job.so job $told/first; }
     background_task second { interval off; call job.so job $told/second; }
+    background_task many   { interval off; call job.so job $told/many; }
 EOF
     location /first  { background_run first; }
     location /second { background_run second wait=300ms; }
+    location /many   { background_run many queue=1 busy=429; }
 EOF_LOCATIONS
 }
 
@@ -217,4 +240,36 @@ ok(!-e "$told/second.began", 'the second one has not run');
 unlink "$told/armed" or die "unlink: $!\n";
 stop();
 
+# threads that are on their way to their jobs
+
+begins(4);
+put('told/gate', '');
+
+my @clients = map { begin('/many', '') } 1 .. 4;
+
+sub waits {
+    my ($n) = @_;
+
+    return poll("$n are known", sub {
+        my %task = by_name(status());
+        my @answered = IO::Select->new(@clients)->can_read(0);
+
+        return $task{many}{waiting} + @answered == $n ? @answered . ' answered' : undef;
+    });
+}
+
+is(waits(4), '0 answered', 'as many as there are threads do not wait for one');
+
+push @clients, begin('/many', '');
+is(waits(5), '0 answered', 'one more waits');
+
+is(code(post('/many', '')), 429, 'as many as may');
+
+put('told/many.gate', '');
+unlink "$told/gate" or die "unlink: $!\n";
+
+is(join(' ', map { code(rest($_)) } @clients), join(' ', (200) x 5),
+   'all have a thread');
+
+stop();
 done_testing();

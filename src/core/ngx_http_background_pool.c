@@ -447,6 +447,27 @@ ngx_http_background_pool_full(void)
 }
 
 
+/* threads take any jobs, so no more of the counter wait than of all jobs */
+
+ngx_uint_t
+ngx_http_background_pool_waiting(const ngx_uint_t *counter)
+{
+    ngx_uint_t                   n, queued;
+    ngx_http_background_pool_t  *pool;
+
+    pool = &ngx_http_background_pool;
+
+    ngx_http_background_slots_lock();
+
+    n = *counter;
+    queued = ngx_http_background_pool_queued(pool, 1);
+
+    ngx_http_background_slots_unlock();
+
+    return ngx_min(n, queued);
+}
+
+
 ngx_uint_t
 ngx_http_background_pool_runs(ngx_http_background_cell_t *cell)
 {
