@@ -30,8 +30,10 @@ my $env = join ' ', map { "env ${_}_OPTIONS;" } qw/ ASAN LSAN UBSAN TSAN /;
 
 my %task;
 
-start("background_threads 8; background_zone 512k;\n", <<"EOF", "$kind\ndaemon on; worker_processes 1; $env");
-    background_task late { interval 10ms; retry 10ms; timeout 500ms; health fails=9; call test.so stubborn $dir/late; }
+# on a busy machine, too, a job that may end does so within its time
+
+start("background_threads 8 priority=0 quota=100; background_zone 512k;\n", <<"EOF", "$kind\ndaemon on; worker_processes 1; $env");
+    background_task late { interval 10ms; retry 10ms; timeout 3s; health fails=9; call test.so stubborn $dir/late; }
     background_task quick { interval 10ms; simulate_io 1 delay=0-0; }
     background_task asked { interval off; health fails=1; answer; }
 

@@ -25,7 +25,7 @@ start(<<"EOF", <<'EOF2', "$kind\nworker_processes 1; worker_rlimit_core 0;");
     background_threads 8;
     background_task late { interval 10ms; retry 10ms; timeout 500ms; health fails=9 passes=2; call test.so stubborn $dir/late; }
     background_task waited { interval off; timeout 500ms; call test.so stubborn $dir/waited; }
-    background_task two { interval 1h; retry 10ms; timeout 500ms; call test.so obedient $dir/two; call test.so stubborn $dir/two; simulate_io 2 delay=0-0; }
+    background_task two { interval 1h; retry 10ms; timeout 3s; call test.so obedient $dir/two; call test.so stubborn $dir/two; simulate_io 2 delay=0-0; }
     background_task stops { interval 10ms; retry 10ms; timeout 20ms; health fails=3; simulate_cpu 1h; }
     background_task quick { interval 10ms; simulate_io 1 delay=0-0; }
 EOF
@@ -74,15 +74,21 @@ poll('stops: failures', sub { task('stops')->{cycles}{failed} > 3 });
 cmp_ok(logged(qr/"stops": failed: simulate_cpu "1h": timed out, retrying/), '>', 0,
        'stops: not abandoned');
 
-# a request is answered, its job takes a part of the concurrency
+# A request is answered, its job takes a part of the concurrency.  On a busy
+# machine the time may be over before a job begins.
 
-my @answers = map { (get('/waited'))[0] } 1 .. 3;
+my @answers;
 
-is("@answers", '504 504 429', 'requests');
-is(task('waited')->{abandoned}, 2, 'waited: two are abandoned');
-ok(!$task{waited}{healthy}, 'waited: not healthy');
+poll('waited: two are abandoned', sub {
+    push @answers, (get('/waited'))[0];
+    return task('waited')->{abandoned} == 2;
+});
+
+is(join(' ', grep { $_ != 504 } @answers), '', 'requests');
+is((get('/waited'))[0], 429, 'one too many');
+ok(!task('waited')->{healthy}, 'waited: not healthy');
 like((get('/ok'))[2], qr/^0 0 degraded$/, 'variables');
-is($task{waited}{cycles}{failed}, 2, 'waited: both failed');
+is($task{waited}{cycles}{failed}, @answers, 'waited: each failed');
 
 # they come back
 

@@ -6,6 +6,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use BackgroundControl;
 use BackgroundLife;
 use BackgroundStatus;
 use Test::More;
@@ -36,6 +37,7 @@ start(<<"EOF", <<"EOF2", 'worker_processes 2;');
     log_format hook '\$background_task \$background_cause '
                     '\$background_cause_result [\$background_cause_error]';
 
+    background_zone 1m;
     background_task alone { simulate_io 1 delay=1ms-1ms; interval 20ms; }
     background_task slow {
         after alone on=any;
@@ -61,6 +63,13 @@ EOF
         }
         return 200;
     }
+    location = /once {
+        if (-f $dir/fail_once) {
+            return 500;
+        }
+        return 200;
+    }
+    location /control/ { background_control run; }
     location \@hook { access_log $dir/hooks.log hook; log_subrequest on;
                      return 200; }
 
@@ -80,6 +89,25 @@ EOF
     background_task both_ways {
         schedule \@yearly;
         after source;
+        request \@hook;
+    }
+    background_task holder {
+        lock one;
+        interval off;
+        timeout 2h;
+        simulate_io 1 delay=1h-1h;
+    }
+    background_task waits {
+        lock one;
+        after ordered on=any;
+        request \@hook;
+    }
+    background_task ordered { interval off; request /once; }
+    background_task any_end {
+        after ordered;
+        after ordered on=any;
+        after ordered on=failure;
+        after ordered on=recovery;
         request \@hook;
     }
     background_task chain { after alarm; request \@hook; }
@@ -122,6 +150,8 @@ for my $outage (1, 2) {
         task('source')->{cycles}{failed} >= $failed + 5
             && cycles('alarm') == $outage && cycles('both') == 2 * $outage - 1
             && cycles('chain') == $outage
+            && task('failing')->{cycles}{failed} == $outage
+            && task('again')->{cycles}{failed} >= 2 * $outage
     });
 
     my $good = poll('no good cycle any more', sub {
@@ -159,6 +189,7 @@ for my $outage (1, 2) {
     poll('it recovers', sub {
         cycles('back') == $outage && cycles('both') == 2 * $outage
             && cycles('good') > $good
+            && task('again')->{cycles}{completed} == $outage
     });
 }
 
@@ -186,6 +217,70 @@ is(task('again')->{cycles}{completed}, 2, 'until it is good');
 is(cycles('never'), 0, 'nothing was good');
 is(cycles('once'), 1, 'one alarm of both workers');
 ok(poll('any', sub { cycles('any') >= 2 }), 'failed cycles are ends for "on=any"');
+
+# an end is one, whatever it is the end of
+
+my @ends = qw/ success failure success success /;
+
+for my $n (1 .. @ends) {
+    if ($ends[$n - 1] eq 'failure') {
+        put('fail_once', '');
+
+    } else {
+        unlink "$dir/fail_once";
+    }
+
+    is(code('/control/ordered/run'), 202, "end $n: an order");
+
+    my $task = poll("end $n: a cycle", sub {
+        my $task = task('any_end');
+
+        return cycles('ordered') == $n && $task->{cycles}{completed} == $n
+               && $task;
+    });
+
+    is($task->{cycles}{coalesced}, 0, "end $n is counted once");
+}
+
+is(join(' ', map { (split)[1] } @{hooks('any_end')}), "@ends",
+   'what it is told of each');
+
+# an end that a cycle waits to start for, while the size of the zone is changed
+
+poll('it has followed', sub {
+    return cycles('waits') + task('waits')->{cycles}{coalesced} == @ends;
+});
+
+my $followed = @{hooks('waits')};
+
+is(code('/control/holder/run'), 202, 'the lock is taken');
+poll('the lock is taken', sub { task('holder')->{running} });
+
+put('fail_once', '');
+is(code('/control/ordered/run'), 202, 'an order');
+poll('it has ended', sub { cycles('any_end') == @ends + 1 });
+
+my %old = map { $_ => 1 } workers();
+
+reconfigure('background_zone 1m', 'background_zone 2m');
+poll('new workers', sub { !grep { $old{$_} } workers() });
+
+my $waited = poll('it follows', sub {
+    my $hooks = hooks('waits');
+    return @$hooks > $followed && $hooks;
+});
+
+is($waited->[-1],
+   'ordered failure [request \\x22/once\\x22: unexpected status 500]',
+   'it is told of the end before the reload');
+
+unlink "$dir/fail_once" or die "unlink: $!\n";
+poll('an order', sub { code('/control/ordered/run') == 202 });
+$waited = poll('it follows again', sub {
+    my $hooks = hooks('waits');
+    return @$hooks > $followed + 1 && $hooks;
+});
+is($waited->[-1], 'ordered success []', 'and of the one after it');
 
 # those that end while it runs become one
 

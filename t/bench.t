@@ -8,7 +8,7 @@ use BackgroundKind;
 use BackgroundStatus;
 use Cwd qw/ abs_path /;
 use File::Basename qw/ dirname /;
-use IO::Socket::INET;
+use IO::Socket::UNIX;
 use POSIX ();
 use Test::More;
 
@@ -70,7 +70,9 @@ if ($server == 0) {
     exec dir() . '/fastcgi', dir() . '/fastcgi.socket' or POSIX::_exit(1);
 }
 
-poll('it listens', sub { -S dir() . '/fastcgi.socket' });
+poll('it listens', sub {
+    IO::Socket::UNIX->new(Peer => dir() . '/fastcgi.socket')
+});
 chmod 0777, dir() . '/fastcgi.socket' or die "chmod: $!\n";
 
 start('upstream function { server unix:' . dir() . '/fastcgi.socket; '
@@ -91,8 +93,7 @@ my $load = dir() . '/load';
 
 is(compile(undef, "-o '$load'", "$folder/load.c"), '', 'the client is built');
 
-my $port = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1)
-           ->sockport;
+my $port = $ENV{TEST_NGINX_PORT} || 20000;
 
 put('file', 'x' x 4096);
 start('keepalive_requests 1000000000;',

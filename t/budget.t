@@ -56,10 +56,15 @@ stop();
 
 # the queue's end
 
-start(<<'EOF');
+put('gate', '');
+
+start(<<"EOF", '', $kind);
     background_threads 1 max_queue=1 priority=0;
-    background_task first { interval 1h; retry 1h; simulate_cpu 50ms; simulate_cpu 1ms; simulate_cpu 1ms; }
+    background_task first { interval 1h; retry 1h; gate $gate keep; simulate_cpu 1ms; simulate_cpu 1ms; }
 EOF
+
+poll('one waits', sub { status()->{cpu}{queued} == 1 });
+unlink $gate or die "unlink: $!\n";
 
 poll('failed', sub { status()->{tasks}[0]{cycles}{failed} });
 

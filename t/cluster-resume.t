@@ -22,7 +22,7 @@ for my $host ('a', 'b') {
     host($host, <<"EOF_CONF", 'worker_processes 1;', <<'EOF_LOCATIONS');
 background_redis main { server $server; }
 background_task t {
-    workers  cluster lease=1s;
+    workers  cluster lease=5s;
     interval 20ms;
     retry    20ms;
     call     $library lease $dir/out/runs $host 5 crash=$dir/crash;

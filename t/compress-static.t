@@ -42,7 +42,7 @@ EOF_HTTP
         }
 EOF_LOCATIONS
 
-poll('made', sub { -e "$dir/tree/a.css.br" });
+next_cycle('c', 'completed');
 
 is(fetch('gzip', 'gzip -dc'), $text, 'gzip_static');
 is(fetch('', 'cat'), $text, 'without');

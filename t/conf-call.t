@@ -102,6 +102,7 @@ if ($> == 0) {
 
     mkdir "$dir/open" or die "mkdir: $!\n";
     mkdir "$dir/open/folder" or die "mkdir: $!\n";
+    chmod 0755, "$dir/open", "$dir/open/folder" or die "chmod: $!\n";
     build_library("$dir/open/folder/test.so", source());
     symlink "open/folder/test.so", "$dir/link.so" or die "symlink: $!\n";
 

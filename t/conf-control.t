@@ -11,6 +11,13 @@ use Test::More;
 
 my $task = 'background_task t { simulate_io 1; }';
 
+# "nginx -t" binds: any user may do so here
+
+my $dir = conf_dir();
+my $none = "unix:$dir/none";
+my ($one, $two) = map { '127.0.0.1:' . (($ENV{TEST_NGINX_PORT} || 20000) + $_) }
+                  0, 1;
+
 sub server {
     my ($listen, $more) = @_;
 
@@ -41,7 +48,7 @@ rejects('http', map { ("$task server { location $_ { background_control "
         . 'location that is given by a prefix') }
     '= /a', '@a', '~ /a', '~* ^/a/');
 
-accepts('http', map { "$task server { listen unix:/none; location $_ { "
+accepts('http', map { "$task server { listen $none; location $_ { "
                       . 'background_control run; } }' } '/', '^~ /a', '/a/');
 
 # access control
@@ -49,38 +56,42 @@ accepts('http', map { "$task server { listen unix:/none; location $_ { "
 for my $more ('deny all;', 'allow 127.0.0.1; deny all;',
               'auth_basic x; auth_basic_user_file x;', 'auth_request /x;')
 {
-    accepts('http', server('127.0.0.1:1', $more));
+    accepts('http', server($one, $more));
 }
 
-accepts('http', "$task server { listen 127.0.0.1:1; deny all; location / { "
+accepts('http', "$task server { listen $one; deny all; location / { "
         . 'background_control run; } }');
+
+accepts('http', server($one, 'limit_except GET { deny all; }'),
+        server($one, 'deny all; limit_except GET { allow all; }'));
 
 my $warning = '"background_control" without "deny", "auth_basic", '
     . '"auth_request", or "ssl_verify_client": anybody may use it';
 
-warns('http', server('127.0.0.1:1', '') => $warning,
-      server('127.0.0.1:1', 'auth_basic off;') => $warning);
+warns('http', server($one, '') => $warning,
+      server($one, 'auth_basic off;') => $warning,
+      server($one, 'limit_except POST { deny all; }') => $warning,
+      server($one, 'limit_except GET { auth_basic off; }')
+          => $warning);
 
 # certificates of clients, if all that the server listens on asks for them
 
 SKIP: {
-    my $dir = conf_dir();
-
     skip 'no openssl', 1
         if system("openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=a "
                   . "-keyout $dir/key -out $dir/cert > /dev/null 2>&1") != 0;
 
     my $tls = "ssl_certificate $dir/cert; ssl_certificate_key $dir/key; "
               . "ssl_client_certificate $dir/cert; ssl_verify_client ";
-    my $listen = '127.0.0.1:1 ssl';
+    my $listen = "$one ssl";
 
     accepts('http', server($listen, '') =~ s/location/$tls on; location/r,
-            server("$listen; listen 127.0.0.1:2 ssl; listen unix:/none", '')
+            server("$listen; listen $two ssl; listen $none", '')
             =~ s/location/$tls on; location/r);
 
     warns('http',
         (map { (server($_, '') =~ s/location/$tls on; location/r => $warning) }
-            '127.0.0.1:1', "$listen; listen 127.0.0.1:2"),
+            $one, "$listen; listen $two"),
         server($listen, '') =~ s/location/$tls optional; location/r
             => $warning);
 }

@@ -96,6 +96,19 @@ rejects('empty', map { ("$_;" => sprintf
     'interval 1s jitter=1s jitter=2s', 'retry 1s max=1s max=2s',
     'simulate_io 1 delay=1s-2s delay=1s-2s', 'after t on=any on=any');
 
+# an end of a task
+
+for my $on ('', map { " on=$_" } qw/ success failure recovery any /) {
+    rejects('http', "background_task a { simulate_io 1; }\n"
+        . "background_task b { after a$on; simulate_io 1;\n"
+        . 'after a' . ($on || ' on=success') . "; # here\n}"
+        => 'duplicate end of background task "a" in "after" directive');
+}
+
+accepts('http', 'background_task a { simulate_io 1; } '
+    . 'background_task b { simulate_io 1; after a; after a on=any; '
+    . 'after a on=failure; after a on=recovery; }');
+
 # what there may be several of
 
 accepts('location', 'background_status task=t task=t;');

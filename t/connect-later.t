@@ -175,11 +175,7 @@ is(next_cycle('both', 'failed')->{last}{failed}, 2, 'each operation counts');
 
 # a reload for another cause
 
-my $generation = status()->{generation};
-
-signal('HUP');
-poll('the reload', sub { status_anyhow()->{generation} > $generation
-                         && workers() == 1 });
+reload();
 next_cycle('later', 'failed', qr/: host not found$/);
 
 name('later.test', '127.0.0.1');
@@ -194,10 +190,7 @@ is(questions('later.test'), $asked, 'a name that is known is not asked for');
 # a worker exits while its thread is in getaddrinfo()
 
 unlink "$dir/names/held.test" or die "unlink: $!";
-$generation = status()->{generation};
-signal('HUP');
-poll('the reload', sub { status_anyhow()->{generation} > $generation
-                         && workers() == 1 });
+reload();
 $asked = questions('held.test held');
 name('held.test', 'hold');
 poll('a thread asks again', sub { questions('held.test held') > $asked });
@@ -267,6 +260,20 @@ is(questions('held.test'), $asked + 1, 'of one question');
 
 stop();
 done_testing();
+
+# only the new worker is there when it returns
+
+sub reload {
+    my $old = a_worker();
+
+    signal('HUP');
+
+    poll('the reload', sub {
+        my ($new, @others) = workers();
+
+        return $new && !@others && $new != $old;
+    });
+}
 
 sub cycles {
     my %task = by_name(status());

@@ -11,7 +11,7 @@ use BackgroundPeer;
 use BackgroundStatus;
 use Test::More;
 
-my $listener = unix_listener('peer');
+my ($listener) = drained(unix_listener('peer'));
 my ($full, @full) = full_listener();
 my ($closed, $keep) = closed_port('127.0.0.1');
 my $dir = dir();
@@ -46,8 +46,7 @@ poll('it has all that it opens', sub {
 
 my $before = fds($worker);
 
-# Cycles of all kinds, again and again.  Nobody accepts those of "good": a
-# hundred a second, which the queue takes for 40 seconds.
+# cycles of all kinds, again and again
 
 reconfigure('background_task idle', <<"EOF");
     background_task good { interval 50ms; connect unix:$dir/peer count=5; }

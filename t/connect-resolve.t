@@ -27,7 +27,9 @@ drained($first, $second, $v6);
 
 my ($closed, $keep) = closed_port('127.0.0.9');
 
-my $dns = dns_start();
+# of this test's own, so that it is free for the server that is restarted
+
+my $dns = dns_start($ENV{TEST_NGINX_PORT} || 20000);
 
 my %known = (
     'moves.test' => '127.0.0.2',
@@ -64,7 +66,7 @@ start(<<"EOF", <<"EOF_SERVER", 'worker_processes 1;');
     background_task address { $often connect 127.0.0.2:$port resolve; }
 EOF
     resolver 127.0.0.1:$dns ipv6=off;
-    resolver_timeout 1m;
+    resolver_timeout 1h;
 
     background_task inside { $often connect both.test:$port resolve; }
     background_task waits { interval 1h; retry 1h; timeout 1h;

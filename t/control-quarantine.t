@@ -81,6 +81,14 @@ is(logged(qr/\[notice\].*background task "bad": resume by unix:/), 2,
 put('files/crash', 'always');
 is(order('run'), 202, 'it runs by order, and dies');
 quarantined(7);
+
+# nginx's master may be the last to know of the deaths
+
+poll('all is logged', sub {
+    return logged(qr/exited on signal/) == 7
+           && logged(qr/\[alert\].*"bad": quarantined/) == 3;
+});
+
 is(logged(qr/\[alert\].*"bad": quarantined until the next reload, $_ worker processes in a row died in it/),
    $_ == 3 ? 2 : 1, "told: $_ in a row") for 3, 4;
 

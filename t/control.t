@@ -37,10 +37,18 @@ EOF
     location /control/ { background_control run pause cancel; }
     location /run { background_control run task=idle task=often; }
     location = /metrics { background_status prometheus; }
+    location /if/ { background_control run peers task=idle;
+                    if (\$arg_x) { set \$y 1; } }
+    location /limited/ { background_control run task=idle;
+                         limit_except GET { allow unix:; deny all; } }
+    location /refused/ { background_control run;
+                         limit_except GET { deny all; } }
     location /none/ { deny all; background_control run; }
     background_task asked { interval off; exec /bin/true \$arg_a; }
     location /wants { background_run idle; }
 EOF2
+
+my $runs;
 
 # who may not
 
@@ -80,6 +88,20 @@ is(logged(qr/\[notice\].*background task "idle": run by unix:, user ann%0Aa/),
 
 is(code('/run/idle/run', 'Sec-Fetch-Site' => 'none'), 202, 'of those allowed');
 poll('it ran again', sub { task('idle')->{cycles}{completed} == 2 });
+
+# "if" and "limit_except" have a configuration of their own
+
+$runs = 2;
+
+for my $uri ('/if/idle/run?x=1', '/if/idle/run', '/limited/idle/run') {
+    is(code($uri), 202, $uri);
+    $runs++;
+    poll('it ran', sub { task('idle')->{cycles}{completed} == $runs });
+}
+
+is(code($_), 404, $_) for '/if/often/run?x=1', '/if/idle/pause?x=1',
+    '/if/peers/none/127.0.0.1:1/up?x=1', '/limited/often/run';
+is(code('/refused/idle/run'), 403, '"limit_except" refuses');
 
 is(code('/control/each/run'), 202, 'all workers');
 poll('each ran', sub { task('each')->{cycles}{completed} == 2 });
@@ -142,7 +164,7 @@ is(code('/control/follows/pause'), 202, 'a task that comes after one');
 poll('idle', sub { task('idle')->{state} eq 'waiting' });
 $n = task('follows')->{cycles}{started};
 
-my $runs = task('idle')->{cycles}{completed};
+$runs = task('idle')->{cycles}{completed};
 
 is(code('/control/idle/run'), 202, 'the one before it');
 poll('ran', sub { task('idle')->{cycles}{completed} > $runs });
@@ -180,6 +202,7 @@ is(task('idle')->{cycles}{started}, $n, 'and starts nothing');
 
 is(task('ends')->{cycles}{started}, 0,
    'a cycle that was cancelled is no end for "after on=any"');
+is(logged(qr/exited on signal/), 0, 'no worker has died');
 
 stop();
 

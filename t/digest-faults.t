@@ -252,7 +252,7 @@ SKIP: {
 
     # between two cycles, as it is tried again and again
 
-    ok(poll('nothing is left', sub { !temps() }), 'nothing is left');
+    ok(poll('nothing is left', sub { !(() = temps()) }), 'nothing is left');
 
     unlink "$disk/fill" or die "unlink: $!";
     good();
@@ -261,7 +261,11 @@ SKIP: {
 
 stop();
 
-is_deeply([temps()], [], 'no temporary is left');
+# nginx kills workers that take more than a second to exit, as they may on a busy
+# machine
+
+is_deeply([temps()], [], 'no temporary is left')
+    unless logged(qr/exited on signal 9/);
 
 done_testing();
 

@@ -11,6 +11,7 @@ use BackgroundExec;
 use BackgroundLife;
 use BackgroundStatus;
 use Test::More;
+use Time::HiRes qw/ sleep time /;
 
 my $dir = dir();
 my $n = 0;
@@ -81,15 +82,75 @@ poll('the rest', sub { !alive($helper, @before) });
 is(logged(qr/\[alert\].* helper process $helper for commands has ended/), 1,
    'an alert');
 
+# of a helper that is stopped: it is killed, as its commands then are
+
+run('deaf', '', 'kill=300ms');
+
+{
+    my @other = (a_worker(), helpers());
+
+    signal('STOP', $other[1]);
+    reconfigure("exec $dir/deaf", "exec /bin/true $dir/deaf");
+    all_gone('a helper that hangs', @other);
+    is(logged(qr/\[alert\].* helper process $other[1] for commands hangs, it is killed/),
+       1, 'an alert');
+}
+
+# a command ends, and then the helper is told to end it: its end is reported
+
+script('words', 'echo my words >&2; echo $$ > $1/.$$; mv $1/.$$ $1/$$
+until [ -e ' . $dir . '/gate ]; do sleep 0.02; done');
+
+my ($words, $timeout) = ('', 1);
+
+for (1 .. 20) {
+    unlink "$dir/gate";
+    run('words', "timeout ${timeout}s; health fails=9;", 'kill=1h');
+
+    my ($pid) = numbers();
+    my ($stopped) = helpers();
+    my $until = time + $timeout + 0.3;
+
+    signal('STOP', $stopped);
+    put('gate', '');
+    poll('it has ended', sub { read_file("/proc/$pid/stat") =~ /\) Z / });
+    sleep 0.02 while time < $until;
+    signal('CONT', $stopped);
+
+    my $cycles = poll('it is over', sub {
+        my $cycles = task()->{cycles};
+        ($cycles->{completed} || $cycles->{failed}) && $cycles;
+    });
+
+    unlink glob "$dir/pids/*";
+
+    # the helper went on before the time-out, or after the job was abandoned
+
+    $words = task()->{last}{error} // '';
+    last if $cycles->{failed} && $words !~ /timed out/;
+    $timeout++;
+}
+
+is($words, "exec \"$dir/words\": my words", 'a report after a signal');
+
 # at a stop nginx does not wait for kill=
 
 run('deaf', '', 'kill=1h');
 
 my @other = (a_worker(), helpers());
+my $master = master();
 
-signal('TERM');
+# the master, which kills a worker that takes more than a second, waits for it
+
+signal('STOP', $master);
+poll('the master stands still', sub { process_stat($master)->[0] eq 'T' });
+signal('TERM', $other[0]);
+poll('the worker has ended', sub { gone($other[0]) });
+signal('TERM', $master);
+signal('CONT', $master);
 all_gone('a stop', @other);
-is(logged(qr/worker process $other[0] exited on signal 9/), 0,
+poll('it tells', sub { logged(qr/worker process $other[0] exited/) });
+is(logged(qr/worker process $other[0] exited with code 0/), 1,
    'the worker has ended by itself') unless $ENV{BACKGROUND_ASAN};
 
 done_testing();

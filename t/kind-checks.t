@@ -43,7 +43,7 @@ for (['work'], ['start cancel'], ['begin work'], ['begin work finish'],
 
 # places
 
-for my $where ('%s', 'server { listen unix:a; location / { %s } }',
+for my $where ('%s', "server { listen unix:$dir/a; location / { %s } }",
                'background_task t { simulate_io 1; } %s')
 {
     said(sprintf($where, 'misplaced;'),
@@ -75,13 +75,14 @@ for (['there 5'], ['there -1 time=1s size=1k flag word'],
 
 # when the configuration is complete
 
-my $in = sub { "server { listen unix:a; resolver_timeout 7s;\n$_[0] }" };
+my $in = sub { "server { listen unix:$dir/a; resolver_timeout 7s;\n$_[0] }" };
 
 put('checked.conf', "\n\nchecked 7s; checked 8s;");
 
 for (['after', 'background_task t { checked 7s; } resolver_timeout 7s;'],
      ['of a server', $in->('background_task t { checked 7s; }')],
-     ['default', 'server { listen unix:a; background_task t { checked 30s; } }'])
+     ['default', "server { listen unix:$dir/a; "
+                . 'background_task t { checked 30s; } }'])
 {
     said(@$_[1], undef, "checked, $_->[0]");
 }

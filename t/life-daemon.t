@@ -12,6 +12,7 @@ use Test::More;
 
 my $dir = dir();
 my $daemon = 0;
+my $killed = 0;
 
 # the folder and its configuration
 
@@ -37,7 +38,7 @@ for my $signal (qw/ quit stop /) {
         %task = eval { by_name(status()) };
 
         return $task{waits} && $task{waits}{cycles}{completed} > 3
-               && $task{burns}{running};
+               && $task{burns}{running} && workers() == 2;
     });
 
     my @old = workers();
@@ -56,14 +57,26 @@ for my $signal (qw/ quit stop /) {
 
     is(nginx('-s', $signal), 0, "$signal: told");
 
-    poll("$signal: is gone", sub { !kill 0, $daemon });
+    # where init does not wait for it, it stays as a zombie
+
+    poll("$signal: is gone", sub { gone($daemon) });
 
     $daemon = 0;
+
+    # at a stop nginx kills workers that take more than a second to exit, as
+    # they may on a busy machine
+
+    redo if $signal eq 'stop' && logged(qr/exited on signal 9$/m)
+            && ++$killed < 5;
 
     is(logged(qr/background task "burns": cancelled/), 2, "$signal: cancelled");
     is(logged(qr/background: thread pool shut down/), 4,
        "$signal: pools shut down");
-    is(join('', grep { /\[(?:warn|error|alert|crit|emerg)\]|Sanitizer/ }
+
+    # a job that takes as long to stop is a warning
+
+    is(join('', grep { /\[(?:warn|error|alert|crit|emerg)\]|Sanitizer/
+                       && !/does not stop, the worker waits for it/ }
                      split /^/, log_text()), '', "$signal: no complaint");
 }
 

@@ -65,7 +65,11 @@ is($task{long}{cycles}{cancelled}, 3 * (3 + $reloads), 'long: cancelled');
 is($task{job}{cycles}{cancelled}, 3 + $reloads, 'job: cancelled');
 is($task{$_}{cycles}{failed}, 0, "$_: not failed") for sort keys %task;
 
-is(logged(qr/\[(?:warn|error)\]/), 0, 'no warning, no error');
+# on a busy machine a job may take more than a second to stop
+
+is(join('', grep { /\[(?:warn|error)\]/
+                   && !/does not stop, the worker waits for it/ }
+                 split /^/, log_text()), '', 'no warning, no error');
 is(logged(qr/exited with code [^0]|exited on signal/), 0, 'no bad exit');
 
 stop();

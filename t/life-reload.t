@@ -14,7 +14,7 @@ start(<<'EOF', '', 'worker_processes 4; debug_points abort;');
     background_threads 2;
     background_task waits { workers all; interval 50ms; simulate_io 3 delay=1ms-20ms; }
     background_task burns { interval 100ms; simulate_cpu 20ms; }
-    background_task long { simulate_cpu 1h; }
+    background_task long { retry 1h; simulate_cpu 1h; }
 EOF
 
 poll('all tasks run', sub {

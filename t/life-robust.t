@@ -74,6 +74,7 @@ SKIP: {
 
     poll('another worker', sub { other_holder('forgets', $dead) });
 
+    poll('it is told', sub { told($dead) });
     is(told($dead), 1, 'told');
     ok(kill(0, $impostor), 'of another process');
 

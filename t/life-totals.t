@@ -61,7 +61,8 @@ reload($third => "$third $second", 3);
 poll('a cycle of the one that came back', sub {
     my $cycles = facts('second')->{cycles};
 
-    return $cycles->{completed} >= 3;
+    return $cycles->{completed} >= 3
+           && $cycles->{started} == $cycles->{completed};
 });
 
 my $again = facts('second');

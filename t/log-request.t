@@ -9,6 +9,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use BackgroundControl;
 use BackgroundLife;
 use BackgroundStatus;
 use Test::More;
@@ -35,6 +36,7 @@ start('', join("\n", map {
     location \@named   { rewrite ^ /crit; }
 
     location = /client { root $dir; }
+    location /control/ { background_control pause; }
 EOF
 
 poll('failures', sub {
@@ -91,6 +93,16 @@ for (1 .. 20) {
 
 is(logged(qr/open\(\) "\S+client" failed .*client: unix:/), 20,
     'lines on a client\'s requests');
+
+# nothing more is written meanwhile
+
+for my $name (sort keys %tasks) {
+    poll("$name: an order", sub { code("/control/$name/pause") == 202 });
+    poll("$name: paused", sub {
+        my %task = by_name(status());
+        return $task{$name}{paused} && !$task{$name}{running};
+    });
+}
 
 put('error.log', join '', grep { !/\[crit\].*connect\(\) to unix/ }
                                split /^/, log_text());

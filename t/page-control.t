@@ -139,6 +139,10 @@ says_order('long', qr/^long: run failed: the server answers 409, not possible/,
 order('long', 'cancel');
 says_order('long', qr/cancel was ordered/, 'cancel');
 poll('cancelled', sub { task('long')->{cycles}{cancelled} == 1 });
+poll('the details say so', sub {
+    in_task('long', 'li.querySelector(".details").textContent')
+        =~ /1 cancelled/;
+});
 
 # servers
 
@@ -157,6 +161,19 @@ poll('only the other one', sub { answers('/') eq 'b' });
 js("document.querySelector('$lever').click()");
 wait_text($lever, qr/^Down$/, 'it is up');
 poll('both', sub { answers('/') eq 'a b' });
+
+# orders of others, between two cycles of the task
+
+for my $order (['down', qr/\Q$address{b}\Edisabled/],
+               ['up', qr/\Q$address{b}\Eup/])
+{
+    my ($action, $re) = @$order;
+
+    http("POST /control/peers/app/$address{b}/$action HTTP/1.1\r\n"
+         . "Host: test\r\nConnection: close\r\nX-Background: 1\r\n"
+         . "Content-Length: 0\r\n\r\n") =~ m{^HTTP/1.1 202 } or die 'no order';
+    wait_text('[aria-label="Servers of app"]', $re, "$action by another client");
+}
 
 # "Drain" is there where nginx has it
 

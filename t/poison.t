@@ -26,7 +26,7 @@ my $others = <<"EOF2";
     background_task waits { workers all; interval 10ms; retry 10ms; simulate_io 2 delay=1ms-5ms; }
     background_task burns { interval 10ms; retry 10ms; simulate_cpu 2ms; }
     background_task holds_long { workers all; retry 10ms; gate $gate; }
-    background_task waits_long { workers all; retry 10ms; simulate_io 1 delay=1h-1h; }
+    background_task waits_long { workers all; retry 10ms; timeout 1d; simulate_io 1 delay=1h-1h; }
 EOF2
 
 put('files/page', 'here');
@@ -42,7 +42,13 @@ put('files/crash', 'always');
 start("$others background_task bad { retry 20ms; health fails=9; crash $file; }",
       $location, $main);
 
-poll('quarantined', sub { task('bad')->{state} eq 'quarantined' });
+# the line comes last
+
+my $quarantined = qr/background task "bad": quarantined/;
+
+poll('quarantined', sub {
+    task('bad')->{state} eq 'quarantined' && logged($quarantined)
+});
 
 is_deeply(task('bad')->{cycles},
           { completed => 0, failed => 3, cancelled => 0,
@@ -89,7 +95,7 @@ is(task('bad')->{state}, 'quarantined', 'after a refused reload, too');
 reconfigure('retry 0;', 'retry 30ms;');
 
 poll('quarantined again', sub {
-    return logged(qr/background task "bad": quarantined/) == 2
+    return logged($quarantined) == 2
            && status_anyhow()->{generation} == 2;
 });
 
@@ -161,9 +167,9 @@ poll('quarantined in all', sub { task('bad')->{state} eq 'quarantined' });
 
 # those that died before have a retry due
 
-my $quarantined = time;
+my $since = time;
 
-poll('a retry\'s time is over', sub { time > $quarantined + 4 });
+poll('a retry\'s time is over', sub { time > $since + 4 });
 poll('all workers are there', sub {
     return !task('bad')->{running} && @{[workers()]} == 4;
 });
@@ -183,12 +189,12 @@ is(logged(qr/\[alert\].*background task "bad": quarantined/), 1, 'one alert');
 signal('HUP');
 
 poll('quarantined again', sub {
-    return logged(qr/background task "bad": quarantined/) == 2;
+    return logged($quarantined) == 2;
 });
 
-$quarantined = time;
+$since = time;
 
-poll('a retry\'s time is over again', sub { time > $quarantined + 4 });
+poll('a retry\'s time is over again', sub { time > $since + 4 });
 died($died + 1, 'one worker');
 is(task('bad')->{cycles}{failed}, $died + 1, 'one cycle');
 ok(!task('bad')->{healthy}, 'not healthy');

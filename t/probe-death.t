@@ -120,6 +120,10 @@ sub clients { scalar grep { !m{^GET /x } } asked_for('a') }
 
 my $client = half_order("/control/peers/app/$address{b}/down");
 
+# connections are accepted in the order in which they came
+
+status();
+
 %old = map { $_ => 1 } workers();
 signal('HUP');
 poll('new workers', sub { 2 == grep { !$old{$_} } workers() });

@@ -92,14 +92,16 @@ is(found('unknown', 'down'), 'the service is not serving, its status is 0',
 is(found($_, 'down'), 'invalid gRPC message', $_)
     for qw/ short long packed cut text /;
 
-# the requests: a message of HealthCheckRequest, whose field 1 is the service
+# the requests, which are mirrored beside the answers: a message of
+# HealthCheckRequest, whose field 1 is the service
 
 for ([serving => "\0\0\0\0\5\x0a\3abc"], [unimplemented => "\0\0\0\0\0"]) {
     my ($name, $message) = @$_;
 
-    like(read_text("$dir/seen.log"),
-        qr{^request POST /ok/1/$name\|.*content-type: application/grpc(?:\|.*)?\nbody \Q$message\E\n}mi,
-        "$name: the request");
+    ok(poll("$name: the request", sub {
+        read_text("$dir/seen.log") =~
+            m{^request POST /ok/1/$name\|.*content-type: application/grpc(?:\|.*)?\nbody \Q$message\E\n}mi;
+    }), "$name: the request");
 }
 
 stop();

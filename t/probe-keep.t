@@ -68,7 +68,9 @@ is(scalar keys %peers, 2, 'one line in the status');
 # a backup
 
 settles('backed', a => 'up', spare => 'up');
-poll('the other is asked', sub { asked_for('quiet') });
+poll('the other is asked', sub {
+    return asked_for('quiet') && state_of('fresh', 'a') eq 'up';
+});
 says('a', 500);
 settles('backed', a => 'down', spare => 'up');
 settles('both', a => 'down', b => 'up');

@@ -33,8 +33,8 @@ start(<<"EOF_HTTP", <<'EOF_SERVER', "$kind\nworker_processes 2;");
         server $address{b} max_fails=0;
     }
 EOF_HTTP
-        background_task app  { interval 100ms; retry 100ms; probe app /x; }
-        background_task must { interval 100ms; retry 100ms; probe must /y mandatory persistent; }
+        background_task app  { interval 100ms; retry 100ms; probe app /x timeout=30s; }
+        background_task must { interval 100ms; retry 100ms; probe must /y mandatory persistent timeout=30s; }
         location = /x { internal; proxy_pass http://app; }
         location = /y { internal; proxy_pass http://must; }
         location /client { proxy_pass http://app; proxy_next_upstream off; }

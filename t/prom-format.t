@@ -266,7 +266,7 @@ sub text {
     my (%type, %help, %value, $family);
 
     for (split /\n/, $text) {
-        if (/^# HELP (\S+) \S.*\.$/) {
+        if (/^# HELP (\S+) [^\s"\\][^"\\]*\.$/) {
             $family = $1;
             die "$_: twice\n" if $help{$family}++;
 

@@ -35,7 +35,8 @@ start(recipe('Warm a cache', 'warm', 'interval 5m' => 'interval 100ms',
              'proxy_cache ' => 'add_header X-Cache $upstream_cache_status;'
                                . ' proxy_cache ')
       . recipe('Ready when a back end is', 'ready',
-               '5s' => '20ms', '1s' => '20ms', '10.0.0.0/8' => 'unix:')
+               '5s' => '20ms', '1s' => '20ms', 'timeout  3s' => 'timeout 1m',
+               '10.0.0.0/8' => 'unix:')
       . recipe('Heartbeat to an HTTP API', 'beat', 'interval 1m' => 'interval 100ms'), '',
       'worker_processes 2;');
 

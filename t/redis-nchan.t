@@ -76,8 +76,12 @@ EOF_LOCATIONS
         host_status('a', 't')->{cycles}{completed} > $n + 10;
     });
 
-    like(redis_ask('redis', 'GET', 'nginx:{t}:lease'), qr/^\d+ \w+ \d+ h /,
-         "$name: the lease");
+    # it may end on a busy machine
+
+    ok(poll("$name: the lease", sub {
+        (redis_ask('redis', 'GET', 'nginx:{t}:lease') // '')
+            =~ /^\d+ \w+ \d+ h /;
+    }), "$name: the lease");
 
     # both connect anew
 

@@ -50,6 +50,8 @@ EOF_HTTP
             proxy_cache app;
             proxy_cache_valid 200 10m;
             proxy_cache_lock on;
+            proxy_cache_lock_timeout 1h;
+            proxy_cache_lock_age 1h;
             proxy_cache_bypass \$background_task;
             add_header X-Cache \$upstream_cache_status;
         }

@@ -10,6 +10,7 @@ use lib "$FindBin::Bin/lib";
 use BackgroundLife;
 use BackgroundStatus;
 use BackgroundUpstream;
+use IO::Socket::UNIX;
 use Test::More;
 use Time::HiRes qw/ time /;
 
@@ -136,6 +137,16 @@ for my $case (['quit', 'worker_processes 2;', 'QUIT'],
     poll("$name: exits", sub { !kill(0, $pid) || zombie($pid) });
 
     note(sprintf '%s: %.3fs', $name, time - $started);
+
+    # it accepts this connection after those of nginx
+
+    my $last = IO::Socket::UNIX->new(Peer => "$dir/peer")
+        or die "connect: $!\n";
+
+    syswrite $last, "GET /code/204 HTTP/1.1\r\nHost: x\r\n\r\n"
+        or die "write: $!\n";
+    sysread $last, my $answer, 1000 or die "no answer\n";
+    close $last;
 
     poll("$name: upstream connections are closed", sub {
         return opened('peer') && opened('peer') == closed('peer');

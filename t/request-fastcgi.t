@@ -8,6 +8,7 @@ use lib "$FindBin::Bin/lib";
 
 use BackgroundStatus;
 use BackgroundUpstream;
+use IO::Socket::UNIX;
 use POSIX ();
 use Test::More;
 
@@ -63,7 +64,7 @@ END {
     }
 }
 
-poll('php-fpm listens', sub { -S "$dir/fpm" });
+poll('php-fpm listens', sub { IO::Socket::UNIX->new(Peer => "$dir/fpm") });
 
 start('', <<"EOF_SERVER");
         background_task get {

@@ -16,11 +16,11 @@ use Test::More;
 use Time::HiRes qw/ sleep time /;
 
 my $files = 11000;
-my $limit = `sh -c 'ulimit -Hn'`;
-chomp $limit;
 
-plan skip_all => "RLIMIT_NOFILE is $limit, less than $files"
-    if $> != 0 && $limit ne 'unlimited' && $limit < $files;
+# not even root may raise it where it has no CAP_SYS_RESOURCE
+
+plan skip_all => "RLIMIT_NOFILE is less than $files"
+    if system("sh -c 'ulimit -n $files' 2> /dev/null") != 0;
 
 my $dir = dir();
 my $allowed = $ENV{BACKGROUND_ASAN} ? 500_000 : 2_000;   # KB

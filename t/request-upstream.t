@@ -90,7 +90,11 @@ my $verify = 'proxy_ssl_verify on; proxy_ssl_session_reuse off; '
              . 'proxy_ssl_trusted_certificate';
 
 start(<<"EOF_HTTP", <<"EOF_SERVER");
-    upstream kept { server unix:$dir/kept; keepalive 4; }
+    upstream kept {
+        server unix:$dir/kept;
+        keepalive 4;
+        keepalive_requests 1000000;
+    }
     resolver 127.0.0.1:$dns ipv6=off valid=1s;
     resolver_timeout 10s;
 EOF_HTTP
@@ -202,7 +206,9 @@ ok((grep { m{^request POST /ok/1\|.*Content-Type: text/x} } @peer),
    'method and header');
 ok((grep { m{^request HEAD /ok/100\|} } @peer), 'HEAD');
 
-my @mirror = seen('kept2');
+my @mirror;
+
+poll('the mirror', sub { (@mirror = seen('kept2')) >= 2 });
 
 like($mirror[0], qr/^request POST \/ok\/2\|.*X-Task: mirrored/,
      'the mirror has the variable');

@@ -55,7 +55,7 @@ build_library("$dir/falls.so", "$dir/falls.c")
 start(<<"EOF", '', 'worker_processes 2; worker_rlimit_core 0;');
     background_threads 2;
     background_task falls { interval 10ms; retry 10ms; health fails=9; call falls.so falls $dir/crash/now; }
-    background_task waits { workers all; retry 10ms; simulate_io 1 delay=1h-1h; }
+    background_task waits { workers all; retry 10ms; timeout 1d; simulate_io 1 delay=1h-1h; }
 EOF
 
 my %task;

@@ -64,6 +64,11 @@ my $locations = "    access_log $dir/run.log run;\n" . <<'EOF';
     location /added   { background_run obey; add_header X-Seen $seen always; }
     location = /other { return 200 other; }
     location = /if    { if ($arg_run) { background_run reverse; } }
+    location = /in    { background_run obey max_output=10;
+                        if ($arg_x) { set $y 1; }
+                        if ($arg_run) { background_run reverse; } }
+    location = /limited { background_run reverse;
+                          limit_except GET { allow unix:; deny all; } }
 EOF
 
 start($http, $locations, 'worker_processes 1;');
@@ -221,6 +226,10 @@ is(field(obey('/added', 'p1'), 'X-Seen'), 1, 'a variable in time');
 
 is(body(post('/if?run=1', 'ab')), 'ba', 'in "if"');
 is(code(post('/if', 'ab')), 404, 'and beside it');
+is(body(post('/in?x=1', orders('p10'))), 'x' x 10, 'beside another "if"');
+is(code(post('/in?x=1', orders('p11'))), 500, 'with the parameters');
+is(body(post('/in?x=1&run=1', 'ab')), 'ba', 'and in an "if" with its own');
+is(body(post('/limited', 'ab')), 'ba', '"limit_except"');
 
 # health
 
@@ -232,8 +241,8 @@ poll('recorded', sub {
 });
 
 is($task{$_}{healthy}, JSON::PP::true(), "$_: healthy") for 'obey', 'slow';
-is($task{obey}{cycles}{failed}, 4, 'its failures');
-is($task{reverse}{cycles}{started}, 13, 'cycles');
+is($task{obey}{cycles}{failed}, 5, 'its failures');
+is($task{reverse}{cycles}{started}, 14, 'cycles');
 
 sub judged {
     my ($outcome, $n) = @_;
@@ -270,6 +279,8 @@ like($log, qr{^/slow 504 \[timeout\] $times$}m,
      'time-out');
 like($log, qr{^/named 400 \[invalid\] \[-\] \[-\] \[-\]$}m, 'an argument');
 like($log, qr{^/reverse 405 \[-\] \[-\] \[-\] \[-\]$}m, 'no cycle');
+
+is(logged(qr/exited on signal/), 0, 'no worker has died');
 
 stop();
 

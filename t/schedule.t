@@ -73,7 +73,7 @@ is(join(' ', @{task('several')->{schedules}}), '0,20,40 2 * * * 0 3 * * *',
 
 my $task = completed('skipped', 1);
 
-like($task->{last}{started}, qr/^2026-03-29T01:00:0/,
+like($task->{last}{started}, qr/^2026-03-29T01:00:/,
      'what falls into the hour that is left out starts after it');
 like($task->{next}, qr/^2026-03-30T00:30:00/, 'and the next day at its time');
 is($task->{causes}[-1]{cause}, 'schedule', 'the cause');
@@ -98,7 +98,7 @@ is(task('skipped')->{cycles}{completed}, 1, 'and did not start');
 clock_set('2026-10-25 00:29:57');
 look();
 $task = completed('skipped', 2);
-like($task->{last}{started}, qr/^2026-10-25T00:30:0/,
+like($task->{last}{started}, qr/^2026-10-25T00:30:/,
      'it starts in the first pass');
 like($task->{next}, qr/^2026-10-26T01:30:00/, 'and not in the second one');
 
@@ -212,6 +212,129 @@ is($task->{state}, 'waiting', 'it waits for its time');
 is($task->{retry_seconds}, undef, 'without "retry"');
 like($task->{next}, qr/^2026-06-04T12:05:00/, 'which is the next day');
 is(task('again')->{causes}[-1]{cause}, 'retry', 'the cause of a retry');
+
+stop();
+
+###############################################################################
+
+# "missed=run" beside a schedule without it that has the same time, or more than
+# a hundred times before, in both orders
+
+my %pair = (
+    tie => ['schedule "0 9 * * *" timezone=UTC;',
+            'schedule "0 9 1 * *" timezone=UTC missed=run;'],
+    many => ['schedule "*/5 9-17 * * *" timezone=UTC;',
+             'schedule "0 2 * * 0" timezone=UTC missed=run;'],
+    none => ['schedule "0 9 * * *" timezone=UTC;',
+             'schedule "0 9 1 7 *" timezone=UTC missed=run;'],
+);
+my %times = (tie => 7, many => 100, none => 7);
+
+clock_start('2026-05-31 10:00:00', join "\n", map {
+    my @rules = @{$pair{$_}};
+
+    "background_task $_ { @rules $operation }
+     background_task ${_}_back { @{[reverse @rules]} $operation }"
+} sort keys %pair);
+
+poll('all wait', sub { !grep { !$_->{next} } @{status()->{tasks}} });
+clock_set('2026-06-08 08:00:00');
+look();
+
+for my $name (map { ($_, "${_}_back") } qw/ tie many /) {
+    $task = completed($name, 1);
+    is($task->{cycles}{started}, 1, "$name: one cycle");
+    is($task->{causes}[-1]{cause}, 'missed', "$name: its cause");
+    is($task->{cycles}{missed}, $times{$name =~ s/_back//r}, "$name: missed");
+}
+
+look();
+
+for my $name (map { ($_, "${_}_back") } sort keys %pair) {
+    is(task($name)->{cycles}{started}, $name =~ /none/ ? 0 : 1,
+       "$name: nothing starts after that");
+    is(task($name)->{cycles}{missed}, $times{$name =~ s/_back//r},
+       "$name: nor is missed");
+}
+
+stop();
+
+###############################################################################
+
+# a schedule that is taken out and comes back: nothing was missed meanwhile, and
+# what its last reload cancelled does not start again
+
+my $rules = <<'EOF';
+    background_task daily {
+        schedule "0 12 * * *" timezone=UTC missed=run;
+        simulate_io 1 delay=1ms-1ms;
+    }
+    background_task resumed {
+        schedule "0 12 * * *" timezone=UTC missed=run;
+        simulate_io 1 delay=1ms-1ms;
+    }
+    background_task under_way {
+        schedule "0 11 * * *" timezone=UTC;
+        simulate_io 1 delay=1h-1h;
+        timeout 2h;
+    }
+EOF
+my $off = $rules =~ s/schedule .*;/interval off;/gr;
+
+sub configure {
+    my ($tasks) = @_;
+    my %old = map { $_ => 1 } workers();
+    my $generation = status()->{generation};
+
+    replace('tasks', $tasks);
+    signal('HUP');
+
+    poll('new workers have the tasks', sub {
+        my $status = status();
+
+        return $status->{generation} > $generation
+               && !grep { !$_->{lease} || $old{$_->{lease}{pid}}
+                          || ($tasks =~ /schedule/ && !$_->{next}) }
+                  @{$status->{tasks}};
+    });
+}
+
+put('tasks', $rules);
+clock_start('2026-06-01 10:59:58', 'include ' . dir() . '/tasks;',
+            'location /control/ { background_control pause; }',
+            'worker_processes 1;');
+
+poll('it is under way', sub { task('under_way')->{running} });
+
+for my $day (4, 7) {
+    configure($off);
+    is(task('under_way')->{running}, 0, "day $day: cancelled");
+
+    # times are not looked at after a pause, either
+
+    is(code('/control/resumed/pause'), 202, 'a pause');
+    poll('paused', sub { task('resumed')->{paused} });
+    is(code('/control/resumed/resume'), 202, 'and its end');
+    poll('resumed', sub { !task('resumed')->{paused} });
+
+    clock_set("2026-06-0$day 11:30:00");
+    configure($day == 4 ? $rules : "background_zone 2m;\n$rules");
+
+    for my $name (qw/ daily resumed under_way /) {
+        my $next = $name eq 'under_way'
+                   ? sprintf('2026-06-%02dT11:00:00', $day + 1)
+                   : "2026-06-0${day}T12:00:00";
+
+        $task = poll("day $day: $name: the next is told", sub {
+            my $task = task($name);
+            return ($task->{next} // '') =~ /^$next/ && $task;
+        });
+
+        is($task->{cycles}{missed}, 0, "day $day: $name: nothing is missed");
+        is($task->{cycles}{started}, $name eq 'under_way' ? 1 : 0,
+           'nothing starts');
+    }
+}
 
 stop();
 

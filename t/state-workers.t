@@ -108,6 +108,7 @@ is(task()->{cycles}{started}, 4, 'and nothing is started for it');
 my $old = (workers())[0];
 
 signal('STOP', $old);
+poll('it is stopped', sub { process_stat($old)->[0] eq 'T' });
 reconfigure('background_task daily', 'background_task other');
 poll('another task', sub { task('other') });
 clock_set('2026-06-10 15:00:00');

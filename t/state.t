@@ -86,7 +86,7 @@ is($task->{cycles}{completed}, 1, 'one cycle for what was missed');
 is($task->{cycles}{missed}, 2, 'it is counted');
 is($task->{causes}[-1]{cause}, 'missed', 'the cause');
 is(task('skips')->{cycles}{completed}, 0, 'missed=skip: none');
-like(task('skips')->{last}{finished}, qr/^2026-06-01T12:00:0/,
+like(task('skips')->{last}{finished}, qr/^2026-06-01T12:0/,
      'its last cycle is known');
 ok(task('skips')->{last_success}, 'it was good');
 ok(task('paused')->{paused}, 'the pause goes on');

@@ -179,3 +179,37 @@ Content-Encoding: gzip
 Cache-Control: no-store
 --- response_body_unlike: "status"
 
+
+
+=== TEST 14: "if" in its location
+--- config
+    location = /if { background_status; if ($arg_x) { set $y 1; } }
+    location = /page { background_status html control=/orders;
+                       if ($arg_x) { set $y 1; } }
+    location = /metrics { background_status prometheus failing=503;
+                          if ($arg_x) { set $y 1; }
+                          if ($arg_y) { set $x 1; } }
+    location /orders { background_control run; allow 127.0.0.1; deny all; }
+--- request eval
+["GET /if?x=1", "GET /if", "GET /page?x=1", "GET /metrics?x=1&y=1"]
+--- response_headers eval
+["Content-Type: application/json", "Content-Type: application/json",
+ "Content-Type: text/html; charset=utf-8",
+ qq{Content-Type: text/plain; version=0.0.4; charset=utf-8}]
+--- response_body_like eval
+[qr/\A\{"status":"ok".*"second"/s, qr/\A\{"status":"ok".*"second"/s,
+ qr/data-control="\/orders"/, qr/^# TYPE nginx_background_/m]
+--- no_error_log
+[alert]
+
+
+
+=== TEST 15: "limit_except" in its location
+--- config
+    location = /limited { background_status;
+                          limit_except POST { allow all; } }
+--- request
+GET /limited
+--- response_headers
+Content-Type: application/json
+--- json

@@ -126,7 +126,7 @@ sub body {
         http("GET $uri HTTP/1.0\r\n" . ($headers || '') . "\r\n")
     } || return;
 
-    return $answer =~ /\r\n\r\n(\{.*)/s ? $1 : ();
+    return $answer =~ /\r\n\r\n(\{.*\]\}\s*)\z/s ? $1 : ();
 }
 
 # from the first answer on; a crash may leave a task to nobody
@@ -183,7 +183,7 @@ unlink "$dir/crash" or die "unlink: $!\n";
 signal('HUP');
 
 poll('the old workers have stopped their tasks', sub {
-    logged(qr/"running": stopped/);
+    logged(qr/"running": stopped/) && logged(qr/"all": stopped/) == 2;
 });
 
 poll('a task that is stopped', sub {

@@ -13,6 +13,7 @@ use lib "$FindBin::Bin/lib";
 
 use BackgroundGate;
 use BackgroundRedis;
+use List::Util qw/ max /;
 use Test::More;
 use Time::HiRes qw/ sleep time clock_gettime CLOCK_MONOTONIC /;
 
@@ -140,15 +141,28 @@ sub again {
     push @{$took{$what}}, $run->[3] - $since;
 }
 
+# A run without an end, of a process that was killed or stopped after that time,
+# counts up to then, or up to its start: this test may have had no CPU since.
+
+sub over {
+    my ($since, @pids) = @_;
+
+    my %is = map { $_ => 1 } @pids;
+
+    for my $run (runs('out/runs')) {
+        $ends{$run->[1]} = max($since, $run->[3] + 1e-6)
+            if $is{$run->[1]} && !defined $run->[4];
+    }
+}
+
 sub died {
     my $host = runner();
     my @pids = host_workers($host);
 
-    host_kill($host);
-
     my $since = now();
 
-    $ends{$_} = $since for @pids;
+    host_kill($host);
+    over($since, @pids);
     again('kill -9 of nginx', $host, $since);
     host($host);
 }
@@ -173,12 +187,12 @@ sub worker_dies {
     my $since = now();
 
     kill 'KILL', $pid;
-    $ends{$pid} = now() + 0.05;
 
     my $run = poll('kill -9 of the worker: it runs again', sub {
         (grep { $_->[3] > $since && $_->[1] != $pid } runs('out/runs'))[0];
     });
 
+    over($since, $pid);
     push @{$took{'kill -9 of the worker'}}, $run->[3] - $since;
 }
 
@@ -234,8 +248,8 @@ sub worker_stops {
     my $since = now();
 
     kill 'STOP', $pid;
-    $ends{$pid} = now() + 0.05;
     again('SIGSTOP of the worker', $host, $since);
+    over($since, $pid);
     kill 'CONT', $pid;
     poll('it sees that', sub {
         host_status($host, 't')->{cluster}{state} ne 'leader';

@@ -54,9 +54,12 @@ for my $round (1 .. $rounds) {
 
     # a good cycle, as workers that die in a row are the task's fault
 
-    @all = map { descendants($_) } helpers();
+    my %before = completed();
     put('end', '');
-    poll('they end', sub { !alive(@all) });
+    poll('a good cycle of each', sub {
+        my %now = completed();
+        return !grep { $now{$_} == $before{$_} } keys %now;
+    });
     unlink "$dir/end" or die "unlink: $!\n";
 }
 
@@ -68,3 +71,7 @@ ok(poll('all are gone', sub { !alive(@all) }), 'nor a stop');
 
 done_testing();
 
+sub completed {
+    return map { $_->{name} => $_->{cycles}{completed} }
+           @{status_anyhow()->{tasks}};
+}

@@ -35,6 +35,12 @@ start(<<"EOF", "location = /page { root ${\dir()}; }", "$kind\nworker_processes 
 EOF
 
 all_there(4);
+
+poll('rests: a cycle', sub {
+    my %t = by_name(status());
+    return $t{rests}{cycles}{completed};
+});
+
 load(3);
 watch();
 

@@ -47,6 +47,10 @@ for my $n (1 .. $rounds) {
     others('new workers', @old);
     served('good');
 
+    # three deaths in a row, each in a cycle, would lift verdicts
+
+    applied('app');
+
     @old = workers();
     signal('KILL', @old);
     others('other workers', @old);

@@ -763,7 +763,7 @@ ngx_http_background_cycle_gather_run(ngx_http_background_cycle_t *cycle,
 
     /* what expires first is what is to be known */
 
-    if (result->message_len
+    if ((result->message_len || expires_at)
         && (last->expires_at == 0
             || (expires_at && expires_at < last->expires_at)))
     {

@@ -20,18 +20,32 @@ ngx_http_background_orders_create(ngx_slab_pool_t *shpool)
 
 ngx_int_t
 ngx_http_background_orders_follow(ngx_slab_pool_t *shpool,
-    ngx_http_background_orders_t *orders)
+    ngx_http_background_orders_t *orders, ngx_http_background_orders_t *from)
 {
+    size_t                       size;
     ngx_http_background_told_t  *told;
 
     if (orders->told) {
         return NGX_OK;
     }
 
-    told = ngx_slab_calloc(shpool, NGX_HTTP_BACKGROUND_ENDS
-                                   * sizeof(ngx_http_background_told_t));
+    size = NGX_HTTP_BACKGROUND_ENDS * sizeof(ngx_http_background_told_t);
+
+    told = ngx_slab_calloc(shpool, size);
     if (told == NULL) {
         return NGX_ERROR;
+    }
+
+    if (from && from->told) {
+
+        /* an entry that is written meanwhile has a wrong CRC */
+
+        ngx_memcpy(told, from->told, size);
+
+        /* "written" must not be less than the number of a copied entry */
+        __atomic_thread_fence(__ATOMIC_SEQ_CST);
+
+        orders->written = ngx_http_background_load(&from->written);
     }
 
     ngx_http_background_store(&orders->told, told);

@@ -63,8 +63,9 @@ typedef struct {
 
 /*
  * create   called by the master; NULL: no memory
- * follow   called by the master if the task has "after"; NGX_ERROR: no memory
- * copy     copies from a zone of another size
+ * follow   called by the master if the task has "after"; "from" is that of a
+ *          zone of another size, or NULL.  NGX_ERROR: no memory
+ * copy     copies the numbers from a zone of another size
  * free     frees also the memory of follow()
  *
  * read     reads the numbers, in any process
@@ -80,7 +81,7 @@ typedef struct {
 ngx_http_background_orders_t *ngx_http_background_orders_create(
     ngx_slab_pool_t *shpool);
 ngx_int_t ngx_http_background_orders_follow(ngx_slab_pool_t *shpool,
-    ngx_http_background_orders_t *orders);
+    ngx_http_background_orders_t *orders, ngx_http_background_orders_t *from);
 void ngx_http_background_orders_copy(ngx_http_background_orders_t *orders,
     ngx_http_background_orders_t *from);
 void ngx_http_background_orders_free(ngx_slab_pool_t *shpool,

@@ -23,7 +23,9 @@
 static uint64_t ngx_http_background_plan_base(ngx_array_t *rules,
     uint64_t checked, uint64_t now);
 static uint64_t ngx_http_background_plan_next(ngx_array_t *rules,
-    uint32_t seed, uint64_t after, ngx_http_background_rule_t **rule);
+    uint32_t seed, uint64_t after);
+static ngx_uint_t ngx_http_background_plan_late(ngx_array_t *rules,
+    uint32_t seed, uint64_t checked, uint64_t now);
 static uint64_t ngx_http_background_rule_next(ngx_http_background_rule_t *rule,
     uint32_t seed, uint64_t after);
 
@@ -32,15 +34,12 @@ void
 ngx_http_background_plan_look(ngx_array_t *rules, uint32_t seed,
     uint64_t checked, uint64_t now, ngx_http_background_look_t *look)
 {
-    uint64_t                     due;
-    ngx_uint_t                   late;
-    ngx_http_background_rule_t  *rule;
+    uint64_t  due;
 
     ngx_memzero(look, sizeof(ngx_http_background_look_t));
 
-    late = 0;
     checked = ngx_http_background_plan_base(rules, checked, now);
-    due = ngx_http_background_plan_next(rules, seed, checked, &rule);
+    due = ngx_http_background_plan_next(rules, seed, checked);
 
     while (due && due <= now) {
 
@@ -49,17 +48,18 @@ ngx_http_background_plan_look(ngx_array_t *rules, uint32_t seed,
 
         } else {
             look->missed++;
-            late |= rule->run;
 
             if (look->missed == NGX_HTTP_BACKGROUND_COUNTED) {
                 due = now - NGX_HTTP_BACKGROUND_IN_TIME - 1;
             }
         }
 
-        due = ngx_http_background_plan_next(rules, seed, due, &rule);
+        due = ngx_http_background_plan_next(rules, seed, due);
     }
 
-    if (late && !look->run) {
+    if (look->missed && !look->run
+        && ngx_http_background_plan_late(rules, seed, checked, now))
+    {
         look->run = 1;
         look->late = 1;
     }
@@ -100,26 +100,53 @@ ngx_http_background_plan_base(ngx_array_t *rules, uint64_t checked,
 
 static uint64_t
 ngx_http_background_plan_next(ngx_array_t *rules, uint32_t seed,
-    uint64_t after, ngx_http_background_rule_t **rule)
+    uint64_t after)
 {
     uint64_t                     due, next;
     ngx_uint_t                   i;
-    ngx_http_background_rule_t  *rules_elts;
+    ngx_http_background_rule_t  *rule;
 
     due = 0;
-    rules_elts = rules->elts;
-    *rule = rules_elts;
+    rule = rules->elts;
 
     for (i = 0; i < rules->nelts; i++) {
-        next = ngx_http_background_rule_next(&rules_elts[i], seed + i, after);
+        next = ngx_http_background_rule_next(&rule[i], seed + i, after);
 
         if (next && (due == 0 || next < due)) {
             due = next;
-            *rule = &rules_elts[i];
         }
     }
 
     return due;
+}
+
+
+/* whether a rule with "missed=run" has missed a time */
+
+static ngx_uint_t
+ngx_http_background_plan_late(ngx_array_t *rules, uint32_t seed,
+    uint64_t checked, uint64_t now)
+{
+    uint64_t                     next;
+    ngx_uint_t                   i;
+    ngx_http_background_rule_t  *rule;
+
+    rule = rules->elts;
+
+    for (i = 0; i < rules->nelts; i++) {
+
+        if (!rule[i].run) {
+            continue;
+        }
+
+        next = ngx_http_background_rule_next(&rule[i], seed + i, checked);
+
+        if (next && next + NGX_HTTP_BACKGROUND_IN_TIME < now) {
+            return 1;
+        }
+    }
+
+    return 0;
 }
 
 

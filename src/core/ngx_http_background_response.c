@@ -7,6 +7,28 @@
 #include "ngx_http_background_response.h"
 
 
+void *
+ngx_http_background_merge_handler(ngx_conf_t *cf, void *conf, void *prev,
+    ngx_http_handler_pt handler)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ngx_http_conf_get_module_loc_conf(cf, ngx_http_core_module);
+
+    if (clcf->noname && conf == NULL) {
+        conf = prev;
+    }
+
+    /* in "if", nginx keeps the handler of the location */
+
+    if (clcf->lmt_excpt && clcf->handler == NULL && conf) {
+        clcf->handler = handler;
+    }
+
+    return conf;
+}
+
+
 /* "gzip_types" and similar directives compare the type without parameters */
 
 void

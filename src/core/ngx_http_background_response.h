@@ -4,7 +4,7 @@
  */
 
 
-/* the header of a response */
+/* what content handlers have in common */
 
 
 #ifndef _NGX_HTTP_BACKGROUND_RESPONSE_H_INCLUDED_
@@ -14,6 +14,15 @@
 #include <ngx_config.h>
 #include <ngx_core.h>
 #include <ngx_http.h>
+
+
+/*
+ * "if" and "limit_except" have a configuration of their own, which is used
+ * instead of that of their location.  Returns what has the parameters of the
+ * handler there: "conf" of their own directive, or else "prev" of the location.
+ */
+void *ngx_http_background_merge_handler(ngx_conf_t *cf, void *conf, void *prev,
+    ngx_http_handler_pt handler);
 
 
 /*

@@ -215,6 +215,8 @@ static void ngx_http_background_runner_unlock(ngx_http_background_runner_t *r,
 
 static void ngx_http_background_interval_arm(ngx_http_background_runner_t *r);
 static void ngx_http_background_interval_handler(ngx_event_t *ev);
+static void ngx_http_background_schedule_forget(
+    ngx_http_background_runner_t *r);
 static void ngx_http_background_schedule_look(
     ngx_http_background_runner_t *r);
 static uint64_t ngx_http_background_schedule_retry(
@@ -711,8 +713,11 @@ ngx_http_background_poll(void)
             ngx_http_background_runner_want(r, r->pending);
         }
 
-        if (r->task->zone.arrives) {
-            ngx_http_background_runner_orphans(r);
+        /* a reload may have removed what started the cycles */
+
+        ngx_http_background_runner_orphans(r);
+
+        if (r->second.finished_at) {
             ngx_http_background_runner_second(r, NULL);
         }
     }
@@ -865,6 +870,7 @@ ngx_http_background_runner_enter(ngx_http_background_runner_t *r)
     }
 
     if (r->task->cluster) {
+        ngx_http_background_schedule_forget(r);
         ngx_http_background_runner_join(r);
         return;
     }
@@ -1619,6 +1625,8 @@ ngx_http_background_interval_arm(ngx_http_background_runner_t *r)
 
     task = r->task;
 
+    ngx_http_background_schedule_forget(r);
+
     if (r->candidate) {
         return;
     }
@@ -1724,6 +1732,32 @@ ngx_http_background_interval_handler(ngx_event_t *ev)
     }
 
     ngx_http_background_runner_due(r, &ngx_http_background_interval);
+}
+
+
+/* times are not missed as long as the task has no "schedule" */
+
+static void
+ngx_http_background_schedule_forget(ngx_http_background_runner_t *r)
+{
+    ngx_http_background_duty_t       *duty;
+    ngx_http_background_duty_info_t   info;
+
+    if (r->task->rules) {
+        return;
+    }
+
+    duty = ngx_http_background_cell_duty(r->cell);
+    ngx_http_background_duty_read(duty, &info);
+
+    if (info.checked == 0 && info.due == 0 && info.again == 0) {
+        return;
+    }
+
+    ngx_http_background_duty_check(duty, 0, 0);
+    ngx_http_background_duty_again(duty, 0);
+
+    ngx_http_background_runner_save(r);
 }
 
 
@@ -2403,7 +2437,7 @@ static void
 ngx_http_background_runner_fire(ngx_http_background_runner_t *r,
     ngx_http_background_outcome_t *outcome)
 {
-    ngx_uint_t                      i, failed, unhealthy, changed, fires;
+    ngx_uint_t                      i, on, failed, unhealthy, changed;
     ngx_http_background_task_t     *task;
     ngx_http_background_follow_t   *follow;
     ngx_http_background_orders_t   *orders;
@@ -2417,29 +2451,22 @@ ngx_http_background_runner_fire(ngx_http_background_runner_t *r,
                      unhealthy)
               == NGX_OK;
 
+    on = NGX_HTTP_BACKGROUND_ON_ANY;
+
+    if (!failed) {
+        on |= NGX_HTTP_BACKGROUND_ON_SUCCESS;
+    }
+
+    if (changed) {
+        on |= unhealthy ? NGX_HTTP_BACKGROUND_ON_FAILURE
+                        : NGX_HTTP_BACKGROUND_ON_RECOVERY;
+    }
+
     follow = task->followers->elts;
 
     for (i = 0; i < task->followers->nelts; i++) {
 
-        switch (follow[i].on) {
-
-        case ngx_http_background_on_success:
-            fires = !failed;
-            break;
-
-        case ngx_http_background_on_failure:
-            fires = changed && unhealthy;
-            break;
-
-        case ngx_http_background_on_recovery:
-            fires = changed && !unhealthy;
-            break;
-
-        default: /* ngx_http_background_on_any */
-            fires = 1;
-        }
-
-        if (fires) {
+        if (follow[i].on & on) {
             orders = ngx_http_background_record_orders(
                                                follow[i].task->zone.record);
             ngx_http_background_orders_fire(orders, &task->zone.name,

@@ -23,14 +23,11 @@
 typedef struct ngx_http_background_runner_s  ngx_http_background_runner_t;
 
 
-/* "after": when a task follows another one */
-
-typedef enum {
-    ngx_http_background_on_success = 0,
-    ngx_http_background_on_failure,
-    ngx_http_background_on_recovery,
-    ngx_http_background_on_any
-} ngx_http_background_on_e;
+/* "after": the ends of cycles of a task that another one follows */
+#define NGX_HTTP_BACKGROUND_ON_SUCCESS   0x1
+#define NGX_HTTP_BACKGROUND_ON_FAILURE   0x2
+#define NGX_HTTP_BACKGROUND_ON_RECOVERY  0x4
+#define NGX_HTTP_BACKGROUND_ON_ANY       0x8
 
 
 typedef enum {
@@ -43,7 +40,8 @@ typedef enum {
 typedef struct {
     ngx_http_background_task_t        *task;      /* that follows, or that is
                                                      followed */
-    ngx_http_background_on_e           on;
+    ngx_uint_t                         on;        /* NGX_HTTP_BACKGROUND_ON_...
+                                                     */
 } ngx_http_background_follow_t;
 
 

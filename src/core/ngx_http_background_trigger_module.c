@@ -41,6 +41,9 @@ static ngx_int_t ngx_http_background_trigger_init(ngx_conf_t *cf);
 static ngx_int_t ngx_http_background_after_init(
     ngx_http_background_main_conf_t *bmcf, ngx_http_background_task_t *task,
     ngx_conf_t *cf);
+static ngx_http_background_follow_t *ngx_http_background_after_follow(
+    ngx_http_background_task_t *task, ngx_http_background_task_t *before,
+    ngx_conf_t *cf);
 static ngx_int_t ngx_http_background_after_loop(ngx_conf_t *cf,
     ngx_http_background_task_t *task);
 static void *ngx_http_background_trigger_create_main_conf(ngx_conf_t *cf);
@@ -375,7 +378,7 @@ ngx_http_background_after(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
     value = cf->args->elts;
 
     after->follow.task = NULL;
-    after->follow.on = ngx_http_background_on_success;
+    after->follow.on = NGX_HTTP_BACKGROUND_ON_SUCCESS;
     after->name = value[1];
     after->file = cf->conf_file->file.name.data;
     after->line = cf->conf_file->line;
@@ -398,19 +401,19 @@ static ngx_int_t
 ngx_http_background_after_on(ngx_conf_t *cf, ngx_http_background_arg_t *arg,
     void *p)
 {
-    ngx_http_background_on_e *on = p;
+    ngx_uint_t *on = p;
 
     if (ngx_strcmp(arg->value.data, "success") == 0) {
-        *on = ngx_http_background_on_success;
+        *on = NGX_HTTP_BACKGROUND_ON_SUCCESS;
 
     } else if (ngx_strcmp(arg->value.data, "failure") == 0) {
-        *on = ngx_http_background_on_failure;
+        *on = NGX_HTTP_BACKGROUND_ON_FAILURE;
 
     } else if (ngx_strcmp(arg->value.data, "recovery") == 0) {
-        *on = ngx_http_background_on_recovery;
+        *on = NGX_HTTP_BACKGROUND_ON_RECOVERY;
 
     } else if (ngx_strcmp(arg->value.data, "any") == 0) {
-        *on = ngx_http_background_on_any;
+        *on = NGX_HTTP_BACKGROUND_ON_ANY;
 
     } else {
         return ngx_http_background_conf_invalid(cf, arg, "value",
@@ -521,24 +524,63 @@ ngx_http_background_after_init(ngx_http_background_main_conf_t *bmcf,
 
         after[i].follow.task = before;
 
-        if (before->followers == NULL) {
-            before->followers = ngx_array_create(cf->pool, 1,
-                                       sizeof(ngx_http_background_follow_t));
-            if (before->followers == NULL) {
-                return NGX_ERROR;
-            }
-        }
+        follow = ngx_http_background_after_follow(task, before, cf);
 
-        follow = ngx_array_push(before->followers);
         if (follow == NULL) {
             return NGX_ERROR;
         }
 
-        follow->task = task;
-        follow->on = after[i].follow.on;
+        if (follow->on & after[i].follow.on) {
+            ngx_log_error(NGX_LOG_EMERG, cf->log, 0,
+                          "duplicate end of background task \"%V\" in "
+                          "\"after\" directive in %s:%ui",
+                          &after[i].name, after[i].file, after[i].line);
+            return NGX_ERROR;
+        }
+
+        follow->on |= after[i].follow.on;
     }
 
     return NGX_OK;
+}
+
+
+/*
+ * Returns the entry of "task" in the followers of "before": the only one, so
+ * that an end of a cycle counts once.  It is the last one if there is one.
+ */
+
+static ngx_http_background_follow_t *
+ngx_http_background_after_follow(ngx_http_background_task_t *task,
+    ngx_http_background_task_t *before, ngx_conf_t *cf)
+{
+    ngx_http_background_follow_t  *follow;
+
+    if (before->followers == NULL) {
+        before->followers = ngx_array_create(cf->pool, 1,
+                                       sizeof(ngx_http_background_follow_t));
+        if (before->followers == NULL) {
+            return NULL;
+        }
+    }
+
+    if (before->followers->nelts) {
+        follow = before->followers->elts;
+        follow += before->followers->nelts - 1;
+
+        if (follow->task == task) {
+            return follow;
+        }
+    }
+
+    follow = ngx_array_push(before->followers);
+
+    if (follow) {
+        follow->task = task;
+        follow->on = 0;
+    }
+
+    return follow;
 }
 
 

@@ -35,6 +35,9 @@ static ngx_http_background_record_t *ngx_http_background_zone_add_record(
     ngx_http_background_zone_conf_t *zcf,
     ngx_http_background_zone_task_t *task,
     ngx_http_background_record_t **next);
+static ngx_int_t ngx_http_background_zone_add_follow(
+    ngx_http_background_zone_conf_t *zcf,
+    ngx_http_background_zone_task_t *task);
 static ngx_int_t ngx_http_background_zone_add_lock(
     ngx_http_background_zone_t *zone, ngx_http_background_zone_task_t *task);
 static ngx_int_t ngx_http_background_zone_add_cells(
@@ -305,10 +308,7 @@ ngx_http_background_zone_add_task(ngx_http_background_zone_conf_t *zcf,
 
     task->record = record;
 
-    if (task->follows
-        && ngx_http_background_orders_follow(zone->shpool, record->orders)
-           != NGX_OK)
-    {
+    if (ngx_http_background_zone_add_follow(zcf, task) != NGX_OK) {
         return NGX_ERROR;
     }
 
@@ -382,6 +382,27 @@ ngx_http_background_record_is(const ngx_http_background_record_t *record,
     const u_char *name, size_t len)
 {
     return record->name_len == len && ngx_memcmp(record->name, name, len) == 0;
+}
+
+
+static ngx_int_t
+ngx_http_background_zone_add_follow(ngx_http_background_zone_conf_t *zcf,
+    ngx_http_background_zone_task_t *task)
+{
+    ngx_http_background_record_t  *from;
+
+    if (!task->follows) {
+        return NGX_OK;
+    }
+
+    from = zcf->before ? ngx_http_background_zone_lookup(zcf->before,
+                                                         task->name.data,
+                                                         task->name.len)
+                       : NULL;
+
+    return ngx_http_background_orders_follow(zcf->zone->shpool,
+                                             task->record->orders,
+                                             from ? from->orders : NULL);
 }
 
 
@@ -688,7 +709,7 @@ ngx_http_background_cells_renew(ngx_http_background_zone_conf_t *zcf,
     record = task->record;
     used = record->ncells;
 
-    record->ncells = (uint32_t) task->cells;
+    ngx_http_background_store(&record->ncells, (uint32_t) task->cells);
 
     if (used == 0) {
         return;

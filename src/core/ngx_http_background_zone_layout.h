@@ -178,8 +178,8 @@ struct ngx_http_background_record_s {
     uint32_t                        unhealthy;    /* judged by cycles of
                                                      "arrived" */
     uint32_t                        ncells;       /* that the last configuration
-                                                     with the task uses, used by
-                                                     the master only */
+                                                     with the task uses, written
+                                                     by the master only */
     uint64_t                        failures;     /* of these cycles, in a
                                                      row */
     uint64_t                        successes;

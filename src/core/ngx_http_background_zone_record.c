@@ -19,7 +19,7 @@
 
 
 static ngx_uint_t ngx_http_background_cells_orphaned(
-    ngx_http_background_cell_t *cell);
+    ngx_http_background_cell_t *cell, ngx_uint_t n);
 
 
 ngx_uint_t
@@ -137,8 +137,15 @@ ngx_http_background_record_trial(ngx_http_background_record_t *record)
         return NGX_AGAIN;
     }
 
-    if (ngx_http_background_cells_orphaned(record->cells)
-        || ngx_http_background_cells_orphaned(record->arrived)
+    /*
+     * Nobody takes the other cells after "worker_processes" was lowered, so
+     * their interrupted cycles are not recorded.
+     */
+
+    if (ngx_http_background_cells_orphaned(record->cells,
+                                   ngx_http_background_load(&record->ncells))
+        || ngx_http_background_cells_orphaned(record->arrived,
+                                              NGX_MAX_INT_T_VALUE)
         || ngx_http_background_load(&record->quarantined))
     {
         ngx_http_background_record_tried(record);
@@ -163,16 +170,20 @@ ngx_http_background_record_tried(ngx_http_background_record_t *record)
 
 
 /*
- * Whether there are interrupted cycles of a dead worker that are not recorded
- * yet.
+ * Whether the first "n" cells have interrupted cycles of a dead worker that
+ * are not recorded yet.
  */
 
 static ngx_uint_t
-ngx_http_background_cells_orphaned(ngx_http_background_cell_t *cell)
+ngx_http_background_cells_orphaned(ngx_http_background_cell_t *cell,
+    ngx_uint_t n)
 {
     uint64_t  owner;
 
-    for ( /* void */ ; cell; cell = ngx_http_background_load(&cell->next)) {
+    for ( /* void */ ;
+         cell && n;
+         cell = ngx_http_background_load(&cell->next), n--)
+    {
 
         owner = ngx_http_background_load(&cell->owner);
 

@@ -124,9 +124,13 @@ ngx_http_background_exec_helper_start(ngx_log_t *log)
     ngx_int_t    rc;
     const char  *call;
 
+    rc = NGX_OK;
+
     (void) pthread_mutex_lock(&ngx_http_background_exec_mutex);
 
-    rc = ngx_http_background_exec_helper_fork(&call, log);
+    if (ngx_http_background_exec_socket == NGX_INVALID_FILE) {
+        rc = ngx_http_background_exec_helper_fork(&call, log);
+    }
 
     if (rc != NGX_OK) {
         ngx_log_error(NGX_LOG_ALERT, log, ngx_errno,
@@ -227,6 +231,25 @@ ngx_http_background_exec_helper_stop(ngx_log_t *log)
 }
 
 
+void
+ngx_http_background_exec_helper_hangs(pid_t pid, ngx_log_t *log)
+{
+    (void) pthread_mutex_lock(&ngx_http_background_exec_mutex);
+
+    if (pid == ngx_http_background_exec_pid
+        && ngx_http_background_exec_socket != NGX_INVALID_FILE)
+    {
+        ngx_log_error(NGX_LOG_ALERT, log, 0,
+                      "background: helper process %P for commands hangs, it is "
+                      "killed", pid);
+
+        (void) kill(pid, SIGKILL);
+    }
+
+    (void) pthread_mutex_unlock(&ngx_http_background_exec_mutex);
+}
+
+
 static void
 ngx_http_background_exec_helper_close(ngx_log_t *log)
 {
@@ -317,6 +340,8 @@ ngx_http_background_exec_helper_send(
     } else {
         *call = "sendmsg() to the helper process";
     }
+
+    command->helper = ngx_http_background_exec_pid;
 
     (void) pthread_mutex_unlock(&ngx_http_background_exec_mutex);
 
@@ -868,6 +893,9 @@ ngx_http_background_exec_child_class(
     h->call = "ioprio_set()";
 
     if (header->ioprio > 0
+        && header->ioprio != syscall(SYS_ioprio_get,
+                                     NGX_HTTP_BACKGROUND_EXEC_IOPRIO_PROCESS,
+                                     0)
         && syscall(SYS_ioprio_set, NGX_HTTP_BACKGROUND_EXEC_IOPRIO_PROCESS, 0,
                    header->ioprio)
            == -1)

@@ -52,12 +52,15 @@ typedef struct {
     ngx_fd_t                           in;       /* NGX_INVALID_FILE: none */
     ngx_fd_t                           out;
     ngx_fd_t                           err;
+    pid_t                              helper;   /* set by send() */
 } ngx_http_background_exec_command_t;
 
 
 /*
- * start  in init_process: forks the helper
+ * start  in init_process: forks the helper, unless a thread has done so already
  * stop   in exit_process: closes its socket, and waits for it
+ * hangs  on a thread of the pool: sends SIGKILL to a helper that does not do what
+ *        it is told.  Its commands end, too, and the next one starts another
  * send   on a thread of the pool: asks the helper, which is forked again if it
  *        has ended, to start a command with the nice value, I/O class, policy
  *        and CPUs of the calling thread.  The helper gets "control", one end
@@ -68,6 +71,7 @@ typedef struct {
  *        strings are too long; NGX_ERROR, with the reason in errno and *call
  */
 ngx_int_t ngx_http_background_exec_helper_start(ngx_log_t *log);
+void ngx_http_background_exec_helper_hangs(pid_t pid, ngx_log_t *log);
 void ngx_http_background_exec_helper_stop(ngx_log_t *log);
 ngx_int_t ngx_http_background_exec_helper_send(
     ngx_http_background_exec_command_t *command, ngx_fd_t control,

@@ -19,6 +19,12 @@
 /* nginx kills workers that have not exited after 1.5 seconds */
 #define NGX_HTTP_BACKGROUND_EXEC_TERMINATE  1000
 
+/*
+ * how long after SIGKILL the helper may take to tell that the command has ended,
+ * in milliseconds
+ */
+#define NGX_HTTP_BACKGROUND_EXEC_HANGS  10000
+
 /* the largest pipe that a command can make of its output */
 #define NGX_HTTP_BACKGROUND_EXEC_PIPE  (1024 * 1024)
 
@@ -77,7 +83,8 @@ static void ngx_http_background_exec_stop(ngx_http_background_exec_t *x);
 static void ngx_http_background_exec_signal(ngx_http_background_exec_t *x,
     int signo);
 static void ngx_http_background_exec_report(ngx_http_background_exec_t *x);
-static void ngx_http_background_exec_lost(ngx_http_background_exec_t *x);
+static void ngx_http_background_exec_lost(ngx_http_background_exec_t *x,
+    const char *error);
 static void ngx_http_background_exec_result(ngx_http_background_exec_t *x);
 static void ngx_http_background_exec_drain(ngx_http_background_exec_t *x,
     ngx_http_background_exec_stream_t *stream);
@@ -409,11 +416,17 @@ ngx_http_background_exec_stop(ngx_http_background_exec_t *x)
         ngx_http_background_exec_signal(x, SIGTERM);
     }
 
+    now = ngx_http_background_usec(CLOCK_MONOTONIC) / 1000;
+
     if (x->killed) {
+        if (now >= x->kill_at + NGX_HTTP_BACKGROUND_EXEC_HANGS) {
+            ngx_http_background_exec_helper_hangs(x->command.helper,
+                                                  x->run->log);
+            ngx_http_background_exec_lost(x, "the helper process hangs");
+        }
+
         return;
     }
-
-    now = ngx_http_background_usec(CLOCK_MONOTONIC) / 1000;
 
     if (__atomic_load_n(&ngx_terminate, __ATOMIC_RELAXED)
         && x->terminated == 0)
@@ -448,12 +461,19 @@ ngx_http_background_exec_report(ngx_http_background_exec_t *x)
     n = recv(x->control, &report, sizeof(ngx_http_background_exec_report_t),
              MSG_DONTWAIT);
 
-    if (n == -1 && (ngx_errno == NGX_EINTR || ngx_errno == NGX_EAGAIN)) {
+    /*
+     * The error is ECONNRESET, once, if the helper has closed its end with a
+     * signal in it.  Its report is still there.
+     */
+
+    if (n == -1 && (ngx_errno == NGX_EINTR || ngx_errno == NGX_EAGAIN
+                    || ngx_errno == NGX_ECONNRESET))
+    {
         return;
     }
 
     if (n != sizeof(ngx_http_background_exec_report_t)) {
-        ngx_http_background_exec_lost(x);
+        ngx_http_background_exec_lost(x, "the helper process has ended");
         return;
     }
 
@@ -478,10 +498,13 @@ ngx_http_background_exec_report(ngx_http_background_exec_t *x)
 }
 
 
-/* the kernel has killed the command with the helper, but not its children */
+/*
+ * The kernel has killed the command with the helper, but not its children.  A
+ * helper that hangs has not called waitpid(), so the pid is still the command's.
+ */
 
 static void
-ngx_http_background_exec_lost(ngx_http_background_exec_t *x)
+ngx_http_background_exec_lost(ngx_http_background_exec_t *x, const char *error)
 {
     x->over = 1;
 
@@ -489,8 +512,7 @@ ngx_http_background_exec_lost(ngx_http_background_exec_t *x)
         (void) kill(-x->pid, SIGKILL);
     }
 
-    ngx_http_background_fail(&x->run->result, 0,
-                             "the helper process has ended");
+    ngx_http_background_fail(&x->run->result, 0, "%s", error);
 }
 
 

@@ -22,7 +22,10 @@
 #define NGX_HTTP_BACKGROUND_RUN_QUEUE_MAX  1000000
 
 
-typedef struct {
+typedef struct ngx_http_background_run_loc_conf_s
+    ngx_http_background_run_loc_conf_t;
+
+struct ngx_http_background_run_loc_conf_s {
     ngx_http_background_task_t    *task;
     ngx_str_t                      name;
     ngx_msec_t                     wait;
@@ -38,7 +41,10 @@ typedef struct {
 
     /* number of jobs of this location that wait for a thread in this worker */
     ngx_uint_t                     waiting;
-} ngx_http_background_run_loc_conf_t;
+
+    /* itself, or that of the location that "if" or "limit_except" is in */
+    ngx_http_background_run_loc_conf_t  *directive;
+};
 
 
 typedef struct {
@@ -115,6 +121,8 @@ static ngx_int_t ngx_http_background_run_find(ngx_conf_t *cf,
     ngx_http_background_run_loc_conf_t *rlcf);
 static void *ngx_http_background_run_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_background_run_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_background_run_merge_loc_conf(ngx_conf_t *cf,
+    void *parent, void *child);
 static char *ngx_http_background_run(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
 
@@ -188,7 +196,7 @@ static ngx_http_module_t  ngx_http_background_run_module_ctx = {
     NULL,                                  /* merge server configuration */
 
     ngx_http_background_run_create_loc_conf, /* create location configuration */
-    NULL                                   /* merge location configuration */
+    ngx_http_background_run_merge_loc_conf /* merge location configuration */
 };
 
 
@@ -286,6 +294,7 @@ ngx_http_background_run_body_handler(ngx_http_request_t *r)
     ngx_http_background_run_loc_conf_t  *rlcf;
 
     rlcf = ngx_http_get_module_loc_conf(r, ngx_http_background_run_module);
+    rlcf = rlcf->directive;
 
     rc = ngx_http_background_run_start(r, rlcf);
 
@@ -571,6 +580,7 @@ ngx_http_background_run_answer(ngx_http_background_run_ctx_t *ctx)
     r = ctx->request;
     end = ngx_http_background_end(ctx->cycle);
     rlcf = ngx_http_get_module_loc_conf(r, ngx_http_background_run_module);
+    rlcf = rlcf->directive;
 
     if (ctx->busy) {
         return ngx_http_background_run_refuse(r, rlcf, NGX_BUSY);
@@ -977,6 +987,21 @@ ngx_http_background_run_create_loc_conf(ngx_conf_t *cf)
 
 
 static char *
+ngx_http_background_run_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child)
+{
+    ngx_http_background_run_loc_conf_t *prev = parent;
+    ngx_http_background_run_loc_conf_t *conf = child;
+
+    conf->directive = ngx_http_background_merge_handler(cf, conf->directive,
+                                         prev->directive,
+                                         ngx_http_background_run_handler);
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
 ngx_http_background_run(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_background_run_loc_conf_t *rlcf = conf;
@@ -991,6 +1016,7 @@ ngx_http_background_run(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 
     value = cf->args->elts;
 
+    rlcf->directive = rlcf;
     rlcf->name = value[1];
     rlcf->busy = NGX_HTTP_SERVICE_UNAVAILABLE;
     rlcf->max_output = 16 * 1024 * 1024;

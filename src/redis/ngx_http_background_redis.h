@@ -110,6 +110,7 @@ typedef struct {
                                                      name, ngx_str_t ** */
     ngx_shm_zone_t                   *zone;
     ngx_uint_t                        workers;
+    ngx_uint_t                        nodes;      /* in the zone */
     ngx_uint_t                        entries;    /* in the zone */
 } ngx_http_background_redis_main_conf_t;
 

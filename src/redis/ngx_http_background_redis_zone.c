@@ -32,8 +32,9 @@ typedef struct {
 
 
 typedef struct {
-    size_t                               len;
+    size_t                               len;         /* 0: free */
     u_char                               name[NGX_HTTP_BACKGROUND_HOST_LEN];
+    uint64_t                             generation;
     uint64_t                             errors[
                                             NGX_HTTP_BACKGROUND_REDIS_ERRORS];
     uint32_t                             crc;
@@ -75,6 +76,15 @@ static ngx_int_t ngx_http_background_redis_zone_init(ngx_shm_zone_t *shm_zone,
 static ngx_http_background_redis_shared_t *
     ngx_http_background_redis_zone_create(
     ngx_http_background_redis_main_conf_t *rmcf, ngx_slab_pool_t *shpool);
+static void ngx_http_background_redis_zone_keep(
+    ngx_http_background_redis_shared_t *shared,
+    ngx_http_background_redis_main_conf_t *rmcf);
+static ngx_http_background_redis_node_t *
+    ngx_http_background_redis_zone_claim_node(
+    ngx_http_background_redis_shared_t *shared, ngx_str_t *name);
+static void ngx_http_background_redis_zone_copy_node(
+    ngx_http_background_redis_node_t *node,
+    ngx_http_background_redis_shared_t *before, ngx_str_t *name);
 static ngx_http_background_redis_entry_t *ngx_http_background_redis_zone_claim(
     ngx_http_background_redis_shared_t *shared, ngx_str_t *task);
 static void ngx_http_background_redis_zone_copy(
@@ -107,7 +117,13 @@ ngx_http_background_redis_zone_add(ngx_conf_t *cf,
 
     rmcf->workers = ngx_max(ccf->worker_processes, 1);
 
-    /* with room for the tasks of the previous configuration */
+    /* with room for the servers and tasks of the previous configuration */
+
+    rmcf->nodes = 4;
+
+    while (rmcf->nodes < 2 * rmcf->redis.nelts) {
+        rmcf->nodes *= 2;
+    }
 
     rmcf->entries = 16;
 
@@ -122,7 +138,7 @@ ngx_http_background_redis_zone_add(ngx_conf_t *cf,
 
     name.data = p;
     name.len = ngx_sprintf(p, "background_redis_%ui_%ui_%ui",
-                           rmcf->redis.nelts, rmcf->workers, rmcf->entries)
+                           rmcf->nodes, rmcf->workers, rmcf->entries)
                - p;
 
     /* twice the size is enough for the overhead of the slab pool */
@@ -149,7 +165,7 @@ ngx_http_background_redis_zone_size(
 {
     return sizeof(ngx_http_background_redis_shared_t)
            + rmcf->entries * sizeof(ngx_http_background_redis_entry_t)
-           + rmcf->redis.nelts
+           + rmcf->nodes
              * (sizeof(ngx_http_background_redis_node_t)
                 + rmcf->workers * sizeof(ngx_http_background_redis_worker_t));
 }
@@ -189,18 +205,17 @@ ngx_http_background_redis_zone_init(ngx_shm_zone_t *shm_zone, void *data)
     shared = shpool->data;
     shared->generation++;
 
+    if (data) {
+        ngx_http_background_redis_zone_keep(shared, data);
+    }
+
     for (i = 0; i < rmcf->redis.nelts; i++) {
-        node = &shared->nodes[i];
+        node = ngx_http_background_redis_zone_claim_node(shared,
+                                                         &redis[i]->name);
 
-        /* the counters of another server are cleared */
-
-        if (node->len != redis[i]->name.len
-            || ngx_memcmp(node->name, redis[i]->name.data, node->len) != 0)
-        {
-            ngx_memzero(node, sizeof(ngx_http_background_redis_node_t));
-
-            node->len = redis[i]->name.len;
-            ngx_memcpy(node->name, redis[i]->name.data, node->len);
+        if (node && before) {
+            ngx_http_background_redis_zone_copy_node(node, before,
+                                                     &redis[i]->name);
         }
     }
 
@@ -231,7 +246,7 @@ ngx_http_background_redis_zone_create(
     shared = (ngx_http_background_redis_shared_t *) p;
     p += sizeof(ngx_http_background_redis_shared_t);
 
-    shared->nnodes = rmcf->redis.nelts;
+    shared->nnodes = rmcf->nodes;
     shared->nworkers = rmcf->workers;
     shared->nentries = rmcf->entries;
 
@@ -248,8 +263,100 @@ ngx_http_background_redis_zone_create(
 
 
 /*
- * Takes an entry that no task of this or the previous configuration has.
+ * What the running configuration uses is not claimed by others: it stays in use
+ * if the reload fails later.
  */
+
+static void
+ngx_http_background_redis_zone_keep(ngx_http_background_redis_shared_t *shared,
+    ngx_http_background_redis_main_conf_t *rmcf)
+{
+    ngx_str_t                          **task;
+    ngx_uint_t                           i;
+    ngx_http_background_redis_conf_t   **redis;
+    ngx_http_background_redis_node_t    *node;
+    ngx_http_background_redis_entry_t   *entry;
+
+    redis = rmcf->redis.elts;
+    task = rmcf->leases.elts;
+
+    for (i = 0; i < rmcf->redis.nelts; i++) {
+        node = ngx_http_background_redis_node(shared, &redis[i]->name);
+
+        if (node) {
+            node->generation = shared->generation;
+        }
+    }
+
+    for (i = 0; i < rmcf->leases.nelts; i++) {
+        entry = ngx_http_background_redis_find_entry(shared, task[i]);
+
+        if (entry) {
+            entry->generation = shared->generation;
+        }
+    }
+}
+
+
+/* takes a node that no server of this or the running configuration has */
+
+static ngx_http_background_redis_node_t *
+ngx_http_background_redis_zone_claim_node(
+    ngx_http_background_redis_shared_t *shared, ngx_str_t *name)
+{
+    ngx_uint_t                         i;
+    ngx_http_background_redis_node_t  *node;
+
+    node = ngx_http_background_redis_node(shared, name);
+
+    if (node) {
+        node->generation = shared->generation;
+        return node;
+    }
+
+    for (i = 0; i < shared->nnodes; i++) {
+        node = &shared->nodes[i];
+
+        if (node->generation == shared->generation) {
+            continue;
+        }
+
+        ngx_memzero(node, sizeof(ngx_http_background_redis_node_t));
+        ngx_memzero(&shared->workers[i * shared->nworkers],
+                    shared->nworkers
+                    * sizeof(ngx_http_background_redis_worker_t));
+
+        node->generation = shared->generation;
+        node->len = name->len;
+        ngx_memcpy(node->name, name->data, name->len);
+
+        return node;
+    }
+
+    return NULL;
+}
+
+
+/* counters outlive the zone */
+
+static void
+ngx_http_background_redis_zone_copy_node(
+    ngx_http_background_redis_node_t *node,
+    ngx_http_background_redis_shared_t *before, ngx_str_t *name)
+{
+    ngx_http_background_redis_node_t  *old;
+
+    old = ngx_http_background_redis_node(before, name);
+
+    if (old) {
+        ngx_memcpy(node->errors, old->errors, sizeof(node->errors));
+        node->error = old->error;
+        node->crc = old->crc;
+    }
+}
+
+
+/* takes an entry that no task of this or the running configuration has */
 
 static ngx_http_background_redis_entry_t *
 ngx_http_background_redis_zone_claim(
@@ -270,9 +377,7 @@ ngx_http_background_redis_zone_claim(
             return entry;
         }
 
-        if (place == NULL
-            && (entry->len == 0 || entry->generation + 1 < shared->generation))
-        {
+        if (place == NULL && entry->generation != shared->generation) {
             place = entry;
         }
     }
@@ -496,24 +601,37 @@ ngx_int_t
 ngx_http_background_redis_view_link(ngx_cycle_t *cycle, ngx_uint_t n,
     ngx_http_background_cluster_link_t *link)
 {
-    ngx_uint_t                           i;
-    ngx_http_background_redis_text_t     text;
-    ngx_http_background_redis_node_t    *node;
-    ngx_http_background_redis_worker_t  *worker;
-    ngx_http_background_redis_shared_t  *shared;
+    ngx_uint_t                              i;
+    ngx_http_background_redis_text_t        text;
+    ngx_http_background_redis_conf_t      **redis;
+    ngx_http_background_redis_node_t       *node;
+    ngx_http_background_redis_worker_t     *worker;
+    ngx_http_background_redis_shared_t     *shared;
+    ngx_http_background_redis_main_conf_t  *rmcf;
 
     shared = ngx_http_background_redis_shared(cycle);
 
-    if (shared == NULL || n >= shared->nnodes) {
+    if (shared == NULL) {
+        return NGX_DONE;
+    }
+
+    rmcf = ngx_http_cycle_get_module_main_conf(cycle,
+                                             ngx_http_background_redis_module);
+    redis = rmcf->redis.elts;
+
+    if (n >= rmcf->redis.nelts) {
+        return NGX_DONE;
+    }
+
+    node = ngx_http_background_redis_node(shared, &redis[n]->name);
+
+    if (node == NULL) {
         return NGX_DONE;
     }
 
     ngx_memzero(link, sizeof(ngx_http_background_cluster_link_t));
 
-    node = &shared->nodes[n];
-
-    link->name.data = node->name;
-    link->name.len = node->len;
+    link->name = redis[n]->name;
     link->nerrors = NGX_HTTP_BACKGROUND_REDIS_ERRORS;
     link->reasons = ngx_http_background_redis_reason;
 
@@ -522,7 +640,8 @@ ngx_http_background_redis_view_link(ngx_cycle_t *cycle, ngx_uint_t n,
     }
 
     for (i = 0; i < shared->nworkers; i++) {
-        worker = &shared->workers[n * shared->nworkers + i];
+        worker = &shared->workers[(node - shared->nodes) * shared->nworkers
+                                  + i];
 
         if (worker->pid == 0
             || (kill(worker->pid, 0) == -1 && ngx_errno == NGX_ESRCH))

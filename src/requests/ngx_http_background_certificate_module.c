@@ -19,6 +19,7 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
+#include <openssl/x509v3.h>
 #include <poll.h>
 
 
@@ -106,6 +107,8 @@ static void ngx_http_background_certificate_check(
     ngx_http_background_certificate_t *ctx, X509 *cert);
 static void ngx_http_background_certificate_subject(X509 *cert, u_char *buf,
     size_t size);
+static void ngx_http_background_certificate_alternative(X509 *cert,
+    u_char *buf, size_t size);
 static void ngx_http_background_certificate_keep(
     ngx_http_background_result_t *result, time_t expires, u_char *subject);
 static ngx_int_t ngx_http_background_certificate_time(const ASN1_TIME *time,
@@ -766,7 +769,10 @@ ngx_http_background_certificate_check(ngx_http_background_certificate_t *ctx,
 }
 
 
-/* the common name, or else the whole subject, in printable characters */
+/*
+ * The common name, or else the whole subject, or if it is empty, the first name
+ * or address that the certificate is for, in printable characters.
+ */
 
 static void
 ngx_http_background_certificate_subject(X509 *cert, u_char *buf, size_t size)
@@ -785,11 +791,50 @@ ngx_http_background_certificate_subject(X509 *cert, u_char *buf, size_t size)
         (void) X509_NAME_oneline(name, (char *) buf, size);
     }
 
+    if (buf[0] == '\0') {
+        ngx_http_background_certificate_alternative(cert, buf, size);
+    }
+
     for (p = buf; *p; p++) {
         if (*p < 0x20 || *p > 0x7e) {
             *p = '?';
         }
     }
+}
+
+
+static void
+ngx_http_background_certificate_alternative(X509 *cert, u_char *buf,
+    size_t size)
+{
+    int             i, len;
+    GENERAL_NAME   *name;
+    GENERAL_NAMES  *names;
+
+    names = X509_get_ext_d2i(cert, NID_subject_alt_name, NULL, NULL);
+
+    for (i = 0; i < sk_GENERAL_NAME_num(names) && buf[0] == '\0'; i++) {
+        name = sk_GENERAL_NAME_value(names, i);
+
+        if (name->type == GEN_DNS) {
+            (void) ngx_snprintf(buf, size, "%*s%Z",
+                                ngx_min((size_t)
+                                        ASN1_STRING_length(name->d.dNSName),
+                                        size - 1),
+                                ASN1_STRING_get0_data(name->d.dNSName));
+
+        } else if (name->type == GEN_IPADD) {
+            len = ASN1_STRING_length(name->d.iPAddress);
+
+            if (len == 4 || len == 16) {
+                (void) inet_ntop(len == 4 ? AF_INET : AF_INET6,
+                                 ASN1_STRING_get0_data(name->d.iPAddress),
+                                 (char *) buf, size);
+            }
+        }
+    }
+
+    GENERAL_NAMES_free(names);
 }
 
 

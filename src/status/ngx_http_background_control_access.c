@@ -14,6 +14,7 @@
 #include "ngx_http_background_status.h"
 
 
+static void **ngx_http_background_access_post(ngx_http_conf_ctx_t *ctx);
 static ngx_uint_t ngx_http_background_access_module(ngx_conf_t *cf,
     void **loc_conf, const char *name);
 static ngx_uint_t ngx_http_background_access_ssl(ngx_conf_t *cf,
@@ -38,10 +39,13 @@ static const char *const  ngx_http_background_access_modules[] = {
 ngx_uint_t
 ngx_http_background_access(ngx_conf_t *cf, ngx_http_conf_ctx_t *ctx)
 {
-    ngx_uint_t  i;
+    void       **loc_conf;
+    ngx_uint_t   i;
+
+    loc_conf = ngx_http_background_access_post(ctx);
 
     for (i = 0; ngx_http_background_access_modules[i]; i++) {
-        if (ngx_http_background_access_module(cf, ctx->loc_conf,
+        if (ngx_http_background_access_module(cf, loc_conf,
                                      ngx_http_background_access_modules[i]))
         {
             return 1;
@@ -50,6 +54,20 @@ ngx_http_background_access(ngx_conf_t *cf, ngx_http_conf_ctx_t *ctx)
 
     return ngx_http_background_access_ssl(cf, ctx->srv_conf)
            || ngx_http_background_access_listen(cf, ctx->srv_conf, 0);
+}
+
+
+/* orders are given by POST, which "limit_except" may have directives for */
+
+static void **
+ngx_http_background_access_post(ngx_http_conf_ctx_t *ctx)
+{
+    ngx_http_core_loc_conf_t  *clcf;
+
+    clcf = ctx->loc_conf[ngx_http_core_module.ctx_index];
+
+    return (clcf->limit_except & NGX_HTTP_POST) ? clcf->limit_except_loc_conf
+                                                : ctx->loc_conf;
 }
 
 

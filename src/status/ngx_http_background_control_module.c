@@ -16,7 +16,10 @@
 #include <ngx_http_background_response.h>
 
 
-typedef struct {
+typedef struct ngx_http_background_control_loc_conf_s
+    ngx_http_background_control_loc_conf_t;
+
+struct ngx_http_background_control_loc_conf_s {
     ngx_uint_t       allowed;     /* actions */
     ngx_uint_t       run;
     ngx_uint_t       pause;
@@ -25,7 +28,10 @@ typedef struct {
     ngx_array_t     *names;       /* of ngx_str_t, NULL: all tasks */
     u_char          *file;
     ngx_uint_t       line;
-} ngx_http_background_control_loc_conf_t;
+
+    /* itself, or that of the location that "if" or "limit_except" is in */
+    ngx_http_background_control_loc_conf_t  *directive;
+};
 
 
 typedef struct {
@@ -63,6 +69,8 @@ typedef struct {
 
 static void *ngx_http_background_control_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_background_control_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_background_control_merge_loc_conf(ngx_conf_t *cf,
+    void *parent, void *child);
 static ngx_int_t ngx_http_background_control_init(ngx_conf_t *cf);
 static char *ngx_http_background_control(ngx_conf_t *cf, ngx_command_t *cmd,
     void *conf);
@@ -170,7 +178,8 @@ static ngx_http_module_t  ngx_http_background_control_module_ctx = {
 
     ngx_http_background_control_create_loc_conf,
                                            /* create location configuration */
-    NULL                                   /* merge location configuration */
+    ngx_http_background_control_merge_loc_conf
+                                           /* merge location configuration */
 };
 
 
@@ -222,6 +231,21 @@ ngx_http_background_control_create_loc_conf(ngx_conf_t *cf)
 
 
 static char *
+ngx_http_background_control_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child)
+{
+    ngx_http_background_control_loc_conf_t *prev = parent;
+    ngx_http_background_control_loc_conf_t *conf = child;
+
+    conf->directive = ngx_http_background_merge_handler(cf, conf->directive,
+                                         prev->directive,
+                                         ngx_http_background_control_handler);
+
+    return NGX_CONF_OK;
+}
+
+
+static char *
 ngx_http_background_control(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
 {
     ngx_http_background_control_loc_conf_t *ccf = conf;
@@ -260,6 +284,7 @@ ngx_http_background_control(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
                "or \"peers\"";
     }
 
+    ccf->directive = ccf;
     ccf->file = cf->conf_file->file.name.data;
     ccf->line = cf->conf_file->line;
 
@@ -538,6 +563,7 @@ ngx_http_background_control_find(ngx_http_request_t *r,
     ngx_http_background_control_loc_conf_t  *ccf;
 
     ccf = ngx_http_get_module_loc_conf(r, ngx_http_background_control_module);
+    ccf = ccf->directive;
     bmcf = ngx_http_get_module_main_conf(r, ngx_http_background_module);
 
     rest = ngx_http_background_control_rest(r);
@@ -638,6 +664,7 @@ ngx_http_background_control_peer(ngx_http_request_t *r,
     ngx_http_background_control_loc_conf_t   *ccf;
 
     ccf = ngx_http_get_module_loc_conf(r, ngx_http_background_control_module);
+    ccf = ccf->directive;
 
     rest = ngx_http_background_control_rest(r);
     last = rest.data + rest.len;
@@ -694,6 +721,7 @@ ngx_http_background_control_peers(ngx_http_request_t *r,
     ngx_http_background_control_loc_conf_t  *ccf;
 
     ccf = ngx_http_get_module_loc_conf(r, ngx_http_background_control_module);
+    ccf = ccf->directive;
     bmcf = ngx_http_get_module_main_conf(r, ngx_http_background_module);
 
     task = bmcf->zone.tasks.elts;

@@ -238,7 +238,7 @@ ngx_http_background_late_e ngx_http_background_late(
 ngx_str_t ngx_http_background_view_error(ngx_http_background_view_t *view,
     u_char buf[NGX_HTTP_BACKGROUND_ERROR_LEN]);
 
-/* in postconfiguration: whether the location has any access control */
+/* in postconfiguration: whether the location has any access control of POST */
 ngx_uint_t ngx_http_background_access(ngx_conf_t *cf,
     ngx_http_conf_ctx_t *ctx);
 

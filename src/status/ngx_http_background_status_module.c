@@ -17,7 +17,10 @@ typedef struct {
 } ngx_http_background_status_main_conf_t;
 
 
-typedef struct {
+typedef struct ngx_http_background_status_loc_conf_s
+    ngx_http_background_status_loc_conf_t;
+
+struct ngx_http_background_status_loc_conf_s {
     const ngx_http_background_format_t   *format;     /* NULL: no directive */
     ngx_array_t                          *names;      /* of ngx_str_t, NULL:
                                                          all tasks */
@@ -28,7 +31,10 @@ typedef struct {
 
     /* by the format, default or "other", and by "history" */
     ngx_http_background_source_t          sources[2][2];
-} ngx_http_background_status_loc_conf_t;
+
+    /* itself, or that of the location that "if" or "limit_except" is in */
+    ngx_http_background_status_loc_conf_t        *directive;
+};
 
 
 /* "control=", which is resolved when the configuration is complete */
@@ -50,6 +56,8 @@ typedef struct {
 
 static void *ngx_http_background_status_create_main_conf(ngx_conf_t *cf);
 static void *ngx_http_background_status_create_loc_conf(ngx_conf_t *cf);
+static char *ngx_http_background_status_merge_loc_conf(ngx_conf_t *cf,
+    void *parent, void *child);
 static ngx_int_t ngx_http_background_status_init(ngx_conf_t *cf);
 static ngx_int_t ngx_http_background_status_controls(ngx_conf_t *cf,
     ngx_http_background_status_main_conf_t *smcf);
@@ -130,7 +138,8 @@ static ngx_http_module_t  ngx_http_background_status_module_ctx = {
 
     ngx_http_background_status_create_loc_conf,
                                            /* create location configuration */
-    NULL                                   /* merge location configuration */
+    ngx_http_background_status_merge_loc_conf
+                                           /* merge location configuration */
 };
 
 
@@ -180,6 +189,21 @@ ngx_http_background_status_create_loc_conf(ngx_conf_t *cf)
 {
     return ngx_pcalloc(cf->pool,
                        sizeof(ngx_http_background_status_loc_conf_t));
+}
+
+
+static char *
+ngx_http_background_status_merge_loc_conf(ngx_conf_t *cf, void *parent,
+    void *child)
+{
+    ngx_http_background_status_loc_conf_t *prev = parent;
+    ngx_http_background_status_loc_conf_t *conf = child;
+
+    conf->directive = ngx_http_background_merge_handler(cf, conf->directive,
+                                         prev->directive,
+                                         ngx_http_background_status_handler);
+
+    return NGX_CONF_OK;
 }
 
 
@@ -269,6 +293,7 @@ ngx_http_background_status_directive(ngx_conf_t *cf, ngx_command_t *cmd,
     value = cf->args->elts;
     n = 1;
 
+    blcf->directive = blcf;
     blcf->format = ngx_http_background_formats[0];
 
     for (format = ngx_http_background_formats; *format; format++) {
@@ -416,6 +441,7 @@ ngx_http_background_status_handler(ngx_http_request_t *r)
     }
 
     blcf = ngx_http_get_module_loc_conf(r, ngx_http_background_status_module);
+    blcf = blcf->directive;
     clcf = ngx_http_get_module_loc_conf(r, ngx_http_core_module);
 
     format = ngx_http_background_status_format(r, blcf);
@@ -474,6 +500,7 @@ ngx_http_background_status_send(ngx_http_request_t *r,
     ngx_http_background_status_loc_conf_t  *blcf;
 
     blcf = ngx_http_get_module_loc_conf(r, ngx_http_background_status_module);
+    blcf = blcf->directive;
 
     r->headers_out.content_length_n = size;
     r->headers_out.status = (unhealthy && blcf->failing) ? blcf->failing
@@ -510,6 +537,7 @@ ngx_http_background_status_headers(ngx_http_request_t *r,
     }
 
     blcf = ngx_http_get_module_loc_conf(r, ngx_http_background_status_module);
+    blcf = blcf->directive;
 
     if (blcf->format->other) {
         ngx_str_set(&key, "Vary");

@@ -160,8 +160,8 @@ static const ngx_http_background_metric_t  ngx_http_background_metric[] = {
     { "task_overdue", "Whether the task is late, and so not healthy.", NULL, 0,
       ngx_http_background_overdue, 0 },
 
-    { "cluster_leader", "Whether this nginx has the task, of \"workers "
-      "cluster\".", NULL, 0, ngx_http_background_leader, 0 },
+    { "cluster_leader", "Whether this nginx has the task, with workers "
+      "cluster.", NULL, 0, ngx_http_background_leader, 0 },
 
     { "task_interval_seconds", "Pause between two cycles of the task.", NULL,
       0, ngx_http_background_interval, 0 },
