@@ -897,6 +897,10 @@ typedef struct {
  *         thread
  * stop    cancels the cycle; its handler is called at once, or when its last
  *         job has ended.  Must not be called after the handler
+ * withdraw
+ *         cancels a cycle of one operation if its job still waits for a
+ *         thread, and calls its handler; otherwise returns 0.  Must not be
+ *         called after the handler
  * detach  the handler will not be called, and the cycle is freed
  *         automatically.  Must not be called after the handler
  * end     returns the outcome, in the handler or later
@@ -906,6 +910,7 @@ ngx_int_t ngx_http_background_start(ngx_http_background_task_t *task,
     ngx_http_background_start_t *start, ngx_http_background_cycle_t **cycle);
 ngx_uint_t ngx_http_background_waits(ngx_http_background_cycle_t *cycle);
 void ngx_http_background_stop(ngx_http_background_cycle_t *cycle);
+ngx_uint_t ngx_http_background_withdraw(ngx_http_background_cycle_t *cycle);
 void ngx_http_background_detach(ngx_http_background_cycle_t *cycle);
 const ngx_http_background_end_t *ngx_http_background_end(
     ngx_http_background_cycle_t *cycle);

@@ -931,6 +931,27 @@ ngx_http_background_waits(ngx_http_background_cycle_t *cycle)
 }
 
 
+ngx_uint_t
+ngx_http_background_withdraw(ngx_http_background_cycle_t *cycle)
+{
+    ngx_http_background_run_ctx_t  *ctx;
+
+    ctx = cycle->runs;
+
+    if (cycle->nruns != 1 || !ctx->active
+        || ngx_http_background_pool_withdraw(&ctx->job) != NGX_OK)
+    {
+        return 0;
+    }
+
+    cycle->cancelled = 1;
+
+    ngx_http_background_run_over(ctx);
+
+    return 1;
+}
+
+
 void
 ngx_http_background_detach(ngx_http_background_cycle_t *cycle)
 {

@@ -362,15 +362,23 @@ ngx_http_background_pool_post(ngx_http_background_job_t *job)
 ngx_int_t
 ngx_http_background_pool_cancel(ngx_http_background_job_t *job)
 {
+    __atomic_store_n(&job->cancel, 1, __ATOMIC_RELAXED);
+
+    return ngx_http_background_pool_withdraw(job) == NGX_OK ? NGX_OK
+                                                            : NGX_AGAIN;
+}
+
+
+ngx_int_t
+ngx_http_background_pool_withdraw(ngx_http_background_job_t *job)
+{
     ngx_int_t                    rc;
     ngx_uint_t                   tell;
     ngx_http_background_pool_t  *pool;
 
     pool = &ngx_http_background_pool;
 
-    __atomic_store_n(&job->cancel, 1, __ATOMIC_RELAXED);
-
-    rc = NGX_AGAIN;
+    rc = NGX_DECLINED;
     tell = 0;
 
     ngx_http_background_slots_lock();
@@ -436,6 +444,27 @@ ngx_http_background_pool_full(void)
     ngx_http_background_slots_unlock();
 
     return full;
+}
+
+
+/* threads take any jobs, so no more of the counter wait than of all jobs */
+
+ngx_uint_t
+ngx_http_background_pool_waiting(const ngx_uint_t *counter)
+{
+    ngx_uint_t                   n, queued;
+    ngx_http_background_pool_t  *pool;
+
+    pool = &ngx_http_background_pool;
+
+    ngx_http_background_slots_lock();
+
+    n = *counter;
+    queued = ngx_http_background_pool_queued(pool, 1);
+
+    ngx_http_background_slots_unlock();
+
+    return ngx_min(n, queued);
 }
 
 

@@ -212,8 +212,13 @@ void ngx_http_background_pool_limit(ngx_cycle_t *cycle,
  * cancel  returns NGX_OK if the job will not run and its handler will not be
  *         called, or NGX_AGAIN if the job was told to stop: its handler will
  *         be called
+ * withdraw
+ *         the same for a job that waits; NGX_DECLINED if it does not wait, and
+ *         is not told to stop
  * waits   whether the job waits for a thread
  * full    whether "max_queue" jobs of requests wait
+ * waiting returns how many of the jobs of a counter wait, without those that a
+ *         thread was called for
  * runs    whether a job of the cell, or any job if the cell is NULL, is on a
  *         thread; async-signal-safe, for any thread
  * stop    in exit_process, after all jobs were cancelled: waits for them,
@@ -223,8 +228,10 @@ void ngx_http_background_pool_start(ngx_cycle_t *cycle,
     ngx_http_background_pool_conf_t *pcf);
 ngx_int_t ngx_http_background_pool_post(ngx_http_background_job_t *job);
 ngx_int_t ngx_http_background_pool_cancel(ngx_http_background_job_t *job);
+ngx_int_t ngx_http_background_pool_withdraw(ngx_http_background_job_t *job);
 ngx_uint_t ngx_http_background_pool_waits(ngx_http_background_job_t *job);
 ngx_uint_t ngx_http_background_pool_full(void);
+ngx_uint_t ngx_http_background_pool_waiting(const ngx_uint_t *counter);
 ngx_uint_t ngx_http_background_pool_runs(ngx_http_background_cell_t *cell);
 void ngx_http_background_pool_stop(ngx_cycle_t *cycle);
 

@@ -2140,7 +2140,7 @@ ngx_http_background_runner_busy(ngx_http_background_runner_t *r,
     }
 
     if (start->waiting && start->queue
-        && __atomic_load_n(start->waiting, __ATOMIC_RELAXED) >= start->queue)
+        && ngx_http_background_pool_waiting(start->waiting) >= start->queue)
     {
         return 1;
     }

@@ -530,9 +530,12 @@ ngx_http_background_run_wait_handler(ngx_event_t *ev)
 {
     ngx_http_background_run_ctx_t *ctx = ev->data;
 
-    if (ngx_http_background_waits(ctx->cycle)) {
-        ctx->busy = 1;
-        ngx_http_background_stop(ctx->cycle);
+    /* the handler of the cycle answers, and may free the request */
+
+    ctx->busy = 1;
+
+    if (!ngx_http_background_withdraw(ctx->cycle)) {
+        ctx->busy = 0;
     }
 }
 
