@@ -221,6 +221,7 @@ static uint64_t ngx_http_background_schedule_retry(
     ngx_http_background_runner_t *r);
 static void ngx_http_background_runner_want(ngx_http_background_runner_t *r,
     ngx_str_t *cause);
+static ngx_uint_t ngx_http_background_timed(ngx_str_t *cause);
 static ngx_uint_t ngx_http_background_runner_saved(
     ngx_http_background_runner_t *r);
 static ngx_int_t ngx_http_background_runner_lock(
@@ -1324,6 +1325,9 @@ ngx_http_background_runner_pause(ngx_http_background_runner_t *r,
 
     r->paused = paused;
 
+    duty = ngx_http_background_cell_duty(r->cell);
+    ngx_http_background_duty_again(duty, 0);
+
     if (paused) {
         if (r->timer.timer_set) {
             ngx_del_timer(&r->timer);
@@ -1336,14 +1340,11 @@ ngx_http_background_runner_pause(ngx_http_background_runner_t *r,
         return;
     }
 
-    duty = ngx_http_background_cell_duty(r->cell);
-
     ngx_http_background_duty_read(duty, &info);
     ngx_http_background_duty_check(duty,
                                    ngx_max(info.checked,
                                            (uint64_t) ngx_time()),
                                    info.due);
-    ngx_http_background_duty_again(duty, 0);
 }
 
 
@@ -1405,9 +1406,7 @@ ngx_http_background_runner_acked(ngx_http_background_runner_t *r,
                                       r->fires - info.fired - 1);
     }
 
-    if (cause == &ngx_http_background_scheduled
-        || cause == &ngx_http_background_missed)
-    {
+    if (ngx_http_background_timed(cause)) {
         ngx_http_background_duty_again(duty, 0);
     }
 }
@@ -1863,6 +1862,13 @@ ngx_http_background_runner_want(ngx_http_background_runner_t *r,
 
     r->pending = cause;
 
+    /* the next owner of the cell does not find the time due any more */
+
+    if (ngx_http_background_timed(cause) && !r->task->cluster) {
+        ngx_http_background_duty_again(ngx_http_background_cell_duty(r->cell),
+                                       1);
+    }
+
     if (!r->leased || r->elsewhere || r->candidate
         || (r->task->cluster
             && (!r->joined || !r->task->cluster->holds(&r->claim)))
@@ -1885,6 +1891,16 @@ ngx_http_background_runner_want(ngx_http_background_runner_t *r,
 
     ngx_http_background_runner_acked(r, cause);
     ngx_http_background_runner_due(r, cause);
+}
+
+
+/* whether a schedule is the cause */
+
+static ngx_uint_t
+ngx_http_background_timed(ngx_str_t *cause)
+{
+    return cause == &ngx_http_background_scheduled
+           || cause == &ngx_http_background_missed;
 }
 
 
@@ -2287,9 +2303,7 @@ ngx_http_background_runner_again(ngx_http_background_runner_t *r,
     duty = ngx_http_background_cell_duty(r->cell);
     ngx_http_background_duty_read(duty, &info);
 
-    if (cause == &ngx_http_background_scheduled
-        || cause == &ngx_http_background_missed)
-    {
+    if (ngx_http_background_timed(cause)) {
         ngx_http_background_duty_again(duty, 1);
 
     } else if (cause == &ngx_http_background_followed && info.fired) {
