@@ -185,6 +185,31 @@ ngx_http_background_orders_alarm(ngx_http_background_orders_t *orders,
 }
 
 
+ngx_uint_t
+ngx_http_background_orders_share(ngx_http_background_orders_t *orders)
+{
+    uint32_t  paused;
+
+    paused = ngx_http_background_load(&orders->paused);
+    ngx_http_background_store(&orders->shared, paused + 1);
+
+    return paused;
+}
+
+
+/* an order that was given in this zone since then stays valid */
+
+void
+ngx_http_background_orders_adopt(ngx_http_background_orders_t *orders,
+    ngx_uint_t paused)
+{
+    if (ngx_http_background_load(&orders->shared) != paused + 1) {
+        ngx_http_background_store(&orders->shared, (uint32_t) paused + 1);
+        ngx_http_background_store(&orders->paused, (uint32_t) paused);
+    }
+}
+
+
 static uint32_t
 ngx_http_background_told_crc(ngx_http_background_told_t *told)
 {

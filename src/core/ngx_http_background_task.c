@@ -222,6 +222,8 @@ static uint64_t ngx_http_background_schedule_retry(
 static void ngx_http_background_runner_want(ngx_http_background_runner_t *r,
     ngx_str_t *cause);
 static ngx_uint_t ngx_http_background_timed(ngx_str_t *cause);
+static void ngx_http_background_runner_repeat(ngx_http_background_runner_t *r,
+    ngx_uint_t again);
 static ngx_uint_t ngx_http_background_runner_saved(
     ngx_http_background_runner_t *r);
 static ngx_int_t ngx_http_background_runner_lock(
@@ -1141,6 +1143,12 @@ ngx_http_background_runner_release(ngx_http_background_runner_t *r)
 
     absent = r->elsewhere || r->candidate;
 
+    /* orders may have come since the last poll */
+
+    if (!r->joined) {
+        ngx_http_background_runner_save(r);
+    }
+
     ngx_http_background_runner_depart(r, 1);
 
     if (!r->task->zone.all && !r->elsewhere) {
@@ -1337,6 +1345,7 @@ ngx_http_background_runner_pause(ngx_http_background_runner_t *r,
             r->pending = NULL;
         }
 
+        ngx_http_background_runner_save(r);
         return;
     }
 
@@ -1345,6 +1354,7 @@ ngx_http_background_runner_pause(ngx_http_background_runner_t *r,
                                    ngx_max(info.checked,
                                            (uint64_t) ngx_time()),
                                    info.due);
+    ngx_http_background_runner_save(r);
 }
 
 
@@ -1407,7 +1417,7 @@ ngx_http_background_runner_acked(ngx_http_background_runner_t *r,
     }
 
     if (ngx_http_background_timed(cause)) {
-        ngx_http_background_duty_again(duty, 0);
+        ngx_http_background_runner_repeat(r, 0);
     }
 }
 
@@ -1865,8 +1875,7 @@ ngx_http_background_runner_want(ngx_http_background_runner_t *r,
     /* the next owner of the cell does not find the time due any more */
 
     if (ngx_http_background_timed(cause) && !r->task->cluster) {
-        ngx_http_background_duty_again(ngx_http_background_cell_duty(r->cell),
-                                       1);
+        ngx_http_background_runner_repeat(r, 1);
     }
 
     if (!r->leased || r->elsewhere || r->candidate
@@ -1901,6 +1910,23 @@ ngx_http_background_timed(ngx_str_t *cause)
 {
     return cause == &ngx_http_background_scheduled
            || cause == &ngx_http_background_missed;
+}
+
+
+static void
+ngx_http_background_runner_repeat(ngx_http_background_runner_t *r,
+    ngx_uint_t again)
+{
+    ngx_http_background_duty_t       *duty;
+    ngx_http_background_duty_info_t   info;
+
+    duty = ngx_http_background_cell_duty(r->cell);
+    ngx_http_background_duty_read(duty, &info);
+
+    if (info.again != again) {
+        ngx_http_background_duty_again(duty, again);
+        ngx_http_background_runner_save(r);
+    }
 }
 
 
