@@ -188,6 +188,8 @@ static void ngx_http_background_runner_inherit(
     ngx_http_background_runner_t *r, ngx_http_background_cell_t *cell);
 static void ngx_http_background_runner_crashed(
     ngx_http_background_runner_t *r, ngx_http_background_cell_t *cell);
+static ngx_str_t *ngx_http_background_cell_cause(
+    ngx_http_background_cell_t *cell);
 static void ngx_http_background_lift_verdicts(
     ngx_http_background_task_t *task);
 static ngx_uint_t ngx_http_background_quarantined(
@@ -1541,8 +1543,9 @@ ngx_http_background_runner_crashed(ngx_http_background_runner_t *r,
 
     ngx_http_background_runner_record(r, cell, &outcome);
 
-    if (spared && cell == r->cell) {
-        ngx_http_background_runner_again(r, NULL);
+    if (spared && cell == r->cell && outcome.cycles > outcome.returned) {
+        ngx_http_background_runner_again(r,
+                                         ngx_http_background_cell_cause(cell));
     }
 
     if (spared) {
@@ -1564,6 +1567,44 @@ ngx_http_background_runner_crashed(ngx_http_background_runner_t *r,
     } else {
         ngx_http_background_runner_log(r, cell, &outcome);
     }
+}
+
+
+/* the cause of the last cycle, or NULL if it is not known */
+
+static ngx_str_t *
+ngx_http_background_cell_cause(ngx_http_background_cell_t *cell)
+{
+    ngx_uint_t                    i, n;
+    ngx_http_background_cause_t  *last;
+    ngx_http_background_cause_t   causes[NGX_HTTP_BACKGROUND_CAUSES];
+
+    static ngx_str_t  *known[] = {
+        &ngx_http_background_interval,
+        &ngx_http_background_scheduled,
+        &ngx_http_background_missed,
+        &ngx_http_background_retried,
+        &ngx_http_background_followed,
+        &ngx_http_background_ordered
+    };
+
+    n = ngx_http_background_cell_causes(cell, causes);
+
+    if (n == 0) {
+        return NULL;
+    }
+
+    last = &causes[n - 1];
+
+    for (i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        if (last->len == known[i]->len
+            && ngx_memcmp(last->text, known[i]->data, last->len) == 0)
+        {
+            return known[i];
+        }
+    }
+
+    return NULL;
 }
 
 
@@ -2304,8 +2345,8 @@ ngx_http_background_runner_unfinished(ngx_http_background_runner_t *r,
 
 /*
  * A cycle was cancelled as its worker exits, or crashed in another task; NULL:
- * its cause is not known.  Who has the lease starts it again.  "interval" and
- * "retry" do so by themselves, and with "workers cluster" that may be another
+ * its cause is not known.  Who has the lease starts it again.  Cycles of
+ * "interval" and "retry" are due by themselves, and with "workers cluster" that may be another
  * server.
  */
 
@@ -2316,7 +2357,7 @@ ngx_http_background_runner_again(ngx_http_background_runner_t *r,
     ngx_http_background_duty_t       *duty;
     ngx_http_background_duty_info_t   info;
 
-    if (r->task->interval || r->task->cluster) {
+    if (r->task->cluster || (r->task->interval && cause == NULL)) {
         return;
     }
 
