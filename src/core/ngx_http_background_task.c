@@ -144,6 +144,7 @@ static void ngx_http_background_cell_crashed(ngx_http_background_cell_t *cell,
     int signo, ngx_uint_t known, ngx_http_background_cell_t *guilty);
 static void ngx_http_background_tasks_triggers(ngx_uint_t start);
 static void ngx_http_background_tick(ngx_http_background_tasks_t *ts);
+static void ngx_http_background_tasks_cancel(ngx_http_background_tasks_t *ts);
 static void ngx_http_background_tasks_lost(ngx_http_background_tasks_t *ts);
 static void ngx_http_background_tasks_hold(void);
 static void ngx_http_background_poll(void);
@@ -199,6 +200,8 @@ static ngx_uint_t ngx_http_background_runner_halted(
 
 static void ngx_http_background_runner_orders(
     ngx_http_background_runner_t *r);
+static void ngx_http_background_runner_cancels(
+    ngx_http_background_runner_t *r, uint64_t cancels);
 static void ngx_http_background_runner_drop(ngx_http_background_runner_t *r);
 static void ngx_http_background_runner_pause(ngx_http_background_runner_t *r,
     ngx_uint_t paused);
@@ -574,9 +577,41 @@ ngx_http_background_keeper_handler(ngx_event_t *ev)
 
     if (!ts->stopping) {
         ngx_http_background_poll();
+
+    } else {
+        ngx_http_background_tasks_cancel(ts);
     }
 
     ngx_add_timer(ev, NGX_HTTP_BACKGROUND_KEEPER);
+}
+
+
+/* cycles with "finish" go on in a worker that shuts down */
+
+static void
+ngx_http_background_tasks_cancel(ngx_http_background_tasks_t *ts)
+{
+    uint64_t                            told;
+    ngx_uint_t                          i;
+    ngx_http_background_runner_t       *r;
+    ngx_http_background_orders_info_t   info;
+
+    told = ngx_http_background_zone_told(ts->zcf->zone);
+
+    if (told == ts->orders) {
+        return;
+    }
+
+    ts->orders = told;
+
+    for (i = 0; i < ts->nrunners; i++) {
+        r = &ts->runners[i];
+
+        ngx_http_background_orders_read(
+                     ngx_http_background_record_orders(r->task->zone.record),
+                     &info);
+        ngx_http_background_runner_cancels(r, info.cancels);
+    }
 }
 
 
@@ -1248,12 +1283,7 @@ ngx_http_background_runner_orders(ngx_http_background_runner_t *r)
     orders = ngx_http_background_record_orders(r->task->zone.record);
     ngx_http_background_orders_read(orders, &info);
 
-    if (info.cancels != r->cancels) {
-        r->cancels = info.cancels;
-        r->cancelled = ngx_current_msec;
-
-        ngx_http_background_runner_cancel(r, 1);
-    }
+    ngx_http_background_runner_cancels(r, info.cancels);
 
     if (!r->leased || r->elsewhere || r->candidate) {
         return;
@@ -1285,6 +1315,19 @@ ngx_http_background_runner_orders(ngx_http_background_runner_t *r)
 
     if (duty.fired != info.fires) {
         ngx_http_background_runner_follow(r, info.fires);
+    }
+}
+
+
+static void
+ngx_http_background_runner_cancels(ngx_http_background_runner_t *r,
+    uint64_t cancels)
+{
+    if (cancels != r->cancels) {
+        r->cancels = cancels;
+        r->cancelled = ngx_current_msec;
+
+        ngx_http_background_runner_cancel(r, 1);
     }
 }
 
