@@ -69,6 +69,7 @@ ngx_http_background_orders_read(ngx_http_background_orders_t *orders,
     ngx_http_background_orders_info_t *info)
 {
     info->paused = ngx_http_background_load(&orders->paused);
+    info->elsewhere = ngx_http_background_load(&orders->elsewhere);
     info->runs = ngx_http_background_load(&orders->runs);
     info->cancels = ngx_http_background_load(&orders->cancels);
     info->fires = ngx_http_background_load(&orders->fires);
@@ -194,6 +195,14 @@ ngx_http_background_orders_share(ngx_http_background_orders_t *orders)
     ngx_http_background_store(&orders->shared, paused + 1);
 
     return paused;
+}
+
+
+void
+ngx_http_background_orders_leave(ngx_http_background_orders_t *orders,
+    ngx_uint_t elsewhere)
+{
+    ngx_http_background_store(&orders->elsewhere, (uint32_t) elsewhere);
 }
 
 

@@ -47,6 +47,8 @@ typedef struct {
                                                     1: unhealthy */
     uint32_t                         shared;     /* "paused" plus 1, as another
                                                     zone has it; 0: not known */
+    uint32_t                         elsewhere;  /* 1: a worker of another zone
+                                                    has the task */
     uint64_t                         runs;
     uint64_t                         cancels;
     uint64_t                         fires;
@@ -57,6 +59,7 @@ typedef struct {
 
 typedef struct {
     ngx_uint_t                       paused;
+    ngx_uint_t                       elsewhere;
     uint64_t                         runs;
     uint64_t                         cancels;
     uint64_t                         fires;
@@ -81,6 +84,8 @@ typedef struct {
  *
  * share    called by the owner of the cell: whether the task is paused, for
  *          workers of another zone
+ * leave    called by the owner of the cell: whether a worker of another zone has
+ *          the task
  * adopt    called by the owner of the cell: pauses the task, or not, if that has
  *          changed in the other zone
  */
@@ -108,6 +113,8 @@ ngx_int_t ngx_http_background_orders_alarm(
     ngx_http_background_orders_t *orders, ngx_uint_t unhealthy);
 ngx_uint_t ngx_http_background_orders_share(
     ngx_http_background_orders_t *orders);
+void ngx_http_background_orders_leave(ngx_http_background_orders_t *orders,
+    ngx_uint_t elsewhere);
 void ngx_http_background_orders_adopt(ngx_http_background_orders_t *orders,
     ngx_uint_t paused);
 

@@ -202,7 +202,8 @@ static void ngx_http_background_runner_orders(
     ngx_http_background_runner_t *r);
 static void ngx_http_background_runner_cancels(
     ngx_http_background_runner_t *r, uint64_t cancels);
-static void ngx_http_background_runner_drop(ngx_http_background_runner_t *r);
+static void ngx_http_background_runner_drop(ngx_http_background_runner_t *r,
+    const char *who);
 static void ngx_http_background_runner_pause(ngx_http_background_runner_t *r,
     ngx_uint_t paused);
 static void ngx_http_background_runner_follow(ngx_http_background_runner_t *r,
@@ -740,7 +741,7 @@ ngx_http_background_poll(void)
         if (r->candidate && r->claim.other) {
             ngx_http_background_cell_schedule(r->cell, 0);
             ngx_http_background_cell_absent(r->cell);
-            ngx_http_background_runner_drop(r);
+            ngx_http_background_runner_drop(r, "another nginx");
         }
 
         if (r->orders || told != ts->orders) {
@@ -877,15 +878,20 @@ ngx_http_background_runner_take(ngx_http_background_runner_t *r)
 static void
 ngx_http_background_runner_enter(ngx_http_background_runner_t *r)
 {
-    ngx_int_t  rc;
+    ngx_int_t                      rc;
+    ngx_http_background_orders_t  *orders;
 
     if (r->elsewhere) {
+        orders = ngx_http_background_record_orders(r->task->zone.record);
+
         rc = ngx_http_background_instance_lock(&r->task->zone.name, r->log);
         ngx_http_background_runner_adopt(r);
 
         if (rc == NGX_BUSY) {
 
             ngx_http_background_cell_absent(r->cell);
+            ngx_http_background_orders_leave(orders, 1);
+            ngx_http_background_runner_drop(r, "a worker of another zone");
 
             if (!r->told) {
                 r->told = 1;
@@ -901,6 +907,7 @@ ngx_http_background_runner_enter(ngx_http_background_runner_t *r)
 
         r->elsewhere = 0;
 
+        ngx_http_background_orders_leave(orders, 0);
         ngx_http_background_runner_save(r);
     }
 
@@ -1333,12 +1340,13 @@ ngx_http_background_runner_cancels(ngx_http_background_runner_t *r,
 
 
 /*
- * Another nginx has the task: what was ordered here before that was known must
+ * Another nginx, or the old binary, has the task: what was ordered here before that was known must
  * not run when this nginx takes the task over, which may be days later.
  */
 
 static void
-ngx_http_background_runner_drop(ngx_http_background_runner_t *r)
+ngx_http_background_runner_drop(ngx_http_background_runner_t *r,
+    const char *who)
 {
     ngx_http_background_duty_t         *duty;
     ngx_http_background_duty_info_t     info;
@@ -1357,7 +1365,7 @@ ngx_http_background_runner_drop(ngx_http_background_runner_t *r)
 
     ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
                   "background task \"%V\": an order to run it is dropped, "
-                  "another nginx has the task", &r->task->zone.name);
+                  "%s has the task", &r->task->zone.name, who);
 
     ngx_http_background_duty_order(duty, orders.runs);
 
