@@ -26,6 +26,10 @@ second_nginx(<<"EOF_SECOND");
             if (-f $dir/go) { return 200; }
             proxy_pass http://unix:$dir/hold:;
         }
+        location /hold/first {
+            if (-f $dir/first) { return 200; }
+            proxy_pass http://unix:$dir/hold:;
+        }
     }
 EOF_SECOND
 
@@ -56,6 +60,8 @@ build_library("$dir/crash.so", "$dir/crash.c")
 
 my $later = ((gmtime)[2] + 2) % 24;
 
+put('first', '');
+
 start('', <<"EOF_SERVER", 'worker_processes 1;');
     location /control/ { background_control run pause cancel; }
     location /hold { proxy_pass http://unix:$dir/second.sock; }
@@ -75,6 +81,11 @@ start('', <<"EOF_SERVER", 'worker_processes 1;');
         timeout 1h;
         request /hold;
     }
+    background_task often {
+        interval 1h;
+        timeout 1h;
+        request /hold/first;
+    }
     background_task first { interval off; simulate_io 1 delay=0-0; }
     background_task follows {
         after first;
@@ -90,9 +101,17 @@ start('', <<"EOF_SERVER", 'worker_processes 1;');
 EOF_SERVER
 
 my %cause = (minutely => 'schedule', ordered => 'control', off => 'control',
-             follows => 'after');
+             often => 'control', follows => 'after');
 
-is(order($_, 'run'), 202, "$_: run") for qw/ ordered off first cancelled /;
+# the first cycle of an interval is over
+
+my %before = (often => 1);
+
+poll('often: a cycle', sub { task('often')->{cycles}{completed} });
+unlink "$dir/first" or die "unlink: $!\n";
+
+is(order($_, 'run'), 202, "$_: run") for
+    qw/ ordered off often first cancelled /;
 
 poll("$_ runs", sub { task($_)->{running} }) for sort(keys %cause), 'cancelled';
 
@@ -114,7 +133,8 @@ for my $n (1 .. $reloads) {
         });
 
         is($task->{cycles}{cancelled}, $n, "reload $n: $name is cancelled");
-        is($task->{cycles}{started}, $n + 1, 'and starts again');
+        is($task->{cycles}{started}, $n + 1 + ($before{$name} // 0),
+           'and starts again');
         is($task->{causes}[-1]{cause}, $cause{$name}, 'its cause');
     }
 }
@@ -136,26 +156,29 @@ for my $n (1 .. $reloads) {
         });
 
         is($task->{cycles}{failed}, 0, "a crash: $name has not failed");
-        is($task->{cycles}{started}, $reloads + 2, 'and starts again');
+        is($task->{cycles}{started}, $reloads + 2 + ($before{$name} // 0),
+           'and starts again');
+        is($task->{causes}[-1]{cause}, $cause{$name}, 'its cause');
     }
 }
 
 put('error.log', join '', grep { !/exited on signal 6|"crash": failed/ }
                           split /^/, log_text());
 
-put('go', '');
+put($_, '') for qw/ go first /;
 
 # the held requests never end: their last cycles are cancelled by a reload, too
 
 signal('HUP');
 
 for my $name (sort keys %cause) {
+    my $n = ($before{$name} // 0) + 1;
     my $task = poll("$name: completed", sub {
         my $task = task($name);
-        $task->{cycles}{completed} && $task->{running} == 0 && $task;
+        $task->{cycles}{completed} >= $n && $task->{running} == 0 && $task;
     });
 
-    cmp_ok($task->{cycles}{completed}, '==', 1, "$name: once")
+    cmp_ok($task->{cycles}{completed}, '==', $n, "$name: once")
         if $name ne 'minutely';
 }
 
@@ -176,7 +199,7 @@ order('first', 'run');
 poll('follows', sub { task('follows')->{cycles}{completed} == 2 });
 
 is(task($_)->{cycles}{started}, $started{$_}, "$_: not after it has ended")
-    for qw/ ordered off /;
+    for qw/ ordered off often /;
 is(task('cancelled')->{cycles}{started}, 1, 'nor if it was ordered to stop');
 
 stop();

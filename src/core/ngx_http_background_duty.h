@@ -36,7 +36,8 @@ typedef struct {
 typedef struct {
     uint64_t    checked;      /* times until this one are handled */
     uint64_t    due;          /* the next time */
-    uint64_t    again;        /* 1: a cycle was cancelled, and starts again */
+    uint64_t    again;        /* 1: a cycle waits, or was cancelled, and starts
+                                 in the next owner */
     uint64_t    missed;       /* times not started in time */
 
     /* numbers of handled orders */

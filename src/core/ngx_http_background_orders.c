@@ -83,6 +83,7 @@ ngx_http_background_orders_read(ngx_http_background_orders_t *orders,
     ngx_http_background_orders_info_t *info)
 {
     info->paused = ngx_http_background_load(&orders->paused);
+    info->elsewhere = ngx_http_background_load(&orders->elsewhere);
     info->runs = ngx_http_background_load(&orders->runs);
     info->cancels = ngx_http_background_load(&orders->cancels);
     info->fires = ngx_http_background_load(&orders->fires);
@@ -196,6 +197,39 @@ ngx_http_background_orders_alarm(ngx_http_background_orders_t *orders,
 
     return ngx_http_background_cas(&orders->alarm, &old, (uint32_t) unhealthy)
            ? NGX_OK : NGX_DECLINED;
+}
+
+
+ngx_uint_t
+ngx_http_background_orders_share(ngx_http_background_orders_t *orders)
+{
+    uint32_t  paused;
+
+    paused = ngx_http_background_load(&orders->paused);
+    ngx_http_background_store(&orders->shared, paused + 1);
+
+    return paused;
+}
+
+
+void
+ngx_http_background_orders_leave(ngx_http_background_orders_t *orders,
+    ngx_uint_t elsewhere)
+{
+    ngx_http_background_store(&orders->elsewhere, (uint32_t) elsewhere);
+}
+
+
+/* an order that was given in this zone since then stays valid */
+
+void
+ngx_http_background_orders_adopt(ngx_http_background_orders_t *orders,
+    ngx_uint_t paused)
+{
+    if (ngx_http_background_load(&orders->shared) != paused + 1) {
+        ngx_http_background_store(&orders->shared, (uint32_t) paused + 1);
+        ngx_http_background_store(&orders->paused, (uint32_t) paused);
+    }
 }
 
 

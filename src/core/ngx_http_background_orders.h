@@ -45,6 +45,10 @@ typedef struct {
     uint32_t                         paused;
     uint32_t                         alarm;      /* the last reported health,
                                                     1: unhealthy */
+    uint32_t                         shared;     /* "paused" plus 1, as another
+                                                    zone has it; 0: not known */
+    uint32_t                         elsewhere;  /* 1: a worker of another zone
+                                                    has the task */
     uint64_t                         runs;
     uint64_t                         cancels;
     uint64_t                         fires;
@@ -55,6 +59,7 @@ typedef struct {
 
 typedef struct {
     ngx_uint_t                       paused;
+    ngx_uint_t                       elsewhere;
     uint64_t                         runs;
     uint64_t                         cancels;
     uint64_t                         fires;
@@ -77,6 +82,13 @@ typedef struct {
  * fire     a cycle of a task that this one comes "after" has ended
  * alarm    called by the worker that has recorded a cycle of the task; NGX_OK:
  *          the health has changed, and no other worker has reported it
+ *
+ * share    called by the owner of the cell: whether the task is paused, for
+ *          workers of another zone
+ * leave    called by the owner of the cell: whether a worker of another zone has
+ *          the task
+ * adopt    called by the owner of the cell: pauses the task, or not, if that has
+ *          changed in the other zone
  */
 ngx_http_background_orders_t *ngx_http_background_orders_create(
     ngx_slab_pool_t *shpool);
@@ -100,6 +112,12 @@ void ngx_http_background_orders_fire(ngx_http_background_orders_t *orders,
     const ngx_str_t *task, const ngx_str_t *error, ngx_uint_t failed);
 ngx_int_t ngx_http_background_orders_alarm(
     ngx_http_background_orders_t *orders, ngx_uint_t unhealthy);
+ngx_uint_t ngx_http_background_orders_share(
+    ngx_http_background_orders_t *orders);
+void ngx_http_background_orders_leave(ngx_http_background_orders_t *orders,
+    ngx_uint_t elsewhere);
+void ngx_http_background_orders_adopt(ngx_http_background_orders_t *orders,
+    ngx_uint_t paused);
 
 
 #endif /* _NGX_HTTP_BACKGROUND_ORDERS_H_INCLUDED_ */

@@ -144,6 +144,7 @@ static void ngx_http_background_cell_crashed(ngx_http_background_cell_t *cell,
     int signo, ngx_uint_t known, ngx_http_background_cell_t *guilty);
 static void ngx_http_background_tasks_triggers(ngx_uint_t start);
 static void ngx_http_background_tick(ngx_http_background_tasks_t *ts);
+static void ngx_http_background_tasks_cancel(ngx_http_background_tasks_t *ts);
 static void ngx_http_background_tasks_lost(ngx_http_background_tasks_t *ts);
 static void ngx_http_background_tasks_hold(void);
 static void ngx_http_background_poll(void);
@@ -188,6 +189,8 @@ static void ngx_http_background_runner_inherit(
     ngx_http_background_runner_t *r, ngx_http_background_cell_t *cell);
 static void ngx_http_background_runner_crashed(
     ngx_http_background_runner_t *r, ngx_http_background_cell_t *cell);
+static ngx_str_t *ngx_http_background_cell_cause(
+    ngx_http_background_cell_t *cell);
 static void ngx_http_background_lift_verdicts(
     ngx_http_background_task_t *task);
 static ngx_uint_t ngx_http_background_quarantined(
@@ -197,7 +200,10 @@ static ngx_uint_t ngx_http_background_runner_halted(
 
 static void ngx_http_background_runner_orders(
     ngx_http_background_runner_t *r);
-static void ngx_http_background_runner_drop(ngx_http_background_runner_t *r);
+static void ngx_http_background_runner_cancels(
+    ngx_http_background_runner_t *r, uint64_t cancels);
+static void ngx_http_background_runner_drop(ngx_http_background_runner_t *r,
+    const char *who);
 static void ngx_http_background_runner_pause(ngx_http_background_runner_t *r,
     ngx_uint_t paused);
 static void ngx_http_background_runner_follow(ngx_http_background_runner_t *r,
@@ -223,6 +229,9 @@ static uint64_t ngx_http_background_schedule_retry(
     ngx_http_background_runner_t *r);
 static void ngx_http_background_runner_want(ngx_http_background_runner_t *r,
     ngx_str_t *cause);
+static ngx_uint_t ngx_http_background_timed(ngx_str_t *cause);
+static void ngx_http_background_runner_repeat(ngx_http_background_runner_t *r,
+    ngx_uint_t again);
 static ngx_uint_t ngx_http_background_runner_saved(
     ngx_http_background_runner_t *r);
 static ngx_int_t ngx_http_background_runner_lock(
@@ -571,9 +580,41 @@ ngx_http_background_keeper_handler(ngx_event_t *ev)
 
     if (!ts->stopping) {
         ngx_http_background_poll();
+
+    } else {
+        ngx_http_background_tasks_cancel(ts);
     }
 
     ngx_add_timer(ev, NGX_HTTP_BACKGROUND_KEEPER);
+}
+
+
+/* cycles with "finish" go on in a worker that shuts down */
+
+static void
+ngx_http_background_tasks_cancel(ngx_http_background_tasks_t *ts)
+{
+    uint64_t                            told;
+    ngx_uint_t                          i;
+    ngx_http_background_runner_t       *r;
+    ngx_http_background_orders_info_t   info;
+
+    told = ngx_http_background_zone_told(ts->zcf->zone);
+
+    if (told == ts->orders) {
+        return;
+    }
+
+    ts->orders = told;
+
+    for (i = 0; i < ts->nrunners; i++) {
+        r = &ts->runners[i];
+
+        ngx_http_background_orders_read(
+                     ngx_http_background_record_orders(r->task->zone.record),
+                     &info);
+        ngx_http_background_runner_cancels(r, info.cancels);
+    }
 }
 
 
@@ -702,7 +743,7 @@ ngx_http_background_poll(void)
         if (r->candidate && r->claim.other) {
             ngx_http_background_cell_schedule(r->cell, 0);
             ngx_http_background_cell_absent(r->cell);
-            ngx_http_background_runner_drop(r);
+            ngx_http_background_runner_drop(r, "another nginx");
         }
 
         if (r->orders || told != ts->orders) {
@@ -842,15 +883,20 @@ ngx_http_background_runner_take(ngx_http_background_runner_t *r)
 static void
 ngx_http_background_runner_enter(ngx_http_background_runner_t *r)
 {
-    ngx_int_t  rc;
+    ngx_int_t                      rc;
+    ngx_http_background_orders_t  *orders;
 
     if (r->elsewhere) {
+        orders = ngx_http_background_record_orders(r->task->zone.record);
+
         rc = ngx_http_background_instance_lock(&r->task->zone.name, r->log);
         ngx_http_background_runner_adopt(r);
 
         if (rc == NGX_BUSY) {
 
             ngx_http_background_cell_absent(r->cell);
+            ngx_http_background_orders_leave(orders, 1);
+            ngx_http_background_runner_drop(r, "a worker of another zone");
 
             if (!r->told) {
                 r->told = 1;
@@ -866,6 +912,7 @@ ngx_http_background_runner_enter(ngx_http_background_runner_t *r)
 
         r->elsewhere = 0;
 
+        ngx_http_background_orders_leave(orders, 0);
         ngx_http_background_runner_save(r);
     }
 
@@ -1146,6 +1193,12 @@ ngx_http_background_runner_release(ngx_http_background_runner_t *r)
 
     absent = r->elsewhere || r->candidate;
 
+    /* orders may have come since the last poll */
+
+    if (!r->joined) {
+        ngx_http_background_runner_save(r);
+    }
+
     ngx_http_background_runner_depart(r, 1);
 
     if (!r->task->zone.all && !r->elsewhere) {
@@ -1243,12 +1296,7 @@ ngx_http_background_runner_orders(ngx_http_background_runner_t *r)
     orders = ngx_http_background_record_orders(r->task->zone.record);
     ngx_http_background_orders_read(orders, &info);
 
-    if (info.cancels != r->cancels) {
-        r->cancels = info.cancels;
-        r->cancelled = ngx_current_msec;
-
-        ngx_http_background_runner_cancel(r, 1);
-    }
+    ngx_http_background_runner_cancels(r, info.cancels);
 
     if (!r->leased || r->elsewhere || r->candidate) {
         return;
@@ -1284,13 +1332,27 @@ ngx_http_background_runner_orders(ngx_http_background_runner_t *r)
 }
 
 
+static void
+ngx_http_background_runner_cancels(ngx_http_background_runner_t *r,
+    uint64_t cancels)
+{
+    if (cancels != r->cancels) {
+        r->cancels = cancels;
+        r->cancelled = ngx_current_msec;
+
+        ngx_http_background_runner_cancel(r, 1);
+    }
+}
+
+
 /*
- * Another nginx has the task: what was ordered here before that was known must
+ * Another nginx, or the old binary, has the task: what was ordered here before that was known must
  * not run when this nginx takes the task over, which may be days later.
  */
 
 static void
-ngx_http_background_runner_drop(ngx_http_background_runner_t *r)
+ngx_http_background_runner_drop(ngx_http_background_runner_t *r,
+    const char *who)
 {
     ngx_http_background_duty_t         *duty;
     ngx_http_background_duty_info_t     info;
@@ -1309,7 +1371,7 @@ ngx_http_background_runner_drop(ngx_http_background_runner_t *r)
 
     ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
                   "background task \"%V\": an order to run it is dropped, "
-                  "another nginx has the task", &r->task->zone.name);
+                  "%s has the task", &r->task->zone.name, who);
 
     ngx_http_background_duty_order(duty, orders.runs);
 
@@ -1330,6 +1392,9 @@ ngx_http_background_runner_pause(ngx_http_background_runner_t *r,
 
     r->paused = paused;
 
+    duty = ngx_http_background_cell_duty(r->cell);
+    ngx_http_background_duty_again(duty, 0);
+
     if (paused) {
         if (r->timer.timer_set) {
             ngx_del_timer(&r->timer);
@@ -1339,17 +1404,16 @@ ngx_http_background_runner_pause(ngx_http_background_runner_t *r,
             r->pending = NULL;
         }
 
+        ngx_http_background_runner_save(r);
         return;
     }
-
-    duty = ngx_http_background_cell_duty(r->cell);
 
     ngx_http_background_duty_read(duty, &info);
     ngx_http_background_duty_check(duty,
                                    ngx_max(info.checked,
                                            (uint64_t) ngx_time()),
                                    info.due);
-    ngx_http_background_duty_again(duty, 0);
+    ngx_http_background_runner_save(r);
 }
 
 
@@ -1411,10 +1475,8 @@ ngx_http_background_runner_acked(ngx_http_background_runner_t *r,
                                       r->fires - info.fired - 1);
     }
 
-    if (cause == &ngx_http_background_scheduled
-        || cause == &ngx_http_background_missed)
-    {
-        ngx_http_background_duty_again(duty, 0);
+    if (ngx_http_background_timed(cause)) {
+        ngx_http_background_runner_repeat(r, 0);
     }
 }
 
@@ -1538,8 +1600,9 @@ ngx_http_background_runner_crashed(ngx_http_background_runner_t *r,
 
     ngx_http_background_runner_record(r, cell, &outcome);
 
-    if (spared && cell == r->cell) {
-        ngx_http_background_runner_again(r, NULL);
+    if (spared && cell == r->cell && outcome.cycles > outcome.returned) {
+        ngx_http_background_runner_again(r,
+                                         ngx_http_background_cell_cause(cell));
     }
 
     if (spared) {
@@ -1561,6 +1624,44 @@ ngx_http_background_runner_crashed(ngx_http_background_runner_t *r,
     } else {
         ngx_http_background_runner_log(r, cell, &outcome);
     }
+}
+
+
+/* the cause of the last cycle, or NULL if it is not known */
+
+static ngx_str_t *
+ngx_http_background_cell_cause(ngx_http_background_cell_t *cell)
+{
+    ngx_uint_t                    i, n;
+    ngx_http_background_cause_t  *last;
+    ngx_http_background_cause_t   causes[NGX_HTTP_BACKGROUND_CAUSES];
+
+    static ngx_str_t  *known[] = {
+        &ngx_http_background_interval,
+        &ngx_http_background_scheduled,
+        &ngx_http_background_missed,
+        &ngx_http_background_retried,
+        &ngx_http_background_followed,
+        &ngx_http_background_ordered
+    };
+
+    n = ngx_http_background_cell_causes(cell, causes);
+
+    if (n == 0) {
+        return NULL;
+    }
+
+    last = &causes[n - 1];
+
+    for (i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        if (last->len == known[i]->len
+            && ngx_memcmp(last->text, known[i]->data, last->len) == 0)
+        {
+            return known[i];
+        }
+    }
+
+    return NULL;
 }
 
 
@@ -1897,6 +1998,12 @@ ngx_http_background_runner_want(ngx_http_background_runner_t *r,
 
     r->pending = cause;
 
+    /* the next owner of the cell does not find the time due any more */
+
+    if (ngx_http_background_timed(cause) && !r->task->cluster) {
+        ngx_http_background_runner_repeat(r, 1);
+    }
+
     if (!r->leased || r->elsewhere || r->candidate
         || (r->task->cluster
             && (!r->joined || !r->task->cluster->holds(&r->claim)))
@@ -1919,6 +2026,33 @@ ngx_http_background_runner_want(ngx_http_background_runner_t *r,
 
     ngx_http_background_runner_acked(r, cause);
     ngx_http_background_runner_due(r, cause);
+}
+
+
+/* whether a schedule is the cause */
+
+static ngx_uint_t
+ngx_http_background_timed(ngx_str_t *cause)
+{
+    return cause == &ngx_http_background_scheduled
+           || cause == &ngx_http_background_missed;
+}
+
+
+static void
+ngx_http_background_runner_repeat(ngx_http_background_runner_t *r,
+    ngx_uint_t again)
+{
+    ngx_http_background_duty_t       *duty;
+    ngx_http_background_duty_info_t   info;
+
+    duty = ngx_http_background_cell_duty(r->cell);
+    ngx_http_background_duty_read(duty, &info);
+
+    if (info.again != again) {
+        ngx_http_background_duty_again(duty, again);
+        ngx_http_background_runner_save(r);
+    }
 }
 
 
@@ -2296,8 +2430,8 @@ ngx_http_background_runner_unfinished(ngx_http_background_runner_t *r,
 
 /*
  * A cycle was cancelled as its worker exits, or crashed in another task; NULL:
- * its cause is not known.  Who has the lease starts it again.  "interval" and
- * "retry" do so by themselves, and with "workers cluster" that may be another
+ * its cause is not known.  Who has the lease starts it again.  Cycles of
+ * "interval" and "retry" are due by themselves, and with "workers cluster" that may be another
  * server.
  */
 
@@ -2308,7 +2442,7 @@ ngx_http_background_runner_again(ngx_http_background_runner_t *r,
     ngx_http_background_duty_t       *duty;
     ngx_http_background_duty_info_t   info;
 
-    if (r->task->interval || r->task->cluster) {
+    if (r->task->cluster || (r->task->interval && cause == NULL)) {
         return;
     }
 
@@ -2321,9 +2455,7 @@ ngx_http_background_runner_again(ngx_http_background_runner_t *r,
     duty = ngx_http_background_cell_duty(r->cell);
     ngx_http_background_duty_read(duty, &info);
 
-    if (cause == &ngx_http_background_scheduled
-        || cause == &ngx_http_background_missed)
-    {
+    if (ngx_http_background_timed(cause)) {
         ngx_http_background_duty_again(duty, 1);
 
     } else if (cause == &ngx_http_background_followed && info.fired) {

@@ -212,6 +212,8 @@ typedef struct {
     uint64_t                      layout;
     uint64_t                      crashes;        /* in a row */
     uint64_t                      checked;        /* of the duty */
+    uint64_t                      again;          /* of the duty */
+    uint64_t                      paused;
     ngx_http_background_stats_t   stats;
 } ngx_http_background_state_t;
 

@@ -785,9 +785,10 @@ static ngx_int_t
 ngx_http_background_control_order(ngx_http_background_main_conf_t *bmcf,
     ngx_http_background_task_t *task, ngx_uint_t action, ngx_log_t *log)
 {
-    ngx_uint_t                     quarantined;
-    ngx_http_background_view_t     view;
-    ngx_http_background_orders_t  *orders;
+    ngx_uint_t                          quarantined;
+    ngx_http_background_view_t          view;
+    ngx_http_background_orders_t       *orders;
+    ngx_http_background_orders_info_t   info;
 
     orders = ngx_http_background_record_orders(task->zone.record);
     quarantined = ngx_http_background_record_quarantined(task->zone.record);
@@ -809,6 +810,15 @@ ngx_http_background_control_order(ngx_http_background_main_conf_t *bmcf,
             ngx_log_error(NGX_LOG_NOTICE, log, 0,
                           "background task \"%V\" is not run, another nginx "
                           "has it", &task->zone.name);
+            return NGX_DECLINED;
+        }
+
+        ngx_http_background_orders_read(orders, &info);
+
+        if (!task->zone.all && info.elsewhere) {
+            ngx_log_error(NGX_LOG_NOTICE, log, 0,
+                          "background task \"%V\" is not run, a worker of "
+                          "another zone has it", &task->zone.name);
             return NGX_DECLINED;
         }
 
