@@ -112,6 +112,10 @@ for (sort keys %names) {
     my $expected = qq{digest "$paths{$_}": open() "$paths{$_}/$names{$_}" }
         . 'failed (13: Permission denied)';
 
+    # control characters of an error are replaced, others are escaped
+
+    $expected =~ s/[\x00-\x1f\x7f]/?/g;
+
     is(length $expected > 512, /^cut/ || '', "$_: length");
 
     my $is = $tasks{$_}{last}{error};
