@@ -96,6 +96,44 @@ run('deaf', '', 'kill=300ms');
        1, 'an alert');
 }
 
+# a command that no signal of the helper reaches: other commands go on
+
+SKIP: {
+    skip 'needs root', 2 if $> != 0;
+
+    put('other', <<'EOF');
+$< = $> = 0;
+$SIG{TERM} = 'IGNORE';
+my ($dir) = $ARGV[0] =~ /(.+)/;
+open my $file, '>', "$dir/.$$" or die;
+print $file "$$\n";
+close $file;
+rename "$dir/.$$", "$dir/$$" or die;
+sleep 1000 while 1;
+EOF
+    system("cp -L $^X $dir/perl && chmod 4755 $dir/perl") == 0 or die "cp\n";
+
+    run('perl', 'timeout 2s;', 'kill=100ms', "$dir/other");
+
+    my ($pid) = numbers();
+
+    skip 'set-user-ID has no effect', 2 if (stat "/proc/$pid")[4] != 0;
+
+    my ($helper) = helpers();
+
+    poll('it is abandoned', sub { task()->{abandoned} });
+
+    my $until = time + 12;
+    sleep 0.1 while time < $until;
+
+    ok(alive($helper), 'the helper goes on');
+    is(logged(qr/process $helper for commands hangs/), 0, 'no alert');
+
+    kill 'KILL', $pid;
+    poll('it has ended', sub { !task()->{abandoned} });
+    unlink glob "$dir/pids/*";
+}
+
 # a command ends, and then the helper is told to end it: its end is reported
 
 script('words', 'echo my words >&2; echo $$ > $1/.$$; mv $1/.$$ $1/$$
@@ -185,14 +223,15 @@ EOF
 # a reload with no task but a new one, whose command runs when it returns
 
 sub run {
-    my ($name, $more, $params) = @_;
+    my ($name, $more, $params, $first) = @_;
 
+    $first //= '';
     $n++;
 
     my $conf = BackgroundLife::slurp('nginx.conf');
     my $retry = $more =~ /retry/ ? '' : 'retry 1h;';
 
-    $conf =~ s/background_task .*/background_task t$n { interval 1h; $retry $more exec $dir\/$name $dir\/pids $params; }/
+    $conf =~ s/background_task .*/background_task t$n { interval 1h; $retry $more exec $dir\/$name $first $dir\/pids $params; }/
         or die "no task\n";
     put('nginx.conf', $conf);
 
@@ -206,7 +245,7 @@ sub run {
 
     if (!numbers()) {
         $more =~ s/timeout (\d+)ms/'timeout ' . 2 * $1 . 'ms'/e;
-        run($name, $more, $params);
+        run($name, $more, $params, $first);
     }
 }
 

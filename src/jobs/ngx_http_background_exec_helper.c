@@ -244,6 +244,8 @@ ngx_http_background_exec_helper_hangs(pid_t pid, ngx_log_t *log)
                       "killed", pid);
 
         (void) kill(pid, SIGKILL);
+
+        ngx_http_background_exec_helper_close(log);
     }
 
     (void) pthread_mutex_unlock(&ngx_http_background_exec_mutex);

@@ -59,8 +59,9 @@ typedef struct {
 /*
  * start  in init_process: forks the helper, unless a thread has done so already
  * stop   in exit_process: closes its socket, and waits for it
- * hangs  on a thread of the pool: sends SIGKILL to a helper that does not do what
- *        it is told.  Its commands end, too, and the next one starts another
+ * hangs  on a thread of the pool: sends SIGKILL to the helper, which does not
+ *        read what it is told.  Its commands end, too, and the next one starts
+ *        another helper
  * send   on a thread of the pool: asks the helper, which is forked again if it
  *        has ended, to start a command with the nice value, I/O class, policy
  *        and CPUs of the calling thread.  The helper gets "control", one end

@@ -8,6 +8,7 @@
 
 #include <poll.h>
 #include <sys/mman.h>
+#include <linux/sockios.h>
 
 
 /* a longer line of output is cut in the log, in bytes */
@@ -19,10 +20,7 @@
 /* nginx kills workers that have not exited after 1.5 seconds */
 #define NGX_HTTP_BACKGROUND_EXEC_TERMINATE  1000
 
-/*
- * how long after SIGKILL the helper may take to tell that the command has ended,
- * in milliseconds
- */
+/* how long the helper may leave SIGKILL unread, in milliseconds */
 #define NGX_HTTP_BACKGROUND_EXEC_HANGS  10000
 
 /* the largest pipe that a command can make of its output */
@@ -60,6 +58,8 @@ typedef struct {
                                                        SIGTERM, in ms */
     uint64_t                            terminated; /* the same when the worker
                                                        is terminated, or 0 */
+    uint64_t                            looked;     /* at what is unread */
+    uint64_t                            unread;     /* for so long, in ms */
 
     unsigned                            stopping:1;
     unsigned                            killed:1;
@@ -80,6 +80,8 @@ static ngx_int_t ngx_http_background_exec_values(
 static ngx_int_t ngx_http_background_exec_start(ngx_http_background_exec_t *x);
 static void ngx_http_background_exec_wait(ngx_http_background_exec_t *x);
 static void ngx_http_background_exec_stop(ngx_http_background_exec_t *x);
+static void ngx_http_background_exec_hangs(ngx_http_background_exec_t *x,
+    uint64_t now);
 static void ngx_http_background_exec_signal(ngx_http_background_exec_t *x,
     int signo);
 static void ngx_http_background_exec_report(ngx_http_background_exec_t *x);
@@ -391,7 +393,9 @@ ngx_http_background_exec_wait(ngx_http_background_exec_t *x)
             }
         }
 
-        ngx_http_background_exec_stop(x);
+        if (!x->over) {
+            ngx_http_background_exec_stop(x);
+        }
     }
 
     ngx_http_background_exec_drain(x, &x->out);
@@ -419,12 +423,7 @@ ngx_http_background_exec_stop(ngx_http_background_exec_t *x)
     now = ngx_http_background_usec(CLOCK_MONOTONIC) / 1000;
 
     if (x->killed) {
-        if (now >= x->kill_at + NGX_HTTP_BACKGROUND_EXEC_HANGS) {
-            ngx_http_background_exec_helper_hangs(x->command.helper,
-                                                  x->run->log);
-            ngx_http_background_exec_lost(x, "the helper process hangs");
-        }
-
+        ngx_http_background_exec_hangs(x, now);
         return;
     }
 
@@ -437,9 +436,41 @@ ngx_http_background_exec_stop(ngx_http_background_exec_t *x)
 
     if (now >= x->kill_at) {
         x->killed = 1;
+        x->looked = now;
 
         ngx_http_background_exec_signal(x, SIGKILL);
     }
+}
+
+
+/*
+ * A command may outlive SIGKILL: as another user, or in a system call that
+ * cannot be interrupted.  A helper that does not even read the signal hangs.
+ * The time in which the worker itself stands still does not count.
+ */
+
+static void
+ngx_http_background_exec_hangs(ngx_http_background_exec_t *x, uint64_t now)
+{
+    int  n;
+
+    if (ioctl(x->control, SIOCOUTQ, &n) == -1 || n == 0) {
+        x->looked = now;
+        x->unread = 0;
+        return;
+    }
+
+    x->unread += ngx_min(now - x->looked, NGX_HTTP_BACKGROUND_EXEC_POLL);
+    x->looked = now;
+
+    if (x->unread < NGX_HTTP_BACKGROUND_EXEC_HANGS) {
+        return;
+    }
+
+    /* its pid is still the command's, as the helper does not call waitpid() */
+
+    ngx_http_background_exec_lost(x, "the helper process hangs");
+    ngx_http_background_exec_helper_hangs(x->command.helper, x->run->log);
 }
 
 
@@ -498,10 +529,7 @@ ngx_http_background_exec_report(ngx_http_background_exec_t *x)
 }
 
 
-/*
- * The kernel has killed the command with the helper, but not its children.  A
- * helper that hangs has not called waitpid(), so the pid is still the command's.
- */
+/* the kernel kills the command with the helper, but not its children */
 
 static void
 ngx_http_background_exec_lost(ngx_http_background_exec_t *x, const char *error)
