@@ -139,6 +139,23 @@ EOF
     });
 
     ($pid) = slurp('nginx.pid') =~ /(\d+)/ unless $off;
+
+    poll('workers', \&titled) unless $main =~ /master_process off;/;
+}
+
+# whether all workers have their title: that of a new process is the master's
+
+sub titled {
+    my ($master) = slurp('nginx.pid') =~ /(\d+)/ or return 0;
+    my @children = split ' ', slurp("/proc/$master/task/$master/children");
+
+    # no master in this PID namespace
+
+    return 1 if slurp("/proc/$master/cmdline") !~ /^nginx: master process/;
+
+    return @children
+           && !grep { slurp("/proc/$_/cmdline") =~ /^nginx: master process/ }
+                    @children;
 }
 
 # what to load, and to say in the server, so that answers come late
@@ -323,7 +340,7 @@ sub runs {
 sub slurp {
     my ($name) = @_;
 
-    open my $file, '<', "$dir/$name" or return '';
+    open my $file, '<', $name =~ m{^/} ? $name : "$dir/$name" or return '';
     local $/;
 
     return scalar(<$file>) // '';
