@@ -26,7 +26,14 @@ lease_given(3600000);
 sub begins {
     my ($host, $server) = @_;
 
-    host($host, <<"EOF", '', 'location /control/ { background_control run; }');
+    host($host, conf($server));
+}
+
+sub conf {
+    my ($server, $zone) = (@_, '1m');
+
+    return <<"EOF", '', 'location /control/ { background_control run pause; }';
+background_zone $zone;
 background_redis main { server unix:$server; connect_timeout 1h; timeout 1h; }
 background_task t {
     workers cluster lease=1h;
@@ -34,6 +41,21 @@ background_task t {
     simulate_io 1 delay=1ms-1ms;
 }
 EOF
+}
+
+# in a zone of another size
+
+sub resize {
+    my ($zone) = @_;
+
+    my %old = map { $_ => 1 } host_workers('b');
+
+    host_reload('b', conf($gate, $zone));
+    poll("$zone: a worker has its lease", sub {
+        my $task = host_status('b', 't');
+        return $task->{lease} && !$old{$task->{lease}{pid}}
+               && state_of('b') eq 'other';
+    });
 }
 
 sub state_of { host_status($_[0], 't')->{cluster}{state} }
@@ -67,6 +89,15 @@ poll('its log says why', sub {
 like(host_log('b'), qr/"t" is not run, another nginx has it/, 'its log says why');
 is(order('a'), 202, 'an order to the one that has it');
 poll('it runs', sub { cycles('a')->{completed} == 1 });
+
+# it can be paused all the same
+
+is(host_order('b', '/control/t/pause'), 202, 'a pause');
+resize('2m');
+ok(host_status('b', 't')->{paused}, 'another zone has it');
+is(host_order('b', '/control/t/resume'), 202, 'its end');
+resize('1m');
+ok(!host_status('b', 't')->{paused}, 'another zone has that, too');
 
 # the other one takes it over
 

@@ -9,6 +9,7 @@ use lib "$FindBin::Bin/lib";
 
 use BackgroundClock;
 use BackgroundControl;
+use BackgroundLife qw/ reconfigure /;
 use BackgroundStatus;
 use Test::More;
 
@@ -60,6 +61,7 @@ sub orders_read {
 # the cycle that waits follows another task
 
 start(<<"EOF", $locations, 'worker_processes 1;');
+    background_zone 1m;
     $holder
     background_task source { interval off; $operation }
     background_task waits { after source; lock one; $operation }
@@ -81,6 +83,15 @@ completed('waits', 2);
 is(causes('waits'), 'after control', 'after: both get their cycle');
 is(code('/control/waits/run'), 202, 'after: another order');
 completed('waits', 3);
+
+# an order that waits stays in a zone of another size
+
+hold();
+is(code('/control/waits/run'), 202, 'zone: an order');
+orders_read();
+is(task('waits')->{cycles}{started}, 3, 'zone: it waits');
+reconfigure('background_zone 1m;', 'background_zone 2m;');
+completed('waits', 4);
 
 stop();
 

@@ -9,6 +9,8 @@
 
 
 static void ngx_http_background_duty_replace(uint64_t *word, uint64_t value);
+static void ngx_http_background_duty_flag(ngx_http_background_duty_t *duty,
+    uint64_t flag, ngx_uint_t set);
 
 
 ngx_http_background_duty_t *
@@ -34,7 +36,7 @@ ngx_http_background_duty_renew(ngx_http_background_duty_t *duty,
 {
     ngx_http_background_duty_replace(&duty->checked, 0);
     ngx_http_background_duty_replace(&duty->due, 0);
-    ngx_http_background_duty_replace(&duty->again, 0);
+    ngx_http_background_duty_replace(&duty->flags, 0);
     ngx_http_background_duty_replace(&duty->ordered, ordered);
     ngx_http_background_duty_replace(&duty->fired, fired);
 }
@@ -66,7 +68,7 @@ ngx_http_background_duty_copy(ngx_http_background_duty_t *duty,
     duty->due = ngx_http_background_word_get(&from->due);
     duty->fired = ngx_http_background_word_get(&from->fired);
     duty->ordered = ngx_http_background_word_get(&from->ordered);
-    duty->again = ngx_http_background_word_get(&from->again);
+    duty->flags = ngx_http_background_word_get(&from->flags);
     duty->missed = ngx_http_background_load(&from->missed);
     duty->coalesced = ngx_http_background_load(&from->coalesced);
 }
@@ -84,7 +86,7 @@ ngx_http_background_duty_seal(ngx_http_background_duty_t *duty)
         || ngx_http_background_word_seal(&duty->ordered,
                                          NGX_HTTP_BACKGROUND_VALUE)
            != NGX_OK
-        || ngx_http_background_word_seal(&duty->again,
+        || ngx_http_background_word_seal(&duty->flags,
                                          NGX_HTTP_BACKGROUND_VALUE)
            != NGX_OK)
     {
@@ -100,9 +102,14 @@ void
 ngx_http_background_duty_read(ngx_http_background_duty_t *duty,
     ngx_http_background_duty_info_t *info)
 {
+    uint64_t  flags;
+
+    flags = ngx_http_background_word_get(&duty->flags);
+
+    info->again = (flags & NGX_HTTP_BACKGROUND_DUTY_AGAIN) != 0;
+    info->paused = (flags & NGX_HTTP_BACKGROUND_DUTY_PAUSED) != 0;
     info->checked = ngx_http_background_word_get(&duty->checked);
     info->due = ngx_http_background_word_get(&duty->due);
-    info->again = ngx_http_background_word_get(&duty->again);
     info->missed = ngx_http_background_load(&duty->missed);
     info->ordered = ngx_http_background_word_get(&duty->ordered);
     info->fired = ngx_http_background_word_get(&duty->fired);
@@ -138,9 +145,31 @@ ngx_http_background_duty_fire(ngx_http_background_duty_t *duty, uint64_t fired,
 
 void
 ngx_http_background_duty_again(ngx_http_background_duty_t *duty,
-    uint64_t again)
+    ngx_uint_t again)
 {
-    ngx_http_background_word_set(&duty->again, again);
+    ngx_http_background_duty_flag(duty, NGX_HTTP_BACKGROUND_DUTY_AGAIN, again);
+}
+
+
+void
+ngx_http_background_duty_pause(ngx_http_background_duty_t *duty,
+    ngx_uint_t paused)
+{
+    ngx_http_background_duty_flag(duty, NGX_HTTP_BACKGROUND_DUTY_PAUSED,
+                                  paused);
+}
+
+
+static void
+ngx_http_background_duty_flag(ngx_http_background_duty_t *duty, uint64_t flag,
+    ngx_uint_t set)
+{
+    uint64_t  flags;
+
+    flags = ngx_http_background_word_get(&duty->flags);
+
+    ngx_http_background_word_set(&duty->flags,
+                                 set ? flags | flag : flags & ~flag);
 }
 
 

@@ -18,6 +18,10 @@
 #include <ngx_core.h>
 
 
+#define NGX_HTTP_BACKGROUND_DUTY_AGAIN   1
+#define NGX_HTTP_BACKGROUND_DUTY_PAUSED  2
+
+
 /* in the zone, private */
 
 typedef struct {
@@ -25,7 +29,7 @@ typedef struct {
     uint64_t    due;          /* a word */
     uint64_t    fired;        /* a word */
     uint64_t    ordered;      /* a word */
-    uint64_t    again;        /* a word */
+    uint64_t    flags;        /* a word */
     uint64_t    missed;
     uint64_t    coalesced;
 } ngx_http_background_duty_t;
@@ -38,6 +42,7 @@ typedef struct {
     uint64_t    due;          /* the next time */
     uint64_t    again;        /* 1: a cycle waits, or was cancelled, and starts
                                  in the next owner */
+    uint64_t    paused;       /* 1: the owner has paused the task */
     uint64_t    missed;       /* times not started in time */
 
     /* numbers of handled orders */
@@ -62,7 +67,8 @@ typedef struct {
  * check    times until "checked" are handled
  * order    orders to run until this number are handled
  * fire     ends of tasks until this number are handled
- * again    whether a cycle of the schedules starts without being due
+ * again    whether a cycle of the schedules starts without being due: 0 or 1
+ * pause    whether the task is paused: 0 or 1
  * missed   counts missed times
  */
 ngx_http_background_duty_t *ngx_http_background_duty_create(
@@ -82,7 +88,9 @@ void ngx_http_background_duty_order(ngx_http_background_duty_t *duty,
 void ngx_http_background_duty_fire(ngx_http_background_duty_t *duty,
     uint64_t fired, ngx_uint_t coalesced);
 void ngx_http_background_duty_again(ngx_http_background_duty_t *duty,
-    uint64_t again);
+    ngx_uint_t again);
+void ngx_http_background_duty_pause(ngx_http_background_duty_t *duty,
+    ngx_uint_t paused);
 void ngx_http_background_duty_missed(ngx_http_background_duty_t *duty,
     ngx_uint_t n);
 

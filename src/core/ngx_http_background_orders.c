@@ -54,12 +54,16 @@ ngx_http_background_orders_follow(ngx_slab_pool_t *shpool,
 }
 
 
+/* old workers may have the task still: their orders are kept, not dropped */
+
 void
 ngx_http_background_orders_copy(ngx_http_background_orders_t *orders,
     ngx_http_background_orders_t *from)
 {
     orders->paused = ngx_http_background_load(&from->paused);
     orders->alarm = ngx_http_background_load(&from->alarm);
+    orders->shared = ngx_http_background_load(&from->shared);
+    orders->elsewhere = 1;
     orders->runs = ngx_http_background_load(&from->runs);
     orders->cancels = ngx_http_background_load(&from->cancels);
     orders->fires = ngx_http_background_load(&from->fires);

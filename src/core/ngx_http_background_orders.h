@@ -83,12 +83,12 @@ typedef struct {
  * alarm    called by the worker that has recorded a cycle of the task; NGX_OK:
  *          the health has changed, and no other worker has reported it
  *
- * share    called by the owner of the cell: whether the task is paused, for
- *          workers of another zone
- * leave    called by the owner of the cell: whether a worker of another zone has
- *          the task
- * adopt    called by the owner of the cell: pauses the task, or not, if that has
- *          changed in the other zone
+ * The following functions are called by the owner of the cell:
+ *
+ * share    returns whether the task is paused; workers of another zone are told
+ * leave    whether a worker of another zone has the task
+ * adopt    whether the task is paused in the other zone; an order given here since
+ *          "share" stays valid
  */
 ngx_http_background_orders_t *ngx_http_background_orders_create(
     ngx_slab_pool_t *shpool);

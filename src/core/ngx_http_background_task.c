@@ -883,20 +883,27 @@ ngx_http_background_runner_take(ngx_http_background_runner_t *r)
 static void
 ngx_http_background_runner_enter(ngx_http_background_runner_t *r)
 {
-    ngx_int_t                      rc;
-    ngx_http_background_orders_t  *orders;
+    ngx_int_t                           rc;
+    ngx_http_background_orders_t       *orders;
+    ngx_http_background_orders_info_t   info;
+
+    orders = ngx_http_background_record_orders(r->task->zone.record);
 
     if (r->elsewhere) {
-        orders = ngx_http_background_record_orders(r->task->zone.record);
-
         rc = ngx_http_background_instance_lock(&r->task->zone.name, r->log);
         ngx_http_background_runner_adopt(r);
 
         if (rc == NGX_BUSY) {
 
             ngx_http_background_cell_absent(r->cell);
-            ngx_http_background_orders_leave(orders, 1);
-            ngx_http_background_runner_drop(r, "a worker of another zone");
+            ngx_http_background_orders_read(orders, &info);
+
+            /* later orders are refused */
+
+            if (!info.elsewhere) {
+                ngx_http_background_orders_leave(orders, 1);
+                ngx_http_background_runner_drop(r, "a worker of another zone");
+            }
 
             if (!r->told) {
                 r->told = 1;
@@ -912,11 +919,15 @@ ngx_http_background_runner_enter(ngx_http_background_runner_t *r)
 
         r->elsewhere = 0;
 
-        ngx_http_background_orders_leave(orders, 0);
         ngx_http_background_runner_save(r);
     }
 
+    ngx_http_background_orders_leave(orders, 0);
+
     if (r->task->cluster) {
+        ngx_http_background_orders_read(orders, &info);
+        r->paused = info.paused;
+
         ngx_http_background_schedule_forget(r);
         ngx_http_background_runner_join(r);
         return;
@@ -926,9 +937,15 @@ ngx_http_background_runner_enter(ngx_http_background_runner_t *r)
 }
 
 
+/*
+ * A pause that the last owner has handled, and that has ended since then, ends
+ * in runner_orders(): times until now are not missed.
+ */
+
 static void
 ngx_http_background_runner_started(ngx_http_background_runner_t *r)
 {
+    ngx_http_background_duty_info_t    duty;
     ngx_http_background_orders_info_t  orders;
 
     ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
@@ -938,8 +955,15 @@ ngx_http_background_runner_started(ngx_http_background_runner_t *r)
                   ngx_http_background_record_orders(r->task->zone.record),
                   &orders);
 
-    r->paused = orders.paused;
+    ngx_http_background_duty_read(ngx_http_background_cell_duty(r->cell),
+                                  &duty);
+
+    r->paused = duty.paused;
     r->orders = 1;
+
+    if (orders.paused && !r->paused) {
+        ngx_http_background_runner_pause(r, 1);
+    }
 
     ngx_http_background_interval_arm(r);
 }
@@ -1027,7 +1051,7 @@ ngx_http_background_runner_granted(ngx_http_background_claim_t *m,
 
     m->carried.quarantine = 0;
 
-    if (carried && carried->due_at) {
+    if (r->task->rules && carried && carried->due_at) {
         ngx_http_background_runner_checked(r, carried->due_at / 1000);
     }
 
@@ -1093,6 +1117,11 @@ ngx_http_background_runner_ousted(ngx_http_background_claim_t *m,
     if (r->timer.timer_set) {
         ngx_del_timer(&r->timer);
     }
+
+    /* what waits is not due any more when this nginx has the task again */
+
+    r->pending = NULL;
+    r->saved = 0;
 
     cycle = ngx_http_background_runner_cycle(r, r->cell, 0);
 
@@ -1195,7 +1224,7 @@ ngx_http_background_runner_release(ngx_http_background_runner_t *r)
 
     /* orders may have come since the last poll */
 
-    if (!r->joined) {
+    if (!r->joined || r->candidate) {
         ngx_http_background_runner_save(r);
     }
 
@@ -1298,7 +1327,19 @@ ngx_http_background_runner_orders(ngx_http_background_runner_t *r)
 
     ngx_http_background_runner_cancels(r, info.cancels);
 
-    if (!r->leased || r->elsewhere || r->candidate) {
+    if (!r->leased || r->elsewhere) {
+        return;
+    }
+
+    if (r->candidate) {
+
+        /* other zones of this nginx are to know of it */
+
+        if (info.paused != r->paused) {
+            r->paused = info.paused;
+            ngx_http_background_runner_save(r);
+        }
+
         return;
     }
 
@@ -1346,8 +1387,8 @@ ngx_http_background_runner_cancels(ngx_http_background_runner_t *r,
 
 
 /*
- * Another nginx, or the old binary, has the task: what was ordered here before that was known must
- * not run when this nginx takes the task over, which may be days later.
+ * Another nginx, or the old binary, has the task: what was ordered here before
+ * that was known must not run at a takeover, which may be days later.
  */
 
 static void
@@ -1393,6 +1434,7 @@ ngx_http_background_runner_pause(ngx_http_background_runner_t *r,
     r->paused = paused;
 
     duty = ngx_http_background_cell_duty(r->cell);
+    ngx_http_background_duty_pause(duty, paused);
     ngx_http_background_duty_again(duty, 0);
 
     if (paused) {
@@ -1899,7 +1941,7 @@ ngx_http_background_schedule_look(ngx_http_background_runner_t *r)
             : look.late ? &ngx_http_background_missed
                         : &ngx_http_background_scheduled;
 
-    if (r->task->rules && info.again && r->pending == NULL
+    if (r->task->rules && !r->task->cluster && info.again && r->pending == NULL
         && ngx_queue_empty(&r->cycles))
     {
         cause = &ngx_http_background_scheduled;
@@ -2431,8 +2473,8 @@ ngx_http_background_runner_unfinished(ngx_http_background_runner_t *r,
 /*
  * A cycle was cancelled as its worker exits, or crashed in another task; NULL:
  * its cause is not known.  Who has the lease starts it again.  Cycles of
- * "interval" and "retry" are due by themselves, and with "workers cluster" that may be another
- * server.
+ * "interval" and "retry" are due by themselves, and with "workers cluster" the
+ * next one may be that of another server.
  */
 
 static void

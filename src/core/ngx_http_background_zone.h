@@ -213,7 +213,8 @@ typedef struct {
     uint64_t                      crashes;        /* in a row */
     uint64_t                      checked;        /* of the duty */
     uint64_t                      again;          /* of the duty */
-    uint64_t                      paused;
+    uint64_t                      paused;         /* of the duty */
+    uint64_t                      pause;          /* of the orders */
     ngx_http_background_stats_t   stats;
 } ngx_http_background_state_t;
 

@@ -390,7 +390,8 @@ ngx_http_background_cell_save(ngx_http_background_record_t *record,
     ngx_http_background_duty_read(cell->duty, &duty);
     state->checked = duty.checked;
     state->again = duty.again;
-    state->paused = ngx_http_background_orders_share(record->orders);
+    state->paused = duty.paused;
+    state->pause = ngx_http_background_orders_share(record->orders);
 
     state->stats = *ngx_http_background_cell_stats(cell);
 
@@ -424,8 +425,9 @@ ngx_http_background_cell_adopt(ngx_http_background_record_t *record,
         ngx_http_background_duty_check(cell->duty, state->checked, duty.due);
     }
 
-    ngx_http_background_duty_again(cell->duty, state->again);
-    ngx_http_background_orders_adopt(record->orders, state->paused != 0);
+    ngx_http_background_duty_again(cell->duty, state->again != 0);
+    ngx_http_background_duty_pause(cell->duty, state->paused != 0);
+    ngx_http_background_orders_adopt(record->orders, state->pause != 0);
 
     stats = ngx_http_background_cell_stats(cell);
 

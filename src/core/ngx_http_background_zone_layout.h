@@ -27,7 +27,7 @@
  * parts with the sizes of the structures.
  */
 #define NGX_HTTP_BACKGROUND_LAYOUT                                           \
-    (((uint64_t) 10 << 60                                                    \
+    (((uint64_t) 11 << 60                                                    \
      | (uint64_t) sizeof(ngx_http_background_stats_t) << 49                  \
      | (uint64_t) sizeof(ngx_http_background_cell_t) << 39                   \
      | (uint64_t) sizeof(ngx_http_background_record_t) << 27                 \
