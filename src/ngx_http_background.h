@@ -624,11 +624,11 @@ ngx_int_t ngx_http_background_output_header(ngx_http_background_run_t *run,
 ngx_uint_t ngx_http_background_few_connections(u_char *text);
 
 /*
- * Reads a file with a key or a password while the configuration is read, without
- * a line end at its end.  "path" becomes a full name, of which a relative one
- * begins in the folder of the configuration.  The text is overwritten when the
- * configuration is freed.  NGX_ERROR, which was logged: the file cannot be read,
- * is none, is empty, or has more than 4096 bytes.
+ * Reads a file with a key or a password while the configuration is read,
+ * without a line end at its end.  "path" becomes a full name, of which a
+ * relative one begins in the folder of the configuration.  The text is
+ * overwritten when the configuration is freed.  NGX_ERROR, which was logged:
+ * the file cannot be read, is none, is empty, or has more than 4096 bytes.
  */
 ngx_int_t ngx_http_background_secret_read(ngx_conf_t *cf, ngx_str_t *path,
     ngx_str_t *text);
@@ -639,8 +639,8 @@ ngx_err_t ngx_http_background_connect_error(ngx_connection_t *c);
 
 /*
  * Pages of memory that an upgrade of the nginx binary does not lose, and that
- * the workers of both binaries share meanwhile.  A name has the name of the kind
- * in front, and a zero byte, which names of tasks can't have.
+ * the workers of both binaries share meanwhile.  A name has the name of the
+ * kind in front, and a zero byte, which names of tasks can't have.
  *
  * read     returns NGX_OK if a page of this name and size was written last by a
  *          worker of another binary, or, in the master, by any worker

@@ -57,7 +57,7 @@ my %port = (
     start(<<"EOF", '', 'worker_processes 1;');
     background_threads 3;
     background_task timeout {
-        interval 1h; retry 1h; timeout 200ms;
+        interval 1h; retry 1h; timeout 4s;
         certificate 127.0.0.1:$port{timeout};
     }
     background_task end {

@@ -222,6 +222,21 @@ is(error_of('tested'), 'request "/proxy/tagged": test "$long" is "0"',
    'another test: of the whole response');
 is(saved('tested'), "tagged\n", 'the file stays');
 
+# nor is the same one with another map
+
+reconfigure('test=$long' => 'test=$tagged');
+poll('the former test', sub {
+    %task = by_name(status());
+    return ($task{tested}{last}{message} // '') eq 'not modified';
+});
+
+reconfigure('~^tagged$ ' => '~^others$ ');
+next_cycle('tested', 'failed');
+%task = by_name(status());
+is(error_of('tested'), 'request "/proxy/tagged": test "$tagged" is "0"',
+   'another map: a test of the whole response');
+is(saved('tested'), "tagged\n", 'the file stays');
+
 # over a reload: the attribute of the file is known
 
 poll('not modified', sub {

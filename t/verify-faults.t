@@ -243,21 +243,33 @@ pass('a name of an unknown type is part of the tree');
 unlink "$dir/unknown" or die "unlink: $!";
 next_cycle($_, 'completed', qr/^$/) for qw/ digest inside /;
 
-# a list in its tree is replaced while a file is read
+# a list in its tree is replaced while a file is read, also one that has another
+# link
 
-my %task = by_name(status());
-my $failed = $task{inside}{cycles}{failed};
+replaced('the list that was replaced');
 
-put('hold', '');
-poll('a file is read', sub { -e "$dir/made/held" });
-put('SUMS', "$sum  x\n");
-rename "$dir/SUMS", "$dir/own/SUMS" or die "rename: $!";
-unlink "$dir/hold" or die "unlink: $!";
-next_cycle('inside', 'completed');
+link "$dir/own/SUMS", "$dir/copy" or die "link: $!";
+next_cycle('inside', 'completed', qr/^$/);
 
-%task = by_name(status());
-is($task{inside}{cycles}{failed}, $failed, 'the list that was replaced')
-    or diag($task{inside}{last_failure}{error});
+replaced('the list that was replaced, of which a copy is left');
 
 stop();
 done_testing();
+
+sub replaced {
+    my ($name) = @_;
+
+    my %task = by_name(status());
+    my $failed = $task{inside}{cycles}{failed};
+
+    put('hold', '');
+    poll('a file is read', sub { -e "$dir/made/held" });
+    put('SUMS', "$sum  x\n");
+    rename "$dir/SUMS", "$dir/own/SUMS" or die "rename: $!";
+    unlink "$dir/made/held", "$dir/hold" or die "unlink: $!";
+    next_cycle('inside', 'completed');
+
+    %task = by_name(status());
+    is($task{inside}{cycles}{failed}, $failed, $name)
+        or diag($task{inside}{last_failure}{error});
+}

@@ -36,8 +36,8 @@ typedef struct {
  * begin    called by each thread of a run before its work
  * stops    whether the job was told to stop
  * stopped  the same for its thread, which does not go on then, even if the
- *          lease of the task is renewed later; other than cancelled(), it does
- *          not wait
+ *          lease of the task is renewed later; unlike cancelled(), it does not
+ *          wait
  * current  returns the cell of the job of the calling thread, or NULL, and the
  *          owner that the worker was when the run started; async-signal-safe,
  *          for any thread

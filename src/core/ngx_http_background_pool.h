@@ -213,8 +213,8 @@ void ngx_http_background_pool_limit(ngx_cycle_t *cycle,
  *         called, or NGX_AGAIN if the job was told to stop: its handler will
  *         be called
  * withdraw
- *         the same for a job that waits; NGX_DECLINED if it does not wait, and
- *         is not told to stop
+ *         removes a job that still waits, and returns NGX_OK; otherwise
+ *         NGX_DECLINED, and the job goes on
  * waits   whether the job waits for a thread
  * full    whether "max_queue" jobs of requests wait
  * waiting returns how many of the jobs of a counter wait, without those that a

@@ -167,7 +167,8 @@ ngx_http_background_pool_thread_init(ngx_http_background_pool_conf_t *pcf,
                       "background: pthread_sigmask() of a thread failed");
     }
 
-    (void) pthread_sigmask(SIG_SETMASK, NULL, &ngx_http_background_pool_signals);
+    (void) pthread_sigmask(SIG_SETMASK, NULL,
+                           &ngx_http_background_pool_signals);
 
     ngx_http_background_pool_priority(pcf->priority, log);
     ngx_http_background_pool_slice(log);

@@ -6,8 +6,8 @@
 
 /*
  * "background_state": a file that keeps pauses and last runs of tasks over the
- * end of nginx.  The first worker writes it in a separate thread: once a minute,
- * when a worker asks for it, and at exit.
+ * end of nginx.  The first worker writes it in a separate thread: once a
+ * minute, when a worker asks for it, and at exit.
  */
 
 

@@ -783,10 +783,6 @@ ngx_http_background_tree_total(ngx_http_background_run_t *run,
 
     while (ngx_http_background_tree_next(tree, run, file) == NGX_OK) {
         total += weigh(run, tree, file);
-
-        if (ngx_http_background_cancelled(run)) {
-            break;
-        }
     }
 
     ngx_http_background_tree_destroy(tree);

@@ -1083,9 +1083,9 @@ ngx_http_background_verify_finish(ngx_http_background_run_t *run)
 
         rc = ngx_fd_info(v->fd, &fi);
 
-        /* a list that was replaced has another change time */
+        /* a list that was replaced has another change time, and a link less */
 
-        if (rc != NGX_FILE_ERROR && fi.st_nlink == 0) {
+        if (rc != NGX_FILE_ERROR && fi.st_nlink < v->info.st_nlink) {
             fi.st_ctim = v->info.st_ctim;
         }
 

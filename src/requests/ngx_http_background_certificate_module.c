@@ -23,7 +23,7 @@
 #include <poll.h>
 
 
-/* for a server, all of its addresses, in milliseconds */
+/* for a server, all of its addresses, without the lookup, in milliseconds */
 #define NGX_HTTP_BACKGROUND_CERTIFICATE_TIMEOUT  10000
 
 /* the period in which cancelling is checked, in milliseconds */
@@ -336,7 +336,14 @@ ngx_http_background_certificate_work(ngx_http_background_run_t *run)
             ngx_http_background_certificate_file(&ctx);
 
         } else {
+
+            /* the server does not wait while other jobs run */
+
+            run->keep_slot = 1;
+
             ngx_http_background_certificate_connect(&ctx);
+
+            run->keep_slot = 0;
         }
 
         ERR_clear_error();
@@ -461,14 +468,8 @@ ngx_http_background_certificate_connect(ngx_http_background_certificate_t *ctx)
     ctx->fd = -1;
     ctx->over = 0;
     ctx->received = 0;
-    ctx->end = ngx_http_background_usec(CLOCK_MONOTONIC) / 1000
-               + NGX_HTTP_BACKGROUND_CERTIFICATE_TIMEOUT;
 
-    if (target->addr) {
-        rc = ngx_http_background_certificate_open(ctx, target->addr->sockaddr,
-                                                  target->addr->socklen, &err);
-
-    } else {
+    if (target->addr == NULL) {
         ngx_memzero(&hints, sizeof(struct addrinfo));
         hints.ai_socktype = SOCK_STREAM;
 
@@ -480,7 +481,16 @@ ngx_http_background_certificate_connect(ngx_http_background_certificate_t *ctx)
                                      target->host, gai_strerror(rc));
             return;
         }
+    }
 
+    ctx->end = ngx_http_background_usec(CLOCK_MONOTONIC) / 1000
+               + NGX_HTTP_BACKGROUND_CERTIFICATE_TIMEOUT;
+
+    if (target->addr) {
+        rc = ngx_http_background_certificate_open(ctx, target->addr->sockaddr,
+                                                  target->addr->socklen, &err);
+
+    } else {
         rc = NGX_DECLINED;
 
         for (ai = res; ai && rc == NGX_DECLINED; ai = ai->ai_next) {

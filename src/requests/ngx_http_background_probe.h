@@ -235,8 +235,8 @@ typedef struct {
  *         records
  * judge   counts a check; returns whether the verdict has changed
  * wanted  sets "down" of each target, by its verdict and "keep="
- * missed  in how many cycles the server was not checked: those that wait longest
- *         are the first ones in the next cycle
+ * missed  in how many cycles the server was not checked: those that wait
+ *         longest are the first ones in the next cycle
  * late    number of changes by workers of older configurations since the last
  *         commit
  * up      number of primary servers that get requests
@@ -289,9 +289,9 @@ uint64_t ngx_http_background_probe_table_id(ngx_http_background_probe_op_t *op);
 
 
 /*
- * An upgrade of the nginx binary: both binaries have shared memory of their own,
- * and pages tell one what the other knows.  Verdicts are written by the worker
- * that has the task, orders by the one that gets them.
+ * An upgrade of the nginx binary: both binaries have shared memory of their
+ * own, and pages tell one what the other knows.  Verdicts are written by the
+ * worker that has the task, orders by the one that gets them.
  *
  * export  writes pages of all servers; with "tell" all workers read them
  * others  whether the pages are those of another binary

@@ -25,6 +25,9 @@ typedef struct {
     ngx_uint_t                            count;
     ngx_str_t                             save;     /* path, or empty */
     off_t                                 max_size;
+    ngx_uint_t                            passed;   /* unsigned  passed:1;
+                                                       a whole response, in this
+                                                       worker */
 
     /* checked when the configuration is complete */
     ngx_str_t                             name;   /* name of the location */
@@ -650,6 +653,10 @@ ngx_http_background_request_run_start(ngx_http_background_run_t *run)
         return;
     }
 
+    /* the variables of "test" may have been set in another way before */
+
+    ctx->save->whole = op->conf->test && !op->passed;
+
     ctx->requests.save = ctx->save;
 
     if (ngx_http_background_save_load(ctx->save,
@@ -771,6 +778,7 @@ ngx_http_background_request_stored(ngx_http_background_run_t *run)
         ngx_http_background_message(&run->result, "saved %O bytes",
                                     ctx->save->size);
         run->result.completed = 1;
+        ctx->op->passed = 1;
     }
 
     ngx_http_background_done(run);

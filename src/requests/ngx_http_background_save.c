@@ -157,7 +157,7 @@ ngx_http_background_save_asks(ngx_http_background_save_t *save, ngx_str_t *uri,
 
     ngx_crc32_final(source);
 
-    if (source != save->source) {
+    if (save->whole || source != save->source) {
         ngx_memzero(&save->known, sizeof(ngx_http_background_validators_t));
     }
 

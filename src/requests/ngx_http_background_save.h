@@ -54,6 +54,9 @@ typedef struct {
     ngx_http_background_validators_t     response;
     uint32_t                             source;    /* of the file, then of the
                                                        request */
+    ngx_uint_t                           whole;     /* unsigned  whole:1;
+                                                       validators of the file
+                                                       are not used */
     ngx_uint_t                           status;    /* of a complete one */
 
     ngx_http_background_save_block_t    *first;
