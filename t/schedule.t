@@ -300,10 +300,12 @@ sub configure {
 }
 
 put('tasks', $rules);
-clock_start('2026-06-01 10:59:58', 'include ' . dir() . '/tasks;',
+clock_start('2026-06-01 10:50:00', 'include ' . dir() . '/tasks;',
             'location /control/ { background_control pause; }',
             'worker_processes 1;');
 
+poll('it is due next', sub { task('under_way')->{next} });
+clock_set('2026-06-01 11:00:00');
 poll('it is under way', sub { task('under_way')->{running} });
 
 for my $day (4, 7) {
