@@ -306,6 +306,7 @@ clock_start('2026-06-01 10:50:00', 'include ' . dir() . '/tasks;',
 
 poll('it is due next', sub { task('under_way')->{next} });
 clock_set('2026-06-01 11:00:00');
+configure($rules);
 poll('it is under way', sub { task('under_way')->{running} });
 
 for my $day (4, 7) {
