@@ -32,8 +32,19 @@ sub running {
 }
 
 poll('both run', sub { running('late') && running('stubborn') });
+
+# an abandoned job is no late one: it ends, and there is another one
+
 poll('it is late', sub {
-    running('late') && $task{late}{running_seconds} > 0.5
+    return 1 if running('late') && $task{late}{running_seconds} > 0.5;
+
+    if ($task{late}{abandoned}) {
+        put('late', '');
+        poll('it has ended', sub { running('late'); !$task{late}{abandoned} });
+        unlink "$dir/late" or die "unlink: $!\n";
+    }
+
+    return 0;
 });
 
 my $failed = $task{late}{cycles}{failed};

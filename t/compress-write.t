@@ -116,7 +116,7 @@ next_cycle('c', 'completed', qr/^$/);
 my $old = read_file("$tree/a.css.gz");
 
 put('full', '');
-put('tree/a.css', 'another text ' x 1000);
+changed('another text ');
 next_cycle('c', 'failed', qr/: close\(\) of a temporary file for "\Q$tree\E\/a.css.gz" failed \(122: /);
 is(read_file("$tree/a.css.gz"), $old, 'the old file stays');
 
@@ -127,7 +127,7 @@ is(`gzip -dc $tree/a.css.gz`, 'another text ' x 1000, 'then there is a new one')
 # the file is to be replaced
 
 put('hold', '');
-put('tree/a.css', 'one more text ' x 1000);
+changed('one more text ');
 poll('the list is written', sub { -e "$dir/made/held" });
 
 put('other', 'of others');
@@ -139,3 +139,13 @@ is(read_file("$tree/a.css.gz"), 'of others', 'a file of others stays');
 
 stop();
 done_testing();
+
+# at once: of a file that is empty there is no compressed one
+
+sub changed {
+    my ($text) = @_;
+
+    put('tree/new', $text x 1000);
+    for_workers("$tree/new");
+    rename "$tree/new", "$tree/a.css" or die "rename: $!\n";
+}

@@ -61,6 +61,10 @@ sub prepare {
 
     put('calls', join "\n", @set);
 
+    # a kind is built with the modules where they are
+
+    BackgroundStatus::answer_delay();
+
     mkdir "$dir/modules" or die "mkdir: $!";
     copy_modules("$dir/modules");
 
