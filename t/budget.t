@@ -19,7 +19,7 @@ put('gate', '');
 start(<<"EOF", '', "$kind\nworker_processes 4;");
     background_threads 2 max_queue=3;
     background_task burns {
-        workers all; interval 1h;
+        workers all; interval 1h; timeout 1d;
         gate $gate keep; gate $gate keep; simulate_cpu 20ms;
     }
 EOF
