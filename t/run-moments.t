@@ -207,7 +207,7 @@ sub begins {
     background_task many   { interval off; call job.so job $told/many; }
 EOF
     location /first  { background_run first; }
-    location /second { background_run second wait=300ms; }
+    location /second { background_run second wait=5s; }
     location /many   { background_run many queue=1 busy=429; }
 EOF_LOCATIONS
 }
@@ -220,10 +220,16 @@ begins(1);
 my $first = begin('/first', '');
 poll('the first job runs', sub { -e "$told/first.began" });
 
+my $second = begin('/second', '');
+poll('the second one waits', sub {
+    my %task = by_name(status());
+    return $task{second}{waiting} == 1;
+});
+
 put('told/second.gate', '');
 put('told/armed', '');
 
-my $answer = rest(begin('/second', ''));
+my $answer = rest($second);
 
 ok(-e "$told/first.gate", 'the time is over just then');
 is(code($answer), 503, 'no thread in time');
