@@ -143,17 +143,20 @@ EOF
     poll('workers', \&titled) unless $main =~ /master_process off;/;
 }
 
-# whether all workers have their title: that of a new process is the master's
+# whether the master has its title, and all workers have theirs: that of a new
+# process is the master's
 
 sub titled {
     my ($master) = slurp('nginx.pid') =~ /(\d+)/ or return 0;
+    my $title = slurp("/proc/$master/cmdline");
     my @children = split ' ', slurp("/proc/$master/task/$master/children");
 
-    # no master in this PID namespace
+    # its PID is that of another namespace
 
-    return 1 if slurp("/proc/$master/cmdline") !~ /^nginx: master process/;
+    return 1 if $title !~ /nginx/;
 
-    return @children
+    return $title =~ /^nginx: master process/
+           && @children
            && !grep { slurp("/proc/$_/cmdline") =~ /^nginx: master process/ }
                     @children;
 }
