@@ -91,17 +91,17 @@ is((grep { $_ != $blocked } map { @$_ } values %found), 0,
 # a crash is known as one of this task
 
 put('crash', '');
-poll('it has crashed', sub {
-    %task = by_name(status_anyhow());
-    return $task{blocks}{cycles}{failed};
-});
+
+# workers may not live until they answer
+
+poll('it has crashed', sub { logged(qr/exited on signal/) });
 unlink "$dir/crash" or die "unlink: $!\n";
 
 poll('it goes on, as does another task', sub {
-    my $failed = $task{blocks}{cycles}{failed};
+    my $failed = $task{blocks}{cycles}{failed} // 0;
 
     %task = by_name(status_anyhow());
-    return $task{blocks}{cycles}{failed} == $failed && $task{blocks}{healthy}
+    return $failed && $task{blocks}{cycles}{failed} == $failed && $task{blocks}{healthy}
            && $task{waits}{running};
 });
 
