@@ -6,6 +6,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use BackgroundCall;
 use BackgroundControl;
 use BackgroundLife;
 use BackgroundPreload;
@@ -127,8 +128,7 @@ pread64(int fd, void *buf, size_t len, off64_t offset)
 }
 EOF_C
 
-system("cc -shared -fPIC '-DDIRECTORY=\"$dir\"' -o $dir/calls.so "
-       . "$dir/calls.c -ldl") == 0
+build_library("$dir/calls.so", "$dir/calls.c", qq{'-DDIRECTORY="$dir"'}, '-ldl')
     or plan skip_all => 'no compiler';
 
 mkdir "$dir/shared" or die "mkdir: $!";

@@ -7,6 +7,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use BackgroundCall;
 use BackgroundLife;
 use BackgroundPreload;
 use BackgroundStatus;
@@ -89,8 +90,8 @@ fstatat64(int fd, const char *path, struct stat64 *fi, int flags)
 }
 EOF_C
 
-system("cc -shared -fPIC '-DDIRECTORY=\"$dir\"' -o $dir/numbers.so "
-       . "$dir/numbers.c -ldl") == 0
+build_library("$dir/numbers.so", "$dir/numbers.c",
+              qq{'-DDIRECTORY="$dir"'}, '-ldl')
     or plan skip_all => 'no compiler';
 
 mkdir $tree or die "mkdir: $!";

@@ -7,6 +7,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use BackgroundCall;
 use BackgroundLife;
 use BackgroundPreload;
 use BackgroundStatus;
@@ -90,8 +91,7 @@ write(int fd, const void *buf, size_t size)
 }
 EOF_C
 
-system("cc -shared -fPIC '-DDIRECTORY=\"$dir\"' -o $dir/slow.so $dir/slow.c "
-       . '-ldl') == 0
+build_library("$dir/slow.so", "$dir/slow.c", qq{'-DDIRECTORY="$dir"'}, '-ldl')
     or plan skip_all => 'no compiler';
 
 mkdir $_ or die "mkdir: $!" for $tree, "$dir/made";

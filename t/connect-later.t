@@ -8,6 +8,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use BackgroundCall;
 use BackgroundKind;
 use BackgroundLife;
 use BackgroundPeer;
@@ -101,7 +102,7 @@ getaddrinfo(const char *name, const char *service,
 }
 EOF_C
 
-system("cc -shared -fPIC -o $dir/names.so $dir/names.c -ldl") == 0
+build_library("$dir/names.so", "$dir/names.c", '-ldl')
     or plan skip_all => 'no compiler';
 
 mkdir "$dir/names" or die "mkdir: $!";

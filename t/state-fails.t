@@ -6,6 +6,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use BackgroundCall;
 use BackgroundClock;
 use BackgroundControl;
 use BackgroundLife;
@@ -61,7 +62,7 @@ fsync(int fd)
 }
 EOF
 
-system("cc -shared -fPIC -o $dir/fails.so $dir/fails.c -ldl") == 0
+build_library("$dir/fails.so", "$dir/fails.c", '-ldl')
     or plan skip_all => 'no compiler';
 
 mkdir "$dir/state" or die "mkdir: $!\n";

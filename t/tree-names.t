@@ -7,6 +7,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use BackgroundCall;
 use BackgroundLife;
 use BackgroundPreload;
 use BackgroundStatus;
@@ -55,7 +56,7 @@ readdir(DIR *dir)
 }
 EOF_C
 
-system("cc -shared -fPIC -o $dir/names.so $dir/names.c -ldl") == 0
+build_library("$dir/names.so", "$dir/names.c", '-ldl')
     or plan skip_all => 'no compiler';
 
 mkdir $_ or die "mkdir: $!" for $tree, "$tree/sub";

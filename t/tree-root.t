@@ -6,6 +6,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use BackgroundCall;
 use BackgroundLife;
 use BackgroundPreload;
 use BackgroundStatus;
@@ -46,8 +47,8 @@ fdopendir(int fd)
 }
 EOF_C
 
-system("cc -shared -fPIC '-DDIRECTORY=\"$dir\"' -o $dir/refuse.so "
-       . "$dir/refuse.c -ldl") == 0
+build_library("$dir/refuse.so", "$dir/refuse.c",
+              qq{'-DDIRECTORY="$dir"'}, '-ldl')
     or plan skip_all => 'no compiler';
 
 mkdir $_ or die "mkdir: $!" for $tree, "$dir/own";

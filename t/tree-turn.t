@@ -7,6 +7,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use BackgroundCall;
 use BackgroundControl;
 use BackgroundKind;
 use BackgroundLife;
@@ -122,8 +123,7 @@ fstatat64(int fd, const char *path, struct stat64 *fi, int flags)
 }
 EOF_C
 
-system("cc -shared -fPIC '-DDIRECTORY=\"$dir\"' -o $dir/hold.so $dir/hold.c "
-       . '-ldl') == 0
+build_library("$dir/hold.so", "$dir/hold.c", qq{'-DDIRECTORY="$dir"'}, '-ldl')
     or plan skip_all => 'no compiler';
 
 mkdir $_ or die "mkdir: $!"

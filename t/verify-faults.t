@@ -7,6 +7,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use BackgroundCall;
 use BackgroundLife;
 use BackgroundPreload;
 use BackgroundStatus;
@@ -195,8 +196,8 @@ fstatat64(int fd, const char *path, struct stat64 *fi, int flags)
 }
 EOF_C
 
-system("cc -shared -fPIC '-DDIRECTORY=\"$dir\"' -o $dir/faults.so "
-       . "$dir/faults.c -ldl") == 0
+build_library("$dir/faults.so", "$dir/faults.c",
+              qq{'-DDIRECTORY="$dir"'}, '-ldl')
     or plan skip_all => 'no compiler';
 
 mkdir $_ or die "mkdir: $!" for $tree, "$tree/sub",

@@ -6,6 +6,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use BackgroundCall;
 use BackgroundLife;
 use BackgroundPreload;
 use BackgroundStatus;
@@ -50,7 +51,7 @@ syscall(long number, ...)
 EOF_C
 
 for my $errno (38, 1) {
-    system("cc -shared -fPIC -DREFUSE=$errno -o $dir/$errno.so $dir/refuse.c -ldl") == 0
+    build_library("$dir/$errno.so", "$dir/refuse.c", "-DREFUSE=$errno", '-ldl')
         or plan skip_all => 'no compiler';
 }
 

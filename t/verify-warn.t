@@ -7,6 +7,7 @@ use warnings;
 use FindBin;
 use lib "$FindBin::Bin/lib";
 
+use BackgroundCall;
 use BackgroundKind;
 use BackgroundLife;
 use BackgroundPreload;
@@ -49,8 +50,7 @@ realpath(const char *path, char *buf)
 }
 EOF_C
 
-system("cc -shared -fPIC '-DDIRECTORY=\"$dir\"' -o $dir/look.so $dir/look.c "
-       . '-ldl') == 0
+build_library("$dir/look.so", "$dir/look.c", qq{'-DDIRECTORY="$dir"'}, '-ldl')
     or plan skip_all => 'no compiler';
 
 put('file', "text\n");
