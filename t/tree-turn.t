@@ -26,12 +26,11 @@ my $tree = "$dir/tree";
 
 put('hold.c', <<'EOF_C');
 #define _GNU_SOURCE
-#include <dlfcn.h>
-#include <fcntl.h>
-#include <stdarg.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "openat.h"
 
 static void
 hold(const char *held)
@@ -59,41 +58,15 @@ read(int fd, void *buf, size_t size)
     return real(fd, buf, size);
 }
 
-int
-openat(int fd, const char *path, int flags, ...)
+static int
+opens(next_openat_t next, int fd, const char *path, int flags, mode_t mode)
 {
-    mode_t   mode;
-    va_list  args;
-
-    static int  (*real)(int fd, const char *path, int flags, mode_t mode);
-
-    if (real == NULL) {
-        *(void **) &real = dlsym(RTLD_NEXT, "openat");
-    }
-
-    va_start(args, flags);
-    mode = va_arg(args, mode_t);
-    va_end(args);
-
     if (strcmp(path, "0") == 0) {
         hold(DIRECTORY "/made/opened");
         usleep(300000);
     }
 
-    return real(fd, path, flags, mode);
-}
-
-int
-openat64(int fd, const char *path, int flags, ...)
-{
-    mode_t   mode;
-    va_list  args;
-
-    va_start(args, flags);
-    mode = va_arg(args, mode_t);
-    va_end(args);
-
-    return openat(fd, path, flags, mode);
+    return next(fd, path, flags, mode);
 }
 
 int
@@ -123,7 +96,8 @@ fstatat64(int fd, const char *path, struct stat64 *fi, int flags)
 }
 EOF_C
 
-build_library("$dir/hold.so", "$dir/hold.c", qq{'-DDIRECTORY="$dir"'}, '-ldl')
+build_library("$dir/hold.so", "$dir/hold.c",
+              qq{'-DDIRECTORY="$dir"'}, "-I'" . root() . "/t/calls'", '-ldl')
     or plan skip_all => 'no compiler';
 
 mkdir $_ or die "mkdir: $!"

@@ -26,14 +26,13 @@ my $tree = "$dir/tree";
 put('faults.c', <<'EOF_C');
 #define _GNU_SOURCE
 #include <dirent.h>
-#include <dlfcn.h>
 #include <errno.h>
-#include <fcntl.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
+
+#include "openat.h"
 
 static int  again;
 
@@ -145,36 +144,10 @@ broken(const char *path)
     return 1;
 }
 
-int
-openat(int fd, const char *path, int flags, ...)
+static int
+opens(next_openat_t next, int fd, const char *path, int flags, mode_t mode)
 {
-    mode_t   mode;
-    va_list  args;
-
-    static int  (*real)(int fd, const char *path, int flags, mode_t mode);
-
-    if (real == NULL) {
-        *(void **) &real = dlsym(RTLD_NEXT, "openat");
-    }
-
-    va_start(args, flags);
-    mode = va_arg(args, mode_t);
-    va_end(args);
-
-    return broken(path) ? -1 : real(fd, path, flags, mode);
-}
-
-int
-openat64(int fd, const char *path, int flags, ...)
-{
-    mode_t   mode;
-    va_list  args;
-
-    va_start(args, flags);
-    mode = va_arg(args, mode_t);
-    va_end(args);
-
-    return openat(fd, path, flags, mode);
+    return broken(path) ? -1 : next(fd, path, flags, mode);
 }
 
 int
@@ -197,7 +170,7 @@ fstatat64(int fd, const char *path, struct stat64 *fi, int flags)
 EOF_C
 
 build_library("$dir/faults.so", "$dir/faults.c",
-              qq{'-DDIRECTORY="$dir"'}, '-ldl')
+              qq{'-DDIRECTORY="$dir"'}, "-I'" . root() . "/t/calls'", '-ldl')
     or plan skip_all => 'no compiler';
 
 mkdir $_ or die "mkdir: $!" for $tree, "$tree/sub",
