@@ -87,8 +87,8 @@ typedef struct {
  *
  * share    returns whether the task is paused; workers of another zone are told
  * leave    whether a worker of another zone has the task
- * adopt    whether the task is paused in the other zone; an order given here since
- *          "share" stays valid
+ * adopt    whether the task is paused in the other zone; an order given here
+ *          since "share" stays valid
  */
 ngx_http_background_orders_t *ngx_http_background_orders_create(
     ngx_slab_pool_t *shpool);

@@ -1446,15 +1446,14 @@ ngx_http_background_runner_pause(ngx_http_background_runner_t *r,
             r->pending = NULL;
         }
 
-        ngx_http_background_runner_save(r);
-        return;
+    } else {
+        ngx_http_background_duty_read(duty, &info);
+        ngx_http_background_duty_check(duty,
+                                       ngx_max(info.checked,
+                                               (uint64_t) ngx_time()),
+                                       info.due);
     }
 
-    ngx_http_background_duty_read(duty, &info);
-    ngx_http_background_duty_check(duty,
-                                   ngx_max(info.checked,
-                                           (uint64_t) ngx_time()),
-                                   info.due);
     ngx_http_background_runner_save(r);
 }
 
