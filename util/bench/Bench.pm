@@ -171,17 +171,19 @@ sub first_cycle {
         $last = status()->{tasks}[0]{last};
 
         return defined $last->{finished};
-    });
+    }, 0.2);
 
     die "the cycle failed: $last->{error}\n" if defined $last->{error};
 
     return $last;
 }
 
-# calls the function until it returns something true, and returns that
+# Calls the function until it returns something true, and returns that.  The
+# period, in seconds, is long where a request would take time from what is
+# measured.
 
 sub poll {
-    my ($name, $function) = @_;
+    my ($name, $function, $period) = @_;
 
     my $end = time + 60;
 
@@ -190,7 +192,7 @@ sub poll {
         return $rv if $rv;
 
         die "timed out: $name\n" . slurp("$dir/error.log") if time > $end;
-        sleep 0.02;
+        sleep($period // 0.02);
     }
 }
 
