@@ -1,6 +1,8 @@
 # The effect of CPU jobs on requests: the 99th percentile of the time of a
 # static file at half of the maximum rate, with the pool idle and with all
-# threads busy; also under a CPU quota, as in a container.
+# threads busy; also under a CPU quota, as in a container.  What busy CPUs alone
+# cost is shown by processes of the same nice value beside nginx, as many as the
+# pool has threads.
 
 package Bench::latency;
 
@@ -119,6 +121,24 @@ sub percentiles {
     return @figures[1 .. 3];
 }
 
+sub beside_processes {
+    my ($rate) = @_;
+
+    begin(undef, 0);
+
+    my @processes = map {
+        program({group => $group}, qw/ nice -n 10 sh -c /,
+                'while :; do :; done');
+    } 1 .. status()->{cpu}{threads};
+
+    my @figures = load($rate, $seconds);
+
+    finish($_) for @processes;
+    stop();
+
+    return @figures[1 .. 3];
+}
+
 my @units = ('p50 us', 'p99 us', 'p99 in 0.1 s, us');
 my (@things, @rows);
 
@@ -144,15 +164,19 @@ for my $quota (@quotas) {
         ["$where, priority=idle", \@units, sub {
             percentiles($quota, 1, $rate,
                         "background_threads auto priority=idle;\n");
-        }];
+        }],
+        ["$where, processes", \@units, sub { beside_processes($rate) }];
 
     push @rows, ['p99 in 0.1 s, us', "$where, priority=idle", "$where, idle",
                  'inside'],
-                ['p99 us', "$where, priority=idle", "$where, idle"];
+                ['p99 us', "$where, priority=idle", "$where, idle"],
+                ['p99 in 0.1 s, us', "$where, processes", "$where, idle"],
+                ['p99 in 0.1 s, us', "$where, busy", "$where, processes",
+                 'inside'];
 }
 
 {
-    rounds => 7,
+    rounds => 6,
     notes => \@notes,
     things => \@things,
     rows => \@rows,
