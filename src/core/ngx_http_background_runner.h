@@ -21,10 +21,10 @@
 
 
 /* the period of the "keeper" timer, in msec */
-#define NGX_HTTP_BACKGROUND_KEEPER    250
+#define NGX_HTTP_BACKGROUND_KEEPER  250
 
 /* the period of the "hold" timer in a worker that shuts down, in msec */
-#define NGX_HTTP_BACKGROUND_HOLD      10
+#define NGX_HTTP_BACKGROUND_HOLD    10
 
 
 /* all tasks in this worker */

@@ -15,10 +15,10 @@
 
 
 /* the longest time until the wall clock is read again, in milliseconds */
-#define NGX_HTTP_BACKGROUND_LOOK      60000
+#define NGX_HTTP_BACKGROUND_LOOK  60000
 
 /* a smaller change of a due time is not published, in milliseconds */
-#define NGX_HTTP_BACKGROUND_OFF       1000
+#define NGX_HTTP_BACKGROUND_OFF   1000
 
 
 static void ngx_http_background_runner_look(ngx_http_background_runner_t *r);
@@ -36,10 +36,7 @@ ngx_str_t  ngx_http_background_cause_after = ngx_string("after");
 ngx_str_t  ngx_http_background_cause_control = ngx_string("control");
 
 
-/*
- * "interval" is the only trigger that needs the lease: its due time is kept in
- * the cell.
- */
+/* the due time of "interval" is kept in the cell */
 
 void
 ngx_http_background_runner_arm(ngx_http_background_runner_t *r)
