@@ -39,6 +39,12 @@ static ngx_int_t ngx_http_background_redis_servers(ngx_conf_t *cf,
     ngx_http_background_redis_conf_t *rcf);
 static ngx_int_t ngx_http_background_redis_tls_init(ngx_conf_t *cf,
     ngx_http_background_redis_conf_t *rcf);
+#if (NGX_SSL)
+static ngx_int_t ngx_http_background_redis_tls_name(ngx_conf_t *cf,
+    ngx_http_background_redis_conf_t *rcf);
+static ngx_int_t ngx_http_background_redis_tls_create(ngx_conf_t *cf,
+    ngx_http_background_redis_conf_t *rcf);
+#endif
 static void ngx_http_background_redis_conf_error(ngx_conf_t *cf,
     ngx_http_background_redis_conf_t *rcf, const char *text);
 
@@ -572,34 +578,6 @@ ngx_http_background_redis_tls_init(ngx_conf_t *cf,
         return NGX_OK;
     }
 
-#if (NGX_SSL)
-    {
-    ngx_str_t                            name;
-    ngx_pool_cleanup_t                  *cln;
-    ngx_http_background_redis_server_t  *server;
-
-    server = rcf->servers.elts;
-
-    if (rcf->tls_name.len == 0) {
-        name = server->host;
-
-        /* nginx keeps the brackets of an IPv6 address */
-
-        if (name.len > 2 && name.data[0] == '[') {
-            name.data++;
-            name.len -= 2;
-        }
-
-        rcf->tls_name.len = name.len;
-        rcf->tls_name.data = ngx_pcalloc(cf->pool, name.len + 1);
-
-        if (rcf->tls_name.data == NULL) {
-            return NGX_ERROR;
-        }
-
-        ngx_memcpy(rcf->tls_name.data, name.data, name.len);
-    }
-
     if (rcf->tls_verify && rcf->tls_trusted_certificate.len == 0) {
         ngx_http_background_redis_conf_error(cf, rcf, "\"tls on\" needs "
                       "\"tls_trusted_certificate\", or \"tls_verify off\"");
@@ -613,6 +591,65 @@ ngx_http_background_redis_tls_init(ngx_conf_t *cf,
                                    "\"tls_certificate_key\" need each other");
         return NGX_ERROR;
     }
+
+#if (NGX_SSL)
+
+    if (rcf->tls_name.len == 0
+        && ngx_http_background_redis_tls_name(cf, rcf) != NGX_OK)
+    {
+        return NGX_ERROR;
+    }
+
+    return ngx_http_background_redis_tls_create(cf, rcf);
+
+#else
+
+    ngx_http_background_redis_conf_error(cf, rcf, "\"tls on\" needs an nginx "
+                                         "that was built with TLS");
+    return NGX_ERROR;
+
+#endif
+}
+
+
+#if (NGX_SSL)
+
+/* the name of the first server */
+
+static ngx_int_t
+ngx_http_background_redis_tls_name(ngx_conf_t *cf,
+    ngx_http_background_redis_conf_t *rcf)
+{
+    ngx_str_t                            name;
+    ngx_http_background_redis_server_t  *server;
+
+    server = rcf->servers.elts;
+    name = server->host;
+
+    /* nginx keeps the brackets of an IPv6 address */
+
+    if (name.len > 2 && name.data[0] == '[') {
+        name.data++;
+        name.len -= 2;
+    }
+
+    rcf->tls_name.data = ngx_pcalloc(cf->pool, name.len + 1);
+    if (rcf->tls_name.data == NULL) {
+        return NGX_ERROR;
+    }
+
+    rcf->tls_name.len = name.len;
+    ngx_memcpy(rcf->tls_name.data, name.data, name.len);
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+ngx_http_background_redis_tls_create(ngx_conf_t *cf,
+    ngx_http_background_redis_conf_t *rcf)
+{
+    ngx_pool_cleanup_t  *cln;
 
     rcf->ssl = ngx_pcalloc(cf->pool, sizeof(ngx_ssl_t));
     if (rcf->ssl == NULL) {
@@ -653,15 +690,9 @@ ngx_http_background_redis_tls_init(ngx_conf_t *cf,
     }
 
     return NGX_OK;
-    }
-#else
-
-    ngx_http_background_redis_conf_error(cf, rcf, "\"tls on\" needs an nginx "
-                                         "that was built with TLS");
-    return NGX_ERROR;
+}
 
 #endif
-}
 
 
 static void
