@@ -81,12 +81,12 @@ ngx_http_background_table_parse(ngx_http_background_table_t *table, u_char *p,
         n = (end ? end : last) - p;
 
         if (n > NGX_HTTP_BACKGROUND_TABLE_LINE - table->len) {
+            n = NGX_HTTP_BACKGROUND_TABLE_LINE - table->len;
             table->too_long = 1;
-
-        } else if (!table->too_long) {
-            ngx_memcpy(table->line + table->len, p, n);
-            table->len += n;
         }
+
+        ngx_memcpy(table->line + table->len, p, n);
+        table->len += n;
 
         if (end == NULL) {
             break;
