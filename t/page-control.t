@@ -132,6 +132,7 @@ says_order('idle', qr/resume was ordered/, 'resume');
 has_buttons('idle', 'Run Pause Cancel');
 
 order('long', 'run');
+says_order('long', qr/run was ordered/, 'a long cycle');
 poll('it runs', sub { task('long')->{running} });
 order('long', 'run');
 says_order('long', qr/^long: run failed: the server answers 409, not possible/,
@@ -142,6 +143,41 @@ poll('cancelled', sub { task('long')->{cycles}{cancelled} == 1 });
 poll('the details say so', sub {
     in_task('long', 'li.querySelector(".details").textContent')
         =~ /1 cancelled/;
+});
+
+# an answer that comes after that of a later order
+
+js(<<'EOF_JS');
+(() => {
+    const real = self.fetch;
+
+    self.fetch = async (...args) => {
+        const answer = await real(...args);
+
+        if (/run$/.test(args[0])) {
+            const value = await answer.json();
+
+            await new Promise((resolve) => { self.release = resolve; });
+
+            answer.json = async () => value;
+            setTimeout(() => { self.released = true; });
+        }
+
+        return answer;
+    };
+})()
+EOF_JS
+order('idle', 'run');
+order('idle', 'pause');
+says_order('idle', qr/pause was ordered/, 'a later order');
+poll('the earlier one is answered', sub { js('!!self.release') });
+js('void self.release()');
+poll('which the page has seen', sub { js('!!self.released') });
+says_order('idle', qr/pause was ordered/, 'the later one is what is said');
+order('idle', 'resume');
+says_order('idle', qr/resume was ordered/, 'resume again');
+poll('and the earlier one has run', sub {
+    task('idle')->{cycles}{completed} == 2
 });
 
 # servers
@@ -194,7 +230,7 @@ if ($drains) {
 }
 
 is(logged(qr/\[notice\].*(?:idle": run|idle": pause|idle": resume|long": run|long": cancel|: down|: up) by 127\.0\.0\.1/),
-   $drains ? 8 : 7, 'who has ordered it is logged');
+   $drains ? 11 : 10, 'who has ordered it is logged');
 
 # only what the location allows
 
@@ -206,7 +242,7 @@ is(js('document.querySelectorAll(".details button").length'), 0,
 order('idle', 'run');
 says_order('idle', qr/run failed: the server answers 404, not allowed here/,
            'a task that is not allowed');
-is(task('idle')->{cycles}{completed}, 1, 'it did not run');
+is(task('idle')->{cycles}{completed}, 2, 'it did not run');
 
 # a location that is not here, as behind another server
 
