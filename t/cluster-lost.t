@@ -406,7 +406,9 @@ sub logs_of_tasks {
 
     for my $t ('one', 'two') {
         poll("$t runs alone", sub {
-            host_status('a', $t)->{cluster}{state} eq 'alone';
+            host_status('a', $t)->{cluster}{state} eq 'alone'
+            && (host_log('a') . read_file('a/one.log'))
+               =~ /"$t": runs here, as Redis/;
         });
     }
 

@@ -173,6 +173,12 @@ sub redis {
 sub redis_sentinels {
     my ($port, $password, @options) = @_;
 
+    # For 30 s after a pause of 2 s a Sentinel does not take a server for dead;
+    # later it takes no replica that has been without its master for ten times
+    # this time more.
+
+    my $down_after = $ENV{BACKGROUND_STORM} ? 1000 : 5000;
+
     redis('m1', "port $port->{m1}", 'repl-diskless-sync-delay 0');
     redis('m2', "port $port->{m2}", 'repl-diskless-sync-delay 0',
           "replicaof 127.0.0.1 $port->{m1}");
@@ -185,7 +191,7 @@ sub redis_sentinels {
     redis($_, "port $port->{$_}", "requirepass $password",
           "sentinel sentinel-pass $password",
           "sentinel monitor main 127.0.0.1 $port->{m1} 2",
-          'sentinel down-after-milliseconds main 1000',
+          "sentinel down-after-milliseconds main $down_after",
           'sentinel failover-timeout main 3000', @options)
         for qw/ s1 s2 s3 /;
 
