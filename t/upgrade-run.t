@@ -51,5 +51,11 @@ is($task{t}{cycles}{started}, 0, 'the refused one does not run');
 is(code('/control/t/run'), 202, 'another order');
 poll('it runs', sub { my %task = by_name(status()); $task{t}{cycles}{completed} });
 
+# stop() knows the old one only
+
+signal('QUIT', $old);
+signal('TERM', $new);
+poll('both are gone', sub { gone($old) && gone($new) });
+
 stop();
 done_testing();
