@@ -11,9 +11,7 @@
 
 
 #include "ngx_http_background_instance.h"
-#include "ngx_http_background_job.h"
 #include "ngx_http_background_runner.h"
-#include "ngx_http_background_state.h"
 
 
 /*
@@ -67,9 +65,7 @@ ngx_http_background_runner_init(ngx_http_background_runner_t *r,
 
     r->waiter = (uint64_t) r->seed << 32 | (uint32_t) ngx_pid;
 
-    ngx_http_background_orders_read(
-                     ngx_http_background_record_orders(task->zone.record),
-                     &orders);
+    ngx_http_background_runner_read(r, &orders);
     r->cancels = orders.cancels;
 
     task->runner = r;
@@ -182,9 +178,7 @@ ngx_http_background_runner_started(ngx_http_background_runner_t *r)
     ngx_log_error(NGX_LOG_NOTICE, r->log, 0,
                   "background task \"%V\": started", &r->task->zone.name);
 
-    ngx_http_background_orders_read(
-                  ngx_http_background_record_orders(r->task->zone.record),
-                  &orders);
+    ngx_http_background_runner_read(r, &orders);
 
     ngx_http_background_duty_read(ngx_http_background_cell_duty(r->cell),
                                   &duty);
@@ -433,8 +427,7 @@ ngx_http_background_runner_hangs(ngx_http_background_runner_t *r)
         return;
     }
 
-    pid = ngx_http_background_cell_hangs(r->tasks->zcf->zone,
-                                         r->cell);
+    pid = ngx_http_background_cell_hangs(r->tasks->zcf->zone, r->cell);
 
     if (pid && ngx_http_background_cell_tell(r->cell)) {
         ngx_log_error(NGX_LOG_ALERT, r->log, 0,
@@ -588,9 +581,7 @@ ngx_http_background_runner_halted(ngx_http_background_runner_t *r)
 {
     ngx_http_background_orders_info_t  orders;
 
-    ngx_http_background_orders_read(
-                  ngx_http_background_record_orders(r->task->zone.record),
-                  &orders);
+    ngx_http_background_runner_read(r, &orders);
 
     return orders.paused || ngx_http_background_runner_quarantined(r);
 }

@@ -20,10 +20,10 @@
 #include <ngx_event.h>
 
 
-/* the period of the "keeper" timer, in msec */
+/* the period of the "keeper" timer, in milliseconds */
 #define NGX_HTTP_BACKGROUND_KEEPER  250
 
-/* the period of the "hold" timer in a worker that shuts down, in msec */
+/* the period of the "hold" timer of a worker that exits, in milliseconds */
 #define NGX_HTTP_BACKGROUND_HOLD    10
 
 
@@ -188,6 +188,7 @@ void ngx_http_background_runner_inherit(ngx_http_background_runner_t *r,
 /*
  * Orders and "after", in ngx_http_background_runner_orders.c
  *
+ * read     reads what was ordered until now
  * orders   handles orders that were given since they were read last
  * cancels  cancels cycles if their number of such orders has changed
  * drop     forgets an order to run, as "who" has the task
@@ -195,6 +196,8 @@ void ngx_http_background_runner_inherit(ngx_http_background_runner_t *r,
  * acked    the cause is handled: the next owner must not repeat it
  * fire     tells the tasks that come after this one
  */
+void ngx_http_background_runner_read(ngx_http_background_runner_t *r,
+    ngx_http_background_orders_info_t *info);
 void ngx_http_background_runner_orders(ngx_http_background_runner_t *r);
 void ngx_http_background_runner_cancels(ngx_http_background_runner_t *r,
     uint64_t cancels);

@@ -10,7 +10,7 @@
  */
 
 
-#include "ngx_http_background_job.h"
+#include "ngx_http_background_pool.h"
 #include "ngx_http_background_runner.h"
 
 

@@ -18,19 +18,27 @@ static ngx_uint_t ngx_http_background_runner_unhealthy(
     ngx_http_background_runner_t *r);
 
 
+void
+ngx_http_background_runner_read(ngx_http_background_runner_t *r,
+    ngx_http_background_orders_info_t *info)
+{
+    ngx_http_background_orders_read(
+                  ngx_http_background_record_orders(r->task->zone.record),
+                  info);
+}
+
+
 /* handles orders that were given since they were read last */
 
 void
 ngx_http_background_runner_orders(ngx_http_background_runner_t *r)
 {
-    ngx_http_background_orders_t       *orders;
-    ngx_http_background_duty_info_t     duty;
-    ngx_http_background_orders_info_t   info;
+    ngx_http_background_duty_info_t    duty;
+    ngx_http_background_orders_info_t  info;
 
     r->orders = 0;
 
-    orders = ngx_http_background_record_orders(r->task->zone.record);
-    ngx_http_background_orders_read(orders, &info);
+    ngx_http_background_runner_read(r, &info);
 
     ngx_http_background_runner_cancels(r, info.cancels);
 
@@ -110,9 +118,7 @@ ngx_http_background_runner_drop(ngx_http_background_runner_t *r,
     duty = ngx_http_background_cell_duty(r->cell);
     ngx_http_background_duty_read(duty, &info);
 
-    ngx_http_background_orders_read(
-                     ngx_http_background_record_orders(r->task->zone.record),
-                     &orders);
+    ngx_http_background_runner_read(r, &orders);
 
     if (info.ordered == orders.runs) {
         return;
@@ -213,9 +219,7 @@ ngx_http_background_runner_acked(ngx_http_background_runner_t *r,
     ngx_http_background_duty_read(duty, &info);
 
     if (cause == &ngx_http_background_cause_control) {
-        ngx_http_background_orders_read(
-                     ngx_http_background_record_orders(r->task->zone.record),
-                     &orders);
+        ngx_http_background_runner_read(r, &orders);
         ngx_http_background_duty_order(duty, orders.runs);
     }
 

@@ -21,6 +21,8 @@
 #define NGX_HTTP_BACKGROUND_OFF   1000
 
 
+static ngx_uint_t ngx_http_background_runner_holds(
+    ngx_http_background_runner_t *r);
 static void ngx_http_background_runner_look(ngx_http_background_runner_t *r);
 static uint64_t ngx_http_background_runner_retry(
     ngx_http_background_runner_t *r);
@@ -103,11 +105,7 @@ ngx_http_background_runner_timer_handler(ngx_event_t *ev)
         return;
     }
 
-    /* the lease may have expired while the process was stopped */
-
-    if (r->task->cluster
-        && (!r->joined || !r->task->cluster->holds(&r->claim)))
-    {
+    if (!ngx_http_background_runner_holds(r)) {
         ngx_add_timer(ev, NGX_HTTP_BACKGROUND_KEEPER);
         return;
     }
@@ -155,6 +153,16 @@ ngx_http_background_runner_timer_handler(ngx_event_t *ev)
     }
 
     ngx_http_background_runner_start(r, &ngx_http_background_cause_interval);
+}
+
+
+/* a lease of other servers may have expired while the process was stopped */
+
+static ngx_uint_t
+ngx_http_background_runner_holds(ngx_http_background_runner_t *r)
+{
+    return r->task->cluster == NULL
+           || (r->joined && r->task->cluster->holds(&r->claim));
 }
 
 
@@ -275,8 +283,7 @@ ngx_http_background_runner_look(ngx_http_background_runner_t *r)
     if (cause == &ngx_http_background_cause_missed
         && r->tasks->zcf->state.len)
     {
-        r->saved = ngx_http_background_state_ask(
-                                         r->tasks->zcf->zone);
+        r->saved = ngx_http_background_state_ask(r->tasks->zcf->zone);
         r->asked = ngx_current_msec;
     }
 
@@ -327,8 +334,7 @@ ngx_http_background_runner_want(ngx_http_background_runner_t *r,
     }
 
     if (!r->leased || r->elsewhere || r->candidate
-        || (r->task->cluster
-            && (!r->joined || !r->task->cluster->holds(&r->claim)))
+        || !ngx_http_background_runner_holds(r)
         || ngx_quit || ngx_terminate
         || ngx_http_background_runner_quarantined(r)
         || ngx_http_background_zone_revoked()
@@ -383,8 +389,7 @@ ngx_http_background_runner_repeat(ngx_http_background_runner_t *r,
 static ngx_uint_t
 ngx_http_background_runner_saved(ngx_http_background_runner_t *r)
 {
-    if (!ngx_http_background_state_answered(
-                                  r->tasks->zcf->zone, r->saved)
+    if (!ngx_http_background_state_answered(r->tasks->zcf->zone, r->saved)
         && ngx_current_msec - r->asked < NGX_HTTP_BACKGROUND_STATE_TIMEOUT)
     {
         return 0;

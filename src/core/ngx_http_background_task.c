@@ -353,9 +353,7 @@ ngx_http_background_tasks_cancel(ngx_http_background_tasks_t *ts)
     for (i = 0; i < ts->nrunners; i++) {
         r = &ts->runners[i];
 
-        ngx_http_background_orders_read(
-                     ngx_http_background_record_orders(r->task->zone.record),
-                     &info);
+        ngx_http_background_runner_read(r, &info);
         ngx_http_background_runner_cancels(r, info.cancels);
     }
 }
