@@ -173,9 +173,9 @@ sub redis {
 sub redis_sentinels {
     my ($port, $password, @options) = @_;
 
-    # For 30 s after a pause of 2 s a Sentinel does not take a server for dead;
-    # later it takes no replica that has been without its master for ten times
-    # this time more.
+    # A Sentinel that had no CPU for 2 s finds no server dead in the next 30 s.
+    # It promotes no replica that lost the master more than ten times this time
+    # before the master was found dead.
 
     my $down_after = $ENV{BACKGROUND_STORM} ? 1000 : 5000;
 
