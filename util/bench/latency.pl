@@ -111,25 +111,18 @@ sub saturation {
     return median(@rates);
 }
 
+# "beside": processes of the same nice value as the threads of the pool have
+
 sub percentiles {
-    my ($quota, $busy, $rate, $threads) = @_;
+    my ($quota, $busy, $rate, %options) = @_;
 
-    begin($quota, $busy, $threads);
-    my @figures = load($rate, $seconds);
-    stop();
+    begin($quota, $busy, $options{threads});
 
-    return @figures[1 .. 3];
-}
-
-sub beside_processes {
-    my ($rate) = @_;
-
-    begin(undef, 0);
-
+    my $n = $options{beside} ? status()->{cpu}{threads} : 0;
     my @processes = map {
         program({group => $group}, qw/ nice -n 10 sh -c /,
                 'while :; do :; done');
-    } 1 .. status()->{cpu}{threads};
+    } 1 .. $n;
 
     my @figures = load($rate, $seconds);
 
@@ -162,10 +155,12 @@ for my $quota (@quotas) {
 
     push @things,
         ["$where, priority=idle", \@units, sub {
-            percentiles($quota, 1, $rate,
+            percentiles($quota, 1, $rate, threads =>
                         "background_threads auto priority=idle;\n");
         }],
-        ["$where, processes", \@units, sub { beside_processes($rate) }];
+        ["$where, processes", \@units, sub {
+            percentiles($quota, 0, $rate, beside => 1);
+        }];
 
     push @rows, ['p99 in 0.1 s, us', "$where, priority=idle", "$where, idle",
                  'inside'],
