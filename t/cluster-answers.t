@@ -45,7 +45,7 @@ do {
     begin("${lease}s");
     poll('it has looked', sub {
         my ($n) = redis_ask('redis', 'INFO', 'commandstats')
-                      =~ /^cmdstat_evalsha:calls=(\d+)/m;
+                      =~ /^cmdstat_mget:calls=(\d+)/m;
         $n && $n > 2;
     });
     gate_say($gate, 'hold');

@@ -262,18 +262,29 @@ ngx_http_background_redis_send_batch(ngx_http_background_redis_group_t *group)
 
     n = 3 + group->nbatch;
 
-    ngx_str_set(&argv[n], NGX_HTTP_BACKGROUND_REDIS_TTL);
-    n++;
+    group->reads = (nargs == group->nbatch);
 
-    ngx_memcpy(&argv[n], args, nargs * sizeof(ngx_str_t));
-    n += nargs;
+    if (group->reads) {
 
-    ngx_http_background_redis_eval(argv, group->text);
+        /* each has the argument "L" alone: without the script Redis is faster */
 
-    group->text = 0;
+        argv += 2;
+        n -= 2;
 
-    argv[2].data = p;
-    argv[2].len = ngx_sprintf(p, "%ui", group->nbatch) - p;
+        ngx_str_set(&argv[0], "MGET");
+
+    } else {
+        ngx_http_background_redis_eval(argv, group->text);
+
+        argv[2].data = p;
+        argv[2].len = ngx_sprintf(p, "%ui", group->nbatch) - p;
+
+        ngx_str_set(&argv[n], NGX_HTTP_BACKGROUND_REDIS_TTL);
+        n++;
+
+        ngx_memcpy(&argv[n], args, nargs * sizeof(ngx_str_t));
+        n += nargs;
+    }
 
     /* the time-out ends before the lease */
 
@@ -600,7 +611,7 @@ ngx_http_background_redis_answered(void *data,
 
     if (reply->type == ngx_http_background_redis_error_reply) {
 
-        if (ngx_http_background_redis_forgotten(reply)) {
+        if (!group->text && ngx_http_background_redis_forgotten(reply)) {
             group->text = 1;
             group->loaded = 0;
             ngx_http_background_redis_send_batch(group);
@@ -616,7 +627,10 @@ ngx_http_background_redis_answered(void *data,
         return;
     }
 
-    group->loaded = 1;
+    if (!group->reads) {
+        group->loaded = 1;
+        group->text = 0;
+    }
 
     /* the handlers "lost" and "granted" may remove other leases of the batch */
 

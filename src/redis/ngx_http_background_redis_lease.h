@@ -129,6 +129,7 @@ struct ngx_http_background_redis_group_s {
     unsigned                                 asking:1;
     unsigned                                 text:1;  /* of the script, next */
     unsigned                                 loaded:1;
+    unsigned                                 reads:1;  /* the last command */
 };
 
 
