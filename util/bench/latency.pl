@@ -3,6 +3,9 @@
 # threads busy; also under a CPU quota, as in a container.  What busy CPUs alone
 # cost is shown by processes of the same nice value beside nginx, as many as the
 # pool has threads.
+#
+# The client is to be like one on another machine: it has the last CPU, and nginx
+# has the others.
 
 package Bench::latency;
 
@@ -31,7 +34,9 @@ run(qw/ cc -O2 -o /, $load, "$Bench::folder/load.c");
 my $port = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1)
            ->sockport;
 
-# other work of the machine must disturb neither nginx nor the client
+my $servers = $cpus > 1 ? $cpus - 1 : 1;
+my $last = $cpus - 1;
+my $first = $servers > 1 ? '0-' . ($servers - 1) : 0;
 
 my @groups = container();
 my $group = $groups[0];
@@ -39,22 +44,22 @@ my $client;
 
 if ($group) {
     $client = group("${group}_client") or die "mkdir: $!\n";
-    spew("$_/cpu.shares", 100_000) for $group, $client;
+
+    # a group of cgroup v1 has no time for SCHED_FIFO, which the client uses
+
+    my $runtime = "$client/cpu.rt_runtime_us";
+    spew($runtime, 900_000) if -e $runtime;
 }
 
-# without a quota, and with each quota below the number of CPUs
+# without a quota, and with quotas below the number of CPUs that nginx has
 
 my @quotas = (undef);
-my @notes;
+my @notes = ("nginx has $servers of $cpus CPUs");
 
-for my $quota (1, 1.5) {
-    if ($quota >= $cpus) {
-        push @notes, "quota $quota is skipped: there are no more CPUs";
-    } elsif (!$group) {
-        push @notes, "quota $quota is skipped: $groups[1]";
-    } else {
-        push @quotas, $quota;
-    }
+if ($group) {
+    push @quotas, $servers > 1.5 ? (1, 1.5) : (0.5, 0.75);
+} else {
+    push @notes, "quotas are skipped: $groups[1]";
 }
 
 # nginx with an idle or an overloaded pool
@@ -69,7 +74,10 @@ sub begin {
 
     quota($group, $quota) if $group;
 
-    start(main => 'worker_processes auto;',
+    my $mask = '1' x $servers;
+
+    start(main => "worker_processes $servers;\nworker_cpu_affinity"
+                  . " $mask" x $servers . ';',
           groups => $group ? \@groups : [],
           http => "keepalive_requests 1000000000;\n$tasks",
           server => "listen 127.0.0.1:$port reuseport;\n"
@@ -92,8 +100,8 @@ sub begin {
 sub load {
     my ($rate, $seconds) = @_;
 
-    my $program = program({group => $client}, $load, $port,
-                          $connections, $rate, $seconds, '/file');
+    my $program = program({group => $client}, qw/ taskset -c /, $last, $load,
+                          $port, $connections, $rate, $seconds, '/file');
     my @figures = split ' ', line($program);
 
     finish($program);
@@ -120,8 +128,8 @@ sub percentiles {
 
     my $n = $options{beside} ? status()->{cpu}{threads} : 0;
     my @processes = map {
-        program({group => $group}, qw/ nice -n 10 sh -c /,
-                'while :; do :; done');
+        program({group => $group}, qw/ taskset -c /, $first,
+                qw/ nice -n 10 sh -c /, 'while :; do :; done');
     } 1 .. $n;
 
     my @figures = load($rate, $seconds);
