@@ -20,8 +20,15 @@
 #define NGX_HTTP_BACKGROUND_LIST_POLL  2
 
 
+/*
+ * "mutex" is held while the file is locked, and "table_mutex" while the table is
+ * changed, so either is enough to read the table; lookups of other threads do not
+ * wait for the file.
+ */
+
 struct ngx_http_background_list_s {
     ngx_thread_mutex_t            mutex;
+    ngx_thread_mutex_t            table_mutex;
     ngx_log_t                    *log;
 
     int                           root;
@@ -53,6 +60,9 @@ static ngx_int_t ngx_http_background_list_trylock(
 static ngx_int_t ngx_http_background_list_named(
     ngx_http_background_list_t *list, ngx_http_background_run_t *run);
 static void ngx_http_background_list_release(ngx_http_background_list_t *list);
+static void ngx_http_background_list_set_current(
+    ngx_http_background_list_t *list, ngx_http_background_made_t *made,
+    ngx_uint_t current);
 static ngx_int_t ngx_http_background_list_open(
     ngx_http_background_list_t *list, ngx_http_background_run_t *run,
     ngx_uint_t create);
@@ -141,6 +151,13 @@ ngx_http_background_list_create(ngx_http_background_run_t *run, int root,
         return NULL;
     }
 
+    if (ngx_thread_mutex_create(&list->table_mutex, run->log) != NGX_OK) {
+        ngx_http_background_fail(&run->result, 0, "no memory");
+        (void) ngx_thread_mutex_destroy(&list->mutex, run->log);
+        ngx_free(list);
+        return NULL;
+    }
+
     list->log = run->log;
     list->root = root;
     list->path = *path;
@@ -171,7 +188,7 @@ ngx_http_background_list_owns(ngx_http_background_list_t *list,
     ngx_http_background_made_t   *made;
     ngx_http_background_stamp_t  *match;
 
-    (void) ngx_thread_mutex_lock(&list->mutex, list->log);
+    (void) ngx_thread_mutex_lock(&list->table_mutex, list->log);
 
     made = ngx_http_background_table_find(&list->table, &target->path);
     match = NULL;
@@ -189,7 +206,7 @@ ngx_http_background_list_owns(ngx_http_background_list_t *list,
         *stamp = *match;
     }
 
-    (void) ngx_thread_mutex_unlock(&list->mutex, list->log);
+    (void) ngx_thread_mutex_unlock(&list->table_mutex, list->log);
 
     return match != NULL;
 }
@@ -203,7 +220,7 @@ ngx_http_background_list_poor(ngx_http_background_list_t *list,
     ngx_uint_t                   poor;
     ngx_http_background_made_t  *made;
 
-    (void) ngx_thread_mutex_lock(&list->mutex, list->log);
+    (void) ngx_thread_mutex_lock(&list->table_mutex, list->log);
 
     made = ngx_http_background_table_find(&list->table, &target->path);
 
@@ -216,7 +233,7 @@ ngx_http_background_list_poor(ngx_http_background_list_t *list,
         *stamp = *made->poor;
     }
 
-    (void) ngx_thread_mutex_unlock(&list->mutex, list->log);
+    (void) ngx_thread_mutex_unlock(&list->table_mutex, list->log);
 
     return poor;
 }
@@ -231,7 +248,7 @@ ngx_http_background_list_other(ngx_http_background_list_t *list,
     ngx_http_background_made_t   *made;
     ngx_http_background_stamp_t  *other;
 
-    (void) ngx_thread_mutex_lock(&list->mutex, list->log);
+    (void) ngx_thread_mutex_lock(&list->table_mutex, list->log);
 
     made = ngx_http_background_table_find(&list->table, &target->path);
     other = made ? made->other : NULL;
@@ -243,7 +260,7 @@ ngx_http_background_list_other(ngx_http_background_list_t *list,
         sign = other->sign;
     }
 
-    (void) ngx_thread_mutex_unlock(&list->mutex, list->log);
+    (void) ngx_thread_mutex_unlock(&list->table_mutex, list->log);
 
     return sign;
 }
@@ -313,12 +330,24 @@ ngx_http_background_list_publish(ngx_http_background_list_t *list,
 
     if (rc == NGX_OK) {
         made = ngx_http_background_table_find(&list->table, &target->path);
-        made->current = 1;
+        ngx_http_background_list_set_current(list, made, 1);
     }
 
     ngx_http_background_list_release(list);
 
     return rc;
+}
+
+
+static void
+ngx_http_background_list_set_current(ngx_http_background_list_t *list,
+    ngx_http_background_made_t *made, ngx_uint_t current)
+{
+    (void) ngx_thread_mutex_lock(&list->table_mutex, list->log);
+
+    made->current = current;
+
+    (void) ngx_thread_mutex_unlock(&list->table_mutex, list->log);
 }
 
 
@@ -370,7 +399,7 @@ ngx_http_background_list_remove(ngx_http_background_list_t *list,
     made = ngx_http_background_table_find(&list->table, &target->path);
 
     if (made) {
-        made->current = 0;
+        ngx_http_background_list_set_current(list, made, 0);
     }
 
     if (made == NULL
@@ -1081,6 +1110,7 @@ ngx_http_background_list_destroy(ngx_http_background_list_t *list)
     ngx_http_background_list_close(list);
     ngx_http_background_table_destroy(&list->table);
 
+    (void) ngx_thread_mutex_destroy(&list->table_mutex, list->log);
     (void) ngx_thread_mutex_destroy(&list->mutex, list->log);
 
     ngx_free(list);
@@ -1277,22 +1307,32 @@ ngx_http_background_list_add(ngx_http_background_list_t *list,
     ngx_http_background_target_t *target)
 {
     u_char                      *p;
+    ngx_int_t                    rc;
     ngx_http_background_made_t  *made;
 
-    switch (ngx_http_background_table_add(&list->table, stamp, &target->path))
-    {
-    case NGX_ERROR:
+    made = NULL;
+
+    (void) ngx_thread_mutex_lock(&list->table_mutex, list->log);
+
+    rc = ngx_http_background_table_add(&list->table, stamp, &target->path);
+
+    if (rc == NGX_OK) {
+        made = ngx_http_background_table_find(&list->table, &target->path);
+        made->seen = 1;
+    }
+
+    (void) ngx_thread_mutex_unlock(&list->table_mutex, list->log);
+
+    if (rc == NGX_ERROR) {
         ngx_http_background_fail(&run->result, 0, "no memory");
         return NGX_ERROR;
+    }
 
-    case NGX_DECLINED:
+    if (rc == NGX_DECLINED) {
         ngx_http_background_list_fail(list, run, &target->path, 0,
                                       "the path of %s is too long");
         return NGX_ERROR;
     }
-
-    made = ngx_http_background_table_find(&list->table, &target->path);
-    made->seen = 1;
 
     p = ngx_http_background_table_format(list->buffer, stamp, made);
 
@@ -1432,7 +1472,9 @@ static void
 ngx_http_background_list_written(ngx_http_background_list_t *list, size_t len)
 {
     if (list->size == 0) {
+        (void) ngx_thread_mutex_lock(&list->table_mutex, list->log);
         ngx_http_background_list_restart(list);
+        (void) ngx_thread_mutex_unlock(&list->table_mutex, list->log);
 
         list->offset = sizeof(NGX_HTTP_BACKGROUND_TABLE_HEADER) - 1;
 

@@ -80,6 +80,7 @@ typedef struct {
                                                 end for the digest */
     ngx_uint_t                    old;       /* the target is old if it is not
                                                 replaced */
+    ngx_uint_t                    root;      /* files can be given to users */
 } ngx_http_background_compressor_t;
 
 
@@ -640,6 +641,7 @@ ngx_http_background_compressor_create(ngx_http_background_run_t *run)
     c->tree = ctx->tree;
     c->list = ctx->list;
     c->temp.fd = -1;
+    c->root = (geteuid() == 0);
 
     c->digest = ngx_http_background_sha256_create();
     c->file = ngx_http_background_tree_file(run);
@@ -894,7 +896,7 @@ ngx_http_background_compress_current(ngx_http_background_compressor_t *c,
     }
 
     return ((fi->st_mode & 0777) == (c->info.st_mode & 0777)
-            && (geteuid() != 0
+            && (!c->root
                 || (fi->st_uid == c->info.st_uid
                     && fi->st_gid == c->info.st_gid)))
            ? NGX_OK
@@ -1392,7 +1394,7 @@ ngx_http_background_compress_attributes(ngx_http_background_compressor_t *c)
 {
     struct timespec  times[2];
 
-    if (geteuid() == 0
+    if (c->root
         && (c->temp.uid != c->info.st_uid || c->temp.gid != c->info.st_gid)
         && fchown(c->temp.fd, c->info.st_uid, c->info.st_gid) == -1)
     {
