@@ -1119,7 +1119,8 @@ ngx_http_background_list_destroy(ngx_http_background_list_t *list)
 
 /*
  * Waits for the lock of the list.  The mutex is locked only while the lock is
- * tried, as other threads may need only the mutex.  On NGX_OK both are locked.
+ * tried, so a thread that is cancelled does not wait for another thread.  On
+ * NGX_OK both are locked.
  */
 
 static ngx_int_t
