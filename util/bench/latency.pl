@@ -34,9 +34,9 @@ run(qw/ cc -O2 -o /, $load, "$Bench::folder/load.c");
 my $port = IO::Socket::INET->new(LocalAddr => '127.0.0.1', Listen => 1)
            ->sockport;
 
-my $servers = $cpus > 1 ? $cpus - 1 : 1;
-my $last = $cpus - 1;
-my $first = $servers > 1 ? '0-' . ($servers - 1) : 0;
+my $nginx_cpus = $cpus > 1 ? $cpus - 1 : 1;
+my $nginx_list = '0-' . ($nginx_cpus - 1);
+my $client_cpu = $cpus - 1;
 
 my @groups = container();
 my $group = $groups[0];
@@ -54,10 +54,10 @@ if ($group) {
 # without a quota, and with quotas below the number of CPUs that nginx has
 
 my @quotas = (undef);
-my @notes = ("nginx has $servers of $cpus CPUs");
+my @notes = ("nginx has $nginx_cpus of $cpus CPUs");
 
 if ($group) {
-    push @quotas, $servers > 1.5 ? (1, 1.5) : (0.5, 0.75);
+    push @quotas, $nginx_cpus > 1.5 ? (1, 1.5) : (0.5, 0.75);
 } else {
     push @notes, "quotas are skipped: $groups[1]";
 }
@@ -74,10 +74,10 @@ sub begin {
 
     quota($group, $quota) if $group;
 
-    my $mask = '1' x $servers;
+    my $mask = '1' x $nginx_cpus;
 
-    start(main => "worker_processes $servers;\nworker_cpu_affinity"
-                  . " $mask" x $servers . ';',
+    start(main => "worker_processes $nginx_cpus;\nworker_cpu_affinity"
+                  . " $mask" x $nginx_cpus . ';',
           groups => $group ? \@groups : [],
           http => "keepalive_requests 1000000000;\n$tasks",
           server => "listen 127.0.0.1:$port reuseport;\n"
@@ -100,7 +100,7 @@ sub begin {
 sub load {
     my ($rate, $seconds) = @_;
 
-    my $program = program({group => $client}, qw/ taskset -c /, $last, $load,
+    my $program = program({group => $client}, qw/ taskset -c /, $client_cpu, $load,
                           $port, $connections, $rate, $seconds, '/file');
     my @figures = split ' ', line($program);
 
@@ -128,7 +128,7 @@ sub percentiles {
 
     my $n = $options{beside} ? status()->{cpu}{threads} : 0;
     my @processes = map {
-        program({group => $group}, qw/ taskset -c /, $first,
+        program({group => $group}, qw/ taskset -c /, $nginx_list,
                 qw/ nice -n 10 sh -c /, 'while :; do :; done');
     } 1 .. $n;
 

@@ -305,12 +305,10 @@ main(int argc, char **argv)
     memset(&param, 0, sizeof(param));
     param.sched_priority = 1;
 
-    if (rate == 0) {
-        (void) setpriority(PRIO_PROCESS, 0, -10);
+    (void) setpriority(PRIO_PROCESS, 0, -10);
 
-    } else if (sched_setscheduler(0, SCHED_FIFO, &param) == -1) {
+    if (rate && sched_setscheduler(0, SCHED_FIFO, &param) == -1) {
         warn("sched_setscheduler(SCHED_FIFO)");
-        (void) setpriority(PRIO_PROCESS, 0, -10);
     }
 
     (void) prctl(PR_SET_TIMERSLACK, 1);
