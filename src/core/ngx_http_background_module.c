@@ -582,6 +582,7 @@ ngx_http_background_task_create(ngx_conf_t *cf,
     }
 
     *zt = &task->zone;
+    task->index = bmcf->zone.tasks.nelts - 1;
     bmcf->used = 1;
 
     task->sn.str = *name;

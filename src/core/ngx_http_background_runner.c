@@ -67,8 +67,6 @@ ngx_http_background_runner_init(ngx_http_background_runner_t *r,
 
     ngx_http_background_runner_read(r, &orders);
     r->cancels = orders.cancels;
-
-    task->runner = r;
 }
 
 

@@ -27,12 +27,18 @@
 #define NGX_HTTP_BACKGROUND_HOLD    10
 
 
-/* all tasks in this worker */
+typedef struct ngx_http_background_runner_s  ngx_http_background_runner_t;
+
+
+/*
+ * All tasks in this worker.  Memory of the configuration is not written here:
+ * it is shared with the master and other workers until one of them writes.
+ */
 
 typedef struct {
     /* event ident must be after 3 pointers as in ngx_connection_t */
     ngx_http_background_zone_conf_t  *zcf;
-    ngx_http_background_runner_t     *runners;
+    ngx_http_background_runner_t     *runners;    /* by index of the task */
     ngx_log_t                        *log;
     ngx_int_t                         ident;
 
@@ -51,6 +57,9 @@ typedef struct {
     unsigned                          aborted:1;
     unsigned                          told:1;
 } ngx_http_background_tasks_t;
+
+
+extern ngx_http_background_tasks_t  ngx_http_background_tasks;
 
 
 /*
@@ -132,7 +141,7 @@ extern ngx_str_t  ngx_http_background_cause_control;
 /*
  * Leases, in ngx_http_background_runner.c
  *
- * init         sets the runner of a task
+ * init         initializes the runner of a task
  * take         tries to take the lease of the zone, and then enters
  * enter        starts the task, unless a worker of another zone has it
  * join         asks other nginx for the task ("workers cluster")

@@ -141,7 +141,7 @@ ngx_http_background_start(ngx_http_background_task_t *task,
     ngx_int_t                      rc;
     ngx_http_background_runner_t  *r;
 
-    r = task->runner;
+    r = &ngx_http_background_tasks.runners[task->index];
 
     rc = ngx_http_background_runner_admit(r, start);
 

@@ -39,7 +39,7 @@ static void ngx_http_background_tasks_poll(void);
 static void ngx_http_background_tasks_hold_handler(ngx_event_t *ev);
 
 
-static ngx_http_background_tasks_t  ngx_http_background_tasks;
+ngx_http_background_tasks_t  ngx_http_background_tasks;
 
 
 ngx_int_t

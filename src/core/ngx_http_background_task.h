@@ -20,9 +20,6 @@
 #include <ngx_http_background_zone.h>
 
 
-typedef struct ngx_http_background_runner_s  ngx_http_background_runner_t;
-
-
 /* "after": the ends of cycles of a task that another one follows */
 #define NGX_HTTP_BACKGROUND_ON_SUCCESS   0x1
 #define NGX_HTTP_BACKGROUND_ON_FAILURE   0x2
@@ -80,8 +77,7 @@ struct ngx_http_background_task_s {
     ngx_uint_t                         judges;    /* an operation judges
                                                      servers */
 
-    /* set in the worker */
-    ngx_http_background_runner_t      *runner;
+    ngx_uint_t                         index;     /* in the tasks of the zone */
 };
 
 
