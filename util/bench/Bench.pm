@@ -137,12 +137,14 @@ sub stop {
     die "nginx complains: $lines[0]" if @lines;
 }
 
-# returns the body of the response
+# get(URI, [SOCKET]): returns the body of the response
 
 sub get {
-    my ($uri) = @_;
+    my ($uri, $name) = @_;
 
-    my $socket = IO::Socket::UNIX->new(Peer => "$dir/socket")
+    $name //= 'socket';
+
+    my $socket = IO::Socket::UNIX->new(Peer => "$dir/$name")
         or die "connect: $!\n";
     my $answer = '';
 
