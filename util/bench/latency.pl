@@ -5,7 +5,7 @@
 # pool has threads.
 #
 # The client is to be like one on another machine: it has the last CPU, and nginx
-# has the others.
+# with its threads has the others.
 
 package Bench::latency;
 
@@ -74,10 +74,8 @@ sub begin {
 
     quota($group, $quota) if $group;
 
-    my $mask = '1' x $nginx_cpus;
-
-    start(main => "worker_processes $nginx_cpus;\nworker_cpu_affinity"
-                  . " $mask" x $nginx_cpus . ';',
+    start(main => "worker_processes $nginx_cpus;\n",
+          cpu => $nginx_list,
           groups => $group ? \@groups : [],
           http => "keepalive_requests 1000000000;\n$tasks",
           server => "listen 127.0.0.1:$port reuseport;\n"
@@ -159,7 +157,7 @@ for my $quota (@quotas) {
 
     next if $quota;
 
-    # SCHED_IDLE keeps event loops from waiting for a tick of the kernel
+    # SCHED_IDLE is for kernels before 6.12, which have no slices of a thread
 
     push @things,
         ["$where, priority=idle", \@units, sub {
@@ -170,8 +168,7 @@ for my $quota (@quotas) {
             percentiles($quota, 0, $rate, beside => 1);
         }];
 
-    push @rows, ['p99 in 0.1 s, us', "$where, priority=idle", "$where, idle",
-                 'inside'],
+    push @rows, ['p99 in 0.1 s, us', "$where, priority=idle", "$where, idle"],
                 ['p99 us', "$where, priority=idle", "$where, idle"],
                 ['p99 in 0.1 s, us', "$where, processes", "$where, idle"],
                 ['p99 in 0.1 s, us', "$where, busy", "$where, processes",
