@@ -176,6 +176,13 @@ keep('the page\'s', body('/page', "Accept: application/json\r\n"));
 # nobody has a task: its worker exits, with an answer still to give, and those of
 # the new configuration do not come to start any
 
+poll('two workers have the tasks', sub {
+    my @workers = workers();
+
+    return @workers == 2
+           && !grep { !logged(qr/\] $_#\d+: .*"all": started/) } @workers;
+});
+
 my @clients = map { half_request() } 1 .. 20;
 
 put('late', '');
