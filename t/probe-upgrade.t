@@ -61,8 +61,8 @@ sub who {
     my $n = 0;
 
     poll("workers of $master answer", sub {
-        for (1 .. 10) {
-            my ($code, $head, $body) = get($uri);
+        for (get_all($uri, 20)) {
+            my ($code, $head, $body) = @$_;
             my ($pid) = $head =~ /^X-Pid: (\d+)/m;
 
             next unless $pid && process_stat($pid)->[1] == $master;
@@ -101,14 +101,18 @@ is(who('/app', $new), 'b c', 'the new one knows verdicts, and an order');
 is(who('/must', $new), 'b c d', 'and those that are mandatory');
 is(who('/sick', $new), '502 b c d', 'a quarantined task has none');
 is(who('/app', $old), 'b c', 'the old one knows them');
-poll('the new one has many', sub {
-    my ($code, $head, $body) = get('/up');
-    my ($pid) = $head =~ /^X-Pid: (\d+)/m;
+my $up = poll('the new one has many', sub {
+    for (get_all('/up', 20)) {
+        my ($code, $head, $body) = @$_;
+        my ($pid) = $head =~ /^X-Pid: (\d+)/m;
 
-    is($body, '0', 'verdicts of many servers'), return 1
-        if process_stat($pid)->[1] == $new;
+        return [$body] if process_stat($pid)->[1] == $new;
+    }
+
     return 0;
 });
+
+is($up->[0], '0', 'verdicts of many servers');
 
 # while both are there, the old one has the task
 

@@ -16,8 +16,8 @@ use POSIX qw/ WNOHANG /;
 use Test::More;
 use Time::HiRes qw/ sleep time /;
 
-our @EXPORT = qw/ dir put replace start stop http get status parse utf8_text
-                  poll by_name type /;
+our @EXPORT = qw/ dir put replace start stop http get get_all status parse
+                  utf8_text poll by_name type /;
 
 ###############################################################################
 
@@ -222,13 +222,26 @@ END {
 sub http {
     my ($request) = @_;
 
+    return receive(send_request($request));
+}
+
+sub send_request {
+    my ($request) = @_;
+
     my $socket = connection() or die "connect: $!\n";
-    my $answer = '';
 
     local $SIG{PIPE} = 'IGNORE';
 
     print $socket $request;
     $socket->flush;
+
+    return $socket;
+}
+
+sub receive {
+    my ($socket) = @_;
+
+    my $answer = '';
 
     local $SIG{ALRM} = sub { die "no end of the answer\n" };
     alarm $deadline;
@@ -245,12 +258,30 @@ sub http {
 
 # returns (CODE, HEADERS, BODY)
 
-sub get {
+sub get { parts(http(get_request(@_))) }
+
+# get_all(URI, NUMBER): the responses to so many requests at the same time, as
+# references to such lists.  If an old and a new worker listen, either may accept
+# all that come one after the other.
+
+sub get_all {
+    my ($uri, $n) = @_;
+
+    my @sockets = map { send_request(get_request($uri)) } 1 .. $n;
+
+    return map { [parts(receive($_))] } @sockets;
+}
+
+sub get_request {
     my ($uri) = @_;
 
-    my ($headers, $body) = split /\r\n\r\n/,
-        http("GET $uri HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n"), 2;
+    return "GET $uri HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n";
+}
 
+sub parts {
+    my ($answer) = @_;
+
+    my ($headers, $body) = split /\r\n\r\n/, $answer, 2;
     my ($code) = $headers =~ /^HTTP\/1\.1 (\d{3}) /;
 
     return ($code, $headers, $body);
