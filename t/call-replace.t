@@ -132,6 +132,7 @@ sub running {
     my %task = by_name(status());
 
     return $task{stubborn} && $task{stubborn}{running}
+           && $task{stubborn}{progress}
            && $task{stubborn}{lease}{pid};
 }
 

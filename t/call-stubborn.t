@@ -31,7 +31,9 @@ sub running {
     return $task{$_[0]}{running};
 }
 
-poll('both run', sub { running('late') && running('stubborn') });
+poll('both run', sub {
+    running('late') && running('stubborn') && $task{stubborn}{progress}
+});
 
 # an abandoned job is no late one: it ends, and there is another one
 

@@ -51,7 +51,7 @@ poll('cycles are over', sub {
 
 visit('/page');
 
-is(text('verdict'), '1 of 6 tasks is failing', 'verdict');
+wait_text('#verdict', qr/^1 of 6 tasks is failing$/, 'verdict');
 is(seen('document.getElementById("top").dataset.verdict'), 'bad', 'its sign');
 is(seen('document.title'), '(1) Background tasks', 'title');
 is(js('[...document.querySelectorAll(".task [data-f=name]")]'

@@ -31,7 +31,7 @@ start(<<"EOF_HTTP", <<"EOF_SERVER", "$kinds\nworker_processes 1; worker_rlimit_c
         server $address{a} max_fails=0;
     }
 EOF_HTTP
-        background_task app { interval 100ms; retry 100ms; probe app /x timeout=3s; crash $dir/crash; }
+        background_task app { interval 100ms; retry 100ms; probe app /x timeout=6s; crash $dir/crash; }
         location = /x { internal; proxy_pass http://app; }
         location / { proxy_pass http://app; proxy_next_upstream off; }
         location = /lock { peers app lock; }

@@ -46,11 +46,12 @@ stream {
 EOF
 
 start('', <<"EOF_SERVER", "worker_processes 2;\n$stream");
-        background_task db { interval 100ms; retry 100ms; probe stream:db fails=2; }
+        background_task db { interval 100ms; retry 100ms; probe stream:db fails=2 timeout=30s; }
         background_task primary {
             interval 100ms;
             retry    100ms;
-            probe stream:primary /primary port=$agent status=200 mandatory persistent;
+            probe stream:primary /primary port=$agent status=200 mandatory persistent
+                  timeout=30s;
         }
         location = /primary { internal; proxy_pass http://\$background_peer; }
         location /control/ { background_control peers; }

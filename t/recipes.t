@@ -72,7 +72,9 @@ is($hits, $asked, 'clients get all from the cache');
 
 # ready
 
-like(ask('ready', '/ready'), qr/^HTTP\/1.1 200 .*"status":"ok"/s, 'ready');
+ok(poll('ready', sub {
+    ask('ready', '/ready') =~ /^HTTP\/1.1 200 .*"status":"ok"/s;
+}), 'ready');
 put('down', '');
 poll('not ready', sub {
     ask('ready', '/ready') =~ /^HTTP\/1.1 503 .*"status":"degraded"/s;

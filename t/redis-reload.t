@@ -87,9 +87,9 @@ sub conf {
 
     return join '', (map {
             "background_redis $_ { server unix:$dir/" . ($socket{$_} // $_)
-            . ".sock; }\n" } @names),
-        map { "background_task t_$_ { workers cluster redis=$_; interval 1h; "
-              . "simulate_io 1; }\n" } @names;
+            . ".sock; timeout 60s; }\n" } @names),
+        map { "background_task t_$_ { workers cluster redis=$_ lease=200s; "
+              . "interval 1h; simulate_io 1; }\n" } @names;
 }
 
 # no worker of before answers any more

@@ -68,7 +68,11 @@ for my $case (['server', '', ''], ['sentinel', 'sentinel main;', 'sentinel_']) {
                           . "${prefix}user nginx; "
                           . "${prefix}password_file ../refused;"),
                 'worker_processes 1; error_log debug.log debug;');
-    poll("$name: an error", sub { host_log('a') =~ /$name-noauth\.sock: / });
+    poll("$name: an error", sub {
+        host_log('a') =~ $error
+        && (host_status('a')->{redis}[0]{error} // '')
+           =~ /it refuses the command "AUTH"/
+    });
 
     like(host_log('a'), $error, "$name without AUTH: the error");
     like(host_status('a')->{redis}[0]{error}, qr/it refuses the command "AUTH"/,

@@ -58,7 +58,7 @@ EOF_LOCATIONS
 start($http, <<"EOF_SERVER", 'worker_processes 1; debug_points abort;');
     $locations
     background_task hold { timeout 1s; retry 1h; request /hold count=20; }
-    background_task list { timeout 2s; retry 1h; requests list; }
+    background_task list { timeout 6s; retry 1h; requests list; }
     background_task big { timeout 200ms; retry 1h; request /big; }
 EOF_SERVER
 

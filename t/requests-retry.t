@@ -35,7 +35,7 @@ EOF_HTTP
         background_task gate { interval 1h; retry 50ms; requests gate; }
         background_task many { interval 1h; retry 50ms;
             requests many concurrency=100; }
-        background_task hold { interval 1h; retry 50ms; timeout 2s;
+        background_task hold { interval 1h; retry 50ms; timeout 6s;
             requests hold concurrency=2; }
         background_task other { interval 1h; retry 50ms;
             requests good; requests one; request /none; }
@@ -67,8 +67,9 @@ poll('all have failed again and again', sub {
     %task = by_name(status());
 
     return $task{moves}{last} && $task{move}{last} && $task{moved}{last}
+           && $task{hold}{cycles}{failed} > 1
            && !grep { $task{$_}{cycles}{failed} < 4 }
-               qw/ one gate many hold other forms repeated due doubled /;
+               qw/ one gate many other forms repeated due doubled /;
 });
 
 is($task{one}{last}{error}, 'requests "one": "/none": unexpected status 404',
@@ -130,7 +131,7 @@ poll('good again', sub {
 });
 
 is(times_of('gate', "/ok/$_"), 1, "/ok/$_ was not requested") for 1 .. 3;
-is($task{gate}{last}{operations}, 2, 'but the two');
+cmp_ok($task{gate}{last}{operations}, '<=', 2, 'but the two');
 is($task{gate}{last}{error}, undef, 'no error');
 cmp_ok($task{many}{last}{operations}, '>', 1101, 'what failed, and then all');
 is(times_of('many', '/ok/1'), 2, 'the whole list');

@@ -207,7 +207,7 @@ sub begins {
     background_task many   { interval off; call job.so job $told/many; }
 EOF
     location /first  { background_run first; }
-    location /second { background_run second wait=5s; }
+    location /second { background_run second wait=15s; }
     location /many   { background_run many queue=1 busy=429; }
 EOF_LOCATIONS
 }

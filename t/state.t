@@ -51,6 +51,17 @@ my $location = 'location /control/ { background_control run pause; }';
 
 sub begin { clock_start($_[0], $http, $location, 'worker_processes 2;') }
 
+# the state is written at exit; a worker that is to exit at once, on TERM, does
+# not wait long for that
+
+sub finish {
+    my $master = master();
+
+    signal('QUIT');
+    poll('nginx exits', sub { gone($master) });
+    stop();
+}
+
 # without a file nothing was missed
 
 begin('2026-06-01 11:50:00');
@@ -67,7 +78,7 @@ for my $name (qw/ daily skips /) {
 
 is(order('paused/pause'), 202, 'a pause');
 poll('paused', sub { task('paused')->{paused} });
-stop();
+finish();
 
 like(read_file("$dir/state/tasks"),
      qr/\Abackground_state 1\ndaily \d+ 0 \d+ \d+ 1\nskips .*\npaused .*\n\z/,
@@ -125,7 +136,7 @@ like(`'$nginx' -t -p '$dir/' -c nginx.conf -e error.log 2>&1`,
      qr/test is successful/, 'nginx -t');
 ok(-e "$dir/state/tasks.$dead.tmp", 'removes nothing');
 begin('2026-06-03 16:30:00');
-stop();
+finish();
 is(join(' ', map { s{.*/}{}r } sort glob "$dir/state/*"),
    join(' ', sort 'tasks', @kept), 'the start removes the file of the dead');
 unlink "$dir/state/$_" for @kept;
@@ -157,7 +168,7 @@ poll('it starts', sub { task('daily')->{next} });
 is(task('daily')->{cycles}{started}, 0, 'a link is not followed');
 is(logged(qr/\[warn\].*background_state: open\(\) "\Q$dir\E\/state\/tasks" failed \(40: /),
    1, 'a warning');
-stop();
+finish();
 ok(!-l "$dir/state/tasks" && -s "$dir/state/tasks", 'it is replaced');
 is(read_file("$dir/other"), "background_state 1\ndaily 1 0 0 0 0\n",
    'not its file');

@@ -49,6 +49,7 @@ my ($other, $held2) = closed_port('127.0.0.1');
 
 start(<<"EOF", <<'EOF2', "$kinds\nworker_processes 2; worker_rlimit_core 0;");
     late $dir/late;
+    client_header_timeout 1h;
     background_threads 3;
     background_task waiting { interval 1h; simulate_io 2 delay=0-0; }
     background_task all {

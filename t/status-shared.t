@@ -20,7 +20,8 @@ my $tasks = 600;
 my $dir = dir();
 my $log = "$dir/access.log path";
 
-start(join("\n", 'background_zone 8m;', 'log_format path "$request";',
+start(join("\n", 'background_zone 8m;', 'keepalive_timeout 1h;',
+           'log_format path "$request";',
            'background_task runs { interval 1d; simulate_cpu 1h; }',
            map { "background_task task_$_ { interval 1d jitter=365d;"
                  . ' simulate_io 1; }' } 1 .. $tasks - 1), <<"EOF", 'worker_processes 1;');

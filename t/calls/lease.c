@@ -9,6 +9,9 @@
  * file: "HOST PID FENCE start|end MICROSECONDS", of the monotonic clock.  With
  * "stubborn=", it does not ask whether it is cancelled, and goes on until that
  * file is there; with "crash=", the worker dies if that file is there.
+ *
+ * The time of "end" is that of the last question that was answered with "go on":
+ * a process that stands still then does nothing until it asks again.
  */
 
 
@@ -36,7 +39,7 @@ now(void)
 
 
 static int
-line(ngx_http_background_call_t *call, const char *what)
+line(ngx_http_background_call_t *call, const char *what, uint64_t usec)
 {
     int   fd, len, failed;
     char  text[256];
@@ -49,7 +52,7 @@ line(ngx_http_background_call_t *call, const char *what)
     }
 
     len = snprintf(text, sizeof(text), "%s %d %" PRIu64 " %s %" PRIu64 "\n",
-                   call->argv[1], (int) getpid(), call->fence, what, now());
+                   call->argv[1], (int) getpid(), call->fence, what, usec);
 
     failed = (write(fd, text, len) != len);
 
@@ -61,14 +64,16 @@ line(ngx_http_background_call_t *call, const char *what)
 
 NGX_HTTP_BACKGROUND_CALL(lease)
 {
-    int         stubborn;
-    uint64_t    end;
-    const char *how;
+    int          stubborn;
+    uint64_t     end, last, usec;
+    const char  *how;
 
     how = call->argc > 3 ? call->argv[3] : "";
     stubborn = (strncmp(how, "stubborn=", 9) == 0);
 
-    if (line(call, "start")) {
+    last = now();
+
+    if (line(call, "start", last)) {
         return 1;
     }
 
@@ -76,13 +81,24 @@ NGX_HTTP_BACKGROUND_CALL(lease)
         (void) raise(SIGTRAP);     /* which sanitizers do not report */
     }
 
-    end = now() + strtoull(call->argv[2], NULL, 10) * 1000;
+    if (stubborn) {
+        while (access(how + 9, F_OK) == -1) {
+            (void) usleep(500);
+        }
 
-    while (stubborn ? access(how + 9, F_OK) == -1
-                    : now() < end && !call->cancelled(call))
-    {
-        (void) usleep(500);
+        return line(call, "end", now());
     }
 
-    return line(call, "end");
+    end = last + strtoull(call->argv[2], NULL, 10) * 1000;
+
+    for ( ;; ) {
+        usec = now();
+
+        if (usec >= end || call->cancelled(call)) {
+            return line(call, "end", last);
+        }
+
+        last = usec;
+        (void) usleep(500);
+    }
 }
