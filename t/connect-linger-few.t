@@ -27,7 +27,7 @@ events { worker_connections 64; }
 http {
     keepalive_timeout 1h;
     background_task connect {
-        interval 100ms; retry 1h;
+        interval 400ms; retry 1h;
         connect unix:$dir/silent count=35;
     }
 EOF
@@ -69,7 +69,7 @@ poll('many cycles', sub {
 
     my $cycles = $task{connect} ? $task{connect}{cycles} : {};
 
-    return $cycles->{failed} || ($cycles->{completed} // 0) >= 20;
+    return $cycles->{failed} || ($cycles->{completed} // 0) >= 10;
 });
 
 is($task{connect}{last}{error}, undef, 'there is room for each one');

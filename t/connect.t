@@ -85,6 +85,9 @@ is($task{refused3}{operations}{failed}, 3, 'failed copies are counted');
 is($task{silent5}{operations}{failed}, 70, 'those under way, too');
 cmp_ok($task{silent}{last}{io_seconds}, '>=', 0.05, 'time of waiting');
 
+# it is written after the failure is in the status
+
+poll('all is logged', sub { logged(qr/connect\(\)/) >= 5 });
 is(logged(qr/connect\(\)/), 5, 'a line for each failed cycle, no more');
 is(logged(qr/\[(?:crit|alert)\]/), 0, 'nothing worse');
 

@@ -26,15 +26,19 @@ sub task {
     return $task{$_[0]};
 }
 
-# a worker may die meanwhile
+# a worker may die meanwhile, also after it has handled the order
 
 sub order {
     my ($action) = @_;
 
     local $BackgroundStatus::quiet = 1;
 
+    my $told = qr/background task "bad": $action by unix:/;
+    my $before = logged($told);
+
     return poll("$action: an answer", sub {
-        eval { code("/control/bad/$action") };
+        return eval { code("/control/bad/$action") }
+               || (logged($told) > $before ? 202 : 0);
     });
 }
 

@@ -176,7 +176,11 @@ recover();
 
 stop();
 
-is_deeply([glob "$tree/.ngx*"], [$temp[1]], 'no temporary is left');
+# nginx kills workers that take more than a second to exit, as they may on a busy
+# machine
+
+is_deeply([glob "$tree/.ngx*"], [$temp[1]], 'no temporary is left')
+    unless logged(qr/exited on signal 9/);
 
 done_testing();
 

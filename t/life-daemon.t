@@ -69,7 +69,10 @@ for my $signal (qw/ quit stop /) {
     redo if $signal eq 'stop' && logged(qr/exited on signal 9$/m)
             && ++$killed < 5;
 
-    is(logged(qr/background task "burns": cancelled/), 2, "$signal: cancelled");
+    # the worker that is told last may have had it, too
+
+    cmp_ok(logged(qr/background task "burns": cancelled/), '>=', 2,
+           "$signal: cancelled");
     is(logged(qr/background: thread pool shut down/), 4,
        "$signal: pools shut down");
 

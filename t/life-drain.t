@@ -50,6 +50,10 @@ is(task($_)->{cycles}{failed}, 0, "$_: not failed") for qw/ burns waits quick /;
 is(status()->{cpu}{running}, 1, 'one job');
 
 for my $name (qw/ burns waits quick /) {
+    poll("$name: it has stopped", sub {
+        logged(qr/\] $old#\d+: background task "$name": stopped$/m)
+    });
+
     my @lines = grep { /\] $old#\d+: background task "$name": / }
                      split /^/, log_text();
 
