@@ -25,7 +25,7 @@ build_library("$dir/test.so", source())
 my $kind = load_kind('arrive');
 
 start(<<"EOF", 'location = /asked { arrive asked 9; }', "$kind\nworker_processes 1; worker_rlimit_core 0;");
-    background_threads 8;
+    background_threads 8 priority=0;
     background_task late { interval 10ms; retry 10ms; timeout 2s; call test.so stubborn $dir/late; }
     background_task asked { interval off; timeout 2s; call test.so stubborn $dir/asked; }
     background_task quick { interval 10ms; simulate_io 1 delay=0-0; }
