@@ -81,6 +81,9 @@ struct ngx_http_background_probe_s {
     ngx_uint_t                            tell;       /* there are changes that
                                                          other binaries do not
                                                          know */
+    uint64_t                              late;       /* of verdicts that are
+                                                         applied by this cycle */
+    uint64_t                              changes;
     ngx_log_t                             log;        /* for connections */
 };
 
@@ -301,8 +304,8 @@ ngx_http_background_probe_list(ngx_event_t *ev)
 
     /* this applies verdicts of workers of older configurations, too */
 
-    op->late = ngx_http_background_probe_late(op);
-    op->changes = ngx_http_background_pages_changes();
+    probe->late = ngx_http_background_probe_late(op);
+    probe->changes = ngx_http_background_pages_changes();
 
     ngx_http_background_probe_begin(op, probe->targets, probe->ntargets,
                                     probe->run->log);
@@ -909,6 +912,12 @@ ngx_http_background_probe_apply(ngx_event_t *ev)
     {
         op->locked = 0;
         op->alerted = 0;
+
+        /* until now requests had to apply them */
+
+        op->late = probe->late;
+        op->changes = probe->changes;
+
         return;
     }
 
