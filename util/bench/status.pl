@@ -71,7 +71,7 @@ sub rate {
     return @figures;
 }
 
-sub status {
+sub status_rate {
     my ($n, $uri) = @_;
 
     begin($n);
@@ -186,7 +186,7 @@ my @units = ('requests/s', 'CPU us');
     rounds => 5,
     things => [
         map({ my ($n, $uri) = @$_;
-              ["$uri, $n tasks", \@units, sub { status($n, $uri) }],
+              ["$uri, $n tasks", \@units, sub { status_rate($n, $uri) }],
               ["return 200 of $uri, $n tasks", \@units,
                sub { constant($n, $uri) }] }
             [10, '/status'], [100, '/status'], [10, '/metrics']),
