@@ -131,7 +131,10 @@ poll('good again', sub {
 });
 
 is(times_of('gate', "/ok/$_"), 1, "/ok/$_ was not requested") for 1 .. 3;
-cmp_ok($task{gate}{last}{operations}, '<=', 2, 'but the two');
+
+# the gate may have opened between the two in the cycle before
+
+like($task{gate}{last}{operations}, qr/^[12]$/, 'but the two');
 is($task{gate}{last}{error}, undef, 'no error');
 cmp_ok($task{many}{last}{operations}, '>', 1101, 'what failed, and then all');
 is(times_of('many', '/ok/1'), 2, 'the whole list');

@@ -51,17 +51,6 @@ my $location = 'location /control/ { background_control run pause; }';
 
 sub begin { clock_start($_[0], $http, $location, 'worker_processes 2;') }
 
-# the state is written at exit; a worker that is to exit at once, on TERM, does
-# not wait long for that
-
-sub finish {
-    my $master = master();
-
-    signal('QUIT');
-    poll('nginx exits', sub { gone($master) });
-    stop();
-}
-
 # without a file nothing was missed
 
 begin('2026-06-01 11:50:00');
@@ -78,7 +67,10 @@ for my $name (qw/ daily skips /) {
 
 is(order('paused/pause'), 202, 'a pause');
 poll('paused', sub { task('paused')->{paused} });
-finish();
+
+# the state is written at exit
+
+stop('QUIT');
 
 like(read_file("$dir/state/tasks"),
      qr/\Abackground_state 1\ndaily \d+ 0 \d+ \d+ 1\nskips .*\npaused .*\n\z/,
@@ -136,7 +128,7 @@ like(`'$nginx' -t -p '$dir/' -c nginx.conf -e error.log 2>&1`,
      qr/test is successful/, 'nginx -t');
 ok(-e "$dir/state/tasks.$dead.tmp", 'removes nothing');
 begin('2026-06-03 16:30:00');
-finish();
+stop('QUIT');
 is(join(' ', map { s{.*/}{}r } sort glob "$dir/state/*"),
    join(' ', sort 'tasks', @kept), 'the start removes the file of the dead');
 unlink "$dir/state/$_" for @kept;
@@ -168,7 +160,7 @@ poll('it starts', sub { task('daily')->{next} });
 is(task('daily')->{cycles}{started}, 0, 'a link is not followed');
 is(logged(qr/\[warn\].*background_state: open\(\) "\Q$dir\E\/state\/tasks" failed \(40: /),
    1, 'a warning');
-finish();
+stop('QUIT');
 ok(!-l "$dir/state/tasks" && -s "$dir/state/tasks", 'it is replaced');
 is(read_file("$dir/other"), "background_state 1\ndaily 1 0 0 0 0\n",
    'not its file');

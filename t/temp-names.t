@@ -46,13 +46,7 @@ is(scalar(my @lines = split /^/, read_file("$dir/own/SUMS")), scalar @stay,
    'they have hashes');
 is(logged(qr/removed "\.ngx_http_background_1_1\.tmp"/), 2, 'it is told');
 
-# not TERM: nginx kills workers that take more than a second for it
-
-my $master = master();
-
-signal('QUIT');
-poll('nginx exits', sub { gone($master) });
-stop();
+stop('QUIT');
 
 # with none of a cycle that is under way
 

@@ -172,12 +172,16 @@ sub answer_delay {
             sprintf 'answer_delay %dms;', 1000 * $answer_delay);
 }
 
-# stops it; tests that it had nothing to complain of
+# stop([SIGNAL]): stops it; tests that it had nothing to complain of.  After TERM,
+# the default, nginx kills workers that take more than a second to exit; after
+# QUIT it waits for them.
 
 sub stop {
+    my ($signal) = @_;
+
     my $before = runs() ? slurp('error.log') : '';
 
-    kill 'TERM', $pid;
+    kill $signal // 'TERM', $pid;
 
     my $end = time + $deadline;
 
@@ -194,8 +198,7 @@ sub stop {
 
     undef $pid;
 
-    # nginx kills workers that take more than a second to exit, as they may on
-    # a busy machine or with sanitizers
+    # so they may on a busy machine or with sanitizers
 
     my $after = substr slurp('error.log'), length $before;
 

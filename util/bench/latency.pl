@@ -98,8 +98,8 @@ sub begin {
 sub load {
     my ($rate, $seconds) = @_;
 
-    my $program = program({group => $client}, qw/ taskset -c /, $client_cpu, $load,
-                          $port, $connections, $rate, $seconds, '/file');
+    my $program = program({group => $client}, qw/ taskset -c /, $client_cpu,
+                          $load, $port, $connections, $rate, $seconds, '/file');
     my @figures = split ' ', line($program);
 
     finish($program);
