@@ -8,19 +8,29 @@
  * crash FILE: a CPU operation that crashes the worker process if the file
  * exists, and does nothing otherwise.  A file that contains "once" is removed
  * before the crash.
+ *
+ * The event loop waits in a timer's handler for the crash, as a worker that dies
+ * with a lock of nginx leaves it locked.
  */
 
 
 #include <ngx_http_background.h>
+#include <ngx_event.h>
 
 
 static void crash_work(ngx_http_background_run_t *run);
 static ngx_uint_t crash_wanted(u_char *name);
 static void crash_now(void);
+static void crash_wait(ngx_event_t *ev);
+static ngx_int_t crash_init_process(ngx_cycle_t *cycle);
 static char *crash(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 
 
-static int *volatile  crash_nowhere;
+static int *volatile     crash_nowhere;
+static ngx_atomic_t      crash_asked;
+static ngx_atomic_t      crash_held;
+static ngx_event_t       crash_event;
+static ngx_connection_t  crash_dummy;
 
 
 static ngx_http_background_kind_t  crash_kind = {
@@ -56,7 +66,7 @@ ngx_module_t  crash_module = {
     &crash_module_ctx,
     crash_commands,
     NGX_HTTP_MODULE,
-    NULL, NULL, NULL, NULL, NULL, NULL, NULL,
+    NULL, NULL, crash_init_process, NULL, NULL, NULL, NULL,
     NGX_MODULE_V1_PADDING
 };
 
@@ -65,6 +75,12 @@ static void
 crash_work(ngx_http_background_run_t *run)
 {
     if (crash_wanted(run->conf)) {
+        (void) ngx_atomic_fetch_add(&crash_asked, 1);
+
+        while (ngx_atomic_fetch_add(&crash_held, 0) == 0) {
+            ngx_msleep(1);
+        }
+
         crash_now();
     }
 
@@ -92,6 +108,37 @@ crash_wanted(u_char *name)
     }
 
     return 1;
+}
+
+
+static ngx_int_t
+crash_init_process(ngx_cycle_t *cycle)
+{
+    crash_dummy.fd = (ngx_socket_t) -1;
+
+    crash_event.handler = crash_wait;
+    crash_event.data = &crash_dummy;
+    crash_event.log = cycle->log;
+    crash_event.cancelable = 1;
+
+    ngx_add_timer(&crash_event, 5);
+
+    return NGX_OK;
+}
+
+
+static void
+crash_wait(ngx_event_t *ev)
+{
+    if (ngx_atomic_fetch_add(&crash_asked, 0)) {
+        (void) ngx_atomic_fetch_add(&crash_held, 1);
+
+        for ( ;; ) {
+            ngx_msleep(1000);
+        }
+    }
+
+    ngx_add_timer(ev, 5);
 }
 
 
