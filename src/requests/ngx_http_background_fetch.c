@@ -20,6 +20,9 @@
 #define NGX_HTTP_BACKGROUND_REQUEST_NAMED    5
 #define NGX_HTTP_BACKGROUND_REQUEST_URI      128
 
+/* sockets of ended requests that a worker keeps for the next ones */
+#define NGX_HTTP_BACKGROUND_REQUEST_SOCKETS  NGX_HTTP_BACKGROUND_FETCH_SLICE
+
 
 typedef enum {
     ngx_http_background_fetch_passed = 0,       /* passed, or there is no
@@ -47,6 +50,8 @@ typedef struct {
     ngx_http_background_predecessor_t     before;
     uint64_t                              fence;
     ngx_connection_t                     *connection;
+    ngx_socket_t                          kept;      /* -1: nginx closes the
+                                                        socket */
     ngx_http_request_t                   *request;
     ngx_str_t                             uri;       /* for error texts */
     ngx_str_t                            *refused;   /* name of a header that
@@ -66,6 +71,11 @@ typedef struct {
 
 static ngx_http_background_fetch_t *ngx_http_background_fetch_connect(
     ngx_http_background_fetches_t *rs);
+static ngx_connection_t *ngx_http_background_fetch_connection(
+    ngx_http_background_fetches_t *rs);
+static ngx_socket_t ngx_http_background_fetch_socket(void);
+static void ngx_http_background_fetch_release(ngx_socket_t fd);
+static void ngx_http_background_fetch_close(ngx_socket_t fd);
 static void ngx_http_background_fetch_before(
     ngx_http_background_fetch_t *req, ngx_http_background_run_t *run,
     ngx_pool_t *pool);
@@ -152,6 +162,12 @@ static ngx_queue_t  ngx_http_background_fetch_blocked = {
 
 
 static ngx_event_t  ngx_http_background_fetch_cancel_event;
+
+
+static ngx_socket_t
+    ngx_http_background_fetch_sockets[NGX_HTTP_BACKGROUND_REQUEST_SOCKETS];
+
+static ngx_uint_t  ngx_http_background_fetch_nsockets;
 
 
 void
@@ -250,42 +266,15 @@ ngx_http_background_fetch_start(ngx_http_background_fetches_t *rs,
 static ngx_http_background_fetch_t *
 ngx_http_background_fetch_connect(ngx_http_background_fetches_t *rs)
 {
-    int                           fd;
-    u_char                        text[NGX_HTTP_BACKGROUND_ERROR_LEN];
     ngx_pool_t                   *pool;
     ngx_connection_t             *c;
     ngx_pool_cleanup_t           *cln;
     ngx_http_core_srv_conf_t     *cscf;
     ngx_http_background_fetch_t  *req;
 
-    if (ngx_http_background_few_connections(text)) {
-        ngx_http_background_fetch_fail(rs, NULL, 0, "%s", text);
-        return NULL;
-    }
-
-    /*
-     * A socket, as nginx sets its options ("return 444"), and one for each
-     * request: closing a copy of a descriptor would not remove it from epoll.
-     */
-
-    fd = socket(AF_UNIX, SOCK_DGRAM|SOCK_NONBLOCK|SOCK_CLOEXEC, 0);
-
-    if (fd == -1) {
-        ngx_http_background_fetch_fail(rs, NULL, ngx_errno,
-                                       "socket() failed");
-        return NULL;
-    }
-
-    c = ngx_get_connection(fd, rs->run->log);
+    c = ngx_http_background_fetch_connection(rs);
 
     if (c == NULL) {
-        if (ngx_close_socket(fd) == -1) {
-            ngx_log_error(NGX_LOG_ALERT, rs->run->log, ngx_socket_errno,
-                          "background task \"%V\": " ngx_close_socket_n
-                          " failed", rs->run->task);
-        }
-
-        ngx_http_background_fetch_fail(rs, NULL, 0, "no free connection");
         return NULL;
     }
 
@@ -313,6 +302,81 @@ ngx_http_background_fetch_connect(ngx_http_background_fetches_t *rs)
     ngx_http_background_fetch_fail(rs, NULL, 0, "no memory");
 
     return NULL;
+}
+
+
+static ngx_connection_t *
+ngx_http_background_fetch_connection(ngx_http_background_fetches_t *rs)
+{
+    u_char             text[NGX_HTTP_BACKGROUND_ERROR_LEN];
+    ngx_socket_t       fd;
+    ngx_connection_t  *c;
+
+    if (ngx_http_background_few_connections(text)) {
+        ngx_http_background_fetch_fail(rs, NULL, 0, "%s", text);
+        return NULL;
+    }
+
+    fd = ngx_http_background_fetch_socket();
+
+    if (fd == (ngx_socket_t) -1) {
+        ngx_http_background_fetch_fail(rs, NULL, ngx_socket_errno,
+                                       "socket() failed");
+        return NULL;
+    }
+
+    c = ngx_get_connection(fd, rs->run->log);
+
+    if (c == NULL) {
+        ngx_http_background_fetch_release(fd);
+        ngx_http_background_fetch_fail(rs, NULL, 0, "no free connection");
+    }
+
+    return c;
+}
+
+
+/*
+ * Each request has a socket of its own: closing a copy of a descriptor would
+ * not remove it from epoll.
+ */
+
+static ngx_socket_t
+ngx_http_background_fetch_socket(void)
+{
+    if (ngx_http_background_fetch_nsockets) {
+        return ngx_http_background_fetch_sockets[
+                                        --ngx_http_background_fetch_nsockets];
+    }
+
+    return socket(AF_UNIX, SOCK_DGRAM|SOCK_NONBLOCK|SOCK_CLOEXEC, 0);
+}
+
+
+/* fd is not in epoll */
+
+static void
+ngx_http_background_fetch_release(ngx_socket_t fd)
+{
+    if (ngx_http_background_fetch_nsockets
+        < NGX_HTTP_BACKGROUND_REQUEST_SOCKETS)
+    {
+        ngx_http_background_fetch_sockets[
+                                  ngx_http_background_fetch_nsockets++] = fd;
+        return;
+    }
+
+    ngx_http_background_fetch_close(fd);
+}
+
+
+static void
+ngx_http_background_fetch_close(ngx_socket_t fd)
+{
+    if (ngx_close_socket(fd) == -1) {
+        ngx_log_error(NGX_LOG_ALERT, ngx_cycle->log, ngx_socket_errno,
+                      ngx_close_socket_n " %d failed", fd);
+    }
 }
 
 
@@ -355,6 +419,7 @@ ngx_http_background_fetch_init(ngx_http_background_fetch_t *req,
     req->task = rs->run->task;
     req->fence = ngx_http_background_fence(rs->run);
     req->connection = c;
+    req->kept = (ngx_socket_t) -1;
     req->started = ngx_current_msec;
 
     ngx_http_background_fetch_before(req, rs->run, pool);
@@ -1002,10 +1067,12 @@ ngx_http_background_fetch_cleanup(void *data)
 {
     ngx_http_background_fetch_t *req = data;
 
+    ngx_connection_t               *c;
     ngx_http_request_t             *r;
     ngx_http_core_loc_conf_t       *clcf;
     ngx_http_background_fetches_t  *rs;
 
+    c = req->connection;
     r = req->request;
     rs = req->requests;
 
@@ -1022,7 +1089,7 @@ ngx_http_background_fetch_cleanup(void *data)
      * complete
      */
 
-    if (req->connection->error && !r->filter_finalize) {
+    if (c->error && !r->filter_finalize) {
         req->error = 1;
     }
 
@@ -1034,6 +1101,13 @@ ngx_http_background_fetch_cleanup(void *data)
     /* variables are available here for the last time */
 
     req->test = ngx_http_background_fetch_judge(req);
+
+    /* nginx does not close the descriptor of a shared connection */
+
+    if (!c->read->active && !c->write->active && !c->timedout) {
+        c->shared = 1;
+        req->kept = c->fd;
+    }
 }
 
 
@@ -1087,6 +1161,10 @@ ngx_http_background_fetch_end(void *data)
     ngx_http_background_fetches_t   *rs;
 
     ngx_queue_remove(&req->queue);
+
+    if (req->kept != (ngx_socket_t) -1) {
+        ngx_http_background_fetch_release(req->kept);
+    }
 
     rs = req->requests;
 
@@ -1352,6 +1430,10 @@ ngx_http_background_fetches_exit(void)
         req->request->blocked = 0;
 
         ngx_http_background_fetch_cancel(req);
+    }
+
+    while (ngx_http_background_fetch_nsockets) {
+        ngx_http_background_fetch_close(ngx_http_background_fetch_socket());
     }
 }
 

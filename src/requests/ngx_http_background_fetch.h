@@ -11,7 +11,7 @@
  * A request has a connection of its own without a peer.  Its descriptor is an
  * unconnected socket, so that nginx can poll it and set socket options; data
  * that is sent is counted and dropped.  nginx closes the connection when the
- * request is over.
+ * request is over; a socket that has not been polled is kept for the next one.
  */
 
 
