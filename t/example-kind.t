@@ -1,5 +1,6 @@
 # The example of somebody else's kinds: a module of its own, built by its own
-# "config" and loaded beside the module under test.
+# "config", with util/kind.sh for the packaged nginx, and loaded beside the module
+# under test.
 
 use strict;
 use warnings;
@@ -22,12 +23,25 @@ my $lines = () = slurp("$root/examples/kind/$name.c") =~ /\n/g;
 cmp_ok($lines, '<', 50, 'under 50 lines');
 
 my ($source) = built();
+my $so = "$dir/objs/$name.so";
 
-run(configure("--builddir=$dir/objs",
-              "--add-dynamic-module=$root/examples/kind"));
-run("cd '$source' && make -f '$dir/objs/Makefile' '$dir/objs/$name.so'");
+if ($source eq '/usr/share/nginx/src') {
+    run("cp -r '$root/examples/kind' '$dir/kind'");
 
-start(<<"EOF", '', "load_module $dir/objs/$name.so;");
+    is(qx{'$root/util/kind.sh' '$dir/kind' '$dir/objs' 2>&1}, "$so\n",
+       'util/kind.sh');
+    is($?, 0, 'no error');
+
+    like(qx{'$root/util/kind.sh' '$dir/none' 2>&1},
+         qr/^kind\.sh: there is no \S+none\/config$/, 'no such folder');
+
+} else {
+    run(configure("--builddir=$dir/objs",
+                  "--add-dynamic-module=$root/examples/kind"));
+    run("cd '$source' && make -f '$dir/objs/Makefile' '$so'");
+}
+
+start(<<"EOF", '', "load_module $so;");
     background_task waits { interval 1h; pause 20ms; }
     background_task looks { interval 1h; disk_space / 1; }
     background_task full { retry 1h; disk_space / 8000000g; }

@@ -6,13 +6,12 @@ use strict;
 use warnings;
 
 use File::Basename qw/ basename dirname /;
-use File::Temp qw/ tempdir /;
 use FindBin;
 use Test::More;
 
 my $root = dirname($FindBin::Bin);
 my $fuzz = "$root/t/fuzz";
-my $dir = tempdir('fuzz.XXXXXX', TMPDIR => 1, CLEANUP => 1);
+my $dir = "$root/build/fuzz/so";
 my $nginx = '/usr/sbin/nginx';
 
 # the packaged nginx, which another one may be tested beside
@@ -24,10 +23,16 @@ my @targets = map { basename($_) } glob "$fuzz/seeds/*";
 
 my @libraries = map { "'$dir/$_.so'" } @targets;
 
-$out = qx{make -s -C /usr/share/nginx/src -f '$fuzz/Makefile' \\
+$out = qx{mkdir -p '$dir' && flock '$root/build/lock' \\
+          make -s -C /usr/share/nginx/src -f '$fuzz/Makefile' \\
           objs='$root/build/objs' out='$dir' @libraries 2>&1};
 
 is($?, 0, 'the targets compile') or diag($out);
+
+# as the other files that a build makes
+
+system("chown -R --reference='$root' '$root/build/fuzz'") == 0
+    or die "chown failed\n" if $> == 0;
 
 chomp(my $asan = qx/gcc -print-file-name=libasan.so/);
 

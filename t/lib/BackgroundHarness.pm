@@ -16,8 +16,8 @@ use IO::Socket::INET;
 # those that take longest, as they do so
 
 my @long = map { "$_.t" } qw/
-    config fuzz kind-build redis-peers hardening kind-checks probe-answer
-    cluster-many example-kind revoked poison late request-scale reload-again
+    config fuzz example-kind redis-peers hardening kind-checks probe-answer
+    cluster-many revoked poison late request-scale reload-again
     redis-sentinel request-leak slow-tree cluster-lost verify-extra storm-exec
     page-states page-run status-schema page-many page-stale storm-stop
     requests-retry kind-misuse run-wait run-reserve life-robust prom-rules

@@ -6,6 +6,7 @@ use strict;
 use warnings;
 
 use Exporter qw/ import /;
+use List::Util qw/ max min /;
 use Time::HiRes qw/ sleep time /;
 
 our @EXPORT = qw/ poll_until /;
@@ -18,13 +19,19 @@ our @each;
 
 my $delay = $ENV{BACKGROUND_POLL_DELAY} || 0;
 
+# in seconds, between two looks: a tenth of the time so far, so that those who
+# wait for long leave the CPU to others
+
+my ($least, $most) = (0.02, 0.2);
+
 # Calls the function until it returns something true, and returns that; after so
 # many seconds it calls the other one, which tells what there is, and dies.
 
 sub poll_until {
     my ($name, $seconds, $function, $tell) = @_;
 
-    my $end = time + $seconds;
+    my $begin = time;
+    my $end = $begin + $seconds;
 
     for ( ;; ) {
         sleep $delay if $delay;
@@ -34,7 +41,7 @@ sub poll_until {
         return $rv if $rv;
 
         last if time > $end;
-        sleep 0.02;
+        sleep max($least, min($most, (time - $begin) / 10));
     }
 
     $tell->();
