@@ -5,7 +5,8 @@
 #     [CC=clang] [CFLAGS=...] util/kind.sh FOLDER [RESULT]
 #
 # FOLDER has the module's "config".  The modules are in RESULT, by default
-# FOLDER/objs.
+# FOLDER/objs.  nginx is configured anew only if "config", a public header, a
+# parameter or an installed package has changed.
 
 set -euo pipefail
 . "$(dirname "$0")/common.sh"
@@ -32,10 +33,20 @@ export NGX_HTTP_BACKGROUND_SRC=$root/src
 
 cd $source
 
-quietly "$objs/configure.log" bash ./configure "${NGX_CONF_FLAGS[@]}" \
-    --with-cc="${CC:-gcc}" --with-cc-opt="${hardened[*]:1} ${CFLAGS-}" \
+set -- "${NGX_CONF_FLAGS[@]}" --with-cc="${CC:-gcc}" \
+    --with-cc-opt="${hardened[*]:1} ${CFLAGS-}" \
     --with-ld-opt="${hardened[0]}" --builddir="$objs" \
     --add-dynamic-module="$folder"
+
+inputs=$(printf '%s\n' "$root" "$@"
+         stat -c %y /var/lib/dpkg/status
+         cksum "$folder/config" "$root"/src/*.h)
+
+if [ "$inputs" != "$(cat "$objs/inputs" 2> /dev/null)" ]; then
+    rm -f "$objs/inputs"
+    quietly "$objs/configure.log" bash ./configure "$@"
+    echo "$inputs" > "$objs/inputs"
+fi
 
 quietly "$objs/make.log" make -s -j"$(nproc)" -f "$objs/Makefile" modules
 

@@ -11,7 +11,6 @@ use Cpanel::JSON::XS ();
 use Exporter qw/ import /;
 use File::Temp qw/ tempdir /;
 use IO::Socket::UNIX;
-use JSON::PP ();
 use POSIX qw/ WNOHANG /;
 use Test::More;
 use Time::HiRes qw/ sleep time /;
@@ -357,9 +356,9 @@ sub type {
     my ($value) = @_;
 
     return 'null' unless defined $value;
-    return 'boolean' if JSON::PP::is_bool($value);
+    return 'boolean' if Cpanel::JSON::XS::is_bool($value);
     return lc ref $value if ref $value;
-    return JSON::PP->new->encode([$value]) =~ /^\["/ ? 'string' : 'number';
+    return Cpanel::JSON::XS->new->encode([$value]) =~ /^\["/ ? 'string' : 'number';
 }
 
 sub connection {
