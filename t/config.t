@@ -94,8 +94,9 @@ for my $cc (grep { system("$_ --version > /dev/null 2>&1") == 0
 {
     # headers of nginx take the most time, and are the same for all sources
 
-    is(compile($cc, "$flags -x c-header -o '$dir/all.h." .
-               ($cc eq 'gcc' ? 'gch' : 'pch') . "'", "$dir/all.h"), '',
+    my $precompiled = "$dir/all.h." . ($cc eq 'gcc' ? 'gch' : 'pch');
+
+    is(compile($cc, "$flags -x c-header -o '$precompiled'", "$dir/all.h"), '',
        "$cc: headers");
 
     is(compile($cc, "$flags -fsyntax-only -include '$dir/all.h'", $_), '',

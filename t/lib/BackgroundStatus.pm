@@ -358,7 +358,8 @@ sub type {
     return 'null' unless defined $value;
     return 'boolean' if Cpanel::JSON::XS::is_bool($value);
     return lc ref $value if ref $value;
-    return Cpanel::JSON::XS->new->encode([$value]) =~ /^\["/ ? 'string' : 'number';
+    return Cpanel::JSON::XS->new->encode([$value]) =~ /^\["/ ? 'string'
+                                                            : 'number';
 }
 
 sub connection {
