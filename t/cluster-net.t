@@ -170,6 +170,13 @@ sub two_masters {
 
     my $since = clock_gettime(CLOCK_MONOTONIC);
 
+    # b can renew the lease no more, and the replica knows its last value
+
+    redis_ask('m2', 'CONFIG', 'SET', 'min-replicas-to-write', 2);
+    poll('the replica has it', sub {
+        redis_ask('m1', 'GET', $key) eq redis_ask('m2', 'GET', $key);
+    });
+
     # a connects to the replica, which has become a master
 
     gate_say($cut, 'hold');

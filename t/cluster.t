@@ -18,7 +18,7 @@ my $dir = redis_dir();
 my $server = redis('redis');
 my $library = lease_library() or plan skip_all => 'no compiler';
 
-my %dead;           # by PID, when it was killed
+my %dead;
 my $key = 'nginx:{t}:lease';
 
 write_file('fence.sh', "#!/bin/sh\necho \$BACKGROUND_FENCE >> $dir/out/exec\n");
@@ -95,7 +95,7 @@ my $fence = fence();
 # as long as the lease, and with a higher fence.  On a busy machine that may take
 # as long as the lease: once more.
 
-for (1 .. 5) {
+poll('the same nginx has it', sub {
     my $last = (runs('out/runs'))[-1];
 
     kill_worker($last->[1]);
@@ -105,11 +105,10 @@ for (1 .. 5) {
         return $run->[1] != $last->[1] && $run->[2] > $last->[2] && $run;
     });
 
-    ($first, $other) = ($last->[0], $run->[0]);
-    last if $other eq $first;
-}
+    return $run->[0] eq $last->[0];
+});
 
-is($other, $first, 'the same nginx has it');
+pass('the same nginx has it');
 ($first, $other) = lead();
 higher('a worker died');
 
@@ -166,21 +165,19 @@ is_deeply([grep { !/^\d{13}$/ } split /\n/, read_file('out/exec')], [],
 # What the server has is gone: who runs it goes on.  On a busy machine its lease
 # may end meanwhile: once more.
 
-my ($n, $same);
-
-for (1 .. 5) {
+poll('FLUSHALL: the same fence', sub {
     leads(1);
-    $n = fence();
+
+    my $before = fence();
 
     redis_ask('redis', 'FLUSHALL');
     poll('the key is there again', sub { redis_ask('redis', 'GET', $key) });
     ($first, $other) = leads(3);
 
-    $same = fence();
-    last if $same == $n;
-}
+    return fence() == $before;
+});
 
-is($same, $n, 'FLUSHALL: the same fence');
+pass('FLUSHALL: the same fence');
 
 # and when nobody has it then, all wait
 
@@ -385,15 +382,19 @@ sub higher {
 sub kill_worker {
     my ($pid) = @_;
 
+    my $since = clock_gettime(CLOCK_MONOTONIC);
+
     kill 'KILL', $pid;
-    $dead{$pid} = clock_gettime(CLOCK_MONOTONIC) + 0.05;
+    poll('it is dead', sub { read_file("/proc/$pid/stat") !~ /\) [^Z]/ });
+    killed('out/runs', \%dead, $since, $pid);
 }
 
 sub kill_host {
     my ($host) = @_;
 
     my @pids = host_workers($host);
+    my $since = clock_gettime(CLOCK_MONOTONIC);
 
     host_kill($host);
-    $dead{$_} = clock_gettime(CLOCK_MONOTONIC) for @pids;
+    killed('out/runs', \%dead, $since, @pids);
 }

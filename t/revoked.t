@@ -167,7 +167,7 @@ unlink "$dir/gate" or die "unlink: $!\n";
 
 # its event loop alone: a job that asks stops, one that does not keeps its lease
 
-start(<<"EOF", 'location = /stall { stall 30s; return 204; } keepalive_requests 1000;', "$kind\nworker_processes 2;");
+start(<<"EOF", "location = /stall { stall $dir/go; return 204; } keepalive_requests 1000;", "$kind\nworker_processes 2;");
     background_threads 2;
     background_task asks { workers one; interval 50ms; retry 50ms; simulate_cpu 1h; }
     background_task stubborn { workers one; interval 50ms; retry 50ms; call test.so stubborn $dir/gate; }
@@ -214,6 +214,8 @@ poll('stubborn: the job is over, and another worker has it', sub {
 
 is($task{stubborn}{last_failure}{error}, 'worker process hung during the cycle',
    'stubborn: the cycle failed');
+
+put('go', '');
 
 poll('the worker is back', sub {
     logged(qr/\] $hangs#\d+: background: the event loop was blocked/)

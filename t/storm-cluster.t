@@ -13,7 +13,6 @@ use lib "$FindBin::Bin/lib";
 
 use BackgroundGate;
 use BackgroundRedis;
-use List::Util qw/ max /;
 use Test::More;
 use Time::HiRes qw/ sleep time clock_gettime CLOCK_MONOTONIC /;
 
@@ -141,20 +140,6 @@ sub again {
     push @{$took{$what}}, $run->[3] - $since;
 }
 
-# A run without an end, of a process that was killed or stopped after that time,
-# counts up to then, or up to its start: this test may have had no CPU since.
-
-sub over {
-    my ($since, @pids) = @_;
-
-    my %is = map { $_ => 1 } @pids;
-
-    for my $run (runs('out/runs')) {
-        $ends{$run->[1]} = max($since, $run->[3] + 1e-6)
-            if $is{$run->[1]} && !defined $run->[4];
-    }
-}
-
 sub died {
     my $host = runner();
     my @pids = host_workers($host);
@@ -162,7 +147,7 @@ sub died {
     my $since = now();
 
     host_kill($host);
-    over($since, @pids);
+    killed('out/runs', \%ends, $since, @pids);
     again('kill -9 of nginx', $host, $since);
     host($host);
 }
@@ -192,7 +177,7 @@ sub worker_dies {
         (grep { $_->[3] > $since && $_->[1] != $pid } runs('out/runs'))[0];
     });
 
-    over($since, $pid);
+    killed('out/runs', \%ends, $since, $pid);
     push @{$took{'kill -9 of the worker'}}, $run->[3] - $since;
 }
 
@@ -249,7 +234,7 @@ sub worker_stops {
 
     kill 'STOP', $pid;
     again('SIGSTOP of the worker', $host, $since);
-    over($since, $pid);
+    killed('out/runs', \%ends, $since, $pid);
     kill 'CONT', $pid;
     poll('it sees that', sub {
         host_status($host, 't')->{cluster}{state} ne 'leader';

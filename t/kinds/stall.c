@@ -5,8 +5,10 @@
 
 
 /*
- * stall TIME: each hundredth request of the location blocks the event loop of
- * its worker for this time.
+ * stall FILE: each hundredth request of the location blocks the event loop of
+ * its worker until the file exists, which is logged.
+ *
+ * $stall_requests: requests of all such locations in this worker so far.
  */
 
 
@@ -16,12 +18,15 @@
 
 
 typedef struct {
-    ngx_msec_t  time;
-    ngx_uint_t  count;
+    ngx_str_t  file;
 } stall_conf_t;
 
 
+static ngx_int_t stall_add_variable(ngx_conf_t *cf);
+static ngx_int_t stall_variable(ngx_http_request_t *r,
+    ngx_http_variable_value_t *v, uintptr_t data);
 static void *stall_create_loc_conf(ngx_conf_t *cf);
+static char *stall(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 static ngx_int_t stall_init(ngx_conf_t *cf);
 static ngx_int_t stall_handler(ngx_http_request_t *r);
 
@@ -30,9 +35,9 @@ static ngx_command_t  stall_commands[] = {
 
     { ngx_string("stall"),
       NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      ngx_conf_set_msec_slot,
+      stall,
       NGX_HTTP_LOC_CONF_OFFSET,
-      offsetof(stall_conf_t, time),
+      0,
       NULL },
 
       ngx_null_command
@@ -40,7 +45,7 @@ static ngx_command_t  stall_commands[] = {
 
 
 static ngx_http_module_t  stall_module_ctx = {
-    NULL,
+    stall_add_variable,
     stall_init,
     NULL,
     NULL,
@@ -61,20 +66,73 @@ ngx_module_t  stall_module = {
 };
 
 
+static ngx_uint_t  stall_requests;
+
+
+static ngx_int_t
+stall_add_variable(ngx_conf_t *cf)
+{
+    ngx_str_t             name = ngx_string("stall_requests");
+    ngx_http_variable_t  *var;
+
+    var = ngx_http_add_variable(cf, &name, NGX_HTTP_VAR_NOCACHEABLE);
+    if (var == NULL) {
+        return NGX_ERROR;
+    }
+
+    var->get_handler = stall_variable;
+
+    return NGX_OK;
+}
+
+
+static ngx_int_t
+stall_variable(ngx_http_request_t *r, ngx_http_variable_value_t *v,
+    uintptr_t data)
+{
+    u_char  *p;
+
+    p = ngx_pnalloc(r->pool, NGX_INT_T_LEN);
+    if (p == NULL) {
+        return NGX_ERROR;
+    }
+
+    v->len = ngx_sprintf(p, "%ui", stall_requests) - p;
+    v->valid = 1;
+    v->no_cacheable = 0;
+    v->not_found = 0;
+    v->data = p;
+
+    return NGX_OK;
+}
+
+
 static void *
 stall_create_loc_conf(ngx_conf_t *cf)
 {
-    stall_conf_t  *conf;
+    return ngx_pcalloc(cf->pool, sizeof(stall_conf_t));
+}
 
-    conf = ngx_palloc(cf->pool, sizeof(stall_conf_t));
-    if (conf == NULL) {
-        return NULL;
+
+static char *
+stall(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
+{
+    stall_conf_t *scf = conf;
+
+    ngx_str_t  *value;
+
+    if (scf->file.data) {
+        return "is duplicate";
     }
 
-    conf->time = NGX_CONF_UNSET_MSEC;
-    conf->count = 0;
+    value = cf->args->elts;
+    scf->file = value[1];
 
-    return conf;
+    if (ngx_conf_full_name(cf->cycle, &scf->file, 0) != NGX_OK) {
+        return NGX_CONF_ERROR;
+    }
+
+    return NGX_CONF_OK;
 }
 
 
@@ -100,12 +158,22 @@ stall_init(ngx_conf_t *cf)
 static ngx_int_t
 stall_handler(ngx_http_request_t *r)
 {
-    stall_conf_t  *conf;
+    stall_conf_t     *conf;
+    ngx_file_info_t   fi;
 
     conf = ngx_http_get_module_loc_conf(r, stall_module);
 
-    if (conf->time != NGX_CONF_UNSET_MSEC && ++conf->count % 100 == 0) {
-        ngx_msleep(conf->time);
+    if (conf->file.data == NULL || ++stall_requests % 100 != 0) {
+        return NGX_DECLINED;
+    }
+
+    if (ngx_file_info(conf->file.data, &fi) == NGX_FILE_ERROR) {
+        ngx_log_error(NGX_LOG_NOTICE, r->connection->log, 0,
+                      "stall: waits for \"%V\"", &conf->file);
+
+        do {
+            ngx_msleep(10);
+        } while (ngx_file_info(conf->file.data, &fi) == NGX_FILE_ERROR);
     }
 
     return NGX_DECLINED;

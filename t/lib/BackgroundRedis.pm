@@ -12,6 +12,7 @@ use Cpanel::JSON::XS ();
 use Exporter qw/ import /;
 use File::Temp qw/ tempdir /;
 use IO::Socket::UNIX;
+use List::Util qw/ max /;
 use POSIX qw/ WNOHANG /;
 use Test::More;
 use Time::HiRes qw/ sleep time /;
@@ -22,9 +23,9 @@ our @EXPORT = qw/ redis_program redis_dir redis redis_kill redis_signal
                   redis_clock
                   free_port
                   host host_reload host_kill host_stop host_status host_get
-                  host_order host_log host_workers host_signal host_finish
+                  host_order host_send host_log host_workers host_signal host_finish
                   lease_given leader quarantined
-                  runs overlaps poll write_file read_file lease_library /;
+                  runs killed overlaps poll write_file read_file lease_library /;
 
 ###############################################################################
 
@@ -443,16 +444,8 @@ sub host_order {
 }
 
 sub host_ask {
-    my ($name, $lines) = @_;
-
-    my $socket = IO::Socket::UNIX->new(Type => SOCK_STREAM,
-                                       Peer => "$dir/$name/socket")
-        or die "connect: $!\n";
+    my $socket = host_send(@_);
     my $answer = '';
-
-    local $SIG{PIPE} = 'IGNORE';
-    print $socket "$lines\r\nHost: test\r\nConnection: close\r\n\r\n";
-    $socket->flush;
 
     local $SIG{ALRM} = sub { die "no end of the answer\n" };
     alarm $deadline;
@@ -460,6 +453,22 @@ sub host_ask {
     alarm 0;
 
     return $answer;
+}
+
+# sends a request; returns the connection
+
+sub host_send {
+    my ($name, $lines) = @_;
+
+    my $socket = IO::Socket::UNIX->new(Type => SOCK_STREAM,
+                                       Peer => "$dir/$name/socket")
+        or die "connect: $!\n";
+
+    local $SIG{PIPE} = 'IGNORE';
+    print $socket "$lines\r\nHost: test\r\nConnection: close\r\n\r\n";
+    $socket->flush;
+
+    return $socket;
 }
 
 sub host_status {
@@ -565,9 +574,23 @@ sub written {
     }
 }
 
+# notes that processes were killed or stopped after that time, if their runs have
+# no end: these count up to then, or up to their start, as this test may have had
+# no CPU since
+
+sub killed {
+    my ($file, $ends, $since, @pids) = @_;
+
+    my %is = map { $_ => 1 } @pids;
+
+    for my $run (runs($file)) {
+        $ends->{$run->[1]} = max($since, $run->[3] + 1e-6)
+            if $is{$run->[1]} && !defined $run->[4];
+    }
+}
+
 # Runs that started before an earlier one had ended.  "ends", a reference to a
-# hash by PID, has the times at which processes were killed or stopped: no run of
-# such a process that started before counts from then on.
+# hash by PID, is that of killed().
 
 sub overlaps {
     my ($file, $ends) = @_;
