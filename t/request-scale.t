@@ -153,8 +153,8 @@ sub reload {
     %task = ();
 }
 
-# The hundredth request stops the event loop: what a client sends then is answered
-# before all requests are made.
+# The hundredth request stops the event loop: what a client sends then is
+# answered before all requests are made.
 
 sub between {
     my ($name) = @_;

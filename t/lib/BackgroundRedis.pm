@@ -23,9 +23,11 @@ our @EXPORT = qw/ redis_program redis_dir redis redis_kill redis_signal
                   redis_clock
                   free_port
                   host host_reload host_kill host_stop host_status host_get
-                  host_order host_send host_log host_workers host_signal host_finish
+                  host_order host_send host_log host_workers host_signal
+                  host_finish
                   lease_given leader quarantined
-                  runs killed overlaps poll write_file read_file lease_library /;
+                  runs killed overlaps poll write_file read_file
+                  lease_library /;
 
 ###############################################################################
 
