@@ -7,7 +7,6 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use BackgroundCall;
-use BackgroundLife;
 use BackgroundPost;
 use BackgroundStatus;
 use Test::More;
@@ -68,22 +67,8 @@ SKIP: {
     skip 'exceptions do not work with AddressSanitizer', 1
         if $ENV{BACKGROUND_ASAN};
 
-    my $client = begin('/sort', join "\n", map { int rand 1e9 } 1 .. 500_000);
-
-    poll('it runs', sub {
-        my %tasks = by_name(status_anyhow());
-        return $tasks{sort}{running} && !$tasks{sort}{waiting};
-    });
-
-    close $client;
-
-    poll('it stops', sub {
-        my %tasks = by_name(status_anyhow());
-        return !$tasks{sort}{running};
-    });
-
-    my %tasks = by_name(status_anyhow());
-    is($tasks{sort}{cycles}{cancelled}, 1, 'cancelled');
+    is(leave('sort', '/sort', join "\n", map { int rand 1e9 } 1 .. 500_000), 1,
+       'cancelled');
 }
 
 stop();

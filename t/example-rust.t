@@ -7,7 +7,6 @@ use FindBin;
 use lib "$FindBin::Bin/lib";
 
 use BackgroundCall;
-use BackgroundLife;
 use BackgroundPost;
 use BackgroundStatus;
 use JSON::PP ();
@@ -66,22 +65,7 @@ stop();
 $conf[0] =~ s/100%/1%/;
 start(@conf);
 
-my $client = begin('/first', join ' ', 1 .. 1_000_000);
-
-poll('it runs', sub {
-    my %tasks = by_name(status_anyhow());
-    return $tasks{first}{running} && !$tasks{first}{waiting};
-});
-
-close $client;
-
-poll('it stops', sub {
-    my %tasks = by_name(status_anyhow());
-    return !$tasks{first}{running};
-});
-
-my %tasks = by_name(status_anyhow());
-is($tasks{first}{cycles}{cancelled}, 1, 'cancelled');
+is(leave('first', '/first', join ' ', 1 .. 1_000_000), 1, 'cancelled');
 
 stop();
 done_testing();

@@ -147,7 +147,6 @@ for (1 .. 20) {
 
     my ($pid) = numbers();
     my ($stopped) = helpers();
-    my $until = time + $timeout + 0.3;
     my $stat;
 
     # there is no zombie if the time-out came first
@@ -158,7 +157,10 @@ for (1 .. 20) {
         $stat = read_file("/proc/$pid/stat");
         return $stat eq '' || $stat =~ /\) Z /;
     });
-    sleep 0.02 while time < $until;
+    poll('its time is over', sub {
+        my $task = task();
+        return !$task->{running} || $task->{running_seconds} > $timeout + 0.1;
+    });
     signal('CONT', $stopped);
 
     my $cycles = poll('it is over', sub {

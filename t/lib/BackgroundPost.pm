@@ -8,7 +8,7 @@ use warnings;
 use BackgroundStatus;
 use Exporter qw/ import /;
 
-our @EXPORT = qw/ request ask post post_anyhow begin rest code body field /;
+our @EXPORT = qw/ request ask post post_anyhow begin leave rest code body field /;
 
 sub request {
     my ($method, $uri, $body, @fields) = @_;
@@ -38,6 +38,34 @@ sub begin {
     $socket->flush;
 
     return $socket;
+}
+
+# a client goes while its cycle of the task runs, once more if that has ended
+# before; returns how many cycles were cancelled
+
+sub leave {
+    my ($name, @request) = @_;
+
+    my $task = sub {
+        my %tasks = by_name(status());
+        return $tasks{$name};
+    };
+
+    return poll("$name: cancelled", sub {
+        my $completed = $task->()->{cycles}{completed};
+        my $client = begin(@request);
+
+        poll("$name: runs", sub {
+            my $now = $task->();
+            return $now->{running} && !$now->{waiting}
+                   || $now->{cycles}{completed} > $completed;
+        });
+
+        close $client;
+        poll("$name: stops", sub { !$task->()->{running} });
+
+        return $task->()->{cycles}{cancelled};
+    });
 }
 
 sub rest {

@@ -597,6 +597,16 @@ sub killed {
 sub overlaps {
     my ($file, $ends) = @_;
 
+    # the line of an end may come late
+
+    poll('each run has an end', sub {
+        my @open = grep { !defined $_->[4] && !exists $ends->{$_->[1]} }
+                        sort { $a->[3] <=> $b->[3] } runs($file);
+
+        pop @open;
+        return !grep { -e "/proc/$_->[1]" } @open;
+    });
+
     my ($before, $end) = (undef, 0);
     my @overlaps;
 
