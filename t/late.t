@@ -27,7 +27,7 @@ my $locations = <<'EOF';
     location = /metrics { background_status prometheus task=often; }
 EOF
 
-my (%task, $hung);
+my (%task, $hung, $hangs_for);
 
 # how often a worker has lost its leases as it hung
 
@@ -195,6 +195,7 @@ sub hang {
         # no worker may have it yet
 
         $hung = ($task{$name}{lease} // {})->{pid} or return 0;
+        $hangs_for = $name;
         $nfreed = logged($freed);
         signal('STOP', $hung);
         poll('it stops', sub { process_stat($hung)->[0] eq 'T' });
@@ -218,10 +219,19 @@ sub told {
     return poll("$name: overdue", sub {
         tasks();
 
-        return 0 unless $task{$name}{overdue};
+        if ($task{$name}{overdue}) {
+            ok(!$task{$name}{healthy}, "$name: not healthy");
+            return $task{$name}{error};
+        }
 
-        ok(!$task{$name}{healthy}, "$name: not healthy");
-        return $task{$name}{error};
+        # the other worker takes the task after ten seconds
+
+        if ($name eq $hangs_for && logged($freed) > $nfreed) {
+            go_on();
+            hang($name);
+        }
+
+        return 0;
     });
 }
 

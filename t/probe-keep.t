@@ -50,7 +50,7 @@ EOF_HTTP
         location = /t { internal; proxy_pass http://twice; }
         location = /o { internal; proxy_pass http://both; }
         location = /backed { proxy_pass http://backed; }
-        location = /fresh { proxy_pass http://fresh; proxy_read_timeout 10s; }
+        location = /fresh { proxy_pass http://fresh; proxy_read_timeout 60s; }
         location = /up { return 200 $background_peers_up_twice/$background_peers_up_both; }
 EOF_SERVER
 

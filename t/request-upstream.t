@@ -96,7 +96,7 @@ start(<<"EOF_HTTP", <<"EOF_SERVER");
         keepalive_requests 1000000;
     }
     resolver 127.0.0.1:$dns ipv6=off valid=1s;
-    resolver_timeout 10s;
+    resolver_timeout 60s;
 EOF_HTTP
         $tasks
         location /peer/ { proxy_pass http://unix:$dir/peer:/; }

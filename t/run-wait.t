@@ -28,7 +28,7 @@ start(<<"EOF", <<"EOF_LOCATIONS", 'worker_processes 1;');
     background_threads 1 max_queue=3;
     $tasks
     background_task reverse { interval off; call output.so reverse; }
-    background_task timed   { interval off; timeout 5s;
+    background_task timed   { interval off; timeout 10s;
                               call sum.so sum $dir/nginx.conf; }
     background_task crash   { interval off; call test.so crash; }
 EOF
@@ -116,7 +116,7 @@ running('first');
 
 my $timed = begin('/timed', '');
 waits('timed', 1);
-sleep 6;
+sleep 11;
 is(task('timed')->{waiting}, 1, 'it waits for longer than its timeout');
 
 put('first.gate', '');

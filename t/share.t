@@ -79,13 +79,15 @@ poll('finished', sub {
 reconfigure('interval 10ms; retry 1h; share 1000 fail;',
             'timeout 10ms; retry 20ms; share 1001 slow;');
 
+# one may have been timed out late
+
 poll('timed out at once', sub {
     %task = by_name(status());
-    return ($task{all}{last}{error} || '') =~ /1001/;
+    return ($task{all}{last}{error} || '') =~ /1001/
+           && $task{all}{last}{operations} == 1;
 });
 
 is($task{all}{last}{error}, 'share "1001": timed out', 'error');
-is($task{all}{last}{operations}, 1, 'nothing was done');
 
 # unless it had no thread in time
 

@@ -138,6 +138,7 @@ is(read_file($file), $text, 'without a thread it exits all the same');
 unlink $threads or die "unlink: $!\n";
 begin('2026-06-20 15:00:00');
 poll('what was missed runs', sub { task()->{cycles}{completed} == 1 });
+poll('no write is under way', sub { !grep { -e } glob "$file.*" });
 $text = read_file($file);
 
 # the first one waits until the worker gives it up, and so does each other one
