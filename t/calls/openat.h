@@ -6,7 +6,8 @@
 
 /*
  * openat() of a preloaded library, which calls opens().  That has the arguments
- * of openat(), and the next openat() as its first one.
+ * of openat(), and the next openat() as its first one.  With _FORTIFY_SOURCE a
+ * compiler calls __openat_2() or __openat64_2() where no mode is given.
  */
 
 
@@ -53,4 +54,18 @@ openat64(int fd, const char *path, int flags, ...)
     va_end(args);
 
     return openat(fd, path, flags, mode);
+}
+
+
+int
+__openat_2(int fd, const char *path, int flags)
+{
+    return openat(fd, path, flags, 0);
+}
+
+
+int
+__openat64_2(int fd, const char *path, int flags)
+{
+    return openat(fd, path, flags, 0);
 }
