@@ -130,12 +130,12 @@ ngx_http_background_exec_helper_start(ngx_log_t *log)
 
     if (ngx_http_background_exec_socket == NGX_INVALID_FILE) {
         rc = ngx_http_background_exec_helper_fork(&call, log);
-    }
 
-    if (rc != NGX_OK) {
-        ngx_log_error(NGX_LOG_ALERT, log, ngx_errno,
-                      "background: %s of the helper process for commands "
-                      "failed", call);
+        if (rc != NGX_OK) {
+            ngx_log_error(NGX_LOG_ALERT, log, ngx_errno,
+                          "background: %s of the helper process for commands "
+                          "failed", call);
+        }
     }
 
     (void) pthread_mutex_unlock(&ngx_http_background_exec_mutex);
