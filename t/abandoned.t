@@ -110,6 +110,8 @@ put('two', '');
 poll('two: after "retry" there is another cycle', sub {
     task('two')->{cycles}{completed}
 });
+is($task{two}{cycles}{failed}, logged(qr/background task "two": failed/),
+   'two: failed once');
 accounted('two');
 ok($task{two}{next}, 'two: the next one is due');
 

@@ -41,16 +41,20 @@ done_testing();
 # the server's clock is not used
 
 sub clock_steps {
-    my $lease = 2;
+
+    # a lease that a busy machine keeps, mostly: or once more
+
+    my $lease = 4;
+    my $from = 0;
 
     hosts(2, "interval 20ms; call $library lease $dir/out/clock HOST 20;",
           "lease=${lease}s");
 
-    # a busy machine may lose the lease meanwhile: once more
+    for my $step (11, -60, 86400, 0) {
+        my $same;
 
-    for my $step (11, -60, 86400) {
-        poll("$step s: the same one has it", sub {
-            write_file('clock', "0\n");
+        for (1 .. 5) {
+            write_file('clock', "$from\n");
 
             my $first = poll('one has it', sub { leader('t', 'a', 'b') });
             my $value = redis_ask('redis', 'GET', 'nginx:{t}:lease');
@@ -61,8 +65,8 @@ sub clock_steps {
             my $before = int(time) + $step;
             my $there = redis_ask('redis', 'TIME')->[0];
 
-            die "the clock is wrong by other than $step s\n"
-                if $there < $before || $there > time + $step;
+            ok($there >= $before && $there <= time + $step,
+               "the clock is wrong by $step s");
 
             poll('the lease is renewed', sub {
                 redis_ask('redis', 'GET', 'nginx:{t}:lease') ne $value;
@@ -77,14 +81,15 @@ sub clock_steps {
                 time > $end && runs('out/clock') > $n + 10
             });
 
-            return leader('t', 'a', 'b') eq $first
-                   && redis_ask('redis', 'GET', 'nginx:{t}:lease') =~ /^$fence/;
-        });
+            $same = leader('t', 'a', 'b') eq $first
+                    && redis_ask('redis', 'GET', 'nginx:{t}:lease') =~ /^$fence/;
+            last if $same;
+        }
 
-        pass("$step s: the same one has it");
+        ok($same, "$step s: the same one has it");
+        $from = $step;
     }
 
-    write_file('clock', "0\n");
     no_overlaps('clock');
     bye();
 }
@@ -122,19 +127,28 @@ sub without_the_server {
 
     # a busy machine may lose the lease: once more
 
-    poll('one only', sub {
-        my $other = (grep {
-            host_status($_, 't')->{cluster}{state} eq 'other'
-        } 'a', 'b')[0] or return 0;
+    my $alone;
 
+    for (1 .. 5) {
+        my %state;
+
+        poll('one again', sub {
+            %state = map { $_ => host_status($_, 't')->{cluster}{state} }
+                         'a', 'b';
+            "@{[sort values %state]}" eq 'leader other';
+        });
+
+        my ($other) = grep { $state{$_} eq 'other' } keys %state;
         my $before = host_status($other, 't')->{cycles}{started};
         my $n = grep { $_->[2] } runs('out/run');
 
         poll('it runs', sub { (grep { $_->[2] } runs('out/run')) > $n + 3 });
 
-        return host_status($other, 't')->{cycles}{started} == $before;
-    });
-    pass('one only');
+        $alone = host_status($other, 't')->{cycles}{started} == $before;
+        last if $alone;
+    }
+
+    ok($alone, 'one only');
     bye();
 
     # alone from the start, without a server
@@ -307,13 +321,15 @@ EOF
 sub what_goes_along {
     # due in ten minutes, which no other time is near
 
+    my $due = int(time) + 600;
+
     hosts(1, "interval 1h; call $library lease $dir/out/due HOST 1;",
-          'lease=5s', int(1000 * (time + 600)));
+          'lease=5s', 1000 * $due);
     my $first = poll('one has it', sub { leader('t', 'a', 'b') });
     my $other = $first eq 'a' ? 'b' : 'a';
     my $next = poll('it is due', sub { host_status($first, 't')->{next} });
 
-    cmp_ok(abs(seconds($next) - time - 600), '<', 300, 'when it was given away');
+    cmp_ok(abs(seconds($next) - $due), '<=', 2, 'as it was given away');
 
     poll('the server knows', sub {
         my @value = split ' ', redis_ask('redis', 'GET', 'nginx:{t}:lease');
@@ -328,7 +344,7 @@ sub what_goes_along {
         $t->{next} && $t;
     });
 
-    cmp_ok(abs(seconds($t->{next}) - seconds($next)), '<', 300,
+    cmp_ok(abs(seconds($t->{next}) - seconds($next)), '<=', 2,
            'a takeover keeps the rhythm');
     is($t->{cycles}{started}, 0, 'and does not run it');
     host($first);

@@ -105,7 +105,8 @@ poll('all are over', sub {
 is($task{$_}{last}{error}, undef, $_) for qw/ get post big /;
 is($task{code}{last}{error}, 'request "/page.php?code=503": unexpected status '
    . '503', 'code');
-is($task{late}{last}{error}, 'request "/page.php?sleep=3600": timed out', 'late');
+is($task{late}{last}{error}, 'request "/page.php?sleep=3600": timed out',
+   'late');
 cmp_ok($task{big}{last}{bytes}, '>', 3_000_000, 'bytes');
 is(join('', sort grep { /get|post/ } split /^/, read_text("$dir/seen")),
    "GET get unix: \nPOST post unix: text\n", 'what came');

@@ -164,7 +164,7 @@ sub between {
     });
 
     my $socket = BackgroundStatus::send_request(
-        "GET /stalled HTTP/1.1\r\nHost: test\r\nConnection: close\r\n\r\n");
+        BackgroundStatus::get_request('/stalled'));
 
     put('go', '');
 

@@ -10,7 +10,7 @@
  * "stubborn=", it does not ask whether it is cancelled, and goes on until that
  * file is there; with "crash=", the worker dies if that file is there.
  *
- * The lease was held at the time of "start".  The time of "end" is that of the last question that was answered with "go on":
+ * The time of "end" is that of the last question that was answered with "go on":
  * a process that stands still then does nothing until it asks again.
  */
 
@@ -72,10 +72,6 @@ NGX_HTTP_BACKGROUND_CALL(lease)
     stubborn = (strncmp(how, "stubborn=", 9) == 0);
 
     last = now();
-
-    if (!stubborn && call->cancelled(call)) {
-        return 1;
-    }
 
     if (line(call, "start", last)) {
         return 1;

@@ -26,7 +26,6 @@ static ngx_int_t stall_add_variable(ngx_conf_t *cf);
 static ngx_int_t stall_variable(ngx_http_request_t *r,
     ngx_http_variable_value_t *v, uintptr_t data);
 static void *stall_create_loc_conf(ngx_conf_t *cf);
-static char *stall(ngx_conf_t *cf, ngx_command_t *cmd, void *conf);
 static ngx_int_t stall_init(ngx_conf_t *cf);
 static ngx_int_t stall_handler(ngx_http_request_t *r);
 
@@ -35,9 +34,9 @@ static ngx_command_t  stall_commands[] = {
 
     { ngx_string("stall"),
       NGX_HTTP_LOC_CONF|NGX_CONF_TAKE1,
-      stall,
+      ngx_conf_set_str_slot,
       NGX_HTTP_LOC_CONF_OFFSET,
-      0,
+      offsetof(stall_conf_t, file),
       NULL },
 
       ngx_null_command
@@ -111,28 +110,6 @@ static void *
 stall_create_loc_conf(ngx_conf_t *cf)
 {
     return ngx_pcalloc(cf->pool, sizeof(stall_conf_t));
-}
-
-
-static char *
-stall(ngx_conf_t *cf, ngx_command_t *cmd, void *conf)
-{
-    stall_conf_t *scf = conf;
-
-    ngx_str_t  *value;
-
-    if (scf->file.data) {
-        return "is duplicate";
-    }
-
-    value = cf->args->elts;
-    scf->file = value[1];
-
-    if (ngx_conf_full_name(cf->cycle, &scf->file, 0) != NGX_OK) {
-        return NGX_CONF_ERROR;
-    }
-
-    return NGX_CONF_OK;
 }
 
 

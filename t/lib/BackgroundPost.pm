@@ -8,7 +8,8 @@ use warnings;
 use BackgroundStatus;
 use Exporter qw/ import /;
 
-our @EXPORT = qw/ request ask post post_anyhow begin leave rest code body field /;
+our @EXPORT = qw/ request ask post post_anyhow begin leave rest code body
+                  field /;
 
 sub request {
     my ($method, $uri, $body, @fields) = @_;
@@ -31,14 +32,7 @@ sub post_anyhow {
 
 # a request that is not answered yet, and its answer
 
-sub begin {
-    my $socket = BackgroundStatus::connection() or die "connect: $!\n";
-
-    print $socket request('POST', @_);
-    $socket->flush;
-
-    return $socket;
-}
+sub begin { BackgroundStatus::send_request(request('POST', @_)) }
 
 # a client goes while its cycle of the task runs, once more if that has ended
 # before; returns how many cycles were cancelled
