@@ -7,6 +7,7 @@ use warnings;
 
 use Exporter qw/ import /;
 use File::Temp qw/ tempdir /;
+use POSIX ();
 use Test::More;
 
 our @EXPORT = qw/ accepts warns rejects rejects_at nginx_t conf_dir put /;
@@ -113,12 +114,26 @@ sub nginx_t {
 
     put('nginx.conf', full($conf));
 
-    my $said = `'$nginx' -t -p '$dir/' -c nginx.conf -e '$dir/error.log' 2>&1`;
+    # without a shell
+
+    my $pid = open my $pipe, '-|';
+    die "fork: $!\n" unless defined $pid;
+
+    if ($pid == 0) {
+        open STDERR, '>&', \*STDOUT or POSIX::_exit(127);
+        exec $nginx, '-t', '-p', "$dir/", '-c', 'nginx.conf',
+             '-e', "$dir/error.log" or POSIX::_exit(127);
+    }
+
+    my @said = <$pipe>;
+
+    close $pipe;
+
     my $code = $? & 127 ? "signal " . ($? & 127) : $? >> 8;
 
     # sanitizers have more to say, in their own lines
 
-    return ($code, join '', grep { /^nginx: / } split /^/, $said);
+    return ($code, join '', grep { /^nginx: / } @said);
 }
 
 sub conf_dir { $dir }

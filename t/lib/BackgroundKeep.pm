@@ -13,6 +13,10 @@ use POSIX qw/ WNOHANG /;
 
 $File::Temp::KEEP_ALL = 1;
 
+# which BackgroundHarness has set for perl alone
+
+delete $ENV{GLIBC_TUNABLES};
+
 # a handler, unlike "IGNORE", is not inherited by programs
 
 $SIG{PIPE} = sub { };
