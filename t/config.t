@@ -1,5 +1,5 @@
-# "config" tells what it needs, where nginx's configure does not have it; all
-# sources compile without a warning.
+# "config" tells what it needs, where nginx's configure does not have it; a build
+# that waits for another one says so; all sources compile without a warning.
 
 use strict;
 use warnings;
@@ -10,7 +10,9 @@ use lib "$FindBin::Bin/lib";
 use BackgroundKind;
 use Cwd qw/ abs_path /;
 use File::Temp qw/ tempdir /;
+use IPC::Open2 qw/ open2 /;
 use Test::More;
+use Text::ParseWords qw/ shellwords /;
 
 my $root = abs_path("$FindBin::Bin/..");
 
@@ -77,6 +79,33 @@ is(qx(bash -c '. "$root/util/common.sh"; own_modules "$dir/Makefile"'),
    join('', map { "/a/ngx_http_background/ngx_http_background_$_.so\n" }
             qw/ module call_module /), 'modules to be made');
 
+# who waits for another build is told so
+
+mkdir "$dir/util" or die "mkdir: $!\n";
+write_file("$dir/util/common.sh", read_file("$root/util/common.sh"));
+
+my $lock = ". '$dir/util/common.sh'; lock_build; echo locked";
+
+my $holder = open2(my $held, my $release, 'bash', '-c',
+                   "$lock; read -r _; unlock_build; read -r _");
+
+is(scalar <$held>, "locked\n", 'nobody else builds');
+
+open my $waiting, '-|', "bash -c \"$lock\" 2>&1" or die "bash: $!\n";
+
+is(scalar <$waiting>, "waiting for another build in $dir/build\n",
+   'somebody else builds');
+
+$release->autoflush(1);
+print $release "\n";
+
+is(scalar <$waiting>, "locked\n", 'no more');
+close $_ for $waiting, $release;
+waitpid $holder, 0;
+
+is(qx/grep -l flock '$root'\/util\/*.sh/, "$root/util/common.sh\n",
+   'no script of its own waits silently');
+
 # The modules were built with warnings as errors; here the compiler that has not
 # built them, if it is there.  nginx's handlers have parameters that not each of
 # them uses.
@@ -99,12 +128,42 @@ for my $cc (grep { system("$_ --version > /dev/null 2>&1") == 0
     is(compile($cc, "$flags -x c-header -o '$precompiled'", "$dir/all.h"), '',
        "$cc: headers");
 
-    is(compile($cc, "$flags -fsyntax-only -include '$dir/all.h'", $_), '',
-       "$cc: " . s{.*/}{}r)
-        for @sources;
+    my @said = split /^/, check($cc, "$flags -include '$dir/all.h'");
+
+    for my $source (@sources) {
+        is(join('', grep { /^\Q$source\E:/ } @said), '',
+           "$cc: " . $source =~ s{.*/}{}r);
+    }
+
+    is(join('', @said), '', "$cc: nothing else");
 }
 
 done_testing();
+
+# What a compiler says of all sources.  A start of clang takes longer than a
+# source: its compiler proper, whose arguments the driver tells, takes them all.
+
+sub check {
+    my ($cc, $flags) = @_;
+
+    return compile($cc, "$flags -fsyntax-only", @sources) if $cc ne 'clang';
+
+    my ($line) = grep { / "-cc1" / }
+                 split /\n/, compile($cc, "-### $flags -fsyntax-only",
+                                     $sources[0])
+        or die "clang -### has no -cc1\n";
+
+    my @command = shellwords($line);
+
+    is(pop @command, $sources[0], "$cc: the last argument is the source");
+
+    my $command = join ' ', map { "'" . s/'/'\\''/gr . "'" }
+                            @command, @sources;
+
+    my $said = qx/cd '${\(built())[0]}' && $command 2>&1/;
+
+    return $? == 0 ? $said : $said || "exit code $?\n";
+}
 
 # those of the module itself, and what these include
 

@@ -14,8 +14,7 @@ asan=$build/asan
 "$root/util/packages.sh" test
 
 mkdir -p "$asan"
-exec 9> "$build/lock"
-flock 9
+lock_build
 
 # nginx itself has the only runtime of UBSan.  Symbols that it shares with ASan
 # are hidden: otherwise reports of UBSan would not get into the log file.
@@ -27,7 +26,7 @@ source=$(nginx_source)
 
 build_sanitized "$source" "$asan/objs" "$ld_opt" $sanitize
 
-flock -u 9
+unlock_build
 
 make_reports asan
 

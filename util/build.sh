@@ -12,9 +12,7 @@ for file in "$nginx" /usr/share/nginx{/src/conf_flags,-ndk/src/config}; do
     [ -e "$file" ] || die "there is no $file: util/packages.sh installs it"
 done
 
-mkdir -p "$build"
-exec 9> "$build/lock"
-flock 9
+lock_build
 
 build_nginx /usr/share/nginx/src /usr/share/nginx-ndk/src "$build/objs" \
     "${hardened[@]}" ${CFLAGS:+"$CFLAGS"}

@@ -27,6 +27,23 @@ quietly() {
     }
 }
 
+# lock_build: waits until no other script builds; descriptor 9 holds the lock
+# until unlock_build or the end of the script
+lock_build() {
+    mkdir -p "$build"
+    exec 9> "$build/lock"
+
+    flock -n 9 || {
+        echo "waiting for another build in $build" >&2
+        flock 9
+    }
+}
+
+unlock_build() {
+    flock -u 9
+    exec 9>&-
+}
+
 # for builds without sanitizers; -Wextra without warnings of unused parameters,
 # which many handlers of nginx have
 # shellcheck disable=SC2034

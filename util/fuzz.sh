@@ -34,8 +34,7 @@ fuzz=$build/fuzz
 bin=$fuzz/bin
 
 mkdir -p "$bin"
-exec 9> "$build/lock"
-flock 9
+lock_build
 
 source=$(nginx_source)
 
@@ -43,7 +42,7 @@ make -s --no-print-directory -j"$(nproc)" -C "$source" \
     -f "$root/t/fuzz/Makefile" objs="$build/objs" out="$bin" \
     "${targets[@]/#/$bin/}"
 
-flock -u 9
+unlock_build
 
 # older AddressSanitizers do not support all addresses that a kernel may choose
 run=()

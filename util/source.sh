@@ -18,8 +18,7 @@ ndk_version=$(source_version libnginx-mod-http-ndk)
 ndk=$dir/ndk-${ndk_version#*:}
 
 mkdir -p "$dir"
-exec 9> "$build/lock"
-flock 9
+lock_build
 
 # The NDK package is for the nginx package.
 if [ ! -d "$ndk" ]; then
@@ -36,7 +35,7 @@ tar -C "$given" --exclude=./.git --exclude=./objs -cf - . |
 
 build_nginx "$dir/nginx" "$ndk" "$dir/objs" "${hardened[@]}" \
     ${CFLAGS:+"$CFLAGS"}
-flock -u 9
+unlock_build
 
 export TEST_NGINX_BINARY=$dir/objs/nginx
 TEST_NGINX_LOAD_MODULES=$(modules "$dir/objs" | paste -sd ' ')

@@ -42,8 +42,7 @@ change() {
 "$root/util/packages.sh" test
 
 mkdir -p "$tsan"
-exec 9> "$build/lock"
-flock 9
+lock_build
 
 [ -d "$tsan/nginx" ] || make_source
 
@@ -51,7 +50,7 @@ flock 9
 build_sanitized "$tsan/nginx" "$tsan/objs" -fsanitize=thread \
     -fsanitize=thread -Wno-tsan
 
-flock -u 9
+unlock_build
 
 make_reports tsan
 
