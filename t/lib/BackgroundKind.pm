@@ -39,11 +39,11 @@ sub load_kind {
 
     return "load_module $known;" if $known && -e $known;
 
-    write_file("$dir/${name}_modules.c", <<"EOF_C");
-#include <ngx_config.h>
-#include <ngx_core.h>
+    # what nginx's configure puts into a source of its own, which would take as
+    # long to compile
 
-extern ngx_module_t  $module;
+    write_file("$dir/$name.c", <<"EOF_C");
+#include "$root/$folder/$name.c"
 
 ngx_module_t *ngx_modules[] = { &$module, NULL };
 char *ngx_module_names[] = { "$module", NULL };
@@ -53,7 +53,7 @@ EOF_C
     my $so = "$dir/$file";
 
     my $said = compile(undef, "-fPIC -shared -o '$so' " . ($flags // ''),
-                       "$root/$folder/$name.c", "$dir/${name}_modules.c");
+                       "$dir/$name.c");
 
     die "$name was not built:\n$said" if $said ne '';
 
