@@ -1,14 +1,16 @@
 package BackgroundConf;
 
-# What "nginx -t" says of a configuration.
+# What nginx says of a configuration.
 
 use strict;
 use warnings;
 
+use BackgroundPoll;
 use Exporter qw/ import /;
 use File::Temp qw/ tempdir /;
-use POSIX ();
+use POSIX qw/ WNOHANG /;
 use Test::More;
+use Time::HiRes qw/ sleep time /;
 
 our @EXPORT = qw/ accepts warns rejects rejects_at nginx_t conf_dir put /;
 
@@ -22,11 +24,19 @@ my @modules = split ' ', $ENV{TEST_NGINX_LOAD_MODULES} || '';
 our @without;
 
 my $dir = tempdir('conf.XXXXXX', TMPDIR => 1, CLEANUP => 1);
+my $test = $$;
+
+# the process of a server that refuses configurations, and how many seconds a
+# slow machine may take
+
+my $server;
+my $deadline = 300;
+
 my $prefix = "worker_processes 2;\nevents {\n}\n";
 
 # nginx makes files and folders, of tests too: all in the test's own
 
-my $main = "pid nginx.pid; error_log error.log;\n";
+my $main = "pid nginx.pid; error_log error.log notice;\n";
 my $http = join ' ', 'access_log off;', map { "${_}_temp_path temp;" }
     qw/ client_body proxy fastcgi uwsgi scgi /;
 
@@ -77,8 +87,9 @@ sub warns {
 
 # rejects(CONTEXT, TEXT => MESSAGE, ...)
 #
-# Expects nothing but the message, with file and line.  The line is the one
-# with "# here", or the text's first.
+# Expects nothing but the message, with file and line, and that a server that is
+# told to reload the configuration goes on.  The line is the one with "# here",
+# or the text's first.
 
 sub rejects {
     my ($context, @cases) = @_;
@@ -100,11 +111,74 @@ sub rejects {
 sub rejects_at {
     my ($context, $text, $message, $where, $name) = @_;
 
-    my ($code, $said) = nginx_t(in($context, $text));
-
-    is("$said\[$code]", "nginx: [emerg] $message in $dir/$where\n"
-        . "nginx: configuration file $dir/nginx.conf test failed\n[1]",
+    is(reloaded(in($context, $text)), "[emerg] $message in $dir/$where\n",
         "$context: " . ($name || name($text)));
+}
+
+# What a running nginx logs when it is told to reload this configuration, which
+# it refuses: to start one for each takes ten times as long.
+
+sub reloaded {
+    my ($conf) = @_;
+
+    $server //= server();
+
+    put('nginx.conf', full($conf));
+    put('error.log', '');
+
+    kill 'HUP', $server or die "kill: $!\n";
+
+    my $end = time + $deadline;
+    my $log;
+
+    until (($log = text('error.log'))
+           =~ /\[emerg\].*\n|start worker process|exited on signal/)
+    {
+        die "timed out: a reload\n$log" if time > $end;
+        die "nginx has ended\n$log" if waitpid($server, WNOHANG) != 0;
+        sleep 0.001;
+    }
+
+    $log =~ s/^\S+ \S+ (\[\w+\]) \d+#\d+: (?:\*\d+ )?/$1 /mg;
+    $log =~ s/^\[notice\] (?:signal 1 .*|reconfiguring)\n//mg;
+
+    return $log;
+}
+
+# starts it
+
+sub server {
+    put('nginx.conf', full("daemon off;\nevents {\n}\n"));
+    put('error.log', '');
+
+    defined(my $pid = fork) or die "fork: $!\n";
+
+    if ($pid == 0) {
+        open STDERR, '>>', "$dir/error.log" or POSIX::_exit(127);
+        exec $nginx, '-p', "$dir/", '-c', 'nginx.conf', '-e', "$dir/error.log"
+            or POSIX::_exit(127);
+    }
+
+    # it takes no signals before
+
+    poll_until('nginx runs', $deadline, sub {
+        die "nginx has ended\n" . text('error.log')
+            if waitpid($pid, WNOHANG) != 0;
+
+        return text('error.log') =~ /start worker process /;
+    }, sub { diag(text('error.log')) });
+
+    return $pid;
+}
+
+END {
+    if ($server && $$ == $test) {
+        my $status = $?;
+
+        kill 'TERM', $server;
+        waitpid $server, 0;
+        $? = $status;
+    }
 }
 
 # the exit code of "nginx -t", and what nginx says on standard error
@@ -144,6 +218,15 @@ sub put {
     open my $file, '>', "$dir/$name" or die "open $dir/$name: $!\n";
     print $file $text;
     close $file or die "close $dir/$name: $!\n";
+}
+
+sub text {
+    my ($name) = @_;
+
+    open my $file, '<', "$dir/$name" or return '';
+    local $/;
+
+    return scalar(<$file>) // '';
 }
 
 sub in {
