@@ -42,7 +42,7 @@ my $hour = 3600;
 my $day = 24 * $hour;
 my $now = time;
 
-command("openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=ca -days 100 "
+command("openssl req -x509 -newkey ed25519 -nodes -subj /CN=ca -days 100 "
         . "-keyout $dir/ca.key -out $dir/ca.pem");
 
 make('good', -$day, 100 * $day);
@@ -259,7 +259,7 @@ sub make {
         sprintf '%04d%02d%02d%02d%02d%02dZ', $t[5] + 1900, $t[4] + 1,
                 @t[3, 2, 1, 0] } $from, $to;
 
-    command("openssl req -newkey rsa:2048 -nodes -subj '/CN=$subject.test' "
+    command("openssl req -newkey ed25519 -nodes -subj '/CN=$subject.test' "
             . "-keyout $dir/$name.key -out $dir/$name.csr");
     command("openssl ca -batch -config $dir/ca.conf -cert $dir/ca.pem "
             . "-keyfile $dir/ca.key -startdate $start -enddate $end -notext "
@@ -273,7 +273,7 @@ sub nameless {
         . "[v3]\n" . ($alternatives ? "subjectAltName = $alternatives\n"
                                     : "basicConstraints = CA:false\n"));
 
-    command("openssl req -x509 -newkey rsa:2048 -nodes -subj / -days $days "
+    command("openssl req -x509 -newkey ed25519 -nodes -subj / -days $days "
             . "-config $dir/nameless.conf -extensions v3 "
             . "-keyout $dir/$name.key -out $dir/$name.pem");
 }

@@ -330,7 +330,7 @@ sub configurations {
 
     put('webhook.key', "words\n");
 
-    system('openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=ca.test'
+    system('openssl req -x509 -newkey ed25519 -nodes -subj /CN=ca.test'
            . " -keyout $dir/ca.key -out $dir/ca.crt 2>/dev/null") == 0
         or die "openssl: no certificate\n";
 

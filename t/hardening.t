@@ -181,7 +181,7 @@ build_library("$dir/test.so", source()) or plan skip_all => "no compiler";
 
 mkdir "$dir/$_" or die "mkdir: $!" for qw( site site/sub lists temp );
 
-system('openssl req -x509 -newkey rsa:2048 -nodes -days 90 -subj /CN=a.test'
+system('openssl req -x509 -newkey ed25519 -nodes -days 90 -subj /CN=a.test'
        . " -keyout $dir/a.key -out $dir/a.pem 2>/dev/null") == 0
     or die "openssl: no certificate\n";
 put("site/sub/$_.css", 'some text ' x 1000) for 1 .. 9;

@@ -53,12 +53,12 @@ sub command {
 }
 
 for (qw/ ca other /) {
-    command("openssl req -x509 -newkey rsa:2048 -nodes -subj /CN=$_ -days 10 "
+    command("openssl req -x509 -newkey ed25519 -nodes -subj /CN=$_ -days 10 "
             . "-keyout $dir/$_.key -out $dir/$_.pem");
 }
 
 for (qw/ server client /) {
-    command("openssl req -newkey rsa:2048 -nodes -subj /CN=app.test "
+    command("openssl req -newkey ed25519 -nodes -subj /CN=app.test "
             . "-keyout $dir/$_.key -out $dir/$_.csr && "
             . "openssl x509 -req -in $dir/$_.csr -CA $dir/ca.pem "
             . "-CAkey $dir/ca.key -CAcreateserial -days 10 -out $dir/$_.pem");

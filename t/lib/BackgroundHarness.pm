@@ -103,11 +103,6 @@ sub make_parser {
         $ENV{$_} =~ s/(log_path=[^:,]*)/"$1." . basename($own)/er
     } @set;
 
-    # perl's heap in huge pages: it starts with a third of the page faults, which
-    # are dear in some virtual machines; BackgroundKeep keeps it from nginx
-
-    local $ENV{GLIBC_TUNABLES} = 'glibc.malloc.hugetlb=1';
-
     # complaints come with their file's result, not among those of others
 
     local $ENV{BACKGROUND_STDERR} = $self->jobs > 1 ? "$own/stderr" : '';

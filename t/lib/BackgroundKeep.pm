@@ -13,7 +13,7 @@ use POSIX qw/ WNOHANG /;
 
 $File::Temp::KEEP_ALL = 1;
 
-# which BackgroundHarness has set for perl alone
+# which util/test.sh has set for perl alone
 
 delete $ENV{GLIBC_TUNABLES};
 
