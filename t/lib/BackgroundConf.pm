@@ -48,24 +48,44 @@ my %contexts = (
     http     => "http {\n%s\n}\n",
     server   => "http {\nserver {\nlisten unix:$dir/socket;\n%s\n}\n}\n",
     location => "http {\nbackground_task t { simulate_io 1; }\n"
-                . "server {\nlisten unix:$dir/socket;\n"
-                . "location / {\n%s\n}\n}\n}\n",
-    task     => "http {\nbackground_task t {\nsimulate_io 1;\n%s\n}\n}\n",
-    empty    => "http {\nbackground_task t {\n%s\n}\n}\n",
+                . "server {\nlisten unix:$dir/socket;\n%s}\n}\n",
+    task     => "http {\n%s}\n",
+    empty    => "http {\n%s}\n",
 );
+
+# of these a configuration may have several, from the second one on with a number
+# in the place of "%d"
+
+my %blocks = (
+    location => "location /%d {\n%s\n}\n",
+    task     => "background_task t%d {\nsimulate_io 1;\n%s\n}\n",
+    empty    => "background_task t%d {\n%s\n}\n",
+);
+
+my $accepted = "nginx: the configuration file $dir/nginx.conf syntax is ok\n"
+    . "nginx: configuration file $dir/nginx.conf test is successful\n";
 
 # accepts(CONTEXT, TEXT...)
 
 sub accepts {
     my ($context, @texts) = @_;
 
+    # one configuration has them all; which one it is that is refused is seen
+    # one by one
+
+    if ($blocks{$context} && @texts > 1) {
+        my ($code, $said) = nginx_t(in($context, @texts));
+
+        if ($said eq $accepted && $code eq '0') {
+            pass("$context: " . name($_)) for @texts;
+            return;
+        }
+    }
+
     for my $text (@texts) {
         my ($code, $said) = nginx_t(in($context, $text));
 
-        is("$said\[$code]",
-            "nginx: the configuration file $dir/nginx.conf syntax is ok\n"
-            . "nginx: configuration file $dir/nginx.conf test is successful\n"
-            . '[0]', "$context: " . name($text));
+        is("$said\[$code]", "$accepted\[0]", "$context: " . name($text));
     }
 }
 
@@ -230,13 +250,21 @@ sub text {
 }
 
 sub in {
-    my ($context, $text) = @_;
+    my ($context, @texts) = @_;
 
     my $conf = $contexts{$context} or die "no context \"$context\"\n";
 
-    $conf =~ s/%s/$text/;
+    if (my $block = $blocks{$context}) {
+        my $n = '';
 
-    return $prefix . $conf;
+        @texts = join '', map {
+            my $one = $block =~ s/%d/$n/r =~ s/%s/$_/r;
+            $n = ($n || 1) + 1;
+            $one
+        } @texts;
+    }
+
+    return $prefix . $conf =~ s/%s/$texts[0]/r;
 }
 
 sub full {
