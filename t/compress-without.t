@@ -19,7 +19,7 @@ my $objs = (built())[1];
 my $src = "$FindBin::Bin/../src/files";
 my $out = tempdir('without.XXXXXX', TMPDIR => 1, CLEANUP => 1);
 
-# the same sources, as if configure had not found them
+# the same objects, but for the one that configure has given the libraries
 
 open my $names, '>', "$out/auto.h" or die "open: $!";
 print $names map { "#undef NGX_HTTP_BACKGROUND_$_\n" } qw/ LIBDEFLATE BROTLI ZSTD /;
@@ -36,11 +36,9 @@ close $file or die "close: $!";
 my $so = "$out/ngx_http_background_compress_module.so";
 
 my $said = compile(undef, "-I'$src' -fPIC -shared -o '$so'", "$out/codec.c",
-                   "$src/ngx_http_background_compress_check.c",
-                   "$src/ngx_http_background_compress_list.c",
-                   "$src/ngx_http_background_compress_table.c",
-                   "$src/ngx_http_background_compress_module.c",
-                   "$objs/ngx_http_background_compress_module_modules.c",
+                   (map { "$objs/addon/files/ngx_http_background_compress_$_.o" }
+                    qw/ check list table module /),
+                   "$objs/ngx_http_background_compress_module_modules.o",
                    '-lz');
 
 die "not built:\n$said" if $said ne '';

@@ -57,7 +57,7 @@ sub layout {
         write_file("$dir/ngx_http_background_$file", $text);
     }
 
-    my $said = compile(undef, "-S -g0 -o '$dir/zone.s'",
+    my $said = compile(undef, "-S -g0 -O0 -U_FORTIFY_SOURCE -o '$dir/zone.s'",
                        "$dir/ngx_http_background_zone.c");
     die $said if $said ne '';
 
