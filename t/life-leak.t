@@ -22,9 +22,9 @@ my $allowed = $ENV{BACKGROUND_ASAN} ? 200_000 : 1_500;
 start(<<"EOF", '', 'worker_processes 3; debug_points abort;');
     proxy_cache_path cache keys_zone=cache:1m;
     background_threads 2;
-    background_task waits { workers all; interval 5ms; simulate_io 3 delay=1ms-9ms; }
-    background_task burns { interval 5ms; simulate_cpu 2ms; }
-    background_task sums { interval 5ms; digest ${\dir()}/nginx.conf; }
+    background_task waits { workers all; interval 20ms; simulate_io 3 delay=1ms-9ms; }
+    background_task burns { interval 20ms; simulate_cpu 2ms; }
+    background_task sums { interval 20ms; digest ${\dir()}/nginx.conf; }
     background_task long { workers all; timeout 1d; simulate_io 1 delay=1h-1h; }
     background_task job { simulate_cpu 1h; }
 EOF
