@@ -209,11 +209,13 @@ C_EOF
                       'NGX_HTTP_BACKGROUND_TREE_ABI',
                       map { "NGX_HTTP_BACKGROUND_$_" } qw/ GZIP BROTLI ZSTD /);
 
+    my $objs = (built())[1];
+
     my $said = compile(undef, "-fPIC -shared -o '$dir/other.so' $flags",
                        (map { "$root/src/files/ngx_http_background_$_.c" }
-                        qw/ compress_module compress_check compress_list
-                            compress_table
-                            codec /),
+                        qw/ compress_module codec /),
+                       (map { "$objs/addon/files/ngx_http_background_$_.o" }
+                        qw/ compress_check compress_list compress_table /),
                        "$dir/modules.c");
 
     die "compress was not built:\n$said" if $said ne '';
