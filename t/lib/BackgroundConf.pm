@@ -5,7 +5,6 @@ package BackgroundConf;
 use strict;
 use warnings;
 
-use BackgroundPoll;
 use Exporter qw/ import /;
 use File::Temp qw/ tempdir /;
 use POSIX qw/ WNOHANG /;
@@ -136,38 +135,49 @@ sub rejects_at {
 }
 
 # What a running nginx logs when it is told to reload this configuration, which
-# it refuses: to start one for each takes ten times as long.
+# it refuses: to start one for each takes several times as long.
 
 sub reloaded {
     my ($conf) = @_;
 
-    $server //= server();
+    start_server() unless $server;
 
     put('nginx.conf', full($conf));
     put('error.log', '');
 
     kill 'HUP', $server or die "kill: $!\n";
+    told(qr/\[emerg\] |start worker process /);
 
-    my $end = time + $deadline;
-    my $log;
+    # a signal without effect, which the master handles when the reload is over
 
-    until (($log = text('error.log'))
-           =~ /\[emerg\].*\n|start worker process|exited on signal/)
-    {
-        die "timed out: a reload\n$log" if time > $end;
-        die "nginx has ended\n$log" if waitpid($server, WNOHANG) != 0;
-        sleep 0.001;
-    }
+    kill 'WINCH', $server or die "kill: $!\n";
+    my $log = told(qr/\(SIGWINCH\).*\n/);
 
     $log =~ s/^\S+ \S+ (\[\w+\]) \d+#\d+: (?:\*\d+ )?/$1 /mg;
-    $log =~ s/^\[notice\] (?:signal 1 .*|reconfiguring)\n//mg;
+    $log =~ s/^\[notice\] (?:signal \d+ \(SIG(?:HUP|WINCH)\) .*|reconfiguring)\n//mg;
 
     return $log;
 }
 
-# starts it
+# the log, when this is in it
 
-sub server {
+sub told {
+    my ($pattern) = @_;
+
+    my $end = time + $deadline;
+
+    for ( ;; ) {
+        my $log = text('error.log');
+
+        return $log if $log =~ $pattern;
+
+        die "nginx has ended\n$log" if waitpid($server, WNOHANG) != 0;
+        die "timed out\n$log" if time > $end;
+        sleep 0.001;
+    }
+}
+
+sub start_server {
     put('nginx.conf', full("daemon off;\nevents {\n}\n"));
     put('error.log', '');
 
@@ -179,16 +189,11 @@ sub server {
             or POSIX::_exit(127);
     }
 
+    $server = $pid;
+
     # it takes no signals before
 
-    poll_until('nginx runs', $deadline, sub {
-        die "nginx has ended\n" . text('error.log')
-            if waitpid($pid, WNOHANG) != 0;
-
-        return text('error.log') =~ /start worker process /;
-    }, sub { diag(text('error.log')) });
-
-    return $pid;
+    told(qr/start worker process /);
 }
 
 END {
