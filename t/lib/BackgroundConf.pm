@@ -196,6 +196,8 @@ sub start_server {
     told(qr/start worker process /);
 }
 
+$SIG{INT} = $SIG{TERM} = $SIG{HUP} = sub { exit 1 };
+
 END {
     if ($server && $$ == $test) {
         my $status = $?;
