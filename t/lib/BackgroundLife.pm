@@ -6,6 +6,7 @@ package BackgroundLife;
 use strict;
 use warnings;
 
+use BackgroundProc;
 use BackgroundStatus;
 use Exporter qw/ import /;
 use Time::HiRes qw/ time /;
@@ -19,12 +20,7 @@ sub master { (slurp('nginx.pid') || 0) + 0 }
 
 # a process's, by default the master's, by number
 
-sub children {
-    my $master = @_ ? $_[0] : master();
-
-    return grep { process_stat($_)->[1] == $master }
-           sort { $a <=> $b } map { m{/(\d+)/stat$} } glob '/proc/[0-9]*/stat';
-}
+sub children { child_pids(@_ ? $_[0] : master()) }
 
 # state, parent...
 

@@ -8,6 +8,7 @@ use warnings;
 
 use BackgroundCall;
 use BackgroundPoll;
+use BackgroundProc;
 use Cpanel::JSON::XS ();
 use Exporter qw/ import /;
 use File::Temp qw/ tempdir /;
@@ -487,10 +488,8 @@ sub host_log { read_file("$_[0]/error.log") }
 sub host_workers {
     my ($name) = @_;
 
-    return grep { (read_file("/proc/$_/stat") =~ /\) \S (\d+)/ && $1)
-                  == $host{$name}
-                  && read_file("/proc/$_/cmdline") =~ /worker process/ }
-           map { m{(\d+)/stat$} } glob '/proc/[0-9]*/stat';
+    return grep { read_file("/proc/$_/cmdline") =~ /worker process/ }
+           child_pids($host{$name});
 }
 
 # it exits, and had nothing to complain of

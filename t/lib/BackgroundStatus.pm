@@ -7,6 +7,7 @@ use strict;
 use warnings;
 
 use BackgroundPoll;
+use BackgroundProc;
 use Cpanel::JSON::XS ();
 use Exporter qw/ import /;
 use File::Temp qw/ tempdir /;
@@ -148,7 +149,7 @@ EOF
 sub titled {
     my ($master) = slurp('nginx.pid') =~ /(\d+)/ or return 0;
     my $title = slurp("/proc/$master/cmdline");
-    my @children = split ' ', slurp("/proc/$master/task/$master/children");
+    my @children = child_pids($master);
 
     # its PID is that of another namespace
 
