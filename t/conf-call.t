@@ -1,6 +1,6 @@
 #!/usr/bin/env perl
 
-# call: what "nginx -t" says.
+# call: what nginx accepts and refuses.
 
 use strict;
 use warnings;

@@ -1,6 +1,6 @@
 #!/usr/bin/env perl
 
-# connect: what "nginx -t" says.
+# connect: what nginx accepts and refuses.
 
 use strict;
 use warnings;

@@ -1,4 +1,4 @@
-# background_control: what "nginx -t" says.
+# background_control: what nginx accepts and refuses.
 
 use strict;
 use warnings;

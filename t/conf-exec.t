@@ -1,6 +1,6 @@
 #!/usr/bin/env perl
 
-# exec: what "nginx -t" says.
+# exec: what nginx accepts and refuses.
 
 use strict;
 use warnings;

@@ -1,6 +1,6 @@
 #!/usr/bin/env perl
 
-# simulate_io, simulate_cpu, digest, verify: what "nginx -t" says.
+# simulate_io, simulate_cpu, digest, verify: what nginx accepts and refuses.
 
 use strict;
 use warnings;

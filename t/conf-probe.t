@@ -1,4 +1,4 @@
-# probe: what "nginx -t" says.
+# probe: what nginx accepts and refuses.
 
 use strict;
 use warnings;

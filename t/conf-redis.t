@@ -1,4 +1,4 @@
-# "background_redis", "workers cluster": what "nginx -t" says.
+# "background_redis", "workers cluster": what nginx accepts and refuses.
 
 use strict;
 use warnings;

@@ -1,4 +1,4 @@
-# What "nginx -t" says of "request" and "requests".
+# What nginx accepts and refuses of "request" and "requests".
 
 use strict;
 use warnings;

@@ -1,6 +1,6 @@
 #!/usr/bin/env perl
 
-# background_run: what "nginx -t" says.
+# background_run: what nginx accepts and refuses.
 
 use strict;
 use warnings;

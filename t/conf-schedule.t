@@ -1,6 +1,6 @@
 #!/usr/bin/env perl
 
-# workers, interval, retry, timeout, health: what "nginx -t" says.
+# workers, interval, retry, timeout, health: what nginx accepts and refuses.
 
 use strict;
 use warnings;

@@ -1,6 +1,6 @@
 #!/usr/bin/env perl
 
-# background_status: what "nginx -t" says.
+# background_status: what nginx accepts and refuses.
 
 use strict;
 use warnings;

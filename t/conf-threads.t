@@ -1,6 +1,6 @@
 #!/usr/bin/env perl
 
-# background_threads: what "nginx -t" says.
+# background_threads: what nginx accepts and refuses.
 
 use strict;
 use warnings;

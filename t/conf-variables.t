@@ -1,6 +1,6 @@
 #!/usr/bin/env perl
 
-# set_background and $background_ok_NAME: what "nginx -t" says.
+# set_background and $background_ok_NAME: what nginx accepts and refuses.
 
 use strict;
 use warnings;
