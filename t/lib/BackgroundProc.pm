@@ -9,8 +9,9 @@ use Exporter qw/ import /;
 
 our @EXPORT = qw/ child_pids /;
 
-# The PIDs of a process's children, zombies, too, in numerical order.  A child
-# that goes away while they are read may hide another one, but not two times.
+# The PIDs of a process's children, also of zombies, in numerical order; in scalar
+# context their number.  A child that is reaped while the kernel lists them may
+# hide another one: they are read until two readings agree.
 
 sub child_pids {
     my ($pid) = @_;
@@ -21,8 +22,6 @@ sub child_pids {
         $before = $pids;
         $pids = join '', map { text($_) } glob "/proc/$pid/task/*/children";
     } until defined $before && $before eq $pids;
-
-    # an array, whose length it is where a number is wanted
 
     return my @pids = sort { $a <=> $b } split ' ', $pids;
 }
