@@ -103,6 +103,10 @@ cmp_ok($most, '>=', 10_000, 'all at the same time');
 
 note(sprintf '%d KB for each', rss($worker) / 10_000);
 
+# each hundredth one, the last one, too, looks for the file that a reload removes
+
+poll('all are made', sub { (get('/stalled'))[2] =~ /^10100$/ });
+
 # and all timed out
 
 reload('background_task starts { timeout 1d;
