@@ -5,11 +5,12 @@ package BackgroundConf;
 use strict;
 use warnings;
 
+use BackgroundPoll;
+use BackgroundProc;
 use Exporter qw/ import /;
 use File::Temp qw/ tempdir /;
 use POSIX qw/ WNOHANG /;
 use Test::More;
-use Time::HiRes qw/ sleep time /;
 
 our @EXPORT = qw/ accepts warns rejects rejects_at nginx_t conf_dir put /;
 
@@ -159,22 +160,24 @@ sub reloaded {
     return $log;
 }
 
-# the log, when this is in it
+# the log, when this is in it, which takes a moment
 
 sub told {
     my ($pattern) = @_;
 
-    my $end = time + $deadline;
+    my $log;
+    local $BackgroundPoll::least = 0.001;
 
-    for ( ;; ) {
-        my $log = text('error.log');
+    poll_until("$pattern in the log", $deadline, sub {
+        $log = read_file("$dir/error.log");
 
-        return $log if $log =~ $pattern;
+        return 1 if $log =~ $pattern;
 
         die "nginx has ended\n$log" if waitpid($server, WNOHANG) != 0;
-        die "timed out\n$log" if time > $end;
-        sleep 0.001;
-    }
+        return 0;
+    }, sub { diag($log) });
+
+    return $log;
 }
 
 sub start_server {
@@ -245,15 +248,6 @@ sub put {
     open my $file, '>', "$dir/$name" or die "open $dir/$name: $!\n";
     print $file $text;
     close $file or die "close $dir/$name: $!\n";
-}
-
-sub text {
-    my ($name) = @_;
-
-    open my $file, '<', "$dir/$name" or return '';
-    local $/;
-
-    return scalar(<$file>) // '';
 }
 
 sub in {

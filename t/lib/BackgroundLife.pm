@@ -217,14 +217,4 @@ sub logged {
 
 sub slurp { read_file(dir() . "/$_[0]") }
 
-sub read_file {
-    my ($name) = @_;
-
-    open my $file, '<', $name or return '';
-    local $/;
-    my $text = <$file>;
-
-    return defined $text ? $text : '';
-}
-
 1;

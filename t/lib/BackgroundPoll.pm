@@ -22,7 +22,7 @@ my $delay = $ENV{BACKGROUND_POLL_DELAY} || 0;
 # in seconds, between two looks: a tenth of the time so far, so that those who
 # wait for long leave the CPU to others
 
-my ($least, $most) = (0.02, 0.2);
+our ($least, $most) = (0.02, 0.2);
 
 # Calls the function until it returns something true, and returns that; after so
 # many seconds it calls the other one, which tells what there is, and dies.

@@ -1,13 +1,13 @@
 package BackgroundProc;
 
-# Processes, as /proc has them.
+# Processes, as /proc has them, and files that may not be there.
 
 use strict;
 use warnings;
 
 use Exporter qw/ import /;
 
-our @EXPORT = qw/ child_pids /;
+our @EXPORT = qw/ child_pids read_file /;
 
 # The PIDs of a process's children, also of zombies, in numerical order; in scalar
 # context their number.  A child that is reaped while the kernel lists them may
@@ -20,13 +20,15 @@ sub child_pids {
 
     do {
         $before = $pids;
-        $pids = join '', map { text($_) } glob "/proc/$pid/task/*/children";
+        $pids = join '', map { read_file($_) } glob "/proc/$pid/task/*/children";
     } until defined $before && $before eq $pids;
 
     return my @pids = sort { $a <=> $b } split ' ', $pids;
 }
 
-sub text {
+# what is in a file, or nothing if there is none
+
+sub read_file {
     my ($name) = @_;
 
     open my $file, '<', $name or return '';

@@ -8,7 +8,7 @@ use warnings;
 
 use BackgroundCall;
 use BackgroundPoll;
-use BackgroundProc;
+use BackgroundProc qw/ child_pids /;
 use Cpanel::JSON::XS ();
 use Exporter qw/ import /;
 use File::Temp qw/ tempdir /;

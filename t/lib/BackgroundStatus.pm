@@ -7,7 +7,7 @@ use strict;
 use warnings;
 
 use BackgroundPoll;
-use BackgroundProc;
+use BackgroundProc qw/ child_pids /;
 use Cpanel::JSON::XS ();
 use Exporter qw/ import /;
 use File::Temp qw/ tempdir /;
